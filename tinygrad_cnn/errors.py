@@ -1,0 +1,71 @@
+"""Every error that a user can cause, as one tree.
+
+    TinygradError
+    ├── ShapeError (ValueError)        shapes that do not fit the operation
+    ├── DTypeError (TypeError)         dtypes that do not fit, or a type that is no tensor
+    ├── ArgumentError (ValueError)     an argument outside its range
+    ├── IndexingError (IndexError)     an index outside the tensor
+    ├── LabelError (ValueError)        class labels that are out of range or no integers
+    ├── AutogradError (RuntimeError)   a backward pass that cannot be done
+    │   ├── GraphFreedError            the graph was used up by an earlier backward
+    │   ├── MutationError              a value that backward needs was changed in place
+    │   └── NotDifferentiableError     no gradient rule for this input
+    ├── DatasetError (RuntimeError)    a data file that is missing, damaged or not what it claims
+    ├── CheckpointError (RuntimeError) a checkpoint that cannot be read or does not fit
+    └── ModelFileError (RuntimeError)  a model file that cannot be loaded
+
+Each derives from the built-in exception that PyTorch raises in the same place as well, so
+that `except RuntimeError` written for PyTorch keeps working.
+"""
+
+
+class TinygradError(Exception):
+    """Base of all errors of this package."""
+
+
+class ShapeError(TinygradError, ValueError, RuntimeError):
+    """Shapes do not fit together; the message names each of them."""
+
+
+class DTypeError(TinygradError, TypeError, RuntimeError):
+    """A dtype or type does not fit the operation."""
+
+
+class ArgumentError(TinygradError, ValueError):
+    """An argument is outside its range."""
+
+
+class IndexingError(TinygradError, IndexError):
+    """An index is outside the tensor, or of a kind that cannot index."""
+
+
+class LabelError(TinygradError, ValueError, IndexError):
+    """A class label is out of range or not an integer."""
+
+
+class AutogradError(TinygradError, RuntimeError):
+    """A backward pass, or an in-place change, that cannot be done."""
+
+
+class GraphFreedError(AutogradError):
+    """The graph was used up by an earlier backward pass."""
+
+
+class MutationError(AutogradError):
+    """A value that the backward pass needs was changed in place."""
+
+
+class NotDifferentiableError(AutogradError):
+    """The operation has no gradient rule for this input."""
+
+
+class DatasetError(TinygradError, RuntimeError):
+    """A data file is missing, damaged or not what it claims to be."""
+
+
+class CheckpointError(TinygradError, RuntimeError):
+    """A checkpoint cannot be read, or does not fit the model."""
+
+
+class ModelFileError(TinygradError, RuntimeError):
+    """A model file cannot be loaded."""

@@ -1,0 +1,93 @@
+"""Where windows lie: pairs, output sizes, and what does not fit. Integers only.
+
+Along one axis of n values a window of k taps, d apart, is laid at every s-th position of
+the input padded by p on both sides. It spans e = d (k − 1) + 1 values, and there are
+⌊(n + 2p − e) / s⌋ + 1 positions (`numpy-cnn` eq. 7, with its sign corrected; §2.2.3–2.2.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import ArgumentError, DTypeError, ShapeError
+
+Pair = tuple[int, int]
+
+
+def pair(value: int | Sequence[int], name: str) -> Pair:
+    """(vertical, horizontal) from one int for both, or from two ints."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value, value
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        ints = tuple(int(v) for v in value)
+        if len(ints) == 1:
+            return ints[0], ints[0]
+        if len(ints) == 2:
+            return ints[0], ints[1]
+    raise DTypeError(f"{name} must be an int or a pair of ints, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A k_y × k_x window with its stride, padding and dilation, each (vertical, horizontal).
+
+    Raises ArgumentError for a size, stride or dilation below 1 or a padding below 0.
+    """
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("kernel", 1),
+            ("stride", 1),
+            ("dilation", 1),
+            ("padding", 0),
+        ):
+            if min(getattr(self, name)) < least:
+                raise ArgumentError(
+                    f"{name} must be at least {least}, got {getattr(self, name)}"
+                )
+
+    @property
+    def extent(self) -> Pair:
+        """How many values the window spans, its gaps included."""
+        (ky, kx), (dy, dx) = self.kernel, self.dilation
+        return dy * (ky - 1) + 1, dx * (kx - 1) + 1
+
+    def output_size(self, size: Pair, ceil_mode: bool = False) -> Pair:
+        """How many positions fit an input of this size; ShapeError if none does.
+
+        ceil_mode counts a last window that overhangs, if it starts inside the input or
+        its left padding.
+        """
+        oy, ox = (self._positions(n, axis, ceil_mode) for axis, n in enumerate(size))
+        if oy < 1 or ox < 1:
+            (hy, hx), (ey, ex), (py, px) = size, self.extent, self.padding
+            raise ShapeError(
+                f"the window spans {ey}×{ex}, more than the input of {hy}×{hx} "
+                f"padded to {hy + 2 * py}×{hx + 2 * px}: use a smaller kernel, "
+                "or more padding"
+            )
+        return oy, ox
+
+    def _positions(self, n: int, axis: int, ceil_mode: bool) -> int:
+        s, p = self.stride[axis], self.padding[axis]
+        room = n + 2 * p - self.extent[axis]
+        positions = room // s + 1
+        if ceil_mode and room % s and positions * s < n + p:
+            positions += 1
+        return positions
+
+    def overhang(self, size: Pair, positions: Pair) -> Pair:
+        """How far the last windows reach beyond the padded input (0 without ceil_mode)."""
+        ends = [
+            (o - 1) * s + e - n - 2 * p
+            for o, s, e, n, p in zip(
+                positions, self.stride, self.extent, size, self.padding, strict=True
+            )
+        ]
+        return max(ends[0], 0), max(ends[1], 0)

@@ -1,0 +1,177 @@
+"""The kernels in NumPy: vectorised, one formula each, written to be read.
+
+Images have the shape (N, C, H, W). In memory the batch is the innermost axis wherever a
+kernel has the choice (the strides differ, the shape does not): each tap of a window is then
+one long contiguous run, and a convolution is one matrix product without a transposition.
+NumPy's element-wise functions keep that layout by themselves.
+
+Index letters: n image, c input channel, o output channel, (i, j) output position,
+(u, v) kernel tap; s stride, p padding, d dilation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from .geometry import Pair, Window
+
+Array = np.ndarray[Any, Any]
+
+
+def _batch_last(x: Array) -> Array:
+    """(N, C, H, W) as a contiguous (C, H, W, N)."""
+    return np.ascontiguousarray(x.transpose(1, 2, 3, 0))
+
+
+def _batch_first(x: Array) -> Array:
+    """(C, H, W, N) seen as (N, C, H, W)."""
+    return x.transpose(3, 0, 1, 2)
+
+
+def _padded(x: Array, window: Window, positions: Pair, value: float) -> Array:
+    """`_batch_last` of x with `value` around it, wherever a window reaches."""
+    x = _batch_last(x)
+    (py, px), size = window.padding, (x.shape[1], x.shape[2])
+    oy, ox = window.overhang(size, positions)
+    if not (py or px or oy or ox):
+        return x
+    c, h, w, n = x.shape
+    y = np.full((c, h + 2 * py + oy, w + 2 * px + ox, n), value, x.dtype)
+    y[:, py : py + h, px : px + w] = x
+    return y
+
+
+def _taps(window: Window, positions: Pair) -> list[tuple[slice, slice]]:
+    """For each tap (u, v), row-major: the rows and columns of padded input that it meets."""
+    (ky, kx), (sy, sx), (dy, dx) = window.kernel, window.stride, window.dilation
+    i, j = positions
+    rows = [slice(dy * u, dy * u + sy * (i - 1) + 1, sy) for u in range(ky)]
+    columns = [slice(dx * v, dx * v + sx * (j - 1) + 1, sx) for v in range(kx)]
+    return [(row, column) for row in rows for column in columns]
+
+
+def _columns(x: Array, window: Window, positions: Pair, groups: int) -> Array:
+    """Row (c, u, v), column (i, j, n): x[n, c, s i + d u − p, s j + d v − p]; per group."""
+    x = _padded(x, window, positions, 0)
+    c, _, _, n = x.shape
+    (ky, kx), (sy, sx), (dy, dx), (i, j) = (
+        *(window.kernel, window.stride, window.dilation),
+        positions,
+    )
+    tc, ty, tx, tn = x.strides
+    strides = (tc, dy * ty, dx * tx, sy * ty, sx * tx, tn)
+    view = as_strided(x, (c, ky, kx, i, j, n), strides, writeable=False)
+    return view.reshape(groups, c // groups * ky * kx, i * j * n)
+
+
+def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
+    """y[n,o,i,j] = b[o] + Σ_{c,u,v} x[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v]."""
+    n, o = x.shape[0], w.shape[0]
+    i, j = positions = window.output_size((x.shape[2], x.shape[3]))
+    rows = w.reshape(groups, o // groups, -1)
+    y = np.matmul(rows, _columns(x, window, positions, groups)).reshape(o, i, j, n)
+    if b is not None:
+        y += b[:, None, None, None]
+    return _batch_first(y)
+
+
+def conv2d_input(g: Array, w: Array, size: Pair, window: Window, groups: int) -> Array:
+    """The adjoint in x: dx[n, c, s i + d u − p, s j + d v − p] += g[n,o,i,j] · w[o,c,u,v]."""
+    n, o, i, j = g.shape
+    c = w.shape[1] * groups
+    rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)
+    columns = np.matmul(rows, _batch_last(g).reshape(groups, o // groups, -1))
+    columns = columns.reshape(c, -1, i, j, n)
+    return _batch_first(_overlap_add(columns.swapaxes(0, 1), size, window, (i, j)))
+
+
+def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
+    """The adjoint in w: dw[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] · x[n, c, s i + d u − p, …]."""
+    _, o, i, j = g.shape
+    rows = _batch_last(g).reshape(groups, o // groups, -1)
+    columns = _columns(x, window, (i, j), groups)
+    dw = np.matmul(rows, columns.swapaxes(1, 2))
+    return dw.reshape(o, x.shape[1] // groups, *window.kernel)
+
+
+def _overlap_add(parts: Any, size: Pair, window: Window, positions: Pair) -> Array:
+    """Σ over the taps of parts[tap] (C, i, j, N), each laid back where the tap read."""
+    (h, w), (py, px) = size, window.padding
+    oy, ox = window.overhang(size, positions)
+    y: Array | None = None
+    for part, (rows, columns) in zip(parts, _taps(window, positions), strict=True):
+        if y is None:
+            c, _, _, n = part.shape
+            y = np.zeros((c, h + 2 * py + oy, w + 2 * px + ox, n), part.dtype)
+        y[:, rows, columns] += part
+    assert y is not None
+    return y[:, py : py + h, px : px + w]
+
+
+def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]:
+    """y[n,c,i,j] = max over (u, v) of x[n, c, s i + d u − p, s j + d v − p], and its tap.
+
+    Outside the input lies −∞. The tap u k_x + v is the first maximum in row-major order
+    (or the last NaN, which wins), in one byte where the window has at most 256 taps.
+    """
+    positions = window.output_size((x.shape[2], x.shape[3]), ceil_mode)
+    low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    x = _padded(x, window, positions, low)
+    seen = [x[:, rows, columns] for rows, columns in _taps(window, positions)]
+    y = seen[0].copy()
+    for values in seen[1:]:
+        np.maximum(y, values, out=y)
+    tap = np.zeros(y.shape, np.uint8 if len(seen) <= 256 else np.intp)
+    before = np.ones(y.shape, bool)  # no maximum at any tap so far
+    for values in seen[:-1]:
+        before &= values != y
+        tap += before
+    if np.isnan(y).any():
+        for t, values in enumerate(seen):
+            tap[np.isnan(values)] = t
+    return _batch_first(y), _batch_first(tap)
+
+
+def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
+    """dx += g at the tap that each window took, windows that overlap adding up."""
+    g, tap = _batch_last(g), _batch_last(tap)
+    taps = range(window.kernel[0] * window.kernel[1])
+    parts = (g * (tap == t) for t in taps)
+    return _batch_first(_overlap_add(parts, size, window, (g.shape[1], g.shape[2])))
+
+
+def max_pool2d_pick(x: Array, tap: Array, window: Window) -> Array:
+    """y[n,c,i,j] = x at the tap that the window took: the adjoint of putting back."""
+    positions = tap.shape[2], tap.shape[3]
+    x, tap = _padded(x, window, positions, 0), _batch_last(tap)
+    y = np.zeros(tap.shape, x.dtype)
+    for t, (rows, columns) in enumerate(_taps(window, positions)):
+        np.copyto(y, x[:, rows, columns], where=tap == t)
+    return _batch_first(y)
+
+
+def sum_pool2d(x: Array, window: Window, positions: Pair) -> Array:
+    """y[n,c,i,j] = Σ over (u, v) of x[n, c, s i + d u − p, s j + d v − p]."""
+    x = _padded(x, window, positions, 0)
+    (first, *rest) = _taps(window, positions)
+    y = x[:, first[0], first[1]].copy()
+    for rows, columns in rest:
+        y += x[:, rows, columns]
+    return _batch_first(y)
+
+
+def sum_pool2d_input(g: Array, size: Pair, window: Window) -> Array:
+    """The adjoint of `sum_pool2d`: dx += g at every tap of the window."""
+    g = _batch_last(g)
+    parts = [g] * (window.kernel[0] * window.kernel[1])
+    return _batch_first(_overlap_add(parts, size, window, (g.shape[1], g.shape[2])))
+
+
+def keep(x: Array, mask: Array) -> Array:
+    """x where the mask holds, else +0: on the bits, so without a branch, and inf · 0 is 0."""
+    x, mask = np.asarray(x), np.asarray(mask)
+    bits = x.view(f"i{x.itemsize}")
+    return (bits & -mask.view(np.int8).astype(bits.dtype)).view(x.dtype)

@@ -1,0 +1,17 @@
+"""What can be done with a Tensor: PyTorch's methods, each a line or two to an operation.
+
+These mixins know operations and arrays, not the engine: `Tensor` derives from them.
+"""
+
+from .arithmetic import Arithmetic
+from .memory import Memory
+from .shape import Shape
+
+
+class Methods(Arithmetic, Shape, Memory):
+    """All methods of a Tensor, by theme."""
+
+    __slots__ = ()
+
+
+__all__ = ["Methods"]

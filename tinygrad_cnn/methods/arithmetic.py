@@ -1,0 +1,364 @@
+"""Operators, functions of each element, comparisons and reductions."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError
+from ..ops import activation, arithmetic, classification, linear, reduction
+from .base import (
+    Base,
+    Dim,
+    DType,
+    Value,
+    axes_of,
+    axis_of,
+    numpy_names,
+    promote,
+    raw,
+)
+from .shape import gather
+
+
+class Extreme(NamedTuple):
+    """What `max(dim)` and `min(dim)` return: the values and where they stand."""
+
+    values: Any
+    indices: Any
+
+
+def _floating(x: Value) -> Value:
+    """Functions such as exp turn integers into float32."""
+    return promote(x, 0.0, to_float=True)[0]
+
+
+def _bounds(a: Value, b: Value) -> tuple[Value, Value]:
+    if not isinstance(b, Base | np.ndarray):
+        raise DTypeError(f"expected a Tensor to compare with, got {b!r}; see clamp()")
+    return promote(a, b)
+
+
+class Arithmetic(Base):
+    """Element-wise functions and reductions of a Tensor."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Value) -> Any:
+        return arithmetic.Add()(*promote(self, other))
+
+    def __sub__(self, other: Value) -> Any:
+        return arithmetic.Sub()(*promote(self, other))
+
+    def __mul__(self, other: Value) -> Any:
+        return arithmetic.Mul()(*promote(self, other))
+
+    def __truediv__(self, other: Value) -> Any:
+        return arithmetic.Div()(*promote(self, other, to_float=True))
+
+    def __pow__(self, other: Value) -> Any:
+        return arithmetic.Pow()(*promote(self, other))
+
+    def __radd__(self, other: Value) -> Any:
+        return arithmetic.Add()(*promote(other, self))
+
+    def __rsub__(self, other: Value) -> Any:
+        return arithmetic.Sub()(*promote(other, self))
+
+    def __rmul__(self, other: Value) -> Any:
+        return arithmetic.Mul()(*promote(other, self))
+
+    def __rtruediv__(self, other: Value) -> Any:
+        return arithmetic.Div()(*promote(other, self, to_float=True))
+
+    def __rpow__(self, other: Value) -> Any:
+        return arithmetic.Pow()(*promote(other, self))
+
+    def __neg__(self) -> Any:
+        return arithmetic.Neg()(self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __matmul__(self, other: Value) -> Any:
+        return matmul(self, other)
+
+    def __rmatmul__(self, other: Value) -> Any:
+        return matmul(other, self)
+
+    def __eq__(self, other: object) -> Any:
+        return self._compare(np.equal, other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._compare(np.not_equal, other)
+
+    def __lt__(self, other: Value) -> Any:
+        return self._compare(np.less, other)
+
+    def __le__(self, other: Value) -> Any:
+        return self._compare(np.less_equal, other)
+
+    def __gt__(self, other: Value) -> Any:
+        return self._compare(np.greater, other)
+
+    def __ge__(self, other: Value) -> Any:
+        return self._compare(np.greater_equal, other)
+
+    __hash__ = object.__hash__
+
+    def __and__(self, other: Value) -> Any:
+        return self._wrap(self._array & raw(other))
+
+    def __or__(self, other: Value) -> Any:
+        return self._wrap(self._array | raw(other))
+
+    def __xor__(self, other: Value) -> Any:
+        return self._wrap(self._array ^ raw(other))
+
+    def __invert__(self) -> Any:
+        return self._wrap(~self._array)
+
+    def __floordiv__(self, other: Value) -> Any:
+        return self._wrap(np.floor_divide(self._array, raw(other)))
+
+    def __mod__(self, other: Value) -> Any:
+        return self._wrap(np.mod(self._array, raw(other)))
+
+    def _compare(self, ufunc: Any, other: Value) -> Any:
+        # As PyTorch: a comparison with something incomparable (None, a string) is an error
+        # for < and plain inequality for ==; comparisons have no gradient.
+        if other is None or isinstance(other, str):
+            return NotImplemented
+        a, b = promote(self, other)
+        return self._wrap(ufunc(raw(a), raw(b)))
+
+    eq = __eq__
+    ne = __ne__
+    lt = __lt__
+    le = __le__
+    gt = __gt__
+    ge = __ge__
+    mul = multiply = __mul__
+    div = divide = __truediv__
+    pow = __pow__
+    neg = __neg__
+
+    def add(self, other: Value, *, alpha: float = 1) -> Any:
+        """self + alpha · other."""
+        return self + (other if alpha == 1 else other * alpha)
+
+    def sub(self, other: Value, *, alpha: float = 1) -> Any:
+        """self − alpha · other."""
+        return self - (other if alpha == 1 else other * alpha)
+
+    def exp(self) -> Any:
+        """eˣ."""
+        return arithmetic.Exp()(_floating(self))
+
+    def log(self) -> Any:
+        """ln x."""
+        return arithmetic.Log()(_floating(self))
+
+    def sqrt(self) -> Any:
+        """√x."""
+        return arithmetic.Sqrt()(_floating(self))
+
+    def square(self) -> Any:
+        """x²."""
+        return self**2
+
+    def abs(self) -> Any:
+        """|x|."""
+        return arithmetic.Abs()(self)
+
+    def sign(self) -> Any:
+        """−1, 0 or 1."""
+        return arithmetic.Sign()(self)
+
+    def atan(self) -> Any:
+        """arctan x."""
+        return activation.Atan()(_floating(self))
+
+    def relu(self) -> Any:
+        """max(0, x)."""
+        return activation.ReLU()(self)
+
+    def sigmoid(self) -> Any:
+        """1 / (1 + e⁻ˣ)."""
+        return activation.Sigmoid()(_floating(self))
+
+    def tanh(self) -> Any:
+        """The hyperbolic tangent."""
+        return activation.Tanh()(_floating(self))
+
+    def softmax(self, dim: int, dtype: DType | None = None) -> Any:
+        """e^x_k / Σ e^x_j along `dim`."""
+        x = self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+        return classification.Softmax(axis_of(dim, x.ndim))(x)
+
+    def log_softmax(self, dim: int, dtype: DType | None = None) -> Any:
+        """The logarithm of the softmax along `dim`."""
+        x = self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+        return classification.LogSoftmax(axis_of(dim, x.ndim))(x)
+
+    def clamp(self, min: Value = None, max: Value = None) -> Any:
+        """Between two numbers, either of which may be None (Tensors: see maximum)."""
+        for bound in (min, max):
+            if isinstance(bound, Base):
+                raise ArgumentError(
+                    "clamp() takes numbers; for Tensors use maximum/minimum"
+                )
+        if min is None and max is None:
+            raise ArgumentError("clamp() needs min, max or both")
+        return arithmetic.Clip(min, max)(self)
+
+    clip = clamp
+
+    def maximum(self, other: Value) -> Any:
+        """The larger of two Tensors, element by element."""
+        return arithmetic.Maximum()(*_bounds(self, other))
+
+    def minimum(self, other: Value) -> Any:
+        """The smaller of two Tensors, element by element."""
+        return arithmetic.Minimum()(*_bounds(self, other))
+
+    def isnan(self) -> Any:
+        """Where the values are NaN."""
+        return self._wrap(np.isnan(self._array))
+
+    def isfinite(self) -> Any:
+        """Where the values are neither infinite nor NaN."""
+        return self._wrap(np.isfinite(self._array))
+
+    # ---------------------------------------------------------------- reductions
+
+    @numpy_names
+    def sum(
+        self, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None
+    ) -> Any:
+        """Σ over `dim` (an int, several, or None for all)."""
+        x = self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+        return reduction.Sum(axes_of(dim, x._array.ndim), keepdim)(x)
+
+    @numpy_names
+    def mean(
+        self, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None
+    ) -> Any:
+        """The mean over `dim`; DTypeError for integers, which have no mean among them."""
+        x = self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+        if x._array.dtype.kind != "f":
+            raise DTypeError(
+                f"mean() needs floats, got {x._array.dtype}; use x.float()"
+            )
+        return reduction.Mean(axes_of(dim, x._array.ndim), keepdim)(x)
+
+    @numpy_names
+    def var(
+        self,
+        dim: Dim = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: int | None = None,
+    ) -> Any:
+        """Σ (x − mean)² / (n − correction) over `dim`; correction 1 unless given."""
+        c = int(unbiased) if correction is None else correction
+        return reduction.Var(axes_of(dim, self._array.ndim), keepdim, c)(self)
+
+    def std(self, *args: Any, **kwargs: Any) -> Any:
+        """√var, with the same arguments."""
+        return self.var(*args, **kwargs).sqrt()
+
+    @numpy_names
+    def amax(self, dim: Dim = None, keepdim: bool = False) -> Any:
+        """The maximum over `dim`; ties share the gradient evenly."""
+        return reduction.Max(axes_of(dim, self._array.ndim), keepdim)(self)
+
+    @numpy_names
+    def amin(self, dim: Dim = None, keepdim: bool = False) -> Any:
+        """The minimum over `dim`; ties share the gradient evenly."""
+        return reduction.Min(axes_of(dim, self._array.ndim), keepdim)(self)
+
+    @numpy_names
+    def max(self, dim: Any = None, keepdim: bool = False) -> Any:
+        """The maximum of all; (values, indices) along one `dim`; or `maximum(other)`."""
+        if isinstance(dim, Base):
+            return self.maximum(dim)
+        return self.amax() if dim is None else self._extreme(np.argmax, dim, keepdim)
+
+    @numpy_names
+    def min(self, dim: Any = None, keepdim: bool = False) -> Any:
+        """The minimum of all; (values, indices) along one `dim`; or `minimum(other)`."""
+        if isinstance(dim, Base):
+            return self.minimum(dim)
+        return self.amin() if dim is None else self._extreme(np.argmin, dim, keepdim)
+
+    def _extreme(self, find: Any, dim: int, keepdim: bool) -> Extreme:
+        axis = axis_of(dim, self._array.ndim)
+        indices = self._wrap(find(self._array, axis=axis, keepdims=True))
+        values = gather(self, axis, indices)
+        if not keepdim:
+            values, indices = values.squeeze(axis), indices.squeeze(axis)
+        return Extreme(values, indices)
+
+    @numpy_names
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """Where the maximum stands (the first, if several), in all or along `dim`."""
+        return self._wrap(np.argmax(self._array, axis=dim, keepdims=keepdim))
+
+    @numpy_names
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """Where the minimum stands (the first, if several), in all or along `dim`."""
+        return self._wrap(np.argmin(self._array, axis=dim, keepdims=keepdim))
+
+    @numpy_names
+    def logsumexp(self, dim: Dim, keepdim: bool = False) -> Any:
+        """ln Σ eˣ over `dim`, without overflow."""
+        return reduction.LogSumExp(axes_of(dim, self._array.ndim), keepdim)(
+            _floating(self)
+        )
+
+    @numpy_names
+    def all(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """Whether all are true."""
+        return self._wrap(np.all(self._array, axis=dim, keepdims=keepdim))
+
+    @numpy_names
+    def any(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """Whether any is true."""
+        return self._wrap(np.any(self._array, axis=dim, keepdims=keepdim))
+
+    def norm(self) -> Any:
+        """√Σ x², of all values."""
+        return (self * self).sum().sqrt()
+
+    def matmul(self, other: Value) -> Any:
+        """The matrix product; leading axes broadcast, vectors are rows or columns."""
+        return matmul(self, other)
+
+    mm = matmul
+    bmm = matmul
+    dot = matmul
+
+
+def matmul(a: Value, b: Value) -> Any:
+    """`a @ b` as in PyTorch: a vector on the left is a row, on the right a column."""
+    a, b = promote(a, b)
+    for x in (a, b):
+        if getattr(x, "ndim", 0) == 0:
+            raise ArgumentError("both arguments to matmul need to be at least 1D")
+    row, column = a.ndim == 1, b.ndim == 1
+    y = linear.Matmul()(
+        a.reshape(1, -1) if row else a, b.reshape(-1, 1) if column else b
+    )
+    if not (row or column):
+        return y
+    kept = (() if row else y.shape[-2:-1]) + (() if column else y.shape[-1:])
+    return y.reshape(y.shape[:-2] + kept)
+
+
+def where(condition: Value, input: Value, other: Value) -> Any:
+    """`input` where the condition holds, else `other`."""
+    a, b = promote(input, other)
+    return arithmetic.Where()(condition, a, b)

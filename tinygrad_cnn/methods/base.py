@@ -1,0 +1,142 @@
+"""What the mixins share: reading arguments as PyTorch does."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError, IndexingError
+from ..ops.base import Operand, Value
+from ..ops.shape import Cast
+
+DType = np.dtype[Any]
+Dim = int | Sequence[int] | None
+
+float32 = np.dtype(np.float32)
+int64 = np.dtype(np.int64)
+
+
+class Base(Operand):
+    """The part of a Tensor that the mixins rely on."""
+
+    __slots__ = ()
+
+    _array: Any
+    _record: Any
+    _version: Any
+    _requires_grad: bool
+    _wrap: Any
+
+
+def numpy_names(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Accept NumPy's `axis` and `keepdims` for `dim` and `keepdim`, as PyTorch does."""
+
+    @functools.wraps(method)
+    def renamed(*args: Any, **kwargs: Any) -> Any:
+        for numpy_name, name in (("axis", "dim"), ("keepdims", "keepdim")):
+            if numpy_name in kwargs:
+                kwargs[name] = kwargs.pop(numpy_name)
+        return method(*args, **kwargs)
+
+    return renamed
+
+
+def axis_of(dim: int, ndim: int) -> int:
+    """A non-negative axis; IndexingError if there is no such axis."""
+    reach = max(ndim, 1)
+    if not -reach <= dim < reach:
+        raise IndexingError(
+            f"Dimension out of range (expected to be in range of [{-reach}, {reach - 1}], "
+            f"but got {dim})"
+        )
+    return dim % reach
+
+
+def axes_of(dim: Dim, ndim: int) -> tuple[int, ...] | None:
+    """None for all axes, else each of them, checked, none twice."""
+    if dim is None or (not isinstance(dim, int) and len(dim) == 0) or ndim == 0:
+        for d in () if dim is None else (dim,) if isinstance(dim, int) else dim:
+            axis_of(d, ndim)
+        return None
+    axes = tuple(axis_of(d, ndim) for d in ((dim,) if isinstance(dim, int) else dim))
+    if len(set(axes)) != len(axes):
+        raise ArgumentError(f"dim {dim} names an axis more than once")
+    return axes
+
+
+def ints(values: tuple[Any, ...]) -> tuple[int, ...]:
+    """f(2, 3) and f((2, 3)) alike."""
+    if len(values) == 1 and isinstance(values[0], Sequence):
+        values = tuple(values[0])
+    return tuple(int(v) for v in values)
+
+
+def raw(x: Value) -> Value:
+    """The array of a Tensor; anything else as it is, NumPy scalars as Python's."""
+    if isinstance(x, Base):
+        return x._array
+    return x.item() if isinstance(x, np.generic) else x
+
+
+_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def promote(a: Value, b: Value, *, to_float: bool = False) -> tuple[Value, Value]:
+    """Two operands of one dtype, by PyTorch's rule.
+
+    The higher kind (bool < integer < float) wins; among operands of that kind, one with
+    axes decides before one without, and a Python number decides last (float32, int64).
+    `to_float`: integers become float32, as a division needs.
+    """
+    a, b = _number(a), _number(b)
+    da, db = getattr(a, "dtype", None), getattr(b, "dtype", None)
+    if da == db and da is not None and (da.kind == "f" or not to_float):
+        return a, b
+    dtype = _result_type(a, b)
+    if to_float and dtype.kind != "f":
+        dtype = float32
+    return _cast(a, dtype), _cast(b, dtype)
+
+
+def _number(x: Value) -> Value:
+    if isinstance(x, np.generic):
+        return x.item()
+    if not isinstance(x, Base | np.ndarray | int | float):
+        raise DTypeError(
+            f"expected a Tensor, an array or a number, got {type(x).__name__}: {x!r}"
+        )
+    return x
+
+
+def _result_type(a: Value, b: Value) -> DType:
+    ranked = []
+    for x in (a, b):
+        dtype = getattr(x, "dtype", None) or _default(x)
+        if dtype.kind not in _KINDS:
+            raise DTypeError(f"operands of dtype {dtype} are not supported")
+        places = 2 if getattr(x, "ndim", 0) else 1 if hasattr(x, "dtype") else 0
+        ranked.append((_KINDS[dtype.kind], places, dtype))
+    (kind_a, places_a, dtype_a), (kind_b, places_b, dtype_b) = ranked
+    if (kind_a, places_a) == (kind_b, places_b):
+        return np.promote_types(dtype_a, dtype_b)
+    return dtype_a if (kind_a, places_a) > (kind_b, places_b) else dtype_b
+
+
+def _default(x: Value) -> DType:
+    return (
+        np.dtype(bool)
+        if isinstance(x, bool)
+        else int64
+        if isinstance(x, int)
+        else float32
+    )
+
+
+def _cast(x: Value, dtype: DType) -> Value:
+    if not hasattr(x, "dtype"):
+        # A Python number takes part without a dtype, so it widens nothing.
+        return float(x) if dtype.kind == "f" else x
+    return x if x.dtype == dtype else Cast(dtype)(x)

@@ -1,0 +1,267 @@
+"""Shapes, joining and indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from ..ops import shape as ops
+from ..ops.arithmetic import Where
+from .base import Base, Value, axes_of, axis_of, ints, promote
+
+
+class Shape(Base):
+    """The methods that move values and compute none."""
+
+    __slots__ = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        shape: tuple[int, ...] = self._array.shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        """How many axes."""
+        return int(self._array.ndim)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the length of one axis."""
+        return self.shape if dim is None else self.shape[axis_of(dim, self.ndim)]
+
+    def dim(self) -> int:
+        """How many axes."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """How many values."""
+        return int(self._array.size)
+
+    nelement = numel
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise DTypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.ndim == 0:
+            raise DTypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(self.shape[0]))
+
+    def reshape(self, *shape: Any) -> Any:
+        """The same values in row-major order under another shape; one −1 is worked out."""
+        return ops.Reshape(ints(shape))(self)
+
+    # The memory order of images is the library's business here, so a view that needs a
+    # copy is made instead of refused.
+    view = reshape
+
+    def view_as(self, other: Any) -> Any:
+        """Reshaped to the shape of `other`."""
+        return self.reshape(other.shape)
+
+    reshape_as = view_as
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Any:
+        """The axes start_dim … end_dim joined into one."""
+        start, end = axis_of(start_dim, self.ndim), axis_of(end_dim, self.ndim)
+        if start > end:
+            raise ArgumentError(
+                "flatten() has invalid args: start_dim comes after end_dim"
+            )
+        s = self.shape
+        joined = int(np.prod(s[start : end + 1], dtype=np.int64))
+        return self.reshape((*s[:start], joined, *s[end + 1 :]))
+
+    def ravel(self) -> Any:
+        """All values in one axis."""
+        return self.reshape(-1)
+
+    def permute(self, *dims: Any) -> Any:
+        """The axes in another order."""
+        axes = axes_of(ints(dims), self.ndim) or ()
+        if len(axes) != self.ndim:
+            raise ShapeError(
+                f"permute{ints(dims)} does not name each of {self.ndim} axes"
+            )
+        return ops.Permute(axes)(self)
+
+    def transpose(self, dim0: int, dim1: int) -> Any:
+        """Two axes exchanged."""
+        axes = list(range(self.ndim))
+        a, b = axis_of(dim0, self.ndim), axis_of(dim1, self.ndim)
+        axes[a], axes[b] = axes[b], axes[a]
+        return ops.Permute(tuple(axes))(self)
+
+    swapaxes = transpose
+
+    def t(self) -> Any:
+        """The transpose of a matrix (a vector stays)."""
+        if self.ndim > 2:
+            raise ShapeError(f"t() expects at most 2 axes, got {list(self.shape)}")
+        return self.transpose(0, 1) if self.ndim == 2 else self
+
+    @property
+    def T(self) -> Any:
+        """All axes reversed."""
+        return ops.Permute(tuple(reversed(range(self.ndim))))(self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes exchanged."""
+        return self.transpose(-2, -1)
+
+    def expand(self, *sizes: Any) -> Any:
+        """Axes of length 1, and new ones in front, repeated; −1 keeps a length."""
+        shape = ints(sizes)
+        lead = len(shape) - self.ndim
+        if lead < 0:
+            raise ShapeError(f"expand{shape} has fewer axes than {list(self.shape)}")
+        kept = [
+            self.shape[i - lead] if s == -1 and i >= lead else s
+            for i, s in enumerate(shape)
+        ]
+        return ops.Expand(tuple(kept))(self)
+
+    def expand_as(self, other: Any) -> Any:
+        """Expanded to the shape of `other`."""
+        return self.expand(other.shape)
+
+    def repeat(self, *repeats: Any) -> Any:
+        """The whole, laid side by side so many times along each axis."""
+        times = ints(repeats)
+        lead = len(times) - self.ndim
+        if lead < 0:
+            raise ShapeError(f"repeat{times} has fewer axes than {list(self.shape)}")
+        shape = (1,) * lead + self.shape
+        pairs = [n for r, s in zip(times, shape, strict=True) for n in (r, s)]
+        apart = [n for s in shape for n in (1, s)]
+        full = [r * s for r, s in zip(times, shape, strict=True)]
+        return self.reshape(apart).expand(pairs).reshape(full)
+
+    def squeeze(self, dim: Any = None) -> Any:
+        """Without the axes of length 1, or without those of `dim` that have it."""
+        axes = range(self.ndim) if dim is None else axes_of(dim, self.ndim) or ()
+        kept = [s for i, s in enumerate(self.shape) if s != 1 or i not in axes]
+        return self.reshape(kept)
+
+    def unsqueeze(self, dim: int) -> Any:
+        """With an axis of length 1 at `dim`."""
+        at = axis_of(dim, self.ndim + 1)
+        return self.reshape(self.shape[:at] + (1,) + self.shape[at:])
+
+    def flip(self, *dims: Any) -> Any:
+        """Back to front along each of `dims`."""
+        axes = axes_of(ints(dims), self.ndim) or ()
+        back, all_ = slice(None, None, -1), slice(None)
+        return ops.Index(tuple(back if i in axes else all_ for i in range(self.ndim)))(
+            self
+        )
+
+    def narrow(self, dim: int, start: int, length: int) -> Any:
+        """`length` entries from `start` along `dim`."""
+        axis = axis_of(dim, self.ndim)
+        return ops.Index((slice(None),) * axis + (slice(start, start + length),))(self)
+
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+        """Pieces of `split_size` along `dim`, the last one smaller; or of these sizes."""
+        total = self.shape[axis_of(dim, self.ndim)]
+        if isinstance(split_size, int):
+            whole, rest = divmod(total, split_size)
+            split_size = [split_size] * whole + ([rest] if rest or not whole else [])
+        if sum(split_size) != total:
+            raise ShapeError(f"split sizes {list(split_size)} do not add up to {total}")
+        starts = np.cumsum([0, *split_size])
+        sizes = zip(starts.tolist(), split_size, strict=False)
+        return tuple(self.narrow(dim, start, length) for start, length in sizes)
+
+    def chunk(self, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+        """At most `chunks` pieces of equal size (the last may be smaller)."""
+        total = self.shape[axis_of(dim, self.ndim)]
+        return self.split(max(-(-total // chunks), 1), dim)
+
+    def unbind(self, dim: int = 0) -> tuple[Any, ...]:
+        """The slices along `dim`, without it."""
+        return (
+            tuple(self.transpose(0, dim))
+            if dim == 0
+            else tuple(
+                self.narrow(dim, i, 1).squeeze(dim) for i in range(self.size(dim))
+            )
+        )
+
+    def gather(self, dim: int, index: Any) -> Any:
+        """y[i, j, …] = x[index[i, j, …], j, …] for dim 0, and so on."""
+        return gather(self, dim, index)
+
+    def masked_fill(self, mask: Any, value: float) -> Any:
+        """`value` where the mask is true."""
+        return Where()(mask, value, self)
+
+    def __getitem__(self, key: Any) -> Any:
+        return ops.Index(checked_key(key, self.shape))(self)
+
+
+def checked_key(key: Any, shape: tuple[int, ...]) -> Any:
+    """An index as NumPy takes it, with Tensors as arrays of their own.
+
+    IndexingError for what is no index or out of range; PyTorch has no negative step.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    read = []
+    for part in parts:
+        if isinstance(part, Base | np.ndarray | list):
+            array = np.array(part._array if isinstance(part, Base) else part)
+            if array.dtype.kind not in "iub":
+                raise IndexingError(
+                    f"tensors used as indices must be integers or bools, got {array.dtype}"
+                )
+            part = array
+        elif isinstance(part, slice) and part.step is not None and part.step < 1:
+            raise ArgumentError("step must be greater than zero; use flip()")
+        elif isinstance(part, float | str):
+            raise IndexingError(f"{part!r} cannot index a Tensor")
+        read.append(part)
+    if isinstance(key, list):
+        return read[0]
+    return tuple(read)
+
+
+def gather(x: Any, dim: int, index: Any) -> Any:
+    """See `Tensor.gather`."""
+    axis = axis_of(dim, x.ndim)
+    where = np.indices(index.shape, sparse=True)
+    key = list(where)
+    key[axis] = np.array(index._array)
+    return ops.Index(tuple(key))(x)
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The Tensors one after the other along `dim`."""
+    parts = _common(tensors, "cat")
+    return ops.Concatenate(axis_of(dim, parts[0].ndim))(*parts)
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The Tensors side by side along a new axis `dim`."""
+    parts = _common(tensors, "stack")
+    if len({p.shape for p in parts}) > 1:
+        raise ShapeError(
+            f"stack expects each tensor to be equal size, got {[list(p.shape) for p in parts]}"
+        )
+    at = axis_of(dim, parts[0].ndim + 1)
+    return ops.Concatenate(at)(*[p.unsqueeze(at) for p in parts])
+
+
+def _common(tensors: Sequence[Any], name: str) -> list[Any]:
+    if not tensors or not all(isinstance(t, Base) for t in tensors):
+        raise DTypeError(f"{name}() expects a non-empty sequence of Tensors")
+    first: Value = tensors[0]
+    for t in tensors[1:]:
+        first = promote(first, t)[0]
+    return [promote(t, first)[0] for t in tensors]

@@ -1,0 +1,29 @@
+"""Every operation with the derivation of its gradients; importing this registers them all."""
+
+from . import (
+    activation,
+    arithmetic,
+    classification,
+    convolution,
+    linear,
+    normalization,
+    pooling,
+    reduction,
+    shape,
+)
+from .base import Op, Operand, registry
+
+__all__ = [
+    "Op",
+    "Operand",
+    "activation",
+    "arithmetic",
+    "classification",
+    "convolution",
+    "linear",
+    "normalization",
+    "pooling",
+    "reduction",
+    "registry",
+    "shape",
+]

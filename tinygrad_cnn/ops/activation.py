@@ -1,0 +1,114 @@
+"""Activations: element-wise, y[i] = φ(x[i]) and ∂L/∂x[i] = g[i] · φ′(x[i]).
+
+(`numpy-cnn` §1.3; `lenet`, listing of the activations. The identity is no operation, and
+`sign` stands in `arithmetic`.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..kernels import active
+from .base import Op, Value, quiet
+
+
+@dataclass(frozen=True)
+class Keep(Op):
+    """y = x where the mask holds, else 0 (also where x is inf or NaN).
+
+    g passes where the mask holds: ∂L/∂x = Keep(g). The gradient of every switch.
+    """
+
+    constant = ("mask",)
+
+    def forward(self, x: Value, mask: Value) -> Value:
+        return active.keep(x, mask)
+
+    def grad_x(self, g: Value, mask: Value) -> Value:
+        return Keep()(g, mask)
+
+
+@dataclass(frozen=True)
+class ReLU(Op):
+    """y = max(0, x).   ∂L/∂x = g · [y > 0]; at the corner x = 0 it is 0.
+
+    (`numpy-cnn` §1.3.) y > 0 exactly where x > 0, so y alone is kept.
+    """
+
+    def forward(self, x: Value) -> Value:
+        return np.maximum(x, 0)
+
+    def grad_x(self, g: Value, y: Value) -> Value:
+        return Keep()(g, y > 0)
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Op):
+    """y = x for x > 0, else a x, with a the negative slope.   ∂L/∂x = g or a g, alike."""
+
+    negative_slope: float = 0.01
+
+    def forward(self, x: Value) -> Value:
+        return np.where(x > 0, x, x * self.negative_slope)
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        return Keep()(g, x > 0) + Keep()(g * self.negative_slope, x <= 0)
+
+
+@dataclass(frozen=True)
+class Sigmoid(Op):
+    """y = 1 / (1 + e⁻ˣ) (`numpy-cnn` eq. 3).
+
+    dy/dx = e⁻ˣ / (1 + e⁻ˣ)² = y (1 − y).   ∂L/∂x = g · y (1 − y).
+    Computed from e^−|x|, which cannot overflow.
+    """
+
+    @quiet
+    def forward(self, x: Value) -> Value:
+        e = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1, e) / (1 + e)
+
+    def grad_x(self, g: Value, y: Value) -> Value:
+        return g * (y * (1 - y))
+
+
+@dataclass(frozen=True)
+class Tanh(Op):
+    """y = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ).   dy/dx = 1 − y².   ∂L/∂x = g · (1 − y²)."""
+
+    def forward(self, x: Value) -> Value:
+        return np.tanh(x)
+
+    def grad_x(self, g: Value, y: Value) -> Value:
+        return g * (1 - y * y)
+
+
+@dataclass(frozen=True)
+class Hardtanh(Op):
+    """y = low, x or high as x is below, between or above (−1 and 1: `lenet`).
+
+    ∂L/∂x = g · [low < x < high]. At the two corners it is 0 as in PyTorch; the `lenet`
+    document counts them in.
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+
+    def forward(self, x: Value) -> Value:
+        return np.clip(x, self.low, self.high)
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        return Keep()(g, (x > self.low) & (x < self.high))
+
+
+@dataclass(frozen=True)
+class Atan(Op):
+    """y = arctan x (`numpy-cnn` §1.3).   dy/dx = 1 / (1 + x²).   ∂L/∂x = g / (1 + x²)."""
+
+    def forward(self, x: Value) -> Value:
+        return np.arctan(x)
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        return g / (1 + x * x)

@@ -1,0 +1,242 @@
+"""Element-wise arithmetic. y[i] depends on the inputs at i alone, so each gradient is
+g times the ordinary derivative, at i; the engine sums over what broadcasting repeated.
+Inputs may be arrays or Python numbers (which never widen the dtype).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .base import Op, Value, quiet
+
+
+@dataclass(frozen=True)
+class Add(Op):
+    """y = a + b.   ∂L/∂a = g,   ∂L/∂b = g."""
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return a + b
+
+    def grad_a(self, g: Value) -> Value:
+        return g
+
+    def grad_b(self, g: Value) -> Value:
+        return g
+
+
+@dataclass(frozen=True)
+class Sub(Op):
+    """y = a − b.   ∂L/∂a = g,   ∂L/∂b = −g."""
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return a - b
+
+    def grad_a(self, g: Value) -> Value:
+        return g
+
+    def grad_b(self, g: Value) -> Value:
+        return -g
+
+
+@dataclass(frozen=True)
+class Mul(Op):
+    """y = a · b.   ∂L/∂a = g · b,   ∂L/∂b = g · a."""
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return a * b
+
+    def grad_a(self, g: Value, b: Value) -> Value:
+        return g * b
+
+    def grad_b(self, g: Value, a: Value) -> Value:
+        return g * a
+
+
+@dataclass(frozen=True)
+class Div(Op):
+    """y = a / b.   ∂L/∂a = g / b,   ∂L/∂b = −g · a / b²."""
+
+    broadcasts = True
+
+    @quiet
+    def forward(self, a: Value, b: Value) -> Value:
+        return a / b
+
+    def grad_a(self, g: Value, b: Value) -> Value:
+        return g / b
+
+    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
+        return -g * a / (b * b)
+
+
+@dataclass(frozen=True)
+class Pow(Op):
+    """y = aᵇ.   ∂L/∂a = g · b aᵇ⁻¹,   ∂L/∂b = g · aᵇ ln a.
+
+    Conventions: ∂y/∂a = 0 where b = 0, and ∂y/∂b = 0 where a = 0 and b ≥ 0, the limits.
+    """
+
+    broadcasts = True
+
+    @quiet
+    def forward(self, a: Value, b: Value) -> Value:
+        return a**b
+
+    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
+        if isinstance(b, int | float):
+            return g * (b * a ** (b - 1)) if b else g * 0.0
+        return Where()(b == 0, 0.0, g * (b * a ** (b - 1)))
+
+    def grad_b(self, g: Value, y: Value, a: Value, b: Value) -> Value:
+        if isinstance(a, int | float):
+            return g * y * math.log(a) if a else Where()(b >= 0, 0.0, g * y * -math.inf)
+        return Where()((a == 0) & (b >= 0), 0.0, g * (y * Log()(a)))
+
+
+@dataclass(frozen=True)
+class Neg(Op):
+    """y = −a.   ∂L/∂a = −g."""
+
+    def forward(self, a: Value) -> Value:
+        return -a
+
+    def grad_a(self, g: Value) -> Value:
+        return -g
+
+
+@dataclass(frozen=True)
+class Exp(Op):
+    """y = eᵃ.   ∂L/∂a = g · y."""
+
+    @quiet
+    def forward(self, a: Value) -> Value:
+        return np.exp(a)
+
+    def grad_a(self, g: Value, y: Value) -> Value:
+        return g * y
+
+
+@dataclass(frozen=True)
+class Log(Op):
+    """y = ln a.   ∂L/∂a = g / a."""
+
+    @quiet
+    def forward(self, a: Value) -> Value:
+        return np.log(a)
+
+    def grad_a(self, g: Value, a: Value) -> Value:
+        return g / a
+
+
+@dataclass(frozen=True)
+class Sqrt(Op):
+    """y = √a.   ∂L/∂a = g / (2 y); infinite at 0, as in PyTorch."""
+
+    @quiet
+    def forward(self, a: Value) -> Value:
+        return np.sqrt(a)
+
+    def grad_a(self, g: Value, y: Value) -> Value:
+        return g / (2 * y)
+
+
+@dataclass(frozen=True)
+class Sign(Op):
+    """y = −1, 0 or 1 as a is negative, zero or positive (`lenet`, activations).
+
+    Constant between the jumps: ∂L/∂a = 0.
+    """
+
+    def forward(self, a: Value) -> Value:
+        return np.sign(a)
+
+    def grad_a(self, g: Value) -> Value:
+        return g * 0.0
+
+
+@dataclass(frozen=True)
+class Abs(Op):
+    """y = |a|.   ∂L/∂a = g · sign a; at the corner a = 0 it is 0."""
+
+    def forward(self, a: Value) -> Value:
+        return np.abs(a)
+
+    def grad_a(self, g: Value, a: Value) -> Value:
+        return g * Sign()(a)
+
+
+@dataclass(frozen=True)
+class Maximum(Op):
+    """y = max(a, b).   g goes to the larger input; where they tie, half to each."""
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return np.maximum(a, b)
+
+    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(a > b, g, 0.0))
+
+    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(a < b, g, 0.0))
+
+
+@dataclass(frozen=True)
+class Minimum(Op):
+    """y = min(a, b).   g goes to the smaller input; where they tie, half to each."""
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return np.minimum(a, b)
+
+    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(a < b, g, 0.0))
+
+    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(a > b, g, 0.0))
+
+
+@dataclass(frozen=True)
+class Where(Op):
+    """y = a where the condition holds, else b.   g goes to the one that was taken."""
+
+    broadcasts = True
+    constant = ("condition",)
+
+    def forward(self, condition: Value, a: Value, b: Value) -> Value:
+        return np.where(condition, a, b)
+
+    def grad_a(self, g: Value, condition: Value) -> Value:
+        return Where()(condition, g, 0.0)
+
+    def grad_b(self, g: Value, condition: Value) -> Value:
+        return Where()(condition, 0.0, g)
+
+
+@dataclass(frozen=True)
+class Clip(Op):
+    """y = min(max(a, low), high); None is no bound.
+
+    ∂L/∂a = g where low ≤ a ≤ high, the bounds included as in PyTorch, else 0.
+    """
+
+    low: float | None = None
+    high: float | None = None
+
+    def forward(self, a: Value) -> Value:
+        return np.clip(a, self.low, self.high)
+
+    def grad_a(self, g: Value, a: Value) -> Value:
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return Where()((a >= low) & (a <= high), g, 0.0)

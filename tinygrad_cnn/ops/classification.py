@@ -1,0 +1,196 @@
+"""From scores to a loss: softmax, log-softmax, negative log-likelihood and its relatives.
+
+Index letters: n image, k class, c = t[n] the correct class; p = softmax(x).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import LabelError, ShapeError
+from .activation import Sigmoid
+from .arithmetic import Abs, Exp, Log, Neg, Sign
+from .base import Op, Value, quiet
+from .reduction import Sum
+
+
+@dataclass(frozen=True)
+class Softmax(Op):
+    """p_k = e^{x_k} / S with S = Σ_j e^{x_j}, along one axis (`numpy-cnn` eq. 4).
+
+    ∂p_c/∂x_k = −p_c p_k for k ≠ c, p_c (1 − p_c) for k = c (`day3` §3.1), so
+    ∂L/∂x_k = Σ_c g_c p_c ([c = k] − p_k) = p_k (g_k − Σ_c g_c p_c).
+    Computed from x − max x, which changes nothing and cannot overflow.
+    """
+
+    axis: int
+
+    @quiet
+    def forward(self, x: Value) -> Value:
+        e = np.exp(x - x.max(axis=self.axis, keepdims=True, initial=-np.inf))
+        return e / e.sum(axis=self.axis, keepdims=True)
+
+    def grad_x(self, g: Value, y: Value) -> Value:
+        return y * (g - Sum((self.axis,), keepdims=True)(g * y))
+
+
+@dataclass(frozen=True)
+class LogSoftmax(Op):
+    """y_k = ln p_k = x_k − m − ln Σ_j e^{x_j − m}, m = max x, along one axis (`lenet` §5).
+
+    ∂y_c/∂x_k = [c = k] − p_k, so ∂L/∂x_k = g_k − p_k Σ_c g_c, with p = e^y.
+    """
+
+    axis: int
+
+    @quiet
+    def forward(self, x: Value) -> Value:
+        z = x - x.max(axis=self.axis, keepdims=True, initial=-np.inf)
+        return z - np.log(np.exp(z).sum(axis=self.axis, keepdims=True))
+
+    def grad_x(self, g: Value, y: Value) -> Value:
+        return g - Exp()(y) * Sum((self.axis,), keepdims=True)(g)
+
+
+@dataclass(frozen=True)
+class NLLLoss(Op):
+    """l[n] = −w[t_n] · x[n, t_n]; their sum, their sum over Σ w[t_n], or each ("none").
+
+    x (N, C, …) log-probabilities, target (N, …) integers in 0 … C − 1 or `ignore_index`
+    (which count neither above nor below), weight (C) or None (all 1). `numpy-cnn` eq. (5);
+    the mean divides by N when unweighted.
+    ∂L/∂x[n,k] = g · s[n] at k = t_n, else 0, with s[n] = −w[t_n] or −w[t_n] / Σ w: Place.
+    Behind a log-softmax that gives (p − onehot(c)) / N for the logits (`lenet` §5).
+    """
+
+    reduction: str = "mean"
+    ignore_index: int = -100
+    constant = ("target", "weight")
+    keeps = ("scale", "label")
+
+    @quiet
+    def forward(self, x: Value, target: Value, weight: Value) -> tuple[Value, ...]:
+        counted, label = self._labels(x, target)
+        w = np.ones(x.shape[1], x.dtype) if weight is None else weight
+        w = w[label] * counted.astype(x.dtype)
+        losses = -w * np.where(counted, Pick()(x, label), 0)
+        if self.reduction == "mean":
+            return losses.sum() / w.sum(), -w / w.sum(), label
+        return losses if self.reduction == "none" else losses.sum(), -w, label
+
+    def grad_x(self, g: Value, scale: Value, label: Value, x_shape: Any) -> Value:
+        return Place(x_shape[1])(g * scale, label)
+
+    def _labels(self, x: Value, target: Value) -> tuple[Value, Value]:
+        """Which targets count, and all of them as indices that exist."""
+        if x.ndim < 2 or target.shape != (x.shape[0], *x.shape[2:]):
+            raise ShapeError(
+                f"nll_loss takes scores (N, C, …) and one label each, (N, …); "
+                f"got {list(x.shape)} and {list(target.shape)}"
+            )
+        if target.dtype.kind not in "iu":
+            raise LabelError(
+                f"labels must be integers (class indices), got {target.dtype}"
+            )
+        counted = target != self.ignore_index
+        classes = x.shape[1]
+        wrong = counted & ((target < 0) | (target >= classes))
+        if wrong.any():
+            at = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise LabelError(
+                f"Target {int(target[at])} is out of bounds: label {list(at)} must be in "
+                f"0 … {classes - 1} for {classes} classes"
+            )
+        return counted, np.where(counted, target, 0)
+
+
+@dataclass(frozen=True)
+class Pick(Op):
+    """y[n,…] = x[n, t[n,…], …]: one class of each.   Its adjoint is Place."""
+
+    constant = ("label",)
+
+    def forward(self, x: Value, label: Value) -> Value:
+        return np.take_along_axis(x, label[:, None], axis=1)[:, 0]
+
+    def grad_x(self, g: Value, label: Value, x_shape: tuple[int, ...]) -> Value:
+        return Place(x_shape[1])(g, label)
+
+
+@dataclass(frozen=True)
+class Place(Op):
+    """y[n, t[n,…], …] = x[n,…], zero at the other classes.   Its adjoint is Pick."""
+
+    classes: int
+    constant = ("label",)
+
+    def forward(self, x: Value, label: Value) -> Value:
+        y = np.zeros((x.shape[0], self.classes, *x.shape[1:]), x.dtype)
+        np.put_along_axis(y, label[:, None], x[:, None], axis=1)
+        return y
+
+    def grad_x(self, g: Value, label: Value) -> Value:
+        return Pick()(g, label)
+
+
+@dataclass(frozen=True)
+class SquaredError(Op):
+    """y = (a − b)².   ∂L/∂a = 2 g (a − b) = −∂L/∂b; its mean is the MSE (`lenet`)."""
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        d = a - b
+        return d * d
+
+    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
+        return 2 * g * (a - b)
+
+    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
+        return 2 * g * (b - a)
+
+
+@dataclass(frozen=True)
+class AbsoluteError(Op):
+    """y = |a − b|.   ∂L/∂a = g · sign(a − b) = −∂L/∂b; 0 where a = b."""
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return np.abs(a - b)
+
+    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
+        return g * Sign()(a - b)
+
+    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
+        return g * Sign()(b - a)
+
+
+@dataclass(frozen=True)
+class LogisticLoss(Op):
+    """y = −q t ln σ(x) − (1 − t) ln(1 − σ(x)), for logits x, targets t, positive weight q.
+
+    With −ln σ(x) = ln(1 + e⁻ˣ) and −ln(1 − σ(x)) = x + ln(1 + e⁻ˣ):
+    y = (1 − t) x + (1 + (q − 1) t) ln(1 + e⁻ˣ), where
+    ln(1 + e⁻ˣ) = ln(1 + e^−|x|) + max(−x, 0) cannot overflow.
+    ∂y/∂x = (1 − t) − (1 + (q − 1) t) (1 − σ(x)), which is σ(x) − t for q = 1.
+    ∂y/∂t = −x + (q − 1) ln(1 + e⁻ˣ).
+    """
+
+    broadcasts = True
+    constant = ("q",)
+
+    @quiet
+    def forward(self, x: Value, t: Value, q: Value) -> Value:
+        softplus = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
+        return (1 - t) * x + (1 + (q - 1) * t) * softplus
+
+    def grad_x(self, g: Value, x: Value, t: Value, q: Value) -> Value:
+        return g * ((1 - t) - (1 + (q - 1) * t) * (1 - Sigmoid()(x)))
+
+    def grad_t(self, g: Value, x: Value, q: Value) -> Value:
+        softplus = Neg()(Log()(Sigmoid()(Abs()(x)))) + (Abs()(x) - x) * 0.5
+        return g * ((q - 1) * softplus - x)

@@ -1,0 +1,148 @@
+"""Convolution, and why its gradients are convolutions.
+
+T(x, w, g) = Σ_{n,o,i,j} g[n,o,i,j] · Σ_{c,u,v} x[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v]
+
+is linear in x, in w and in g. Its derivative with respect to each is one operation of this
+file, and the gradient rules of each are the other two: one derivation, any order.
+
+    ∂T/∂g = Conv2d(x, w)         ∂T/∂x = Conv2dInput(g, w)         ∂T/∂w = Conv2dWeight(x, g)
+
+Index letters: n image, c input channel, o output channel, (i, j) output position, (u, v)
+kernel tap; s stride, p zero padding, d dilation. With groups, c runs over the channels of
+the group of o. This is the cross-correlation that the field calls convolution
+(`numpy-cnn` eq. 9, §2.2.1); `nn.functional.true_conv2d` flips the kernel, eq. 17.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ShapeError
+from ..kernels import Pair, Window, active
+from .base import Op, Value
+from .reduction import Sum
+
+
+@dataclass(frozen=True)
+class Convolution(Op):
+    """Base: where the windows lie, and how many groups the channels form."""
+
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def window(self, kernel: tuple[int, ...]) -> Window:
+        """The window of a kernel of this (k_y, k_x)."""
+        return Window((kernel[0], kernel[1]), self.stride, self.padding, self.dilation)
+
+    @property
+    def _layout(self) -> tuple[Pair, Pair, Pair, int]:
+        return self.stride, self.padding, self.dilation, self.groups
+
+
+@dataclass(frozen=True)
+class Conv2d(Convolution):
+    """y[n,o,i,j] = b[o] + Σ_{c,u,v} x[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v].
+
+    x (N, C, H, W), w (O, C/groups, k_y, k_x), b (O) or None; y (N, O, H', W').
+    Sources: `numpy-cnn` eq. (9), (21); `lenet` §2.2.2. The bias stands outside the sum.
+
+    ∂L/∂w[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] x[n, c, s i + d u − p, …]: every output position
+    used w[o,c,u,v] once, times the x that it met (`numpy-cnn` eq. 11; `lenet` §3.0.1).
+    ∂L/∂x: x[n,c,h,w] met w[o,c,u,v] in y[n,o,i,j] wherever h = s i + d u − p, so g comes
+    back through the same weights: for s = d = 1 the full convolution of g, zero-padded by
+    k − 1, with the kernel rotated by 180° (`numpy-cnn` eq. 10; `lenet` proof 2).
+    ∂L/∂b[o] = Σ_{n,i,j} g[n,o,i,j] (`numpy-cnn` eq. 12).
+    """
+
+    def forward(self, x: Value, w: Value, b: Value) -> Value:
+        self._check(x, w, b)
+        return active.conv2d(x, w, b, self.window(w.shape[2:]), self.groups)
+
+    def grad_x(self, g: Value, w: Value, x_shape: tuple[int, ...]) -> Value:
+        return Conv2dInput(*self._layout, size=(x_shape[2], x_shape[3]))(g, w, None)
+
+    def grad_w(self, g: Value, x: Value, w_shape: tuple[int, ...]) -> Value:
+        return Conv2dWeight(*self._layout, kernel=(w_shape[2], w_shape[3]))(x, g)
+
+    def grad_b(self, g: Value) -> Value:
+        return Sum((0, 2, 3))(g)
+
+    def _check(self, x: Value, w: Value, b: Value) -> None:
+        if x.ndim != 4 or w.ndim != 4:
+            raise ShapeError(
+                "conv2d takes images (N, C, H, W) and kernels (O, C/groups, k_y, k_x); "
+                f"got {x.ndim} and {w.ndim} axes"
+            )
+        o, c = w.shape[:2]
+        if x.shape[1] != c * self.groups:
+            raise ShapeError(
+                f"the kernels take {c * self.groups} channels (weight {list(w.shape)}, "
+                f"groups={self.groups}), but the images have {x.shape[1]} channels: "
+                f"use in_channels={x.shape[1]}"
+            )
+        if self.groups < 1 or o % self.groups:
+            raise ShapeError(
+                f"{o} output channels do not divide into {self.groups} groups"
+            )
+        if b is not None and b.shape != (o,):
+            raise ShapeError(
+                f"the bias is {list(b.shape)}, expected [{o}]: one per kernel"
+            )
+        if not x.dtype == w.dtype == (w.dtype if b is None else b.dtype):
+            raise ShapeError(
+                f"images are {x.dtype}, kernels {w.dtype}: make them the same"
+            )
+
+
+@dataclass(frozen=True)
+class Conv2dInput(Convolution):
+    """y[n, c, s i + d u − p, …] += Σ_o x[n,o,i,j] · w[o,c,u,v], then + b[c].
+
+    The adjoint of Conv2d in its images, `size` being theirs; also the transposed
+    convolution. x (N, O, i, j), w (O, C/groups, k_y, k_x), b (C) or None; y (N, C, H, W).
+    With T as above: ∂L/∂x = Conv2d(g, w),   ∂L/∂w = Conv2dWeight(g, x),   ∂L/∂b = Σ g.
+    """
+
+    size: Pair = (0, 0)
+
+    def forward(self, x: Value, w: Value, b: Value) -> Value:
+        if x.ndim != 4 or w.ndim != 4 or x.shape[1] != w.shape[0]:
+            raise ShapeError(
+                "conv_transpose2d takes images (N, C, H, W) and kernels (C, O/groups, "
+                f"k_y, k_x) of the same C; got {list(x.shape)} and {list(w.shape)}"
+            )
+        window = self.window(w.shape[2:])
+        y = active.conv2d_input(x, w, self.size, window, self.groups)
+        return y if b is None else y + b[:, None, None]
+
+    def grad_x(self, g: Value, w: Value) -> Value:
+        return Conv2d(*self._layout)(g, w, None)
+
+    def grad_w(self, g: Value, x: Value, w_shape: tuple[int, ...]) -> Value:
+        return Conv2dWeight(*self._layout, kernel=(w_shape[2], w_shape[3]))(g, x)
+
+    def grad_b(self, g: Value) -> Value:
+        return Sum((0, 2, 3))(g)
+
+
+@dataclass(frozen=True)
+class Conv2dWeight(Convolution):
+    """y[o,c,u,v] = Σ_{n,i,j} h[n,o,i,j] · x[n, c, s i + d u − p, s j + d v − p].
+
+    The adjoint of Conv2d in its kernels, `kernel` being their (k_y, k_x): dL/dF = X ∗ dL/dY
+    (`lenet` §3.0.1). x (N, C, H, W), h (N, O, i, j); y (O, C/groups, k_y, k_x).
+    With T as above, g in the place of w: ∂L/∂x = Conv2dInput(h, g),   ∂L/∂h = Conv2d(x, g).
+    """
+
+    kernel: Pair = (1, 1)
+
+    def forward(self, x: Value, h: Value) -> Value:
+        return active.conv2d_weight(x, h, self.window(self.kernel), self.groups)
+
+    def grad_x(self, g: Value, h: Value, x_shape: tuple[int, ...]) -> Value:
+        return Conv2dInput(*self._layout, size=(x_shape[2], x_shape[3]))(h, g, None)
+
+    def grad_h(self, g: Value, x: Value) -> Value:
+        return Conv2d(*self._layout)(x, g, None)

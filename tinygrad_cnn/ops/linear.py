@@ -1,0 +1,77 @@
+"""Matrix products: the dense layer and matmul (`numpy-cnn` eq. 1: W X + b)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ShapeError
+from .base import Op, Value
+from .reduction import Sum
+from .shape import Permute, Reshape
+
+
+def transposed(a: Value) -> Value:
+    """The last two axes exchanged."""
+    axes = list(range(a.ndim))
+    axes[-2:] = axes[-1], axes[-2]
+    return Permute(tuple(axes))(a)
+
+
+@dataclass(frozen=True)
+class Matmul(Op):
+    """y[…,i,k] = Σ_j a[…,i,j] · b[…,j,k]; leading axes broadcast.
+
+    a[i,j] meets b[j,k] in y[i,k] for every k, b[j,k] meets a[i,j] for every i:
+    ∂L/∂a = g bᵀ,   ∂L/∂b = aᵀ g   (`numpy-cnn` §1.6; dense layer of `lenet`).
+    Both inputs have at least two axes.
+    """
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        if a.shape[-1] != b.shape[-2]:
+            raise ShapeError(
+                f"shapes cannot be multiplied ({a.shape[-2]}x{a.shape[-1]} and "
+                f"{b.shape[-2]}x{b.shape[-1]}): {a.shape[-1]} columns meet "
+                f"{b.shape[-2]} rows"
+            )
+        return np.matmul(a, b)
+
+    def grad_a(self, g: Value, b: Value) -> Value:
+        return Matmul()(g, transposed(b))
+
+    def grad_b(self, g: Value, a: Value) -> Value:
+        return Matmul()(transposed(a), g)
+
+
+@dataclass(frozen=True)
+class Linear(Op):
+    """y[…,o] = Σ_i x[…,i] · w[o,i] + b[o]: the dense layer, w stored (out, in).
+
+    ∂L/∂x = g w,   ∂L/∂w[o,i] = Σ g[…,o] · x[…,i] = gᵀ x,   ∂L/∂b = Σ g over all but o.
+    (`numpy-cnn` eq. 1; the documents' X^T g, g W^T, Σ_n g with w transposed.)
+    """
+
+    def forward(self, x: Value, w: Value, b: Value) -> Value:
+        if x.shape[-1] != w.shape[1]:
+            raise ShapeError(
+                f"the layer takes in_features={w.shape[1]}, the input has "
+                f"{x.shape[-1]} in its last axis: use in_features={x.shape[-1]}, or "
+                "flatten(x, 1) first if that is an image"
+            )
+        y = np.matmul(x, w.T)
+        if b is not None:
+            y += b
+        return y
+
+    def grad_x(self, g: Value, w: Value) -> Value:
+        return Linear()(g, transposed(w), None)
+
+    def grad_w(self, g: Value, x: Value, w_shape: tuple[int, ...]) -> Value:
+        rows = Reshape((-1, w_shape[0]))(g), Reshape((-1, w_shape[1]))(x)
+        return Matmul()(transposed(rows[0]), rows[1])
+
+    def grad_b(self, g: Value) -> Value:
+        return Sum(tuple(range(g.ndim - 1)))(g)

@@ -1,0 +1,89 @@
+"""Batch normalisation and dropout: operations that training and evaluation see differently.
+The evaluation of batch normalisation is plain arithmetic (`nn.functional.batch_norm`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arithmetic import Pow
+from .base import Op, Value, quiet
+from .reduction import Mean, Sum, Var
+
+
+def per_channel(v: Value, ndim: int) -> Value:
+    """(C) as (1, C, 1, …), to meet images."""
+    return v.reshape((1, -1) + (1,) * (ndim - 2))
+
+
+@dataclass(frozen=True)
+class BatchNorm(Op):
+    """y = γ x̂ + β with x̂ = (x − μ) r, r = 1/√(σ² + ε), per channel.
+
+    x (N, C, …); γ, β (C) or None (1 and 0). μ and σ² are the mean and the biased variance
+    over the m = N·… values of a channel. `lenet` §6.1 states the forward (without γ, β)
+    and no gradient. Derived here, sums running over those m values:
+    x_k acts on y directly, through μ and through σ². With ĝ = γ g,
+      Σ ĝ x̂ reaches r by ∂L/∂r = Σ ĝ (x − μ), and ∂r/∂x_k = −r³ (x_k − μ) / m = −r² x̂_k / m;
+      Σ ĝ reaches μ by −r, and ∂μ/∂x_k = 1/m. Together
+    ∂L/∂x_k = r (ĝ_k − (1/m) Σ ĝ − x̂_k (1/m) Σ ĝ x̂).
+    ∂L/∂γ = Σ g x̂,   ∂L/∂β = Σ g.
+    """
+
+    eps: float = 1e-5
+    keeps = ("mu", "r")
+
+    @quiet
+    def forward(
+        self, x: Value, gamma: Value, beta: Value
+    ) -> tuple[Value, Value, Value]:
+        axes = _all_but_channels(x.ndim)
+        mu = x.mean(axis=axes, keepdims=True)
+        y = x - mu
+        r = 1 / np.sqrt(np.mean(y * y, axis=axes, keepdims=True) + self.eps)
+        y *= r if gamma is None else r * per_channel(gamma, x.ndim)
+        if beta is not None:
+            y += per_channel(beta, x.ndim)
+        return y, mu, r
+
+    def mu(self, x: Value) -> Value:
+        return Mean(_all_but_channels(x.ndim), keepdims=True)(x)
+
+    def r(self, x: Value) -> Value:
+        variance = Var(_all_but_channels(x.ndim), keepdims=True, correction=0)(x)
+        return Pow()(variance + self.eps, -0.5)
+
+    def grad_x(self, g: Value, x: Value, gamma: Value, mu: Value, r: Value) -> Value:
+        mean = Mean(_all_but_channels(x.ndim), keepdims=True)
+        normal = (x - mu) * r
+        scale = r if gamma is None else r * per_channel(gamma, x.ndim)
+        return scale * (g - mean(g) - normal * mean(g * normal))
+
+    def grad_gamma(self, g: Value, x: Value, mu: Value, r: Value) -> Value:
+        return Sum(_all_but_channels(x.ndim))(g * ((x - mu) * r))
+
+    def grad_beta(self, g: Value) -> Value:
+        return Sum(_all_but_channels(g.ndim))(g)
+
+
+def _all_but_channels(ndim: int) -> tuple[int, ...]:
+    return (0, *range(2, ndim))
+
+
+@dataclass(frozen=True)
+class Dropout(Op):
+    """y = x · m, where m is 0 with probability p and else 1 / (1 − p), so that E[y] = x.
+
+    m is drawn outside and is a constant here: ∂L/∂x = g · m.
+    """
+
+    p: float
+    constant = ("m",)
+
+    def forward(self, x: Value, m: Value) -> Value:
+        return x * m
+
+    def grad_x(self, g: Value, m: Value) -> Value:
+        return Dropout(self.p)(g, m)

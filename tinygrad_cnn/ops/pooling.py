@@ -1,0 +1,114 @@
+"""Pooling over windows. Index letters as in `convolution`: output position (i, j), tap
+(u, v), stride s, padding p, dilation d.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ShapeError
+from ..kernels import Pair, Window, active
+from .base import Op, Value
+
+
+def check_images(x: Value, name: str) -> None:
+    """Refuse what is not (N, C, H, W)."""
+    if x.ndim != 4:
+        raise ShapeError(f"{name} takes images (N, C, H, W), got {list(x.shape)}")
+
+
+@dataclass(frozen=True)
+class MaxPool2d(Op):
+    """y[n,c,i,j] = max over (u, v) of x[n, c, s i + d u − p, s j + d v − p]; −∞ outside.
+
+    Only the winning tap reaches y, so g goes to its place, *added* where windows overlap
+    (`lenet` §3.0.2; `numpy-cnn`'s listing assigns instead). Ties go to the first tap in
+    row-major order, a NaN wins, as in PyTorch. The tap that won is constant near x: the
+    gradient is MaxPoolPut, whose own gradient is MaxPoolPick.
+    """
+
+    window: Window
+    ceil_mode: bool = False
+    keeps = ("tap",)
+
+    def forward(self, x: Value) -> tuple[Value, Value]:
+        check_images(x, "max_pool2d")
+        return active.max_pool2d(x, self.window, self.ceil_mode)
+
+    def grad_x(self, g: Value, tap: Value, x_shape: tuple[int, ...]) -> Value:
+        return MaxPoolPut(self.window, (x_shape[2], x_shape[3]))(g, tap)
+
+
+@dataclass(frozen=True)
+class MaxPoolPut(Op):
+    """y[n, c, s i + d u − p, s j + d v − p] += x[n,c,i,j] for the tap (u, v) that won.
+
+    Linear, and the transposed matrix of picking: ∂L/∂x = MaxPoolPick(g).
+    """
+
+    window: Window
+    size: Pair
+    constant = ("tap",)
+
+    def forward(self, x: Value, tap: Value) -> Value:
+        return active.max_pool2d_put(x, tap, self.size, self.window)
+
+    def grad_x(self, g: Value, tap: Value) -> Value:
+        return MaxPoolPick(self.window)(g, tap)
+
+
+@dataclass(frozen=True)
+class MaxPoolPick(Op):
+    """y[n,c,i,j] = x[n, c, s i + d u − p, s j + d v − p] for the tap (u, v) that won.
+
+    Linear, and the transposed matrix of putting back: ∂L/∂x = MaxPoolPut(g).
+    """
+
+    window: Window
+    constant = ("tap",)
+
+    def forward(self, x: Value, tap: Value) -> Value:
+        return active.max_pool2d_pick(x, tap, self.window)
+
+    def grad_x(self, g: Value, tap: Value, x_shape: tuple[int, ...]) -> Value:
+        return MaxPoolPut(self.window, (x_shape[2], x_shape[3]))(g, tap)
+
+
+@dataclass(frozen=True)
+class SumPool2d(Op):
+    """y[n,c,i,j] = Σ over (u, v) of x[n, c, s i + d u − p, s j + d v − p]; 0 outside.
+
+    The numerator of average pooling (`day2` §4). x[h,w] counts once in each window over
+    it, so ∂L/∂x[h,w] = Σ of g over those windows: SumPoolInput.
+    """
+
+    window: Window
+    ceil_mode: bool = False
+
+    def forward(self, x: Value) -> Value:
+        check_images(x, "avg_pool2d")
+        size = (x.shape[2], x.shape[3])
+        return active.sum_pool2d(
+            x, self.window, self.window.output_size(size, self.ceil_mode)
+        )
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        return SumPoolInput(self.window, (x_shape[2], x_shape[3]), self.ceil_mode)(g)
+
+
+@dataclass(frozen=True)
+class SumPoolInput(Op):
+    """y[n, c, s i + d u − p, s j + d v − p] += x[n,c,i,j] for every tap (u, v).
+
+    The adjoint of SumPool2d, so ∂L/∂x = SumPool2d(g).
+    """
+
+    window: Window
+    size: Pair
+    ceil_mode: bool = False
+
+    def forward(self, x: Value) -> Value:
+        return active.sum_pool2d_input(x, self.size, self.window)
+
+    def grad_x(self, g: Value) -> Value:
+        return SumPool2d(self.window, self.ceil_mode)(g)

@@ -1,0 +1,134 @@
+"""Sums, means and extremes over axes. `axis` is None (all axes) or a tuple of axes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arithmetic import Exp
+from .base import Op, Value, quiet, shape_of
+from .shape import Cast, Expand, Reshape
+
+Axis = tuple[int, ...] | None
+
+
+def spread(r: Value, shape: tuple[int, ...], axis: Axis) -> Value:
+    """A reduced value back at the shape before the reduction, repeated over `axis`."""
+    axes = range(len(shape)) if axis is None else [a % len(shape) for a in axis]
+    kept = tuple(1 if a in axes else s for a, s in enumerate(shape))
+    return Expand(shape)(r if shape_of(r) == kept else Reshape(kept)(r))
+
+
+def count(shape: tuple[int, ...], axis: Axis) -> int:
+    """How many values each reduced value stands for."""
+    return math.prod(shape if axis is None else [shape[a] for a in axis])
+
+
+@dataclass(frozen=True)
+class Reduction(Op):
+    """Base of the reductions: over which axes, and whether they stay with length 1."""
+
+    axis: Axis = None
+    keepdims: bool = False
+
+
+@dataclass(frozen=True)
+class Sum(Reduction):
+    """y = Σ x over the axes.   Each x counts once: ∂L/∂x = g, repeated."""
+
+    def forward(self, x: Value) -> Value:
+        return np.sum(x, axis=self.axis, keepdims=self.keepdims)
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        return spread(g, x_shape, self.axis)
+
+
+@dataclass(frozen=True)
+class Mean(Reduction):
+    """y = (1/n) Σ x over the axes, n values each; NaN where n = 0.   ∂L/∂x = g / n."""
+
+    @quiet
+    def forward(self, x: Value) -> Value:
+        n = count(x.shape, self.axis)
+        total = np.sum(x, axis=self.axis, keepdims=self.keepdims)
+        return total / n if n else total * math.nan
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        n = count(x_shape, self.axis)
+        return spread(g / n, x_shape, self.axis) if n else spread(g, x_shape, self.axis)
+
+
+@dataclass(frozen=True)
+class Var(Reduction):
+    """y = Σ (x − μ)² / (n − c), μ the mean and c the correction (1 gives the unbiased).
+
+    ∂y/∂x_k = 2 (x_k − μ) / (n − c): the terms through μ cancel, since Σ (x − μ) = 0.
+    """
+
+    correction: int = 1
+
+    @quiet
+    def forward(self, x: Value) -> Value:
+        d = x - Mean(self.axis, keepdims=True)(x)
+        total = np.sum(d * d, axis=self.axis, keepdims=self.keepdims)
+        return total / np.array(self._freedom(x.shape), x.dtype)
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        d = x - Mean(self.axis, keepdims=True)(x)
+        return spread(g, x.shape, self.axis) * d * (2 / self._freedom(x.shape))
+
+    def _freedom(self, shape: tuple[int, ...]) -> float:
+        return max(count(shape, self.axis) - self.correction, 0) or math.nan
+
+
+@dataclass(frozen=True)
+class Max(Reduction):
+    """y = max x over the axes; NaN wins.
+
+    ∂L/∂x = g / m at each of the m places where x = y, else 0: ties share, as in PyTorch.
+    """
+
+    def forward(self, x: Value) -> Value:
+        return np.max(x, axis=self.axis, keepdims=self.keepdims)
+
+    def grad_x(self, g: Value, y: Value, x: Value) -> Value:
+        return share(g, y, x, self.axis)
+
+
+@dataclass(frozen=True)
+class Min(Reduction):
+    """y = min x over the axes; NaN wins.   ∂L/∂x: as for Max, at the places of the min."""
+
+    def forward(self, x: Value) -> Value:
+        return np.min(x, axis=self.axis, keepdims=self.keepdims)
+
+    def grad_x(self, g: Value, y: Value, x: Value) -> Value:
+        return share(g, y, x, self.axis)
+
+
+def share(g: Value, y: Value, x: Value, axis: Axis) -> Value:
+    """g divided evenly among the places where x attains y; the places are constants."""
+    at = Cast(x.dtype)(x == spread(y, x.shape, axis))
+    return spread(g, x.shape, axis) * (at / Sum(axis, keepdims=True)(at))
+
+
+@dataclass(frozen=True)
+class LogSumExp(Reduction):
+    """y = ln Σ eˣ over the axes, computed as m + ln Σ eˣ⁻ᵐ with m = max x (finite).
+
+    ∂y/∂x_k = eˣᵏ / Σ eˣ = eˣᵏ⁻ʸ: the softmax.
+    """
+
+    @quiet
+    def forward(self, x: Value) -> Value:
+        m = np.max(x, axis=self.axis, keepdims=True)
+        m = np.where(np.isfinite(m), m, 0)
+        total = np.sum(np.exp(x - m), axis=self.axis, keepdims=True)
+        y = m + np.log(total)
+        return y if self.keepdims else np.squeeze(y, self.axis)
+
+    def grad_x(self, g: Value, y: Value, x: Value) -> Value:
+        weight = Exp()(x - spread(y, x.shape, self.axis))
+        return spread(g, x.shape, self.axis) * weight

@@ -1,0 +1,220 @@
+"""Operations that move values and compute none. Each is linear, and its gradient is its
+adjoint: what goes back where it came from. Adjoint pairs: Expand/SumTo, Index/IndexAdd;
+Reshape, Permute and Cast are undone by another of their kind.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError
+from .base import Op, Value
+
+
+@dataclass(frozen=True)
+class Clone(Op):
+    """y = x, in memory of its own.   ∂L/∂x = g."""
+
+    def forward(self, x: Value) -> Value:
+        return np.array(x)
+
+    def grad_x(self, g: Value) -> Value:
+        return g
+
+
+@dataclass(frozen=True)
+class Cast(Op):
+    """y = x in another dtype.   ∂L/∂x = g in the dtype of x."""
+
+    dtype: np.dtype[Any]
+
+    def forward(self, x: Value) -> Value:
+        return np.asarray(x).astype(self.dtype)
+
+    def grad_x(self, g: Value, x_dtype: np.dtype[Any]) -> Value:
+        return Cast(x_dtype)(g)
+
+
+@dataclass(frozen=True)
+class Reshape(Op):
+    """The same values in row-major order under another shape (one entry may be −1).
+
+    y[unravel(k)] = x[unravel(k)], so ∂L/∂x is g under the shape of x.
+    """
+
+    shape: tuple[int, ...]
+    view = True
+
+    def forward(self, x: Value) -> Value:
+        known = math.prod(s for s in self.shape if s != -1)
+        fits = x.size % max(known, 1) == 0 if -1 in self.shape else x.size == known
+        if self.shape.count(-1) > 1 or not fits:
+            raise ShapeError(
+                f"shape {list(self.shape)} is invalid for input of size {x.size}: "
+                f"{list(x.shape)} holds {x.size} values, {list(self.shape)} {known}"
+            )
+        return x.reshape(self.shape)
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        return Reshape(x_shape)(g)
+
+
+@dataclass(frozen=True)
+class Permute(Op):
+    """y[i_σ(0), i_σ(1), …] = x[i_0, i_1, …] for the order σ = axes.
+
+    ∂L/∂x puts the axes back: Permute(σ⁻¹)(g).
+    """
+
+    axes: tuple[int, ...]
+    view = True
+
+    def forward(self, x: Value) -> Value:
+        return x.transpose(self.axes)
+
+    def grad_x(self, g: Value) -> Value:
+        return Permute(tuple(int(i) for i in np.argsort(self.axes)))(g)
+
+
+@dataclass(frozen=True)
+class Expand(Op):
+    """y[…, i, …] = x[…, 0, …]: axes of length 1, or new in front, repeated to `shape`.
+
+    x is used once per copy, so ∂L/∂x = Σ over the copies of g: SumTo.
+    """
+
+    shape: tuple[int, ...]
+    view = True
+
+    def forward(self, x: Value) -> Value:
+        return np.broadcast_to(x, self.shape)
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        return SumTo(x_shape)(g)
+
+
+@dataclass(frozen=True)
+class SumTo(Op):
+    """The sum over all axes that broadcasting from `shape` would have repeated.
+
+    y[j] = Σ x[i] over the i that j was repeated to, so ∂L/∂x[i] = g[j]: Expand.
+    """
+
+    shape: tuple[int, ...]
+
+    def forward(self, x: Value) -> Value:
+        x = np.asarray(x)
+        lead = x.ndim - len(self.shape)
+        shape = (1,) * lead + self.shape
+        axes = tuple(i for i, s in enumerate(shape) if s == 1 and x.shape[i] != 1)
+        return x.sum(axis=axes, keepdims=True).reshape(self.shape)
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        return Expand(x_shape)(g)
+
+
+@dataclass(frozen=True)
+class Concatenate(Op):
+    """The inputs one after the other along `axis`.
+
+    Each input is one slice of y, and its gradient is the same slice of g.
+    """
+
+    axis: int
+
+    def forward(self, *xs: Value) -> Value:
+        return np.concatenate(xs, axis=self.axis)
+
+    def grad_xs(self, g: Value, xs_shape: Any, index: int) -> Value:
+        axis = self.axis % len(xs_shape[0])
+        start = sum(shape[axis] for shape in xs_shape[:index])
+        stop = start + xs_shape[index][axis]
+        return Index((slice(None),) * axis + (slice(start, stop),))(g)
+
+
+@dataclass(frozen=True)
+class Pad(Op):
+    """`value` around x: widths[a] = (before, after) along axis a; negative widths crop.
+
+    The inside of y is x, so ∂L/∂x is the inside of g: Pad with the widths negated.
+    """
+
+    widths: tuple[tuple[int, int], ...]
+    value: float = 0.0
+
+    def forward(self, x: Value) -> Value:
+        crop = tuple(
+            slice(max(-before, 0), s - max(-after, 0))
+            for s, (before, after) in zip(x.shape, self.widths, strict=True)
+        )
+        grow = [(max(before, 0), max(after, 0)) for before, after in self.widths]
+        return np.pad(x[crop], grow, constant_values=self.value)
+
+    def grad_x(self, g: Value) -> Value:
+        return Pad(tuple((-before, -after) for before, after in self.widths))(g)
+
+
+@dataclass(frozen=True, eq=False)
+class Index(Op):
+    """y = x[key]: slices, integers, None, …, integer arrays, masks.
+
+    Every entry of y is a copy of one of x; ∂L/∂x sums g over the copies: IndexAdd.
+    """
+
+    key: Any = field(repr=False)
+    view = True
+
+    def forward(self, x: Value) -> Value:
+        return np.asarray(x[self.key])
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        return IndexAdd(self.key, x_shape)(g)
+
+
+@dataclass(frozen=True, eq=False)
+class IndexAdd(Op):
+    """y = 0 of `shape`, then y[key] += x, entries that meet being added up.
+
+    ∂L/∂x = g[key]: Index.
+    """
+
+    key: Any = field(repr=False)
+    shape: tuple[int, ...]
+
+    def forward(self, x: Value) -> Value:
+        y = np.zeros(self.shape, x.dtype)
+        parts = self.key if isinstance(self.key, tuple) else (self.key,)
+        if any(isinstance(part, np.ndarray) and part.dtype != bool for part in parts):
+            np.add.at(y, self.key, x)
+        else:
+            y[self.key] = x
+        return y
+
+    def grad_x(self, g: Value) -> Value:
+        return Index(self.key)(g)
+
+
+@dataclass(frozen=True, eq=False)
+class Put(Op):
+    """y = x, but y[key] = v: what assignment to an index does.
+
+    x passes everywhere but there, v is what stands there (once per copy, if it broadcast):
+    ∂L/∂x = g with g[key] = 0,   ∂L/∂v = SumTo(g[key]).
+    """
+
+    key: Any = field(repr=False)
+
+    def forward(self, x: Value, v: Value) -> Value:
+        y = np.array(x)
+        y[self.key] = v
+        return y
+
+    def grad_x(self, g: Value) -> Value:
+        return Put(self.key)(g, np.zeros((), g.dtype))
+
+    def grad_v(self, g: Value, v_shape: tuple[int, ...]) -> Value:
+        return SumTo(v_shape)(Index(self.key)(g))

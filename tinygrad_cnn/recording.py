@@ -1,0 +1,106 @@
+"""What the engine notes beside values: whether to record, for which module, from which line."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from contextvars import ContextVar
+from types import CodeType
+from typing import Any
+
+from .errors import ArgumentError
+
+grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
+module_path: ContextVar[str] = ContextVar("module_path", default="")
+"""Dotted path of the module whose forward is running; set by `nn.Module`."""
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class Where:
+    """A line of the user's code; the text is worked out only when somebody asks."""
+
+    __slots__ = ("code", "position")
+
+    def __init__(self) -> None:
+        frame = sys._getframe(1)
+        while frame.f_back and frame.f_code.co_filename.startswith(_PACKAGE):
+            frame = frame.f_back
+        self.code: CodeType = frame.f_code
+        self.position = frame.f_lasti
+
+    def __str__(self) -> str:
+        spans = self.code.co_lines()
+        lines = [n for start, end, n in spans if start <= self.position < end]
+        return f"{self.code.co_filename}:{lines[0] if lines else '?'}"
+
+
+class Version:
+    """How often a piece of memory was changed in place, and by which line last.
+
+    Tensors that share memory share their Version.
+    """
+
+    __slots__ = ("count", "viewed", "where")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.viewed = False
+        self.where: Where | None = None
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread (or task)."""
+    return grad_enabled.get()
+
+
+class set_grad_enabled(ContextDecorator):
+    """Record operations or not: at once when called, until the end of a `with` block."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode, self.before = bool(mode), grad_enabled.get()
+        grad_enabled.set(self.mode)
+
+    def __enter__(self) -> None:
+        grad_enabled.set(self.mode)
+
+    def __exit__(self, *error: Any) -> None:
+        grad_enabled.set(self.before)
+
+
+class no_grad(ContextDecorator):
+    """Record nothing: `with no_grad():` or `@no_grad()`. Per thread; nests."""
+
+    mode = False
+
+    def __init__(self) -> None:
+        self.before: list[bool] = []
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(
+            function
+        ):
+            raise ArgumentError(
+                f"@{type(self).__name__}() would end before {function.__name__} runs, "
+                "which is a generator; use a with block inside it"
+            )
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> no_grad:
+        return type(self)()
+
+    def __enter__(self) -> None:
+        self.before.append(grad_enabled.get())
+        grad_enabled.set(self.mode)
+
+    def __exit__(self, *error: Any) -> None:
+        grad_enabled.set(self.before.pop())
+
+
+class enable_grad(no_grad):
+    """Record again inside `no_grad`: `with enable_grad():` or `@enable_grad()`."""
+
+    mode = True

@@ -1,0 +1,428 @@
+"""The engine: Tensors, the records of what was done to them, and the walk back.
+
+Applying an operation to a Tensor that requires a gradient leaves one `Record`: the
+operation, where its inputs came from, and the values that its gradient rules asked for.
+Records point from a result to its inputs only, so a graph has no cycles and dies with its
+last result. `run_backward` visits the records from the results to the leaves, each once,
+after all of its uses; it is a loop, never a recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import (
+    AutogradError,
+    DTypeError,
+    GraphFreedError,
+    IndexingError,
+    MutationError,
+    NotDifferentiableError,
+    ShapeError,
+    TinygradError,
+)
+from .methods import Methods
+from .ops.base import Op, Operand, Value
+from .ops.shape import SumTo
+from .recording import Version, Where, grad_enabled, module_path, set_grad_enabled
+
+Hook = Callable[["Tensor"], "Tensor | None"]
+
+
+class Record:
+    """One application of an operation: what its gradient rules will need, and no more."""
+
+    __slots__ = (
+        *("op", "parents", "saved", "input_shapes", "input_dtypes", "shape", "dtype"),
+        *("module", "where", "hooks", "retains_grad", "grad"),
+    )
+
+    def __init__(self, op: Op, inputs: tuple[Value, ...], y: Tensor, kept: Any) -> None:
+        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+        self.op = op
+        self.parents = tuple(
+            [x._node if isinstance(x, Tensor) else None for x in inputs]
+        )
+        self.input_shapes = tuple([getattr(a, "shape", ()) for a in arrays])
+        self.input_dtypes = tuple([getattr(a, "dtype", type(a)) for a in arrays])
+        self.shape = y._array.shape
+        self.dtype = y._array.dtype
+        self.module = module_path.get()
+        self.where = Where()
+        self.hooks: dict[int, Hook] = {}
+        self.retains_grad = False
+        self.grad: Tensor | None = None
+        self.saved: dict[str, tuple[Value, Version | None, int]] | None = {}
+        for i, parent in enumerate(self.parents):
+            rule = op.rules.get(op.input_name(i)) if parent is not None else None
+            for name in rule.needs if rule else ():
+                if name not in self.saved:
+                    value = self._find(name, inputs, y, kept)
+                    if isinstance(value, Tensor):
+                        version = value._version
+                        self.saved[name] = value._array, version, version.count
+                    else:
+                        self.saved[name] = value, None, 0
+
+    def _find(
+        self, name: str, inputs: tuple[Value, ...], y: Tensor, kept: Any
+    ) -> Value:
+        op = self.op
+        if name == "y":
+            return y
+        if name in op.keeps:
+            return kept[op.keeps.index(name)]
+        if name in op.inputs:
+            return inputs[op.inputs.index(name)]
+        if name == "index":
+            return None
+        of, what = name.rsplit("_", 1)
+        table = self.input_shapes if what == "shape" else self.input_dtypes
+        return table if op.variadic else table[op.inputs.index(of)]
+
+    def gradient(self, i: int, g: Value, create_graph: bool) -> Value:
+        """∂L/∂(input i) for g = ∂L/∂y, by the operation's rule; None if there is none."""
+        name = self.op.input_name(i)
+        rule = self.op.rules.get(name)
+        if rule is None:
+            raise NotDifferentiableError(
+                f"the derivative of {self} with respect to {name} is not implemented"
+            )
+        if self.saved is None:
+            raise GraphFreedError(
+                f"the graph through {self} was used up by an earlier backward pass; "
+                "give that one retain_graph=True if a second is wanted"
+            )
+        values = {n: self.value(n, create_graph) for n in rule.needs}
+        if "index" in values:
+            values["index"] = i
+        d = rule.function(self.op, g, **values)
+        if self.op.broadcasts and d.shape != self.input_shapes[i]:
+            d = SumTo(self.input_shapes[i])(d)
+        return d
+
+    def value(self, name: str, create_graph: bool = False) -> Value:
+        """A saved value: an array, or a node of the graph where gradients are recorded."""
+        assert self.saved is not None
+        value, version, count = self.saved[name]
+        if version is not None and version.count != count:
+            raise MutationError(
+                f"{self} needs {'its result' if name == 'y' else name} as it was, but it "
+                f"was changed in place at {version.where} (version {count} then, "
+                f"{version.count} now); change a clone() instead"
+            )
+        if not create_graph:
+            return value
+        if name in self.op.recompute:
+            rule = self.op.recompute[name]
+            return rule.function(self.op, *[self.value(n, True) for n in rule.needs])
+        node = self._node_of(name)
+        if node is None or isinstance(node, Tensor):
+            return value if node is None else node
+        tensor = Tensor._wrap(value, node)
+        tensor._version = version or tensor._version
+        return tensor
+
+    def _node_of(self, name: str) -> Node | None:
+        if name == "y":
+            return self
+        known = name in self.op.inputs and not self.op.variadic
+        return self.parents[self.op.inputs.index(name)] if known else None
+
+    def name(self) -> str:
+        """The operation's name, as `grad_fn.name()` in PyTorch."""
+        return type(self.op).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """Where each input came from: a record, a leaf, or None where no gradient goes."""
+        return tuple((parent, 0) for parent in self.parents)
+
+    def __str__(self) -> str:
+        operands = zip(self.input_dtypes, self.input_shapes, strict=True)
+        kinds = [f"{getattr(d, '__name__', d)}{list(s)}" for d, s in operands]
+        inside = f" in {self.module}" if self.module else ""
+        return f"{self.op} of ({', '.join(kinds)}){inside} at {self.where}"
+
+
+class Tensor(Methods, Operand):
+    """An array that remembers how it was computed.
+
+    Tensor(data, requires_grad=False): `data` is a NumPy array, which is taken over without
+    a copy (and locked against changes from outside, which no gradient could notice), or
+    nested lists of numbers, which become float32; `tensor()` copies. Everything that can
+    be done with a Tensor stands in `methods.Methods`.
+    Raises DTypeError where a gradient is asked of integers.
+    """
+
+    __slots__ = (
+        *("_array", "_record", "_requires_grad", "_version", "_grad", "_hooks"),
+        "__weakref__",
+    )
+    __array_ufunc__ = None  # so that array * tensor asks the Tensor
+    __hash__ = object.__hash__
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        if isinstance(data, Tensor):
+            data = data._array
+        elif isinstance(data, np.ndarray):
+            data, given = data.view(), data
+            given.flags.writeable = False
+        elif np.isscalar(data):
+            raise DTypeError(f"Tensor({data!r}) is ambiguous; write tensor({data!r})")
+        else:
+            data = np.array(data, dtype=np.float32)
+        self._set(data, None)
+        self.requires_grad_(requires_grad)
+
+    def _set(self, array: Any, record: Record | None) -> None:
+        self._array: np.ndarray[Any, Any] = array
+        self._record = record
+        self._requires_grad = record is not None
+        self._version = Version()
+        self._grad: Tensor | None = None
+        self._hooks: dict[int, Hook] = {}
+
+    @staticmethod
+    def _wrap(array: Any, record: Record | None = None) -> Tensor:
+        """A Tensor on an array that nobody outside holds."""
+        t = Tensor.__new__(Tensor)
+        t._set(np.asarray(array), record)
+        return t
+
+    @property
+    def _node(self) -> Node | None:
+        if not self._requires_grad:
+            return None
+        return self if self._record is None else self._record
+
+    def __apply__(self, op: Op, inputs: tuple[Value, ...]) -> Tensor:
+        """Run the operation's forward and, where a gradient may be asked, record it."""
+        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+        try:
+            result = op.forward(*arrays)
+        except (ValueError, TypeError, IndexError, RuntimeError) as error:
+            raise _explain(op, inputs, error) from None
+        array, *kept = result if op.keeps else (result,)
+        y = Tensor._wrap(array)
+        base = inputs[0]
+        if (
+            op.view
+            and isinstance(base, Tensor)
+            and np.may_share_memory(array, base._array)
+        ):
+            y._version = base._version
+        if grad_enabled.get() and any(
+            [isinstance(x, Tensor) and x._requires_grad for x in inputs]
+        ):
+            y._record = Record(op, inputs, y, kept)
+            y._requires_grad = True
+            if op.view:
+                y._version.viewed = True
+        return y
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is asked of this Tensor or of something it came from."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask (or stop asking) for this leaf's gradient; return self."""
+        if self._record is not None and not requires_grad:
+            raise AutogradError(
+                "only leaves can stop requiring gradients; use detach()"
+            )
+        if requires_grad and self._array.dtype.kind != "f":
+            raise DTypeError(
+                "only Tensors of floating point dtype can require gradients; "
+                f"this one is {self._array.dtype}"
+            )
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        """∂L/∂self, summed over the backward passes so far; None before the first.
+
+        Intermediate results keep theirs only after `retain_grad()`.
+        """
+        return self._grad if self._record is None else self._record.grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and value.shape != self.shape:
+            raise ShapeError(f"a grad {value.shape} for a Tensor {self.shape}")
+        if self._record is None:
+            self._grad = value
+        else:
+            self._record.grad = value
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
+    ) -> None:
+        """Add ∂self/∂leaf, weighted by `gradient`, to `.grad` of each leaf behind self.
+
+        gradient: as self in shape; may be left out where self has one element.
+        retain_graph: keep the saved values for another pass (default: create_graph).
+        create_graph: record the gradients themselves, so that they have gradients.
+        inputs: only these leaves.
+        """
+        targets = [inputs] if isinstance(inputs, Tensor) else inputs
+        run_backward([self], [gradient], retain_graph, create_graph, targets, True)
+
+
+Node = Record | Tensor
+"""What the walk visits: a record, or a leaf that requires a gradient."""
+
+
+def run_backward(
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor | None],
+    retain_graph: bool | None,
+    create_graph: bool,
+    targets: Iterable[Tensor] | None,
+    accumulate: bool,
+) -> dict[Node, Value]:
+    """Walk from the outputs to the leaves (or only to `targets`).
+
+    Returns the gradient that arrived at each target, by node; with `accumulate`, adds it
+    to `.grad` as well.
+    """
+    retain = create_graph if retain_graph is None else retain_graph
+    grads: dict[Node, Value] = {}
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        _add(grads, _root(output), _seed(output, cotangent, create_graph))
+    order = _topological_order(list(grads))
+    wanted = None if targets is None else {t._node for t in targets if t._requires_grad}
+    needed = _leading_to(order, wanted)
+    arrived: dict[Node, Value] = {}
+    with set_grad_enabled(create_graph), np.errstate(all="ignore"):
+        for node in order:
+            if node not in grads or node not in needed:
+                continue
+            g = _run_hooks(node, grads.pop(node))
+            if wanted is not None and node in wanted:
+                arrived[node] = g
+            if accumulate and (node in arrived or wanted is None):
+                _deposit(node, g)
+            if isinstance(node, Record):
+                for i, parent in enumerate(node.parents):
+                    if parent is not None and parent in needed:
+                        d = node.gradient(i, g, create_graph)
+                        if d is not None:
+                            _add(grads, parent, d)
+                if not retain:
+                    node.saved = None
+    return arrived
+
+
+def _root(output: Tensor) -> Node:
+    if output._node is None:
+        raise AutogradError(
+            "element 0 of tensors does not require grad and does not have a grad_fn: "
+            "nothing that it was computed from requires a gradient"
+        )
+    return output._node
+
+
+def _seed(output: Tensor, cotangent: Tensor | None, create_graph: bool) -> Value:
+    if cotangent is None:
+        if output._array.size != 1:
+            raise AutogradError(
+                "grad can be implicitly created only for scalar outputs; this one has "
+                f"shape {output.shape}: reduce it, or pass the gradient explicitly"
+            )
+        ones = np.ones_like(output._array)
+        return Tensor._wrap(ones) if create_graph else ones
+    if cotangent.shape != output.shape:
+        raise ShapeError(
+            f"Mismatch in shape: the gradient has {cotangent.shape}, "
+            f"the output {output.shape}"
+        )
+    return cotangent if create_graph else cotangent._array
+
+
+def _topological_order(roots: list[Node]) -> list[Node]:
+    """Every node behind the roots, each before those that it was computed from."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack = [(root, False) for root in roots]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            if isinstance(node, Record):
+                parents = node.parents
+                stack += [
+                    (p, False) for p in parents if p is not None and p not in seen
+                ]
+    order.reverse()
+    return order
+
+
+def _leading_to(order: list[Node], wanted: set[Node | None] | None) -> set[Node]:
+    """The nodes whose gradient is a part of a wanted one's."""
+    if wanted is None:
+        return set(order)
+    needed: set[Node] = set()
+    for node in reversed(order):
+        parents = node.parents if isinstance(node, Record) else ()
+        if node in wanted or any(p in needed for p in parents):
+            needed.add(node)
+    return needed
+
+
+def _add(grads: dict[Node, Value], node: Node, g: Value) -> None:
+    grads[node] = grads[node] + g if node in grads else g
+
+
+def _run_hooks(node: Node, g: Value) -> Value:
+    for hook in list(
+        (node.hooks if isinstance(node, Record) else node._hooks).values()
+    ):
+        replaced = hook(g if isinstance(g, Tensor) else Tensor._wrap(g))
+        if replaced is not None:
+            g = replaced if isinstance(g, Tensor) else replaced._array
+    return g
+
+
+def _deposit(node: Node, g: Value) -> None:
+    """Add to `.grad`, which never shares memory with another gradient."""
+    if isinstance(node, Record) and not node.retains_grad:
+        return
+    before = node.grad
+    if isinstance(g, Tensor) or (before is not None and before._requires_grad):
+        node.grad = g.clone() if before is None else before + g
+    elif before is None or isinstance(node, Record):
+        node.grad = Tensor._wrap(np.array(g))
+    else:
+        before._array += g
+        before.mark_changed()
+
+
+def _explain(op: Op, inputs: tuple[Value, ...], error: Exception) -> TinygradError:
+    """The error of a forward, with the operation, its operands and the user's line."""
+    described = []
+    for i, x in enumerate(inputs):
+        kind = f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x)
+        described.append(f"{op.input_name(i)}: {kind}")
+    inside = f" in {module_path.get()}" if module_path.get() else ""
+    text = f"{error}\n  {op} of {', '.join(described)}{inside}\n  at {Where()}"
+    if isinstance(error, TinygradError):
+        return type(error)(text)
+    kinds = {IndexError: IndexingError, TypeError: DTypeError}
+    return kinds.get(type(error), ShapeError)(text)

@@ -1,0 +1,1 @@
+"""PyTorch's place for `utils.data`."""
