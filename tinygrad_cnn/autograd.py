@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .engine import Tensor, run_backward
 from .errors import ArgumentError, AutogradError
 from .ops.base import Value
 from .recording import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .tensor import Tensor, run_backward
 
 __all__ = [
     "backward",

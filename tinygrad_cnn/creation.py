@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .engine import Tensor
 from .errors import DTypeError
 from .methods.base import ints
 from .methods.memory import check_device
 from .random import Generator, default_generator
-from .tensor import Tensor
 
 
 def _made(array: Any, dtype: Any, requires_grad: bool, device: Any = None) -> Tensor:

@@ -10,7 +10,7 @@
     │   ├── GraphFreedError            the graph was used up by an earlier backward
     │   ├── MutationError              a value that backward needs was changed in place
     │   └── NotDifferentiableError     no gradient rule for this input
-    ├── DatasetError (RuntimeError)    a data file that is missing, damaged or not what it claims
+    ├── DatasetError (RuntimeError)    a data file missing, damaged or not what it claims
     ├── CheckpointError (RuntimeError) a checkpoint that cannot be read or does not fit
     └── ModelFileError (RuntimeError)  a model file that cannot be loaded
 

@@ -1,4 +1,4 @@
-"""What the engine notes beside values: whether to record, for which module, from which line."""
+"""What the engine notes beside values: whether to record, which module, which line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
-from .errors import ArgumentError
+from .errors import (
+    ArgumentError,
+    DTypeError,
+    IndexingError,
+    ShapeError,
+    TinygradError,
+)
+from .ops.base import Op, Value
 
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 module_path: ContextVar[str] = ContextVar("module_path", default="")
 """Dotted path of the module whose forward is running; set by `nn.Module`."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -79,13 +88,13 @@ class no_grad(ContextDecorator):
     def __init__(self) -> None:
         self.before: list[bool] = []
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: F) -> F:
         if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(
             function
         ):
             raise ArgumentError(
-                f"@{type(self).__name__}() would end before {function.__name__} runs, "
-                "which is a generator; use a with block inside it"
+                f"@{type(self).__name__}() would end before the generator or coroutine "
+                f"{function.__qualname__} runs; use a with block inside it"
             )
         return super().__call__(function)
 
@@ -104,3 +113,17 @@ class enable_grad(no_grad):
     """Record again inside `no_grad`: `with enable_grad():` or `@enable_grad()`."""
 
     mode = True
+
+
+def explained(op: Op, inputs: tuple[Value, ...], error: Exception) -> TinygradError:
+    """The error of a forward, with the operation, its operands and the user's line."""
+    described = []
+    for i, x in enumerate(inputs):
+        kind = f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x)
+        described.append(f"{op.input_name(i)}: {kind}")
+    inside = f" in {module_path.get()}" if module_path.get() else ""
+    text = f"{error}\n  {op} of {', '.join(described)}{inside}\n  at {Where()}"
+    if isinstance(error, TinygradError):
+        return type(error)(text)
+    kinds = {IndexError: IndexingError, TypeError: DTypeError}
+    return kinds.get(type(error), ShapeError)(text)

@@ -30,7 +30,7 @@ def pair(value: int | Sequence[int], name: str) -> Pair:
 
 @dataclass(frozen=True)
 class Window:
-    """A k_y × k_x window with its stride, padding and dilation, each (vertical, horizontal).
+    """A k_y × k_x window, its stride, padding and dilation, each (vertical, horizontal).
 
     Raises ArgumentError for a size, stride or dilation below 1 or a padding below 0.
     """

@@ -45,7 +45,7 @@ def _padded(x: Array, window: Window, positions: Pair, value: float) -> Array:
 
 
 def _taps(window: Window, positions: Pair) -> list[tuple[slice, slice]]:
-    """For each tap (u, v), row-major: the rows and columns of padded input that it meets."""
+    """For each tap (u, v), row-major: the rows and columns of the input that it meets."""
     (ky, kx), (sy, sx), (dy, dx) = window.kernel, window.stride, window.dilation
     i, j = positions
     rows = [slice(dy * u, dy * u + sy * (i - 1) + 1, sy) for u in range(ky)]
@@ -79,7 +79,7 @@ def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> 
 
 
 def conv2d_input(g: Array, w: Array, size: Pair, window: Window, groups: int) -> Array:
-    """The adjoint in x: dx[n, c, s i + d u − p, s j + d v − p] += g[n,o,i,j] · w[o,c,u,v]."""
+    """The adjoint in x: dx[n,c, s i + d u − p, s j + d v − p] += g[n,o,i,j] w[o,c,u,v]."""
     n, o, i, j = g.shape
     c = w.shape[1] * groups
     rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)
@@ -171,7 +171,7 @@ def sum_pool2d_input(g: Array, size: Pair, window: Window) -> Array:
 
 
 def keep(x: Array, mask: Array) -> Array:
-    """x where the mask holds, else +0: on the bits, so without a branch, and inf · 0 is 0."""
+    """x where the mask holds, else +0: on the bits, so without a branch or inf · 0."""
     x, mask = np.asarray(x), np.asarray(mask)
     bits = x.view(f"i{x.itemsize}")
     return (bits & -mask.view(np.int8).astype(bits.dtype)).view(x.dtype)

@@ -4,11 +4,13 @@ These mixins know operations and arrays, not the engine: `Tensor` derives from t
 """
 
 from .arithmetic import Arithmetic
+from .gradient import Gradient
+from .in_place import InPlace
 from .memory import Memory
 from .shape import Shape
 
 
-class Methods(Arithmetic, Shape, Memory):
+class Methods(Arithmetic, Shape, Memory, InPlace, Gradient):
     """All methods of a Tensor, by theme."""
 
     __slots__ = ()

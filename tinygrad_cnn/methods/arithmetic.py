@@ -8,11 +8,11 @@ import numpy as np
 
 from ..errors import ArgumentError, DTypeError
 from ..ops import activation, arithmetic, classification, linear, reduction
+from ..ops.base import Value
 from .base import (
     Base,
     Dim,
     DType,
-    Value,
     axes_of,
     axis_of,
     numpy_names,
@@ -194,12 +194,12 @@ class Arithmetic(Base):
 
     def softmax(self, dim: int, dtype: DType | None = None) -> Any:
         """e^x_k / Σ e^x_j along `dim`."""
-        x = self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+        x = self if dtype is None else self.to(dtype)
         return classification.Softmax(axis_of(dim, x.ndim))(x)
 
     def log_softmax(self, dim: int, dtype: DType | None = None) -> Any:
         """The logarithm of the softmax along `dim`."""
-        x = self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+        x = self if dtype is None else self.to(dtype)
         return classification.LogSoftmax(axis_of(dim, x.ndim))(x)
 
     def clamp(self, min: Value = None, max: Value = None) -> Any:
@@ -238,7 +238,7 @@ class Arithmetic(Base):
         self, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None
     ) -> Any:
         """Σ over `dim` (an int, several, or None for all)."""
-        x = self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+        x = self if dtype is None else self.to(dtype)
         return reduction.Sum(axes_of(dim, x._array.ndim), keepdim)(x)
 
     @numpy_names
@@ -246,7 +246,7 @@ class Arithmetic(Base):
         self, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None
     ) -> Any:
         """The mean over `dim`; DTypeError for integers, which have no mean among them."""
-        x = self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+        x = self if dtype is None else self.to(dtype)
         if x._array.dtype.kind != "f":
             raise DTypeError(
                 f"mean() needs floats, got {x._array.dtype}; use x.float()"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,15 +20,15 @@ int64 = np.dtype(np.int64)
 
 
 class Base(Operand):
-    """The part of a Tensor that the mixins rely on."""
+    """A Tensor, as its mixins see it: they rely on the engine and on one another."""
 
     __slots__ = ()
 
-    _array: Any
-    _record: Any
-    _version: Any
-    _requires_grad: bool
-    _wrap: Any
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
 def numpy_names(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from ..ops import shape as ops
 from ..ops.arithmetic import Where
-from .base import Base, Value, axes_of, axis_of, ints, promote
+from ..ops.base import Value
+from .base import Base, axes_of, axis_of, ints, promote
 
 
 class Shape(Base):
@@ -153,7 +154,7 @@ class Shape(Base):
     def unsqueeze(self, dim: int) -> Any:
         """With an axis of length 1 at `dim`."""
         at = axis_of(dim, self.ndim + 1)
-        return self.reshape(self.shape[:at] + (1,) + self.shape[at:])
+        return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
     def flip(self, *dims: Any) -> Any:
         """Back to front along each of `dims`."""
@@ -251,9 +252,8 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The Tensors side by side along a new axis `dim`."""
     parts = _common(tensors, "stack")
     if len({p.shape for p in parts}) > 1:
-        raise ShapeError(
-            f"stack expects each tensor to be equal size, got {[list(p.shape) for p in parts]}"
-        )
+        shapes = ", ".join(str(list(p.shape)) for p in parts)
+        raise ShapeError(f"stack expects each tensor to be equal size, got {shapes}")
     at = axis_of(dim, parts[0].ndim + 1)
     return ops.Concatenate(at)(*[p.unsqueeze(at) for p in parts])
 

@@ -1,4 +1,4 @@
-"""Every operation with the derivation of its gradients; importing this registers them all."""
+"""Every operation, with the derivation of its gradients; an import registers them all."""
 
 from . import (
     activation,

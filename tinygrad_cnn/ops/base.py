@@ -16,10 +16,10 @@ a rule names what it needs, and the engine keeps exactly that until the backward
     anything in `keeps`   what forward returned beside the result (an argmax, a mask)
     index                 which of the inputs, where `forward` takes `*inputs`
 
-Rules are written with operators and other operations only, so the same rule runs on arrays
-(first order, nothing recorded) and on Tensors (the gradient is itself a graph). A kept value
-is a constant to higher orders, unless the operation has a method of the same name that
-computes it from the inputs by operations; the engine then calls that.
+Rules are written with operators and other operations only, so the same rule runs on
+arrays (first order, nothing recorded) and on Tensors (the gradient is itself a graph). A
+kept value is a constant to higher orders, unless the operation has a method of the same
+name that computes it from the inputs by operations; the engine then calls that.
 
 Operations never import Tensor: whatever derives from `Operand` says itself what happens
 when an operation is applied to it.

@@ -1,11 +1,11 @@
 """Convolution, and why its gradients are convolutions.
 
-T(x, w, g) = Σ_{n,o,i,j} g[n,o,i,j] · Σ_{c,u,v} x[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v]
+    T(x, w, g) = Σ_{n,o,i,j} Σ_{c,u,v} g[n,o,i,j] x[n, c, s i + d u − p, …] w[o,c,u,v]
 
 is linear in x, in w and in g. Its derivative with respect to each is one operation of this
 file, and the gradient rules of each are the other two: one derivation, any order.
 
-    ∂T/∂g = Conv2d(x, w)         ∂T/∂x = Conv2dInput(g, w)         ∂T/∂w = Conv2dWeight(x, g)
+    ∂T/∂g = Conv2d(x, w)     ∂T/∂x = Conv2dInput(g, w)     ∂T/∂w = Conv2dWeight(x, g)
 
 Index letters: n image, c input channel, o output channel, (i, j) output position, (u, v)
 kernel tap; s stride, p zero padding, d dilation. With groups, c runs over the channels of

@@ -18,16 +18,21 @@ from .errors import (
     AutogradError,
     DTypeError,
     GraphFreedError,
-    IndexingError,
     MutationError,
     NotDifferentiableError,
     ShapeError,
-    TinygradError,
 )
 from .methods import Methods
 from .ops.base import Op, Operand, Value
 from .ops.shape import SumTo
-from .recording import Version, Where, grad_enabled, module_path, set_grad_enabled
+from .recording import (
+    Version,
+    Where,
+    explained,
+    grad_enabled,
+    module_path,
+    set_grad_enabled,
+)
 
 Hook = Callable[["Tensor"], "Tensor | None"]
 
@@ -205,7 +210,7 @@ class Tensor(Methods, Operand):
         try:
             result = op.forward(*arrays)
         except (ValueError, TypeError, IndexError, RuntimeError) as error:
-            raise _explain(op, inputs, error) from None
+            raise explained(op, inputs, error) from None
         array, *kept = result if op.keeps else (result,)
         y = Tensor._wrap(array)
         base = inputs[0]
@@ -223,46 +228,6 @@ class Tensor(Methods, Operand):
             if op.view:
                 y._version.viewed = True
         return y
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether a gradient is asked of this Tensor or of something it came from."""
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
-
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Ask (or stop asking) for this leaf's gradient; return self."""
-        if self._record is not None and not requires_grad:
-            raise AutogradError(
-                "only leaves can stop requiring gradients; use detach()"
-            )
-        if requires_grad and self._array.dtype.kind != "f":
-            raise DTypeError(
-                "only Tensors of floating point dtype can require gradients; "
-                f"this one is {self._array.dtype}"
-            )
-        self._requires_grad = bool(requires_grad)
-        return self
-
-    @property
-    def grad(self) -> Tensor | None:
-        """∂L/∂self, summed over the backward passes so far; None before the first.
-
-        Intermediate results keep theirs only after `retain_grad()`.
-        """
-        return self._grad if self._record is None else self._record.grad
-
-    @grad.setter
-    def grad(self, value: Tensor | None) -> None:
-        if value is not None and value.shape != self.shape:
-            raise ShapeError(f"a grad {value.shape} for a Tensor {self.shape}")
-        if self._record is None:
-            self._grad = value
-        else:
-            self._record.grad = value
 
     def backward(
         self,
@@ -302,7 +267,8 @@ def run_backward(
     retain = create_graph if retain_graph is None else retain_graph
     grads: dict[Node, Value] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
-        _add(grads, _root(output), _seed(output, cotangent, create_graph))
+        node, g = _start(output, cotangent)
+        _add(grads, node, g if create_graph else g._array)
     order = _topological_order(list(grads))
     wanted = None if targets is None else {t._node for t in targets if t._requires_grad}
     needed = _leading_to(order, wanted)
@@ -327,30 +293,26 @@ def run_backward(
     return arrived
 
 
-def _root(output: Tensor) -> Node:
+def _start(output: Tensor, cotangent: Tensor | None) -> tuple[Node, Tensor]:
+    """Where the walk begins, and ∂L/∂output there: ones for a scalar unless given."""
     if output._node is None:
         raise AutogradError(
             "element 0 of tensors does not require grad and does not have a grad_fn: "
             "nothing that it was computed from requires a gradient"
         )
-    return output._node
-
-
-def _seed(output: Tensor, cotangent: Tensor | None, create_graph: bool) -> Value:
+    if cotangent is None and output._array.size != 1:
+        raise AutogradError(
+            "grad can be implicitly created only for scalar outputs; this one has shape "
+            f"{list(output.shape)}: reduce it, or pass the gradient explicitly"
+        )
     if cotangent is None:
-        if output._array.size != 1:
-            raise AutogradError(
-                "grad can be implicitly created only for scalar outputs; this one has "
-                f"shape {output.shape}: reduce it, or pass the gradient explicitly"
-            )
-        ones = np.ones_like(output._array)
-        return Tensor._wrap(ones) if create_graph else ones
+        return output._node, Tensor._wrap(np.ones_like(output._array))
     if cotangent.shape != output.shape:
         raise ShapeError(
-            f"Mismatch in shape: the gradient has {cotangent.shape}, "
-            f"the output {output.shape}"
+            f"Mismatch in shape: the gradient has {list(cotangent.shape)}, "
+            f"the output {list(output.shape)}"
         )
-    return cotangent if create_graph else cotangent._array
+    return output._node, cotangent
 
 
 def _topological_order(roots: list[Node]) -> list[Node]:
@@ -412,17 +374,3 @@ def _deposit(node: Node, g: Value) -> None:
     else:
         before._array += g
         before.mark_changed()
-
-
-def _explain(op: Op, inputs: tuple[Value, ...], error: Exception) -> TinygradError:
-    """The error of a forward, with the operation, its operands and the user's line."""
-    described = []
-    for i, x in enumerate(inputs):
-        kind = f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x)
-        described.append(f"{op.input_name(i)}: {kind}")
-    inside = f" in {module_path.get()}" if module_path.get() else ""
-    text = f"{error}\n  {op} of {', '.join(described)}{inside}\n  at {Where()}"
-    if isinstance(error, TinygradError):
-        return type(error)(text)
-    kinds = {IndexError: IndexingError, TypeError: DTypeError}
-    return kinds.get(type(error), ShapeError)(text)

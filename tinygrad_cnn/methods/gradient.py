@@ -1,0 +1,116 @@
+"""Asking for gradients, and the state they are in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import AutogradError, DTypeError, ShapeError
+from .base import Base
+
+
+class HookHandle:
+    """What registering a hook returns; `remove()` takes the hook away again."""
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self.hooks, self.key = hooks, max(hooks, default=-1) + 1
+        hooks[self.key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; twice does no harm."""
+        self.hooks.pop(self.key, None)
+
+
+class Gradient(Base):
+    """Leaves, gradients, hooks, and cutting the graph."""
+
+    __slots__ = ()
+
+    @property
+    def requires_grad(self) -> Any:
+        """Whether a gradient is asked of this Tensor or of something it came from."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: Any) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: Any = True) -> Any:
+        """Ask (or stop asking) for this leaf's gradient; return self."""
+        if self._record is not None and not requires_grad:
+            raise AutogradError(
+                "only leaves can stop requiring gradients; use detach()"
+            )
+        if requires_grad and self._array.dtype.kind != "f":
+            raise DTypeError(
+                "only Tensors of floating point dtype can require gradients; "
+                f"this one is {self._array.dtype}"
+            )
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def grad(self) -> Any:
+        """∂L/∂self, summed over the backward passes so far; None before the first.
+
+        Intermediate results keep theirs only after `retain_grad()`.
+        """
+        return self._grad if self._record is None else self._record.grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None and value.shape != self.shape:
+            raise ShapeError(f"a grad {value.shape} for a Tensor {self.shape}")
+        if self._record is None:
+            self._grad = value
+        else:
+            self._record.grad = value
+
+    @property
+    def is_leaf(self) -> Any:
+        """True for what the user made, and for all that requires no gradient."""
+        return self._record is None
+
+    @property
+    def grad_fn(self) -> Any:
+        """The record of the operation that made this Tensor; None for leaves."""
+        return self._record
+
+    @property
+    def retains_grad(self) -> Any:
+        """Whether `retain_grad` was called on this intermediate result."""
+        return self._record is not None and self._record.retains_grad
+
+    def retain_grad(self) -> None:
+        """Keep this intermediate result's gradient in `.grad` as well."""
+        if not self._requires_grad:
+            raise AutogradError(
+                "can't retain_grad on Tensor that has requires_grad=False"
+            )
+        if self._record is not None:
+            self._record.retains_grad = True
+
+    def register_hook(self, hook: Any) -> HookHandle:
+        """Call `hook(grad)` when this gradient is complete; what it returns replaces it."""
+        if not self._requires_grad:
+            raise AutogradError(
+                "cannot register a hook on a tensor that doesn't require gradient"
+            )
+        return HookHandle(
+            self._hooks if self._record is None else self._record.hooks, hook
+        )
+
+    def detach(self) -> Any:
+        """The same memory, cut off from the graph."""
+        t = self._wrap(self._array)
+        t._version = self._version
+        return t
+
+    @property
+    def data(self) -> Any:
+        """As `detach`; assigning replaces the values, graph or no graph."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self._array = value._array
+        self.mark_changed()

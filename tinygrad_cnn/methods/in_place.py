@@ -1,0 +1,145 @@
+"""Changes in place: refused where no gradient could follow, noticed by the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import AutogradError, DTypeError, ShapeError
+from ..ops import shape as ops
+from ..ops.base import Value
+from ..random import Generator, default_generator
+from ..recording import Where, grad_enabled
+from .base import Base, raw
+from .shape import checked_key
+
+
+class InPlace(Base):
+    """Methods that change a Tensor's values."""
+
+    __slots__ = ()
+
+    def mark_changed(self) -> None:
+        """Tell the graph that the array was changed in place."""
+        self._version.count += 1
+        self._version.where = Where()
+
+    def check_in_place(self) -> None:
+        """Refuse, before anything is changed, what no gradient could follow."""
+        if grad_enabled.get() and self._requires_grad and self._record is None:
+            raise AutogradError(
+                "a leaf Variable that requires grad is being used in an in-place "
+                "operation; use no_grad(), or work on a clone()"
+            )
+        if not self._array.flags.writeable:
+            raise AutogradError(
+                "in-place change of expanded or read-only memory; use a clone()"
+            )
+
+    def become(self, result: Any) -> Any:
+        """Take over the values and the history of `result`, in place; return self."""
+        self.check_in_place()
+        tracked = self._node is not None or result._node is not None
+        if tracked and grad_enabled.get() and self._version.viewed:
+            raise AutogradError(
+                "in-place change of memory that the graph also sees through a view "
+                "(reshape, transpose, index, ...); write x = x + 1 for x += 1"
+            )
+        if result.shape != self._array.shape:
+            raise ShapeError(
+                f"in-place result {list(result.shape)} for a Tensor {list(self.shape)}"
+            )
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise DTypeError(
+                f"result type {result.dtype} can't be cast to the desired output type "
+                f"{self.dtype}"
+            )
+        self._array[...] = result._array
+        self.mark_changed()
+        if result._record is not None:
+            self._record, self._requires_grad = result._record, True
+        return self
+
+    def add_(self, other: Value, *, alpha: Any = 1) -> Any:
+        """self += alpha · other."""
+        self.check_in_place()
+        return self.become(self.add(other, alpha=alpha))
+
+    def sub_(self, other: Value, *, alpha: Any = 1) -> Any:
+        """self −= alpha · other."""
+        return self.add_(other, alpha=-alpha)
+
+    def mul_(self, other: Value) -> Any:
+        """self *= other."""
+        self.check_in_place()
+        return self.become(self * other)
+
+    def div_(self, other: Value) -> Any:
+        """self /= other."""
+        self.check_in_place()
+        return self.become(self / other)
+
+    def __iadd__(self, other: Value) -> Any:
+        return self.add_(other)
+
+    def __isub__(self, other: Value) -> Any:
+        return self.sub_(other)
+
+    def __imul__(self, other: Value) -> Any:
+        return self.mul_(other)
+
+    def __itruediv__(self, other: Value) -> Any:
+        return self.div_(other)
+
+    def __ipow__(self, other: Value) -> Any:
+        self.check_in_place()
+        return self.become(self**other)
+
+    def clamp_(self, min: Value = None, max: Value = None) -> Any:
+        """Clamp in place."""
+        self.check_in_place()
+        return self.become(self.clamp(min, max))
+
+    def relu_(self) -> Any:
+        """max(0, x) in place."""
+        self.check_in_place()
+        return self.become(self.relu())
+
+    def copy_(self, other: Value) -> Any:
+        """Take over the values of `other`, broadcast and cast."""
+        self.check_in_place()
+        source = other if isinstance(other, Base) else self._wrap(np.asarray(other))
+        return self.become(source.to(self.dtype).expand(self._array.shape))
+
+    def fill_(self, value: Any) -> Any:
+        """Set every value."""
+        return self.copy_(raw(value))
+
+    def zero_(self) -> Any:
+        """Set every value to 0."""
+        return self.fill_(0)
+
+    def normal_(
+        self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None
+    ) -> Any:
+        """Draw every value from N(mean, std²)."""
+        draw = (generator or default_generator).numpy.standard_normal(self._array.shape)
+        return self.copy_(draw * std + mean)
+
+    def uniform_(
+        self, a: Any = 0.0, b: Any = 1.0, *, generator: Generator | None = None
+    ) -> Any:
+        """Draw every value uniformly from [a, b)."""
+        draw = (generator or default_generator).numpy.random(self._array.shape)
+        return self.copy_(draw * (b - a) + a)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.check_in_place()
+        source = value if isinstance(value, Base) else self._wrap(np.asarray(value))
+        at = checked_key(key, self._array.shape)
+        if grad_enabled.get() and (self._requires_grad or source._requires_grad):
+            self.become(ops.Put(at)(self, source.to(self.dtype)))
+        else:
+            self._array[at] = source._array
+            self.mark_changed()

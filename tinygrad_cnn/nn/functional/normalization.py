@@ -1,0 +1,103 @@
+"""Batch normalisation, dropout, one-hot labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ... import random
+from ...engine import Tensor
+from ...errors import ArgumentError, DTypeError, ShapeError
+from ...ops import normalization
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each channel of (N, C, …) by the batch (training) or by running figures.
+
+    Training updates the running figures in place: r ← (1 − momentum) r + momentum · batch,
+    with the *unbiased* variance. See `ops.normalization.BatchNorm`.
+    """
+    if training:
+        values = input.numel() // input.shape[1] if input.shape[1] else 0
+        if values == 1:
+            raise ShapeError(
+                "Expected more than 1 value per channel when training, got input size "
+                f"{list(input.shape)}"
+            )
+        if running_mean is not None and running_var is not None:
+            _update_running(input._array, running_mean, running_var, momentum)
+        y: Tensor = normalization.BatchNorm(eps)(input, weight, bias)
+        return y
+    if running_mean is None or running_var is None:
+        raise ArgumentError(
+            "batch_norm in evaluation needs running_mean and running_var"
+        )
+    scale = (running_var + eps) ** -0.5
+    scale = scale if weight is None else scale * weight
+    shift = -running_mean * scale if bias is None else bias - running_mean * scale
+    per_channel = normalization.per_channel
+    return input * per_channel(scale, input.ndim) + per_channel(shift, input.ndim)
+
+
+def _update_running(x: Any, mean: Tensor, var: Tensor, momentum: float) -> None:
+    axes = (0, *range(2, x.ndim))
+    if x.size == 0:
+        return
+    for running, batch in ((mean, x.mean(axis=axes)), (var, x.var(axis=axes, ddof=1))):
+        running._array *= 1 - momentum
+        running._array += momentum * batch
+        running.mark_changed()
+
+
+def _check_p(p: float) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise ArgumentError(
+            f"dropout probability has to be between 0 and 1, but got {p}"
+        )
+
+
+def _drop(input: Tensor, p: float, mask_shape: tuple[int, ...]) -> Tensor:
+    kept = random.default_generator.numpy.random(mask_shape) >= p
+    mask = kept.astype(input.dtype) / (1 - p if p < 1 else 1)
+    y: Tensor = normalization.Dropout(p)(input, np.broadcast_to(mask, input.shape))
+    return y
+
+
+def dropout(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Each value 0 with probability p, else over 1 − p; the identity in evaluation."""
+    _check_p(p)
+    y = _drop(input, p, input.shape) if training and p > 0 else input
+    return input.become(y) if inplace else y
+
+
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Dropout of whole channels of (N, C, H, W)."""
+    _check_p(p)
+    shape = (*input.shape[:2], *[1] * (input.ndim - 2))
+    y = _drop(input, p, shape) if training and p > 0 else input
+    return input.become(y) if inplace else y
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Labels as int64 vectors of 0 and one 1."""
+    labels = tensor._array
+    if labels.dtype.kind not in "iu":
+        raise DTypeError("one_hot is only applicable to index tensors")
+    classes = int(labels.max(initial=-1)) + 1 if num_classes == -1 else num_classes
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        raise ArgumentError(f"class values must be in 0 … {classes - 1}")
+    return Tensor._wrap((labels[..., None] == np.arange(classes)).astype(np.int64))

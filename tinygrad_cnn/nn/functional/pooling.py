@@ -1,0 +1,135 @@
+"""Pooling: the maximum or the mean of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...engine import Tensor
+from ...errors import ArgumentError
+from ...kernels import Window, pair
+from ...ops import pooling
+from ...ops.linear import Matmul
+from .convolution import Ints, batched
+
+
+def _pooling_window(
+    kernel: Ints, stride: Ints | None, padding: Ints, dilation: Ints
+) -> Window:
+    size, around = pair(kernel, "kernel_size"), pair(padding, "padding")
+    steps = size if stride is None else pair(stride, "stride")
+    if any(2 * p > k for p, k in zip(around, size, strict=True)):
+        raise ArgumentError(
+            f"pad should be at most half of effective kernel size, but got pad={around} "
+            f"and kernel_size={size}"
+        )
+    return Window(size, steps, around, pair(dilation, "dilation"))
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum of each window of images (N, C, H, W) or (C, H, W); padded with −∞.
+
+    stride None: the kernel size. return_indices: also where each maximum stood, as its
+    row-major place in the H × W input. See `ops.pooling.MaxPool2d`.
+    """
+    window = _pooling_window(kernel_size, stride, padding, dilation)
+    input, single = batched(input)
+    y = pooling.MaxPool2d(window, ceil_mode)(input)
+    if single:
+        y = y.squeeze(0)
+    if not return_indices:
+        return y
+    places = _places(input, window, ceil_mode)
+    return y, Tensor._wrap(places[0] if single else places)
+
+
+def _places(input: Tensor, window: Window, ceil_mode: bool) -> Any:
+    _, tap = pooling.MaxPool2d(window, ceil_mode).forward(input._array)
+    u, v = np.divmod(tap.astype(np.int64), window.kernel[1])
+    i, j = np.ogrid[: tap.shape[2], : tap.shape[3]]
+    rows = window.stride[0] * i + window.dilation[0] * u - window.padding[0]
+    columns = window.stride[1] * j + window.dilation[1] * v - window.padding[1]
+    return rows * input.shape[3] + columns
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Ints = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window; padding counts as zeros unless count_include_pad=False."""
+    window = _pooling_window(kernel_size, stride, padding, 1)
+    input, single = batched(input)
+    total: Tensor = pooling.SumPool2d(window, ceil_mode)(input)
+    y = total / _divisors(input, window, ceil_mode, count_include_pad, divisor_override)
+    return y.squeeze(0) if single else y
+
+
+def _divisors(
+    input: Tensor,
+    window: Window,
+    ceil_mode: bool,
+    include_pad: bool,
+    override: int | None,
+) -> Any:
+    """How many values each window is the mean of: a number, or (i, j) where they differ."""
+    if override is not None:
+        if override == 0:
+            raise ArgumentError("divisor must be not zero")
+        return override
+    if not (ceil_mode or any(window.padding)):
+        return window.kernel[0] * window.kernel[1]
+    size = (input.shape[2], input.shape[3])
+    positions = window.output_size(size, ceil_mode)
+    counts = []
+    for axis, n in enumerate(size):
+        p, k = window.padding[axis], window.kernel[axis]
+        start = np.arange(positions[axis]) * window.stride[axis] - p
+        stop = np.minimum(start + k, n + p)
+        if not include_pad:
+            start, stop = np.maximum(start, 0), np.minimum(stop, n)
+        counts.append(stop - start)
+    return np.outer(*counts).astype(input.dtype)
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The mean over windows that together cover the input, `output_size` of them.
+
+    Window i of o covers rows ⌊i h / o⌋ … ⌈(i + 1) h / o⌉ − 1, so y = P x Qᵀ with matrices
+    of 1/length: two matrix products, whose gradients are Pᵀ g Q. None keeps a size.
+    """
+    sizes = (
+        output_size if isinstance(output_size, Sequence) else (output_size, output_size)
+    )
+    h, w = input.shape[-2:]
+    rows, columns = (
+        (h if sizes[0] is None else sizes[0]),
+        (w if sizes[1] is None else sizes[1]),
+    )
+    p, q = _averaging(rows, h, input.dtype), _averaging(columns, w, input.dtype)
+    y: Tensor = Matmul()(Matmul()(p, input), q.T)
+    return y
+
+
+def _averaging(windows: int, length: int, dtype: Any) -> Any:
+    if windows < 1 or length < 1:
+        raise ArgumentError(f"adaptive pooling of {length} values to {windows} windows")
+    matrix = np.zeros((windows, length), dtype)
+    for i in range(windows):
+        start, stop = i * length // windows, -(-(i + 1) * length // windows)
+        matrix[i, start:stop] = 1 / (stop - start)
+    return matrix
