@@ -9,21 +9,14 @@ after all of its uses; it is a loop, never a recursion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .errors import (
-    AutogradError,
-    DTypeError,
-    GraphFreedError,
-    MutationError,
-    NotDifferentiableError,
-    ShapeError,
-)
+from . import errors
 from .methods import Methods
-from .ops.base import Op, Operand, Value
+from .ops.base import Need, Op, Operand, Value
 from .ops.shape import SumTo
 from .recording import (
     Version,
@@ -33,8 +26,6 @@ from .recording import (
     module_path,
     set_grad_enabled,
 )
-
-Hook = Callable[["Tensor"], "Tensor | None"]
 
 
 class Record:
@@ -57,85 +48,66 @@ class Record:
         self.dtype = y._array.dtype
         self.module = module_path.get()
         self.where = Where()
-        self.hooks: dict[int, Hook] = {}
+        self.hooks: dict[int, Any] = {}
         self.retains_grad = False
         self.grad: Tensor | None = None
+        found = {"y": (y,), "input": inputs, "kept": kept, "index": (None,)}
+        found |= {"shape": self.input_shapes, "dtype": self.input_dtypes}
         self.saved: dict[str, tuple[Value, Version | None, int]] | None = {}
         for i, parent in enumerate(self.parents):
             rule = op.rules.get(op.input_name(i)) if parent is not None else None
-            for name in rule.needs if rule else ():
-                if name not in self.saved:
-                    value = self._find(name, inputs, y, kept)
-                    if isinstance(value, Tensor):
-                        version = value._version
-                        self.saved[name] = value._array, version, version.count
-                    else:
-                        self.saved[name] = value, None, 0
-
-    def _find(
-        self, name: str, inputs: tuple[Value, ...], y: Tensor, kept: Any
-    ) -> Value:
-        op = self.op
-        if name == "y":
-            return y
-        if name in op.keeps:
-            return kept[op.keeps.index(name)]
-        if name in op.inputs:
-            return inputs[op.inputs.index(name)]
-        if name == "index":
-            return None
-        of, what = name.rsplit("_", 1)
-        table = self.input_shapes if what == "shape" else self.input_dtypes
-        return table if op.variadic else table[op.inputs.index(of)]
+            for name, kind, at in rule.needs if rule else ():
+                value = found[kind] if at < 0 else found[kind][at]
+                version = value._version if isinstance(value, Tensor) else None
+                array = value._array if version else value
+                self.saved[name] = array, version, version.count if version else 0
 
     def gradient(self, i: int, g: Value, create_graph: bool) -> Value:
         """∂L/∂(input i) for g = ∂L/∂y, by the operation's rule; None if there is none."""
         name = self.op.input_name(i)
         rule = self.op.rules.get(name)
         if rule is None:
-            raise NotDifferentiableError(
+            raise errors.NotDifferentiableError(
                 f"the derivative of {self} with respect to {name} is not implemented"
             )
         if self.saved is None:
-            raise GraphFreedError(
+            raise errors.GraphFreedError(
                 f"the graph through {self} was used up by an earlier backward pass; "
                 "give that one retain_graph=True if a second is wanted"
             )
-        values = {n: self.value(n, create_graph) for n in rule.needs}
-        if "index" in values:
-            values["index"] = i
-        d = rule.function(self.op, g, **values)
+        values = [
+            i if need.kind == "index" else self.value(need, create_graph)
+            for need in rule.needs
+        ]
+        d = rule.function(self.op, g, *values)
         if self.op.broadcasts and d.shape != self.input_shapes[i]:
             d = SumTo(self.input_shapes[i])(d)
         return d
 
-    def value(self, name: str, create_graph: bool = False) -> Value:
+    def value(self, need: Need, create_graph: bool = False) -> Value:
         """A saved value: an array, or a node of the graph where gradients are recorded."""
         assert self.saved is not None
-        value, version, count = self.saved[name]
+        value, version, count = self.saved[need.name]
         if version is not None and version.count != count:
-            raise MutationError(
-                f"{self} needs {'its result' if name == 'y' else name} as it was, but it "
-                f"was changed in place at {version.where} (version {count} then, "
-                f"{version.count} now); change a clone() instead"
+            what = "its result" if need.kind == "y" else need.name
+            raise errors.MutationError(
+                f"{self} needs {what} as it was, but it was changed in place at "
+                f"{version.where} (version {count} then, {version.count} now); "
+                "change a clone() instead"
             )
         if not create_graph:
             return value
-        if name in self.op.recompute:
-            rule = self.op.recompute[name]
+        if need.name in self.op.recompute:
+            rule = self.op.recompute[need.name]
             return rule.function(self.op, *[self.value(n, True) for n in rule.needs])
-        node = self._node_of(name)
+        node: Node | None = self if need.kind == "y" else None
+        if need.kind == "input":
+            node = self.parents[need.position]
         if node is None or isinstance(node, Tensor):
             return value if node is None else node
         tensor = Tensor._wrap(value, node)
         tensor._version = version or tensor._version
         return tensor
-
-    def _node_of(self, name: str) -> Node | None:
-        if name == "y":
-            return self
-        known = name in self.op.inputs and not self.op.variadic
-        return self.parents[self.op.inputs.index(name)] if known else None
 
     def name(self) -> str:
         """The operation's name, as `grad_fn.name()` in PyTorch."""
@@ -177,7 +149,9 @@ class Tensor(Methods, Operand):
             data, given = data.view(), data
             given.flags.writeable = False
         elif np.isscalar(data):
-            raise DTypeError(f"Tensor({data!r}) is ambiguous; write tensor({data!r})")
+            raise errors.DTypeError(
+                f"Tensor({data!r}) is ambiguous; use tensor({data!r})"
+            )
         else:
             data = np.array(data, dtype=np.float32)
         self._set(data, None)
@@ -189,7 +163,7 @@ class Tensor(Methods, Operand):
         self._requires_grad = record is not None
         self._version = Version()
         self._grad: Tensor | None = None
-        self._hooks: dict[int, Hook] = {}
+        self._hooks: dict[int, Any] = {}
 
     @staticmethod
     def _wrap(array: Any, record: Record | None = None) -> Tensor:
@@ -296,19 +270,19 @@ def run_backward(
 def _start(output: Tensor, cotangent: Tensor | None) -> tuple[Node, Tensor]:
     """Where the walk begins, and ∂L/∂output there: ones for a scalar unless given."""
     if output._node is None:
-        raise AutogradError(
+        raise errors.AutogradError(
             "element 0 of tensors does not require grad and does not have a grad_fn: "
             "nothing that it was computed from requires a gradient"
         )
     if cotangent is None and output._array.size != 1:
-        raise AutogradError(
+        raise errors.AutogradError(
             "grad can be implicitly created only for scalar outputs; this one has shape "
             f"{list(output.shape)}: reduce it, or pass the gradient explicitly"
         )
     if cotangent is None:
         return output._node, Tensor._wrap(np.ones_like(output._array))
     if cotangent.shape != output.shape:
-        raise ShapeError(
+        raise errors.ShapeError(
             f"Mismatch in shape: the gradient has {list(cotangent.shape)}, "
             f"the output {list(output.shape)}"
         )

@@ -29,8 +29,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -50,12 +49,21 @@ class Operand:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A function of a record's values and, after `self` and g, their names."""
+class Need(NamedTuple):
+    """A value that a rule names, and where to find it when an application is recorded."""
+
+    name: str
+    kind: str
+    """y, input, kept, shape, dtype or index."""
+    position: int
+    """Which input or kept value; −1 for the shapes or dtypes of all of `*inputs`."""
+
+
+class Rule(NamedTuple):
+    """A method of an operation and the values that it takes (after self, and g)."""
 
     function: Callable[..., Value]
-    needs: tuple[str, ...]
+    needs: tuple[Need, ...]
 
 
 class Op:
@@ -85,28 +93,32 @@ class Op:
         cls.rules = {name[5:]: cls._rule(name, skip=2) for name in rules}
         kept = [name for name in cls.keeps if hasattr(cls, name)]
         cls.recompute = {name: cls._rule(name, skip=1) for name in kept}
-        cls._check_rules()
+        for name in cls.rules.keys() - set(cls.inputs):
+            raise TypeError(f"{cls.__name__}.grad_{name} is for no input of forward")
         if cls.forward is not Op.forward:
             registry[cls.__name__] = cls
 
     @classmethod
     def _rule(cls, name: str, skip: int) -> Rule:
         function = getattr(cls, name)
-        return Rule(function, tuple(inspect.signature(function).parameters)[skip:])
+        names = tuple(inspect.signature(function).parameters)[skip:]
+        return Rule(function, tuple(cls._need(n, name) for n in names))
 
     @classmethod
-    def _check_rules(cls) -> None:
-        known = {"y", *cls.inputs, *cls.keeps}
-        known |= {f"{i}_{what}" for i in cls.inputs for what in ("shape", "dtype")}
-        known |= {"index"} if cls.variadic else set()
-        for name, rule in {**cls.rules, **cls.recompute}.items():
-            unknown = sorted(set(rule.needs) - known)
-            if unknown or name not in (*cls.inputs, *cls.keeps):
-                raise TypeError(
-                    f"the rule of {cls.__name__} for {name} names "
-                    f"{', '.join(unknown) or name}, which is no input of "
-                    f"forward({', '.join(cls.inputs)}) nor kept by it"
-                )
+    def _need(cls, name: str, rule: str) -> Need:
+        of, _, what = name.rpartition("_")
+        if name in cls.inputs and not cls.variadic:
+            return Need(name, "input", cls.inputs.index(name))
+        if name in cls.keeps:
+            return Need(name, "kept", cls.keeps.index(name))
+        if name == "y" or (name == "index" and cls.variadic):
+            return Need(name, name, 0)
+        if of in cls.inputs and what in ("shape", "dtype"):
+            return Need(name, what, -1 if cls.variadic else cls.inputs.index(of))
+        raise TypeError(
+            f"{cls.__name__}.{rule} names {name}, which is no input of "
+            f"forward({', '.join(cls.inputs)}) nor kept by it"
+        )
 
     def forward(self, *inputs: Value) -> Any:
         """The result for arrays; followed by the values named in `keeps`, if any."""

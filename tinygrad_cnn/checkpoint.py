@@ -1,0 +1,298 @@
+"""Trees of plain values and arrays in one file, which is there whole or not at all.
+
+The file is a zip archive without compression, and a readable `.npz`: `tree.json` holds the
+tree, and one `.npy` entry each array that the tree names. What JSON has no word for is an
+object with one key, its tag:
+
+    {"$array": name}                   an array, from the entry `name`
+    {"$tensor": [name, requires_grad]} a Tensor
+    {"$tuple": [...]}                  a tuple
+    {"$dict": [[key, value], ...]}     a dict with a key that is an int or begins with "$"
+    {"$int": "0x..."}                  an int of more than 64 bits
+    {"$float": "nan"}                  a float that is not finite
+
+The archive's comment is the SHA-256 of all names and contents. Reading executes nothing,
+unpacks nothing to disk, and takes no more memory than a small multiple of the file's size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import uuid
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from .errors import CheckpointError, DTypeError
+from .methods.memory import check_device
+from .tensor import Tensor
+
+Array = NDArray[Any]
+Place = str | os.PathLike[str] | IO[bytes]
+
+FORMAT, VERSION, TREE = "tinygrad_cnn.checkpoint", 1, "tree.json"
+MAX_DEPTH = 100
+MAX_TREE_BYTES = 2**26
+_READABLE = re.compile(r"[\w-]{1,60}(\.[\w-]{1,60}){0,9}", re.ASCII)
+
+
+def save(obj: Any, f: Place) -> None:
+    """Write a tree to the path (or open binary file) `f`, as `torch.save`.
+
+    The tree: dicts with str and int keys, lists, tuples, None, bool, int, float, str,
+    NumPy numbers (which become Python's), arrays and Tensors of numbers or bools. A file
+    already at that path stays as it is until the new one is safely on the disk, and for
+    good if that fails. One process at a time may write to a path.
+    Raises DTypeError for anything else in the tree, OSError where writing fails.
+    """
+    with nullcontext(f) if isinstance(f, IO | io.IOBase) else replacing(f) as file:
+        _write(obj, file)
+
+
+def load(f: Place, map_location: Any = None, weights_only: bool = True) -> Any:
+    """The tree that `save` wrote to the path (or open binary file) `f`, as `torch.load`.
+
+    Arrays and Tensors come back in new memory, as they were in dtype, shape and values.
+    map_location: None or "cpu". weights_only: accepted; nothing is ever executed.
+    Raises CheckpointError for a file that is damaged or is no checkpoint.
+    """
+    check_device(map_location)
+    with nullcontext(f) if isinstance(f, IO | io.IOBase) else open(f, "rb") as file:
+        try:
+            return _read(file)
+        except Exception as error:  # whatever a hostile file sets off
+            name = getattr(file, "name", "the file")
+            raise CheckpointError(
+                f"{name} is damaged or no checkpoint of tinygrad_cnn: {error}"
+            ) from error
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of `path` when the block ends well.
+
+    It is written beside `path`, reaches the disk before it is moved, and is removed when
+    anything fails, as are those that a crash left behind.
+    """
+    target = Path(os.path.realpath(path))
+    for stale in target.parent.glob(f".{_literal(target.name)}.*.tmp"):
+        stale.unlink(missing_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(target.parent)
+
+
+def _literal(name: str) -> str:
+    return re.sub(r"([\[*?])", r"[\1]", name)
+
+
+def _sync_directory(directory: Path) -> None:
+    if hasattr(os, "O_DIRECTORY"):  # elsewhere a directory cannot be opened
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _write(obj: Any, file: IO[bytes]) -> None:
+    arrays: dict[str, Array] = {}
+    tree = {"format": FORMAT, "version": VERSION, "tree": _encode(obj, (), arrays)}
+    text = json.dumps(tree, allow_nan=False).encode()
+    if len(text) > MAX_TREE_BYTES:
+        raise DTypeError(
+            f"the plain values take {len(text)} bytes of JSON, more than "
+            f"{MAX_TREE_BYTES}; put long lists of numbers into arrays"
+        )
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in (TREE, *arrays):
+            content = text if name == TREE else _packed(arrays[name])
+            archive.writestr(zipfile.ZipInfo(name), content)
+            digest.update(name.encode() + b"\0")
+            digest.update(content)
+        archive.comment = digest.hexdigest().encode()
+
+
+def _packed(array: Array) -> bytes:
+    buffer = io.BytesIO()
+    npy.write_array(buffer, np.asarray(array, order="C"), (1, 0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _encode(value: Any, path: tuple[Any, ...], arrays: dict[str, Array]) -> Any:
+    """The tree as JSON values; its arrays go to `arrays`."""
+    if len(path) > MAX_DEPTH:
+        raise DTypeError(f"a checkpoint holds no tree deeper than {MAX_DEPTH}")
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else {"$int": hex(value)}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"$float": str(value)}
+    if isinstance(value, list | tuple):
+        items = [_encode(v, (*path, i), arrays) for i, v in enumerate(value)]
+        return items if isinstance(value, list) else {"$tuple": items}
+    if isinstance(value, dict):
+        return _encode_dict(value, path, arrays)
+    if isinstance(value, Tensor):
+        return {"$tensor": [_put(value._array, path, arrays), value.requires_grad]}
+    if isinstance(value, np.ndarray):
+        return {"$array": _put(value, path, arrays)}
+    raise _unfit(value, path)
+
+
+def _encode_dict(value: Any, path: tuple[Any, ...], arrays: dict[str, Array]) -> Any:
+    for key in value:
+        if not isinstance(key, str | int) or isinstance(key, bool):
+            raise _unfit(key, path)
+    pairs = [(k, _encode(v, (*path, k), arrays)) for k, v in value.items()]
+    if all(isinstance(k, str) and not k.startswith("$") for k in value):
+        return dict(pairs)
+    return {"$dict": [[_encode(k, (), arrays), v] for k, v in pairs]}
+
+
+def _unfit(value: Any, path: tuple[Any, ...]) -> DTypeError:
+    place = ".".join(map(str, path)) or "the top"
+    kind = getattr(value, "dtype", type(value).__name__)
+    return DTypeError(
+        f"a checkpoint cannot hold the {kind} at {place}; it holds dicts with str and "
+        "int keys, lists, tuples, None, bool, int, float, str, and arrays and Tensors "
+        "of numbers or bools"
+    )
+
+
+def _put(array: Array, path: tuple[Any, ...], arrays: dict[str, Array]) -> str:
+    if array.dtype.kind not in "biufc":
+        raise _unfit(array, path)
+    name = ".".join(map(str, path))
+    if not _READABLE.fullmatch(name) or f"{name}.npy" in arrays:
+        name = f"array.{len(arrays)}.{uuid.uuid5(uuid.NAMESPACE_OID, repr(path)).hex}"
+    arrays[f"{name}.npy"] = array
+    return name
+
+
+def _read(file: IO[bytes]) -> Any:
+    size = file.seek(0, os.SEEK_END)
+    digest = hashlib.sha256()
+    arrays: dict[str, Array] = {}
+    tree = None
+    with zipfile.ZipFile(file) as archive:
+        _check_entries(archive, size)
+        for entry in archive.infolist():
+            content = archive.read(entry)
+            digest.update(entry.filename.encode() + b"\0")
+            digest.update(content)
+            if entry.filename == TREE:
+                tree = _unpacked_tree(content)
+            else:
+                arrays[entry.filename] = _unpacked(content)
+        if archive.comment != digest.hexdigest().encode():
+            raise ValueError("its SHA-256 is not that of its content")
+    value = _decode(tree, arrays, 0)
+    if arrays:
+        raise ValueError(f"its tree does not name the array {next(iter(arrays))}")
+    return value
+
+
+def _check_entries(archive: zipfile.ZipFile, size: int) -> None:
+    entries = archive.infolist()
+    names = {entry.filename for entry in entries}
+    if TREE not in names:
+        raise ValueError(f"it has no entry {TREE}")
+    if len(names) < len(entries):
+        raise ValueError("two of its entries have the same name")
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("an entry is compressed")
+    # Entries that overlap could otherwise name the same bytes a million times.
+    if sum(entry.file_size for entry in entries) > size:
+        raise ValueError("its entries claim more bytes than there are")
+    if archive.getinfo(TREE).file_size > MAX_TREE_BYTES:
+        raise ValueError(f"{TREE} has more than {MAX_TREE_BYTES} bytes")
+
+
+def _unpacked_tree(content: bytes) -> Any:
+    tree = json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse)
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        raise ValueError(f"{TREE} does not say that its format is {FORMAT}")
+    if tree.get("version") != VERSION:
+        raise ValueError(
+            f"it has version {tree.get('version')!r}, and this package reads {VERSION}"
+        )
+    return tree["tree"]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"{TREE} has two values for one key")
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} in {TREE} is no JSON")
+
+
+def _unpacked(content: bytes) -> Array:
+    """The array of an `.npy` entry, in memory of its own."""
+    file = io.BytesIO(content)
+    if npy.read_magic(file) != (1, 0):
+        raise ValueError("an array has an unknown version of the .npy format")
+    shape, fortran, dtype = npy.read_array_header_1_0(file)
+    if dtype.kind not in "biufc" or fortran or min(shape, default=0) < 0:
+        raise ValueError(f"an array of {dtype} and shape {shape} is none of ours")
+    start = file.tell()
+    if math.prod(shape) * dtype.itemsize != len(content) - start:
+        raise ValueError(
+            f"an array claims {dtype}{list(shape)} and has {len(content) - start} bytes"
+        )
+    return np.frombuffer(content, dtype, offset=start).reshape(shape).copy()
+
+
+def _decode(node: Any, arrays: dict[str, Array], depth: int) -> Any:
+    """The value of a node of the JSON tree; what it takes from `arrays` is gone there."""
+    if depth > 2 * MAX_DEPTH:
+        raise ValueError(f"its tree is deeper than {MAX_DEPTH}")
+    if isinstance(node, list):
+        return [_decode(item, arrays, depth + 1) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if not any(key.startswith("$") for key in node):
+        return {k: _decode(v, arrays, depth + 1) for k, v in node.items()}
+    ((tag, content),) = node.items()
+    match tag, content:
+        case "$array", str():
+            return arrays.pop(f"{content}.npy")
+        case "$tensor", [str(name), bool(requires_grad)]:
+            return Tensor._wrap(arrays.pop(f"{name}.npy")).requires_grad_(requires_grad)
+        case "$tuple", list():
+            return tuple(_decode(content, arrays, depth + 1))
+        case "$dict", list():
+            pairs = [_decode_pair(pair, arrays, depth) for pair in content]
+            return dict(_unique(pairs))
+        case "$int", str():
+            return int(content, 16)
+        case "$float", str():
+            return float(content)
+    raise ValueError(f"{tag} is an unknown tag, or its content is none for it")

@@ -1,0 +1,1 @@
+"""The command line. Nothing here imports NumPy before a command runs; see `main`."""

@@ -1,0 +1,82 @@
+"""`tinygrad-cnn COMMAND`: finds the command, runs it, and turns errors into one line.
+
+Exit status: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+COMMANDS = {
+    "train": "train a model file on images",
+    "eval": "measure a trained model on a data set",
+    "predict": "name the class of images",
+}
+"""Each command, which is the module of that name in this package, and its line of help.
+
+Such a module has `add_arguments(parser)` and `run(args)`, which returns the exit status.
+It is imported for `--help` too, so it must import the package's other parts, and all that
+needs NumPy, inside its functions.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (default: this process's) and return the exit status."""
+    try:
+        args = _parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse has printed its help or its complaint
+        return int(stop.code or 0)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; Python must not flush into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        else:
+            print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tinygrad-cnn",
+        description="Train convolutional networks and question their gradients.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, help_line in COMMANDS.items():
+        module = importlib.import_module(f".{name}", __package__)
+        command = commands.add_parser(
+            name, help=help_line, description=module.__doc__, allow_abbrev=False
+        )
+        command.add_argument(
+            "--debug", action="store_true", help="show the traceback of an error"
+        )
+        command.set_defaults(run=module.run)
+        module.add_arguments(command)
+    return parser
+
+
+def _one_line(error: Exception) -> str:
+    """The message of an error, whatever its number of lines, in one readable line."""
+    from ..errors import TinygradError
+
+    lines = [*str(error).splitlines(), *getattr(error, "__notes__", ())]
+    text = "; ".join([line.strip() for line in lines if line.strip()])
+    if isinstance(error, TinygradError | OSError):
+        return text or type(error).__name__
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    kind = type(error).__name__
+    return f"{kind}: {text} ({last.filename}:{last.lineno}; --debug shows more)"

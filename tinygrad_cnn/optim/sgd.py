@@ -1,0 +1,79 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..tensor import Tensor
+from .arithmetic import Array, add_
+from .optimizer import Group, Optimizer, check_not_negative
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum where asked.
+
+        g ← ∇L(p) + λ p            λ weight_decay; −∇L(p) if maximize
+        b ← μ b + (1 − τ) g        μ momentum, τ dampening; b = g at the first update
+        d = g + μ b  if nesterov,  b  with momentum,  g  without
+        p ← p − lr d
+
+    The momentum b sums past directions: under a constant gradient and τ = 0 the step grows
+    to lr / (1 − μ) times the gradient. Nesterov's looks at the gradient where b will lead.
+    State: `momentum_buffer` (b), with momentum only.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ArgumentError(
+                "Nesterov momentum requires a momentum and zero dampening"
+            )
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+
+    def _update(
+        self, p: Tensor, g: Array, group: Group, work: Array, spare: Array
+    ) -> None:
+        momentum = float(group["momentum"])
+        if momentum != 0:
+            first = self.state[p].get("momentum_buffer") is None
+            if first:
+                self.state[p].pop("momentum_buffer", None)
+            b = self._running(p, "momentum_buffer")
+            if first:
+                b[...] = g
+            else:
+                b *= momentum
+                add_(b, g, 1 - float(group["dampening"]), work)
+            if group["nesterov"]:
+                g = np.add(g, np.multiply(b, momentum, out=work), out=work)
+            else:
+                g = b
+        add_(p._array, g, -float(group["lr"]), work)
