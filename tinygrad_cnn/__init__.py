@@ -22,6 +22,7 @@ _HOMES = {
         "arange as_tensor empty empty_like eye from_numpy full full_like linspace ones "
         "ones_like rand rand_like randint randn randn_like randperm tensor zeros zeros_like"
     ),
+    "engine": "Tensor",
     "functions": (
         "abs add all allclose amax amin any argmax argmin atan bmm cat chunk clamp clip "
         "concat conv2d div dot dropout eq equal exp flatten flip gather is_tensor isfinite "
@@ -34,7 +35,6 @@ _HOMES = {
         "half int int16 int32 int64 int8 long uint8"
     ),
     "random": "Generator initial_seed manual_seed",
-    "tensor": "Tensor",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -43,7 +43,6 @@ __all__ = sorted([*_HOME_OF, *_SUBMODULES])
 
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
-        # `tensor` is a function here and a module below, so it must not stay the module.
         value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
     elif name in _SUBMODULES:
         value = importlib.import_module(f".{name}", __name__)

@@ -14,18 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from . import errors
+from . import errors, recording
 from .methods import Methods
 from .ops.base import Need, Op, Operand, Value
 from .ops.shape import SumTo
-from .recording import (
-    Version,
-    Where,
-    explained,
-    grad_enabled,
-    module_path,
-    set_grad_enabled,
-)
+from .recording import Version, Where
 
 
 class Record:
@@ -33,20 +26,21 @@ class Record:
 
     __slots__ = (
         *("op", "parents", "saved", "input_shapes", "input_dtypes", "shape", "dtype"),
-        *("module", "where", "hooks", "retains_grad", "grad"),
+        *("constants", "module", "where", "hooks", "retains_grad", "grad"),
     )
 
     def __init__(self, op: Op, inputs: tuple[Value, ...], y: Tensor, kept: Any) -> None:
         arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
         self.op = op
-        self.parents = tuple(
-            [x._node if isinstance(x, Tensor) else None for x in inputs]
-        )
+        nodes = [x._node if isinstance(x, Tensor) else None for x in inputs]
+        pairs = zip(arrays, nodes, strict=True)
+        self.parents = tuple(nodes)
+        self.constants = tuple([a if node is None else None for a, node in pairs])
         self.input_shapes = tuple([getattr(a, "shape", ()) for a in arrays])
         self.input_dtypes = tuple([getattr(a, "dtype", type(a)) for a in arrays])
         self.shape = y._array.shape
         self.dtype = y._array.dtype
-        self.module = module_path.get()
+        self.module = recording.module_path.get()
         self.where = Where()
         self.hooks: dict[int, Any] = {}
         self.retains_grad = False
@@ -184,9 +178,12 @@ class Tensor(Methods, Operand):
         try:
             result = op.forward(*arrays)
         except (ValueError, TypeError, IndexError, RuntimeError) as error:
-            raise explained(op, inputs, error) from None
+            raise recording.explained(op, inputs, error) from None
         array, *kept = result if op.keeps else (result,)
         y = Tensor._wrap(array)
+        observe = recording.observer.get()
+        if observe is not None:
+            observe(op, arrays, y._array, kept)
         base = inputs[0]
         if (
             op.view
@@ -194,7 +191,7 @@ class Tensor(Methods, Operand):
             and np.may_share_memory(array, base._array)
         ):
             y._version = base._version
-        if grad_enabled.get() and any(
+        if recording.grad_enabled.get() and any(
             [isinstance(x, Tensor) and x._requires_grad for x in inputs]
         ):
             y._record = Record(op, inputs, y, kept)
@@ -247,7 +244,7 @@ def run_backward(
     wanted = None if targets is None else {t._node for t in targets if t._requires_grad}
     needed = _leading_to(order, wanted)
     arrived: dict[Node, Value] = {}
-    with set_grad_enabled(create_graph), np.errstate(all="ignore"):
+    with recording.set_grad_enabled(create_graph), np.errstate(all="ignore"):
         for node in order:
             if node not in grads or node not in needed:
                 continue

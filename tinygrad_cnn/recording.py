@@ -23,6 +23,9 @@ from .ops.base import Op, Value
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 module_path: ContextVar[str] = ContextVar("module_path", default="")
 """Dotted path of the module whose forward is running; set by `nn.Module`."""
+observer: ContextVar[Callable[[Op, list[Value], Value, list[Value]], None] | None]
+observer = ContextVar("observer", default=None)
+"""Called with (operation, input arrays, result, kept values) of whatever is applied."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

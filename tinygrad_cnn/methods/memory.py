@@ -63,8 +63,9 @@ class Memory(Base):
             return self
         return ops.Cast(np.dtype(dtype))(self)
 
-    type = to
-    type_as = to
+    def type_as(self, other: Any) -> Any:
+        """In the dtype of another Tensor."""
+        return self.to(other.dtype)
 
     def float(self) -> Any:
         """In float32."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import Tensor
 from ..errors import ArgumentError
-from ..tensor import Tensor
 from .arithmetic import Array, add_, addcmul_
-from .optimizer import Group, Optimizer, check_not_negative
+from .optimizer import Group, Optimizer, check_not_negative, options
 
 
 class Adadelta(Optimizer):
@@ -41,17 +41,7 @@ class Adadelta(Optimizer):
         check_not_negative(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
         if rho > 1:
             raise ArgumentError(f"Invalid rho value: {rho}; expected 0 ≤ ρ ≤ 1")
-        defaults = {
-            "lr": lr,
-            "rho": rho,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-            "capturable": capturable,
-            "foreach": foreach,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def _update(
         self, p: Tensor, g: Array, group: Group, work: Array, spare: Array

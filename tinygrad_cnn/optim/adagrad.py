@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor
+from ..engine import Tensor
 from .arithmetic import Array, addcdiv_, addcmul_
-from .optimizer import Group, Optimizer, check_not_negative
+from .optimizer import Group, Optimizer, check_not_negative, options
 
 
 class Adagrad(Optimizer):
@@ -39,18 +39,7 @@ class Adagrad(Optimizer):
     ) -> None:
         check_not_negative(lr=lr, lr_decay=lr_decay, weight_decay=weight_decay)
         check_not_negative(initial_accumulator_value=initial_accumulator_value, eps=eps)
-        defaults = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-            "fused": fused,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def add_param_group(self, param_group: Group) -> None:
         """As any optimiser's; the new parameters' sums start at once."""

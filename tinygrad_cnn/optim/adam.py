@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import Tensor
 from ..errors import ArgumentError
-from ..tensor import Tensor
 from .arithmetic import Array, addcdiv_, addcmul_, lerp_
-from .optimizer import Group, Optimizer, check_not_negative
+from .optimizer import Group, Optimizer, check_not_negative, options
 
 
 class Adam(Optimizer):
@@ -44,25 +44,13 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
+        defaults = options(locals()) | {"betas": tuple(betas)}
         check_not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
         for i, beta in enumerate(betas):
             if not 0 <= beta < 1:
                 raise ArgumentError(
                     f"Invalid beta parameter at index {i}: {beta}; expected 0 ≤ β < 1"
                 )
-        defaults = {
-            "lr": lr,
-            "betas": (float(betas[0]), float(betas[1])),
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "maximize": maximize,
-            "foreach": foreach,
-            "capturable": capturable,
-            "differentiable": differentiable,
-            "fused": fused,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
         super().__init__(params, defaults)
 
     def _update(
@@ -107,20 +95,7 @@ class AdamW(Adam):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            foreach=foreach,
-            maximize=maximize,
-            capturable=capturable,
-            differentiable=differentiable,
-            fused=fused,
-            decoupled_weight_decay=True,
-        )
+        super().__init__(params, **options(locals()), decoupled_weight_decay=True)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As any optimiser's; the decay stays decoupled, whatever the other's was."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import Tensor
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..recording import enable_grad, no_grad
-from ..tensor import Tensor
-from .arithmetic import Array, add_
+from .arithmetic import Array
 
 Group = dict[str, Any]
 
@@ -31,6 +31,12 @@ def check_not_negative(**options: Any) -> None:
             raise DTypeError(f"{what}expected a number, got {type(value).__name__}")
         if not float(value) >= 0:
             raise ArgumentError(f"{what}{value}; expected a number of at least 0")
+
+
+def options(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The options among a constructor's `locals()`: the defaults of the groups."""
+    others = ("self", "params", "__class__")
+    return {name: value for name, value in arguments.items() if name not in others}
 
 
 class Optimizer:
@@ -108,7 +114,7 @@ class Optimizer:
         if len(set(params)) != len(params):
             warnings.warn(
                 "optimizer contains a parameter group with duplicate parameters",
-                stacklevel=4,
+                stacklevel=5,
             )
         for group in self.param_groups:
             if ("param_names" in group) != named:
@@ -153,10 +159,10 @@ class Optimizer:
 
     def _direction(self, p: Tensor, group: Group, work: Array, own: Array) -> Array:
         """±∇L, plus λ p for a weight decay λ that is part of the loss; written to `own`."""
-        g: Array = p.grad._array  # type: ignore[union-attr]
-        if group["maximize"]:
+        g: Array = p.grad._array
+        if group.get("maximize"):
             g = np.negative(g, out=own)
-        decay = float(group["weight_decay"])
+        decay = float(group.get("weight_decay", 0))
         if decay != 0 and not group.get("decoupled_weight_decay"):
             g = np.add(g, np.multiply(p._array, decay, out=work), out=own)
         return g
@@ -178,7 +184,7 @@ class Optimizer:
     def _running(self, p: Tensor, name: str) -> Array:
         """The array `name` of p's state; zeros at first."""
         state = self.state[p]
-        if name not in state:
+        if state.get(name) is None:
             state[name] = Tensor._wrap(np.zeros_like(p._array))
         array: Array = state[name]._array
         return array
@@ -196,11 +202,13 @@ class Optimizer:
         save or deepcopy it before the next step. `step` is an int.
         """
         index: dict[Tensor, int] = {}
-        groups: list[Group] = []
-        for p in chain.from_iterable(g["params"] for g in self.param_groups):
-            index.setdefault(p, len(index))
-        for group in self.param_groups:
-            groups.append({**group, "params": [index[p] for p in group["params"]]})
+        params = chain.from_iterable(group["params"] for group in self.param_groups)
+        for i, p in enumerate(params):
+            index.setdefault(p, i)
+        groups = [
+            {**group, "params": [index[p] for p in group["params"]]}
+            for group in self.param_groups
+        ]
         state = {
             index[key] if isinstance(key, Tensor) else key: values
             for key, values in self.state.items()

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor
+from ..engine import Tensor
 from .arithmetic import Array, add_, addcdiv_, addcmul_, lerp_
-from .optimizer import Group, Optimizer, check_not_negative
+from .optimizer import Group, Optimizer, check_not_negative, options
 
 
 class RMSprop(Optimizer):
@@ -41,19 +41,7 @@ class RMSprop(Optimizer):
     ) -> None:
         check_not_negative(lr=lr, eps=eps, momentum=momentum)
         check_not_negative(weight_decay=weight_decay, alpha=alpha)
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "alpha": alpha,
-            "eps": eps,
-            "centered": centered,
-            "weight_decay": weight_decay,
-            "capturable": capturable,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def _update(
         self, p: Tensor, g: Array, group: Group, work: Array, spare: Array

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import Tensor
 from ..errors import ArgumentError
-from ..tensor import Tensor
 from .arithmetic import Array, add_
-from .optimizer import Group, Optimizer, check_not_negative
+from .optimizer import Group, Optimizer, check_not_negative, options
 
 
 class SGD(Optimizer):
@@ -45,18 +45,7 @@ class SGD(Optimizer):
             raise ArgumentError(
                 "Nesterov momentum requires a momentum and zero dampening"
             )
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "maximize": maximize,
-            "foreach": foreach,
-            "differentiable": differentiable,
-            "fused": fused,
-        }
-        super().__init__(params, defaults)
+        super().__init__(params, options(locals()))
 
     def _update(
         self, p: Tensor, g: Array, group: Group, work: Array, spare: Array
@@ -64,8 +53,6 @@ class SGD(Optimizer):
         momentum = float(group["momentum"])
         if momentum != 0:
             first = self.state[p].get("momentum_buffer") is None
-            if first:
-                self.state[p].pop("momentum_buffer", None)
             b = self._running(p, "momentum_buffer")
             if first:
                 b[...] = g

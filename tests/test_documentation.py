@@ -1,0 +1,35 @@
+"""What README and docs show is true: their examples run, and print what they say."""
+
+import doctest
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tinygrad_cnn.cli.main import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_python_examples_print_what_the_page_says(page: Path) -> None:
+    results = doctest.testfile(
+        str(page), module_relative=False, encoding="utf-8", optionflags=doctest.ELLIPSIS
+    )
+    assert results.failed == 0
+
+
+def test_readme_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each `tinygrad-cnn` line of the README, in order, on little of the drawn digits."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^(?:pip .* && )?tinygrad-cnn (.*)$", text, re.MULTILINE)
+    assert len(lines) >= 5
+    os.symlink(ROOT / "models", tmp_path / "models")
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        arguments = shlex.split(re.sub(r"--data \w+|--epochs \d+", "", line))
+        little = ["--limit", "64", "--epochs", "1"] if arguments[0] == "train" else []
+        assert main([*arguments, "--data", "digits", *little]) == 0, line

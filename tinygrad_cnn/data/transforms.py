@@ -1,0 +1,278 @@
+"""What is done to images before the network sees them.
+
+A transform works on the last three axes (C, H, W) of an array or Tensor with any number
+of axes before them, so it takes one image or a whole batch. An array gives an array, a
+Tensor a Tensor. uint8 images stay uint8 (rounded) until `ToTensor`, `Scale` or the data
+set makes them float32.
+
+The random ones decide for each image on its own. Inside a DataLoader they draw from the
+generator of the batch, which is a function of (seed, epoch, batch); elsewhere from the
+process-wide generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ..engine import Tensor
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ..random import default_generator
+from .collate import default_collate
+
+Array = NDArray[Any]
+
+_generator: ContextVar[np.random.Generator | None] = ContextVar(
+    "generator", default=None
+)
+
+
+@contextmanager
+def drawing_from(generator: np.random.Generator) -> Iterator[None]:
+    """Inside the block, random transforms of this thread draw from `generator`."""
+    token = _generator.set(generator)
+    try:
+        yield
+    finally:
+        _generator.reset(token)
+
+
+class Transform:
+    """Base of the transforms here: `apply` maps an array (..., C, H, W) to another."""
+
+    def __call__(self, images: Any) -> Any:
+        """Transform an array or Tensor (..., C, H, W); ShapeError for fewer axes."""
+        array = images.numpy() if isinstance(images, Tensor) else np.asarray(images)
+        if array.ndim < 3:
+            raise ShapeError(
+                f"{self} needs images (..., C, H, W), not shape {array.shape}"
+            )
+        result = self.apply(array)
+        return Tensor(result) if isinstance(images, Tensor) else result
+
+    def apply(self, images: Array) -> Array:
+        raise NotImplementedError
+
+
+class Compose:
+    """One transform after the other, as torchvision's; any callable will do."""
+
+    def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
+        self.transforms = list(transforms)
+
+    def __call__(self, image: Any) -> Any:
+        for transform in self.transforms:
+            image = transform(image)
+        return image
+
+    def __repr__(self) -> str:
+        return f"Compose([{', '.join(map(str, self.transforms))}])"
+
+
+@dataclass(frozen=True)
+class Lambda:
+    """A function of one image as a transform, as torchvision's."""
+
+    lambd: Callable[[Any], Any]
+
+    def __call__(self, image: Any) -> Any:
+        return self.lambd(image)
+
+
+def transform_batch(transform: Callable[[Any], Any], images: Any) -> Any:
+    """`transform` on images (N, C, H, W): one by one only if it is a user's own."""
+    if isinstance(transform, Compose):
+        for step in transform.transforms:
+            images = transform_batch(step, images)
+        return images
+    if isinstance(transform, Transform):
+        return transform(images)
+    if isinstance(images, Tensor):
+        return default_collate([transform(Tensor(image)) for image in images.numpy()])
+    return default_collate([transform(image) for image in images])
+
+
+@dataclass(frozen=True)
+class ToTensor(Transform):
+    """A Tensor of the images; uint8 0..255 becomes float32 0..1, other dtypes stay.
+
+    Unlike torchvision's, it expects the channels first already: (..., C, H, W).
+    """
+
+    def __call__(self, images: Any) -> Tensor:
+        return Tensor(super().__call__(images))
+
+    def apply(self, images: Array) -> Array:
+        if images.dtype != np.uint8:
+            return images
+        if images.shape[-3] > 4 >= images.shape[-1]:
+            raise ShapeError(
+                f"ToTensor needs images (..., C, H, W), not {images.shape}; bring the "
+                "channels to the front: np.moveaxis(image, -1, -3)"
+            )
+        return to_unit_interval(images)
+
+
+def to_unit_interval(images: Array) -> Array:
+    """uint8 0..255 as float32 0..1."""
+    return np.divide(images, np.float32(255), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Scale(Transform):
+    """x · factor + shift in floating point: Scale(1 / 255, -0.5) is x / 255 − 0.5."""
+
+    factor: float = 1 / 255
+    shift: float = 0.0
+
+    def apply(self, images: Array) -> Array:
+        dtype = images.dtype if images.dtype.kind == "f" else np.dtype(np.float32)
+        return images * dtype.type(self.factor) + dtype.type(self.shift)
+
+
+@dataclass(frozen=True)
+class Normalize(Transform):
+    """(x − mean) / std for each channel of floating-point images, as torchvision's."""
+
+    mean: float | Sequence[float]
+    std: float | Sequence[float]
+
+    def __post_init__(self) -> None:
+        if not np.all(self.std):
+            raise ArgumentError(f"Normalize needs std without zeros, not {self.std}")
+
+    def apply(self, images: Array) -> Array:
+        if images.dtype.kind != "f":
+            raise DTypeError(
+                f"Normalize needs floating-point images, not {images.dtype}; put "
+                "ToTensor() before it"
+            )
+        return (images - self._column(self.mean, images)) / self._column(
+            self.std, images
+        )
+
+    def _column(self, values: float | Sequence[float], images: Array) -> Array:
+        column = np.array(values, images.dtype).reshape(-1, 1, 1)
+        if len(column) not in (1, images.shape[-3]):
+            raise ShapeError(
+                f"{self} has {len(column)} values for {images.shape[-3]} channels"
+            )
+        return column
+
+
+@dataclass(frozen=True)
+class Pad(Transform):
+    """Pad with `fill`: by one number all around, by (left/right, top/bottom), or by
+    (left, top, right, bottom), as torchvision's. Pad(2) makes 28 × 28 into 32 × 32.
+    """
+
+    padding: int | tuple[int, ...]
+    fill: float = 0
+
+    def apply(self, images: Array) -> Array:
+        p = (self.padding,) if isinstance(self.padding, int) else tuple(self.padding)
+        if len(p) not in (1, 2, 4):
+            raise ArgumentError(f"Pad needs 1, 2 or 4 numbers, not {len(p)}: {p}")
+        left, top, right, bottom = (p * 4)[:4]
+        width = [(0, 0)] * (images.ndim - 2) + [(top, bottom), (left, right)]
+        return np.pad(images, width, constant_values=self.fill)
+
+
+@dataclass(frozen=True)
+class Resize(Transform):
+    """Bilinear interpolation to (height, width), or of the shorter side to a number.
+
+    As `interpolate(mode="bilinear", align_corners=False)` without antialiasing: the
+    output pixel i lies at (i + ½) · n_in / n_out − ½ among the input pixels.
+    """
+
+    size: int | tuple[int, int]
+
+    def apply(self, images: Array) -> Array:
+        height, width = images.shape[-2:]
+        if isinstance(self.size, int):
+            short = min(height, width)
+            new = (self.size * height // short, self.size * width // short)
+        else:
+            new = self.size
+        if min(*new, height, width) < 1:
+            raise ArgumentError(f"cannot resize {height} x {width} pixels to {new}")
+        x = images if images.dtype.kind == "f" else images.astype(np.float32)
+        low, high, weight = _neighbours(height, new[0], x.dtype)
+        x = x[..., low, :] * (1 - weight)[:, None] + x[..., high, :] * weight[:, None]
+        low, high, weight = _neighbours(width, new[1], x.dtype)
+        return _rounded(
+            x[..., low] * (1 - weight) + x[..., high] * weight, images.dtype
+        )
+
+
+def _neighbours(size: int, new: int, dtype: Any) -> tuple[Array, Array, Array]:
+    position = np.maximum((np.arange(new) + 0.5) * (size / new) - 0.5, 0)
+    low = np.minimum(position.astype(np.intp), size - 1)
+    return low, np.minimum(low + 1, size - 1), (position - low).astype(dtype)
+
+
+def _rounded(x: Array, dtype: np.dtype[Any]) -> Array:
+    return x if dtype.kind == "f" else np.rint(x).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Grayscale(Transform):
+    """The mean over the channels: (..., C, H, W) to (..., 1, H, W), as in `patches`.
+
+    Not torchvision's, which weights red, green and blue by 0.299, 0.587 and 0.114.
+    """
+
+    def apply(self, images: Array) -> Array:
+        dtype = images.dtype if images.dtype.kind == "f" else np.float32
+        return _rounded(images.mean(-3, dtype=dtype, keepdims=True), images.dtype)
+
+
+class _Random(Transform):
+    """A transform that decides anew for each image."""
+
+    def apply(self, images: Array) -> Array:
+        each = images.reshape(-1, *images.shape[-3:])
+        changed = self.draw(each, _generator.get() or default_generator.numpy)
+        return changed.reshape(*images.shape[:-3], *changed.shape[1:])
+
+    def draw(self, images: Array, generator: np.random.Generator) -> Array:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class RandomCrop(_Random):
+    """A window of `size` at a random place, after zero padding, as torchvision's."""
+
+    size: int | tuple[int, int]
+    padding: int | tuple[int, ...] | None = None
+
+    def draw(self, images: Array, generator: np.random.Generator) -> Array:
+        if self.padding is not None:
+            images = Pad(self.padding).apply(images)
+        window = (self.size, self.size) if isinstance(self.size, int) else self.size
+        count, _, height, width = images.shape
+        if window[0] > height or window[1] > width:
+            raise ArgumentError(f"{self} is larger than the {height} x {width} image")
+        top = generator.integers(height - window[0] + 1, size=count)
+        left = generator.integers(width - window[1] + 1, size=count)
+        windows = sliding_window_view(images, window, axis=(-2, -1))
+        return windows[np.arange(count), :, top, left]
+
+
+@dataclass(frozen=True)
+class RandomHorizontalFlip(_Random):
+    """Left and right exchanged with probability p."""
+
+    p: float = 0.5
+
+    def draw(self, images: Array, generator: np.random.Generator) -> Array:
+        flip = generator.random(len(images)) < self.p
+        return np.where(flip[:, None, None, None], images[..., ::-1], images)

@@ -1,0 +1,489 @@
+"""Learning rate schedules, step for step those of `torch.optim.lr_scheduler`.
+
+η is the learning rate, η₀ the one that the group started with, t the number of steps. As
+in PyTorch most schedules compute η from the η before, so that several can be combined;
+their closed form stands in the docstring.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType
+from typing import Any, SupportsFloat
+
+from ..errors import ArgumentError, DTypeError
+from .optimizer import Optimizer
+
+
+class LRScheduler:
+    """Base of the schedules: sets each group's "lr" now, and again at every `step()`.
+
+    last_epoch: the step to continue from; −1 starts, and stores the groups' "initial_lr".
+    A new schedule defines `get_lr`.
+    Raises DTypeError for what is no Optimizer, ArgumentError where last_epoch ≥ 0 and
+    a group has no "initial_lr".
+    """
+
+    _is_initial = False
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        self.optimizer = _checked(optimizer)
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", group["lr"])
+            elif "initial_lr" not in group:
+                raise ArgumentError(
+                    f"param 'initial_lr' is not specified in param_groups[{i}] when "
+                    "resuming scheduler with last_epoch >= 0; load the optimizer's state "
+                    "first, or start with last_epoch=-1"
+                )
+        self.base_lrs = self._in_groups("initial_lr")
+        self.last_epoch = last_epoch
+        self._step_count = 0
+        self._is_initial = True
+        self.step()
+        self._is_initial = False
+
+    def _in_groups(self, key: str) -> list[Any]:
+        return [group[key] for group in self.optimizer.param_groups]
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rate of each group, as last set."""
+        return self._last_lr
+
+    def get_lr(self) -> list[float]:
+        """The learning rate of each group at step `last_epoch`, from the one before."""
+        raise NotImplementedError
+
+    def step(self, epoch: None = None) -> None:
+        """Go on by one; call it after the optimizer's steps."""
+        _refuse(epoch)
+        ours = type(self.optimizer).step is Optimizer.step
+        if self._step_count == 1 and ours and not self.optimizer._opt_called:
+            warnings.warn(
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call "
+                "`optimizer.step()` first, else the first learning rate of the schedule "
+                "is skipped.",
+                stacklevel=2,
+            )
+        self._step_count += 1
+        self.last_epoch += 1
+        lrs = self.get_lr()
+        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+            group["lr"] = lr
+        self._last_lr: list[float] = self._in_groups("lr")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer: numbers, strings, lists and dicts of them."""
+        return {k: v for k, v in self.__dict__.items() if k != "optimizer"}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there; the optimizer's own state has the learning rates."""
+        state = {k: v for k, v in state_dict.items() if k != "optimizer"}
+        self.__dict__.update(state)
+
+
+def _checked(optimizer: Any) -> Optimizer:
+    if not isinstance(optimizer, Optimizer):
+        raise DTypeError(f"{type(optimizer).__name__} is not an Optimizer")
+    return optimizer
+
+
+def _refuse(epoch: Any) -> None:
+    if epoch is not None:
+        raise ArgumentError(
+            "scheduler.step() counts the epochs itself; leave the argument out"
+        )
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise ArgumentError(f"{name} must be positive, got {value}")
+
+
+def _per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
+    """One value for each group: a list as it is, anything else repeated."""
+    groups = len(optimizer.param_groups)
+    if not isinstance(value, list | tuple):
+        return [value] * groups
+    if len(value) != groups:
+        raise ArgumentError(
+            f"{name} must have the same length as optimizer.param_groups. {name} has "
+            f"{len(value)} values, param_groups has {groups}."
+        )
+    return list(value)
+
+
+class LambdaLR(LRScheduler):
+    """η = η₀ f(t), for a function f, or one for each group."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        self.lr_lambdas = _per_group("lr_lambda", _checked(optimizer), lr_lambda)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """η₀ f(t)."""
+        pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
+        return [base * function(self.last_epoch) for base, function in pairs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """As any schedule's; of the functions only the attributes of callable objects."""
+        attributes = [
+            None if isinstance(f, FunctionType) else dict(getattr(f, "__dict__", {}))
+            for f in self.lr_lambdas
+        ]
+        return {**super().state_dict(), "lr_lambdas": attributes}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As any schedule's; the functions stay."""
+        rest = {k: v for k, v in state_dict.items() if k != "lr_lambdas"}
+        super().load_state_dict(rest)
+        pairs = zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True)
+        for function, attributes in pairs:
+            if attributes:
+                function.__dict__.update(attributes)
+
+
+class StepLR(LRScheduler):
+    """η = η₀ γ^⌊t / step_size⌋."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        step_size: int,
+        gamma: float = 0.1,
+        last_epoch: int = -1,
+    ) -> None:
+        _check_positive("step_size", step_size)
+        self.step_size = step_size
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """γ η at every step_size-th step."""
+        due = self.last_epoch > 0 and self.last_epoch % self.step_size == 0
+        return [lr * self.gamma if due else lr for lr in self._in_groups("lr")]
+
+
+class MultiStepLR(LRScheduler):
+    """η = η₀ γⁿ, n the number of milestones up to t."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Iterable[int],
+        gamma: float = 0.1,
+        last_epoch: int = -1,
+    ) -> None:
+        self.milestones = Counter(milestones)
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """γ η for each time that t is among the milestones."""
+        times = self.milestones[self.last_epoch]
+        return [lr * self.gamma**times for lr in self._in_groups("lr")]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As any schedule's; milestones that became strings in JSON are numbers again."""
+        super().load_state_dict(state_dict)
+        self.milestones = Counter({int(t): n for t, n in self.milestones.items()})
+
+
+class ExponentialLR(LRScheduler):
+    """η = η₀ γᵗ."""
+
+    def __init__(
+        self, optimizer: Optimizer, gamma: float, last_epoch: int = -1
+    ) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """γ η."""
+        factor = 1.0 if self._is_initial else self.gamma
+        return [lr * factor for lr in self._in_groups("lr")]
+
+
+class LinearLR(LRScheduler):
+    """η = η₀ f, f going from start_factor to end_factor in total_iters steps."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        if not 0 < start_factor <= 1:
+            raise ArgumentError(
+                "Starting multiplicative factor expected to be greater than 0 and less "
+                f"or equal to 1, got {start_factor}"
+            )
+        if not 0 <= end_factor <= 1:
+            raise ArgumentError(
+                "Ending multiplicative factor expected to be between 0 and 1, "
+                f"got {end_factor}"
+            )
+        self.start_factor = start_factor
+        self.end_factor = end_factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """η times the ratio of this step's factor to the one before."""
+        lrs, t = self._in_groups("lr"), self.last_epoch
+        if t == 0:
+            return [lr * self.start_factor for lr in lrs]
+        if self._is_initial or t > self.total_iters:
+            return lrs
+        rise = self.end_factor - self.start_factor
+        before = self.total_iters * self.start_factor + (t - 1) * rise
+        return [lr * (1.0 + rise / before) for lr in lrs]
+
+
+class CosineAnnealingLR(LRScheduler):
+    """η = η_min + (η₀ − η_min) (1 + cos(π t / T_max)) / 2, rising again after T_max."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        T_max: int,
+        eta_min: float = 0.0,
+        last_epoch: int = -1,
+    ) -> None:
+        _check_positive("T_max", T_max)
+        self.T_max = T_max
+        self.eta_min = eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """η_min + (η − η_min) times the ratio of this step's cosine to the one before."""
+        lrs, t, low = self._in_groups("lr"), self.last_epoch, self.eta_min
+        if self._is_initial:
+            return lrs
+        if (t - 1 - self.T_max) % (2 * self.T_max) == 0:
+            # The step before stood at the bottom, where the ratio is 0 / 0.
+            rise = 1 - math.cos(math.pi / self.T_max)
+            pairs = zip(lrs, self.base_lrs, strict=True)
+            return [lr + (base - low) * rise / 2 for lr, base in pairs]
+        now = 1 + math.cos(math.pi * t / self.T_max)
+        before = 1 + math.cos(math.pi * (t - 1) / self.T_max)
+        return [now / before * (lr - low) + low for lr in lrs]
+
+
+_PHASE = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
+
+
+class OneCycleLR(LRScheduler):
+    """Up from max_lr / div_factor to max_lr, then down to initial / final_div_factor.
+
+    total_steps, or epochs and steps_per_epoch, is the length; call `step()` once a batch.
+    pct_start is the rising part; three_phase comes down to the initial rate in as many
+    steps and only then to the final one; anneal_strategy is "cos" or "linear". With
+    cycle_momentum the momentum (β₁ of Adam) goes the other way, between max_momentum and
+    base_momentum. Rates and momenta may be lists, one for each group.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | Sequence[float],
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float | Sequence[float] = 0.85,
+        max_momentum: float | Sequence[float] = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        last_epoch: int = -1,
+    ) -> None:
+        self.optimizer = _checked(optimizer)
+        self.total_steps = _total_steps(total_steps, epochs, steps_per_epoch)
+        if not isinstance(pct_start, float) or not 0 <= pct_start <= 1:
+            raise ArgumentError(
+                f"Expected float between 0 and 1 pct_start, but got {pct_start}"
+            )
+        if anneal_strategy not in ("cos", "linear"):
+            raise ArgumentError(
+                "anneal_strategy must be one of 'cos' or 'linear', instead got "
+                f"{anneal_strategy}"
+            )
+        self._schedule_phases = _phases(self.total_steps, pct_start, three_phase)
+        self._anneal_func_type = anneal_strategy
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
+            raise ArgumentError(
+                "optimizer must support momentum or beta1 with `cycle_momentum` option "
+                "enabled"
+            )
+        if last_epoch == -1:
+            peaks = _per_group("max_lr", optimizer, max_lr)
+            highs = _per_group("max_momentum", optimizer, max_momentum)
+            lows = _per_group("base_momentum", optimizer, base_momentum)
+            for i, group in enumerate(optimizer.param_groups):
+                group["initial_lr"] = peaks[i] / div_factor
+                group["max_lr"] = peaks[i]
+                group["min_lr"] = group["initial_lr"] / final_div_factor
+                if cycle_momentum:
+                    group["max_momentum"] = highs[i]
+                    group["base_momentum"] = lows[i]
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """The learning rates of this step; sets the momenta as well."""
+        if self.last_epoch > self.total_steps:
+            raise ArgumentError(
+                f"Tried to step {self.last_epoch} times. The specified number of total "
+                f"steps is {self.total_steps}"
+            )
+        phase, done = self._position()
+        lrs = []
+        for group in self.optimizer.param_groups:
+            start, end = group[phase["start_lr"]], group[phase["end_lr"]]
+            lrs.append(self._anneal(start, end, done))
+            if self.cycle_momentum:
+                start = group[phase["start_momentum"]]
+                momentum = self._anneal(start, group[phase["end_momentum"]], done)
+                if "betas" in group:
+                    group["betas"] = (momentum, *group["betas"][1:])
+                else:
+                    group["momentum"] = momentum
+        return lrs
+
+    def _position(self) -> tuple[dict[str, Any], float]:
+        """The phase that this step is in, and how much of it is done, 0 to 1."""
+        start = 0.0
+        for phase in self._schedule_phases[:-1]:
+            if self.last_epoch <= phase["end_step"]:
+                break
+            start = phase["end_step"]
+        else:
+            phase = self._schedule_phases[-1]
+        length = phase["end_step"] - start
+        return phase, (self.last_epoch - start) / length if length else 1.0
+
+    def _anneal(self, start: float, end: float, done: float) -> float:
+        if self._anneal_func_type == "linear":
+            return (end - start) * done + start
+        return end + (start - end) / 2.0 * (math.cos(math.pi * done) + 1)
+
+
+def _total_steps(total: Any, epochs: Any, steps_per_epoch: Any) -> int:
+    given = {"total_steps": total}
+    if total is None:
+        given = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+        if epochs is None or steps_per_epoch is None:
+            raise ArgumentError(
+                "You must define either total_steps OR (epochs AND steps_per_epoch)"
+            )
+    for name, value in given.items():
+        if not isinstance(value, int) or value <= 0:
+            raise ArgumentError(f"Expected positive integer {name}, but got {value}")
+    return math.prod(given.values())
+
+
+def _phases(total: int, rising: float, three: bool) -> list[dict[str, Any]]:
+    high, low = "max_momentum", "base_momentum"
+    rows: list[tuple[Any, ...]] = [
+        (rising * total - 1, "initial_lr", "max_lr", high, low)
+    ]
+    if three:
+        rows.append((2 * rising * total - 2, "max_lr", "initial_lr", low, high))
+        rows.append((total - 1, "initial_lr", "min_lr", high, high))
+    else:
+        rows.append((total - 1, "max_lr", "min_lr", low, high))
+    return [dict(zip(_PHASE, row, strict=True)) for row in rows]
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """η ← max(factor η, min_lr) when `step(metrics)` saw no progress for too long.
+
+    Progress is a value below the best (mode "max": above it) by `threshold`, relative
+    ("rel") or absolute ("abs"). After more than `patience` steps without, the rate falls,
+    unless by less than eps, and `cooldown` steps pass before counting begins again.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float | Sequence[float] = 0,
+        eps: float = 1e-8,
+    ) -> None:
+        if factor >= 1.0:
+            raise ArgumentError(f"Factor should be < 1.0. Got {factor}")
+        if mode not in ("min", "max"):
+            raise ArgumentError(f"mode {mode} is unknown! Use 'min' or 'max'")
+        if threshold_mode not in ("rel", "abs"):
+            raise ArgumentError(
+                f"threshold mode {threshold_mode} is unknown! Use 'rel' or 'abs'"
+            )
+        self.optimizer = _checked(optimizer)
+        self.mode = mode
+        self.factor = factor
+        self.patience = patience
+        self.threshold = threshold
+        self.threshold_mode = threshold_mode
+        self.cooldown = cooldown
+        self.min_lrs = _per_group("min_lr", optimizer, min_lr)
+        self.eps = eps
+        self.last_epoch = 0
+        self.best = math.inf if mode == "min" else -math.inf
+        self.cooldown_counter = 0
+        self.num_bad_epochs = 0
+        self._last_lr = self._in_groups("lr")
+
+    @property
+    def in_cooldown(self) -> bool:
+        """Whether steps without progress do not count, yet."""
+        return self.cooldown_counter > 0
+
+    def step(self, metrics: SupportsFloat, epoch: None = None) -> None:  # type: ignore[override]
+        """Go on by one, with the value to watch: a number or a Tensor with one element."""
+        _refuse(epoch)
+        value = float(metrics)
+        self.last_epoch += 1
+        if self._is_better(value):
+            self.best = value
+            self.num_bad_epochs = 0
+        else:
+            self.num_bad_epochs += 1
+        if self.in_cooldown:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            self._reduce()
+            self.cooldown_counter = self.cooldown
+            self.num_bad_epochs = 0
+        self._last_lr = self._in_groups("lr")
+
+    def _is_better(self, value: float) -> bool:
+        sign = -1 if self.mode == "min" else 1
+        if self.threshold_mode == "rel":
+            return sign * value > sign * self.best * (1.0 + sign * self.threshold)
+        return sign * value > sign * self.best + self.threshold
+
+    def _reduce(self) -> None:
+        for group, low in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
+            lr = max(group["lr"] * self.factor, low)
+            if group["lr"] - lr > self.eps:
+                group["lr"] = lr
