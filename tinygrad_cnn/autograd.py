@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .engine import Tensor, run_backward
-from .errors import ArgumentError, AutogradError
+from .errors import ArgumentError, AutogradError, DTypeError
 from .ops.base import Value
 from .recording import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
@@ -60,11 +62,10 @@ def grad(
             "grad() has no is_grads_batched, and only_inputs is always on"
         )
     results, targets = _listed(outputs), _listed(inputs)
-    for target in targets:
-        if not target.requires_grad:
-            raise AutogradError(
-                "One of the differentiated Tensors does not require grad"
-            )
+    if materialize_grads and allow_unused is False:
+        raise ArgumentError(
+            "materialize_grads needs allow_unused to be True or left out"
+        )
     cotangents = _cotangents(results, grad_outputs)
     arrived = run_backward(
         results, cotangents, retain_graph, create_graph, targets, False
@@ -85,18 +86,23 @@ def _found(
             "graph. Set allow_unused=True if this is the desired behavior."
         )
     if g is None:
-        return Tensor._wrap(target._array * 0) if materialize else None
+        return Tensor._wrap(np.zeros_like(target._array)) if materialize else None
     return g if isinstance(g, Tensor) else Tensor._wrap(g.copy())
 
 
 def _listed(tensors: Tensors) -> list[Tensor]:
-    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    listed = [tensors] if isinstance(tensors, Tensor) else tensors
+    if not isinstance(listed, Iterable) or not all(
+        isinstance(t, Tensor) for t in listed
+    ):
+        raise DTypeError(f"expected a Tensor or a sequence of them, got {tensors!r}")
+    return list(listed)
 
 
 def _cotangents(outputs: list[Tensor], given: Any) -> list[Tensor | None]:
     if given is None:
         return [None] * len(outputs)
-    cotangents = [given] if isinstance(given, Tensor) else list(given)
+    cotangents = list(given) if isinstance(given, tuple | list) else [given]
     if len(cotangents) != len(outputs):
         raise ArgumentError(f"{len(outputs)} outputs but {len(cotangents)} gradients")
     return cotangents

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .engine import Tensor
-from .errors import DTypeError
+from .errors import ArgumentError, DTypeError
 from .methods.base import ints
-from .methods.memory import check_device
-from .random import Generator, default_generator
+from .methods.memory import check_device, numbers
+from .random import Generator, default_generator, uniform
+
+float32 = np.dtype(np.float32)
 
 
-def _made(array: Any, dtype: Any, requires_grad: bool, device: Any = None) -> Tensor:
+def _made(
+    make: Callable[[], Any], dtype: Any, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """A Tensor of what `make` makes; what NumPy refuses becomes an error of ours."""
     check_device(device)
+    try:
+        array = make()
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise ArgumentError(f"cannot make such a tensor: {error}") from None
     t = Tensor._wrap(np.asarray(array, dtype=dtype))
     t.requires_grad_(requires_grad)
     return t
@@ -28,14 +38,7 @@ def tensor(
 
     dtype None: that of an array; for Python numbers float32, int64 or bool.
     """
-    if isinstance(data, Tensor):
-        data = data._array
-    array = np.array(data, dtype=dtype, order="C")
-    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
-        array = array.astype(np.float32)
-    if array.dtype.kind not in "biuf":
-        raise DTypeError(f"can't make a Tensor of {array.dtype} values: {data!r}")
-    return _made(array, None, requires_grad, device)
+    return _made(lambda: numbers(data, dtype), None, requires_grad, device)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -52,11 +55,12 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def from_numpy(array: Any) -> Tensor:
-    """A Tensor sharing the array's memory; the array becomes read-only for the caller."""
+    """A Tensor sharing the array's memory; the array becomes read-only for the caller.
+
+    A view of other memory, or an array that is read-only already, is copied.
+    """
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"expected np.ndarray (got {type(array).__name__})")
-    if array.dtype.kind not in "biuf":
-        raise DTypeError(f"can't convert an array of {array.dtype}")
     return Tensor(array)
 
 
@@ -69,30 +73,38 @@ def full(
     requires_grad: bool = False,
 ) -> Tensor:
     """`fill_value` everywhere; its own kind decides the dtype (float32, int64, bool)."""
-    if dtype is None:
-        dtype = tensor(fill_value).dtype
-    return _made(np.full(tuple(size), fill_value), dtype, requires_grad, device)
+    value = numbers(fill_value, dtype)
+    return _made(lambda: np.full(ints((size,)), value), None, requires_grad, device)
 
 
 def zeros(
-    *size: Any, dtype: Any = np.float32, device: Any = None, requires_grad: bool = False
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros."""
-    return _made(np.zeros(ints(size), dtype or np.float32), None, requires_grad, device)
+    make = lambda: np.zeros(ints(size), dtype or float32)
+    return _made(make, None, requires_grad, device)
 
 
 def ones(
-    *size: Any, dtype: Any = np.float32, device: Any = None, requires_grad: bool = False
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Ones."""
-    return _made(np.ones(ints(size), dtype or np.float32), None, requires_grad, device)
+    make = lambda: np.ones(ints(size), dtype or float32)
+    return _made(make, None, requires_grad, device)
 
 
 def empty(
-    *size: Any, dtype: Any = np.float32, device: Any = None, requires_grad: bool = False
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Values of no meaning (zeros, here)."""
     return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def _floating(dtype: Any) -> Any:
+    dtype = np.dtype(dtype or float32)
+    if dtype.kind != "f":
+        raise DTypeError(f"random numbers are floats, not {dtype}; see randint()")
+    return dtype
 
 
 def rand(
@@ -103,8 +115,9 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform on [0, 1)."""
-    draw = (generator or default_generator).numpy.random(ints(size))
-    return _made(draw, dtype or np.float32, requires_grad, device)
+    kind = _floating(dtype)
+    make = lambda: uniform(generator, ints(size), kind)
+    return _made(make, None, requires_grad, device)
 
 
 def randn(
@@ -115,31 +128,40 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Standard normal."""
-    draw = (generator or default_generator).numpy.standard_normal(ints(size))
-    return _made(draw, dtype or np.float32, requires_grad, device)
+    source = (generator or default_generator).numpy
+    make = lambda: source.standard_normal(ints(size))
+    return _made(make, _floating(dtype), requires_grad, device)
 
 
 def randint(
-    low: int,
+    low: int = 0,
     high: Any = None,
     size: Any = None,
     *,
     generator: Generator | None = None,
-    dtype: Any = np.int64,
+    dtype: Any = None,
     device: Any = None,
 ) -> Tensor:
     """Integers from low to high − 1: randint(high, size) or randint(low, high, size)."""
     if size is None:
         low, high, size = 0, low, high
-    draw = (generator or default_generator).numpy.integers(low, high, tuple(size))
-    return _made(draw, dtype, False, device)
+    source = (generator or default_generator).numpy
+    make = lambda: source.integers(low, high, ints((size,)))
+    return _made(make, dtype or np.int64, False, device)
 
 
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: Any = np.int64
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
 ) -> Tensor:
     """0 … n − 1 in random order."""
-    return _made((generator or default_generator).numpy.permutation(n), dtype, False)
+    if operator.index(n) < 0:
+        raise ArgumentError(f"randperm of {n} numbers")
+    source = (generator or default_generator).numpy
+    return _made(lambda: source.permutation(n), dtype or np.int64, False, device)
 
 
 def arange(
@@ -154,23 +176,39 @@ def arange(
     """start, start + step, … below end; integers give int64, floats float32."""
     if end is None:
         start, end = 0, start
+    if step == 0 or (end - start) * step < 0:
+        raise ArgumentError(
+            f"arange from {start} never reaches {end} by steps of {step}"
+        )
     if dtype is None and any(isinstance(v, float) for v in (start, end, step)):
-        dtype = np.float32
-    return _made(np.arange(start, end, step), dtype, requires_grad, device)
+        dtype = float32
+    return _made(lambda: np.arange(start, end, step), dtype, requires_grad, device)
 
 
 def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` values from start to end, both included."""
-    return _made(np.linspace(start, end, steps), dtype or np.float32, False, device)
+    make = lambda: np.linspace(start, end, steps)
+    return _made(make, dtype or float32, requires_grad, device)
 
 
 def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal."""
-    return _made(np.eye(n, m), dtype or np.float32, False, device)
+    return _made(lambda: np.eye(n, m), dtype or float32, requires_grad, device)
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None, **kwargs: Any) -> Tensor:

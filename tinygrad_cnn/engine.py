@@ -16,6 +16,8 @@ import numpy as np
 
 from . import errors, recording
 from .methods import Methods
+from .methods.gradient import cotangent_of, fitted
+from .methods.memory import numbers, read_only, taken_over
 from .ops.base import Need, Op, Operand, Value
 from .ops.shape import SumTo
 from .recording import Version, Where
@@ -45,7 +47,7 @@ class Record:
         self.hooks: dict[int, Any] = {}
         self.retains_grad = False
         self.grad: Tensor | None = None
-        found = {"y": (y,), "input": inputs, "kept": kept, "index": (None,)}
+        found = {"y": [y], "input": inputs, "kept": kept, "index": [None]}
         found |= {"shape": self.input_shapes, "dtype": self.input_dtypes}
         self.saved: dict[str, tuple[Value, Version | None, int]] | None = {}
         for i, parent in enumerate(self.parents):
@@ -57,7 +59,7 @@ class Record:
                 self.saved[name] = array, version, version.count if version else 0
 
     def gradient(self, i: int, g: Value, create_graph: bool) -> Value:
-        """∂L/∂(input i) for g = ∂L/∂y, by the operation's rule; None if there is none."""
+        """∂L/∂(input i) for g = ∂L/∂y, by the operation's rule."""
         name = self.op.input_name(i)
         rule = self.op.rules.get(name)
         if rule is None:
@@ -137,18 +139,17 @@ class Tensor(Methods, Operand):
     __hash__ = object.__hash__
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        if isinstance(data, Tensor):
-            data = data._array
-        elif isinstance(data, np.ndarray):
-            data, given = data.view(), data
-            given.flags.writeable = False
-        elif np.isscalar(data):
+        if np.isscalar(data):
             raise errors.DTypeError(
                 f"Tensor({data!r}) is ambiguous; use tensor({data!r})"
             )
+        if isinstance(data, Tensor):
+            self._set(data._array, None)
+            self._version = data._version
+        elif isinstance(data, np.ndarray):
+            self._set(taken_over(data), None)
         else:
-            data = np.array(data, dtype=np.float32)
-        self._set(data, None)
+            self._set(numbers(data).astype(np.float32), None)
         self.requires_grad_(requires_grad)
 
     def _set(self, array: Any, record: Record | None) -> None:
@@ -176,8 +177,14 @@ class Tensor(Methods, Operand):
         """Run the operation's forward and, where a gradient may be asked, record it."""
         arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
         try:
-            result = op.forward(*arrays)
-        except (ValueError, TypeError, IndexError, RuntimeError) as error:
+            result = recording.quiet.run(op.forward, *arrays)
+        except (
+            ValueError,
+            TypeError,
+            IndexError,
+            RuntimeError,
+            OverflowError,
+        ) as error:
             raise recording.explained(op, inputs, error) from None
         array, *kept = result if op.keeps else (result,)
         y = Tensor._wrap(array)
@@ -191,13 +198,11 @@ class Tensor(Methods, Operand):
             and np.may_share_memory(array, base._array)
         ):
             y._version = base._version
-        if recording.grad_enabled.get() and any(
-            [isinstance(x, Tensor) and x._requires_grad for x in inputs]
-        ):
+            y._version.viewed = True
+        asked = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
+        if any(asked) and recording.grad_enabled.get() and y._array.dtype.kind == "f":
             y._record = Record(op, inputs, y, kept)
             y._requires_grad = True
-            if op.view:
-                y._version.viewed = True
         return y
 
     def backward(
@@ -238,10 +243,14 @@ def run_backward(
     retain = create_graph if retain_graph is None else retain_graph
     grads: dict[Node, Value] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
-        node, g = _start(output, cotangent)
-        _add(grads, node, g if create_graph else g._array)
+        g, node = cotangent_of(output, cotangent), output._node
+        _add(grads, output if node is None else node, g if create_graph else g._array)
     order = _topological_order(list(grads))
-    wanted = None if targets is None else {t._node for t in targets if t._requires_grad}
+    wanted = None if targets is None else {t._node for t in targets}
+    if wanted is not None and (not wanted or None in wanted):
+        raise errors.AutogradError(
+            "One of the differentiated Tensors does not require grad, or none was given"
+        )
     needed = _leading_to(order, wanted)
     arrived: dict[Node, Value] = {}
     with recording.set_grad_enabled(create_graph), np.errstate(all="ignore"):
@@ -251,39 +260,17 @@ def run_backward(
             g = _run_hooks(node, grads.pop(node))
             if wanted is not None and node in wanted:
                 arrived[node] = g
+                if accumulate and isinstance(node, Record):
+                    node.retains_grad = True
             if accumulate and (node in arrived or wanted is None):
                 _deposit(node, g)
             if isinstance(node, Record):
                 for i, parent in enumerate(node.parents):
                     if parent is not None and parent in needed:
-                        d = node.gradient(i, g, create_graph)
-                        if d is not None:
-                            _add(grads, parent, d)
+                        _add(grads, parent, node.gradient(i, g, create_graph))
                 if not retain:
                     node.saved = None
     return arrived
-
-
-def _start(output: Tensor, cotangent: Tensor | None) -> tuple[Node, Tensor]:
-    """Where the walk begins, and ∂L/∂output there: ones for a scalar unless given."""
-    if output._node is None:
-        raise errors.AutogradError(
-            "element 0 of tensors does not require grad and does not have a grad_fn: "
-            "nothing that it was computed from requires a gradient"
-        )
-    if cotangent is None and output._array.size != 1:
-        raise errors.AutogradError(
-            "grad can be implicitly created only for scalar outputs; this one has shape "
-            f"{list(output.shape)}: reduce it, or pass the gradient explicitly"
-        )
-    if cotangent is None:
-        return output._node, Tensor._wrap(np.ones_like(output._array))
-    if cotangent.shape != output.shape:
-        raise errors.ShapeError(
-            f"Mismatch in shape: the gradient has {list(cotangent.shape)}, "
-            f"the output {list(output.shape)}"
-        )
-    return output._node, cotangent
 
 
 def _topological_order(roots: list[Node]) -> list[Node]:
@@ -327,21 +314,24 @@ def _run_hooks(node: Node, g: Value) -> Value:
     for hook in list(
         (node.hooks if isinstance(node, Record) else node._hooks).values()
     ):
-        replaced = hook(g if isinstance(g, Tensor) else Tensor._wrap(g))
+        replaced = hook(g if isinstance(g, Tensor) else Tensor._wrap(read_only(g)))
         if replaced is not None:
+            fitted(replaced, node.shape, node.dtype, "the result of the hook")
             g = replaced if isinstance(g, Tensor) else replaced._array
     return g
 
 
 def _deposit(node: Node, g: Value) -> None:
     """Add to `.grad`, which never shares memory with another gradient."""
-    if isinstance(node, Record) and not node.retains_grad:
+    if not (node.retains_grad if isinstance(node, Record) else node._requires_grad):
         return
     before = node.grad
-    if isinstance(g, Tensor) or (before is not None and before._requires_grad):
+    if isinstance(g, Tensor):
         node.grad = g.clone() if before is None else before + g
-    elif before is None or isinstance(node, Record):
+    elif before is None:
         node.grad = Tensor._wrap(np.array(g))
+    elif before._requires_grad or not before._array.flags.writeable:
+        node.grad = before + Tensor._wrap(g)
     else:
         before._array += g
         before.mark_changed()

@@ -10,12 +10,14 @@
     │   ├── GraphFreedError            the graph was used up by an earlier backward
     │   ├── MutationError              a value that backward needs was changed in place
     │   └── NotDifferentiableError     no gradient rule for this input
+    ├── ModuleError (AttributeError, KeyError)  a part that is missing, or misnamed
+    ├── DivergenceError (ArithmeticError)  a loss or a parameter that is not finite
     ├── DatasetError (RuntimeError)    a data file missing, damaged or not what it claims
     ├── CheckpointError (RuntimeError) a checkpoint that cannot be read or does not fit
     └── ModelFileError (RuntimeError)  a model file that cannot be loaded
 
-Each derives from the built-in exception that PyTorch raises in the same place as well, so
-that `except RuntimeError` written for PyTorch keeps working.
+Each derives from the built-in exception shown, and from RuntimeError, which PyTorch raises
+for most of these, so that `except` clauses written for PyTorch keep working.
 """
 
 
@@ -31,15 +33,15 @@ class DTypeError(TinygradError, TypeError, RuntimeError):
     """A dtype or type does not fit the operation."""
 
 
-class ArgumentError(TinygradError, ValueError):
+class ArgumentError(TinygradError, ValueError, RuntimeError):
     """An argument is outside its range."""
 
 
-class IndexingError(TinygradError, IndexError):
+class IndexingError(TinygradError, IndexError, RuntimeError):
     """An index is outside the tensor, or of a kind that cannot index."""
 
 
-class LabelError(TinygradError, ValueError, IndexError):
+class LabelError(TinygradError, ValueError, IndexError, RuntimeError):
     """A class label is out of range or not an integer."""
 
 
@@ -57,6 +59,16 @@ class MutationError(AutogradError):
 
 class NotDifferentiableError(AutogradError):
     """The operation has no gradient rule for this input."""
+
+
+class ModuleError(TinygradError, AttributeError, KeyError):
+    """A part of a module that is missing, misnamed, or assigned too early."""
+
+    __str__ = Exception.__str__  # a KeyError would quote it
+
+
+class DivergenceError(TinygradError, ArithmeticError):
+    """The loss or a parameter is no longer finite."""
 
 
 class DatasetError(TinygradError, RuntimeError):

@@ -15,7 +15,9 @@ from .nn.functional import conv2d as conv2d
 from .nn.functional import dropout as dropout
 
 concat = cat
-bmm = mm = dot = matmul
+bmm = Tensor.bmm
+mm = Tensor.mm
+dot = Tensor.dot
 
 abs = Tensor.abs
 add = Tensor.add

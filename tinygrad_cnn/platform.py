@@ -6,7 +6,7 @@ import builtins
 
 import numpy as np
 
-from .methods.memory import check_device
+from .methods.memory import device as device
 
 float16 = half = np.dtype(np.float16)
 float32 = float = np.dtype(np.float32)
@@ -23,28 +23,6 @@ Size = tuple[builtins.int, ...]
 def get_default_dtype() -> np.dtype[np.float32]:
     """float32, always."""
     return np.dtype(np.float32)
-
-
-class device:
-    """device("cpu"); any other raises DTypeError. `type` is "cpu", `index` None."""
-
-    type = "cpu"
-    index = None
-
-    def __init__(self, name: str = "cpu", index: object = None) -> None:
-        check_device(name)
-
-    def __str__(self) -> str:
-        return "cpu"
-
-    def __repr__(self) -> str:
-        return "device(type='cpu')"
-
-    def __eq__(self, other: object) -> builtins.bool:
-        return str(other) == "cpu"
-
-    def __hash__(self) -> builtins.int:
-        return hash("cpu")
 
 
 class cuda:

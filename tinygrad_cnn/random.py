@@ -6,9 +6,12 @@ it is saved in a checkpoint and restored to the bit.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
+
+from .errors import ArgumentError, DTypeError
 
 
 class Generator:
@@ -18,11 +21,16 @@ class Generator:
     """
 
     def __init__(self, device: str = "cpu", *, seed: int = 0) -> None:
+        if str(device) != "cpu":
+            raise ArgumentError(f"numbers are drawn on the cpu, not on {device!r}")
         self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Restart the stream at `seed` (any int); return self."""
-        self._seed = int(seed)
+        try:
+            self._seed = operator.index(seed)
+        except TypeError:
+            raise DTypeError(f"a seed is an integer, got {seed!r}") from None
         # Philox keys are unsigned; a negative seed is a seed like any other.
         self.numpy = np.random.Generator(np.random.Philox(key=self._seed % 2**128))
         return self
@@ -67,8 +75,15 @@ def initial_seed() -> int:
     return default_generator.initial_seed()
 
 
+def uniform(generator: Generator | None, size: tuple[int, ...], dtype: Any) -> Any:
+    """Uniform on [0, 1) in this dtype; never 1, which rounding to float32 could give."""
+    draw = (generator or default_generator).numpy.random(size)
+    return np.minimum(draw.astype(dtype), np.nextafter(dtype.type(1), dtype.type(0)))
+
+
 def stream(*key: int) -> np.random.Generator:
     """A generator that is a pure function of its integers, such as (seed, epoch, batch)."""
     return np.random.Generator(
-        np.random.Philox(np.random.SeedSequence([k % 2**64 for k in key]))
+        # The length counts, since NumPy pads short keys with zeros.
+        np.random.Philox(np.random.SeedSequence([len(key), *[k % 2**64 for k in key]]))
     )

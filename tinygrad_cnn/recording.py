@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from types import CodeType
 from typing import Any, TypeVar
+
+import numpy as np
 
 from .errors import (
     ArgumentError,
@@ -30,6 +33,21 @@ observer = ContextVar("observer", default=None)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class Quiet(threading.local):
+    """`quiet.run(f, *x)` calls f with NumPy's floating-point warnings off.
+
+    inf and NaN are results like any other, as in PyTorch. A prepared context costs a
+    tenth of entering `numpy.errstate` each time.
+    """
+
+    def __init__(self) -> None:
+        with np.errstate(all="ignore"):
+            self.run = copy_context().run
+
+
+quiet = Quiet()
 
 
 class Where:
@@ -69,24 +87,13 @@ def is_grad_enabled() -> bool:
     return grad_enabled.get()
 
 
-class set_grad_enabled(ContextDecorator):
-    """Record operations or not: at once when called, until the end of a `with` block."""
-
-    def __init__(self, mode: bool) -> None:
-        self.mode, self.before = bool(mode), grad_enabled.get()
-        grad_enabled.set(self.mode)
-
-    def __enter__(self) -> None:
-        grad_enabled.set(self.mode)
-
-    def __exit__(self, *error: Any) -> None:
-        grad_enabled.set(self.before)
-
-
 class no_grad(ContextDecorator):
-    """Record nothing: `with no_grad():` or `@no_grad()`. Per thread; nests."""
+    """Record nothing: `with no_grad():`, `@no_grad()` or `@no_grad`. Per thread; nests."""
 
     mode = False
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self) -> None:
         self.before: list[bool] = []
@@ -101,7 +108,7 @@ class no_grad(ContextDecorator):
             )
         return super().__call__(function)
 
-    def _recreate_cm(self) -> no_grad:
+    def _recreate_cm(self) -> Any:
         return type(self)()
 
     def __enter__(self) -> None:
@@ -118,15 +125,46 @@ class enable_grad(no_grad):
     mode = True
 
 
-def explained(op: Op, inputs: tuple[Value, ...], error: Exception) -> TinygradError:
+class set_grad_enabled(no_grad):
+    """Record operations or not: at once when called, until the end of a `with` block."""
+
+    def __new__(cls, mode: bool) -> Any:
+        return object.__new__(cls)
+
+    def __init__(self, mode: bool) -> None:
+        self.mode, self.outside = bool(mode), grad_enabled.get()
+        grad_enabled.set(self.mode)
+
+    def __call__(self, function: F) -> F:
+        grad_enabled.set(self.outside)  # a decorator holds while the function runs
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> Any:
+        return type(self)(self.mode)
+
+    def __enter__(self) -> None:
+        grad_enabled.set(self.mode)
+
+    def __exit__(self, *error: Any) -> None:
+        grad_enabled.set(self.outside)
+
+
+def explained(
+    op: Op | str, inputs: tuple[Value, ...], error: Exception
+) -> TinygradError:
     """The error of a forward, with the operation, its operands and the user's line."""
     described = []
     for i, x in enumerate(inputs):
         kind = f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x)
-        described.append(f"{op.input_name(i)}: {kind}")
+        name = f"{op.input_name(i)}: " if isinstance(op, Op) else ""
+        described.append(name + kind)
     inside = f" in {module_path.get()}" if module_path.get() else ""
     text = f"{error}\n  {op} of {', '.join(described)}{inside}\n  at {Where()}"
     if isinstance(error, TinygradError):
         return type(error)(text)
-    kinds = {IndexError: IndexingError, TypeError: DTypeError}
+    kinds = {
+        IndexError: IndexingError,
+        TypeError: DTypeError,
+        OverflowError: DTypeError,
+    }
     return kinds.get(type(error), ShapeError)(text)

@@ -10,7 +10,10 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
+
+from .options import UsageError
 
 COMMANDS = {
     "train": "train a model file on images",
@@ -20,8 +23,7 @@ COMMANDS = {
 """Each command, which is the module of that name in this package, and its line of help.
 
 Such a module has `add_arguments(parser)` and `run(args)`, which returns the exit status.
-It is imported for `--help` too, so it must import the package's other parts, and all that
-needs NumPy, inside its functions.
+It is imported for `--help` too, so it must import whatever needs NumPy inside `run`.
 """
 
 
@@ -31,23 +33,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(arguments)
     except SystemExit as stop:  # argparse has printed its help or its complaint
         return int(stop.code or 0)
-    try:
-        status: int = args.run(args)
-        sys.stdout.flush()
-        return status
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone; Python must not flush into it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:
-        if args.debug:
-            traceback.print_exc()
-        else:
-            print(f"error: {_one_line(error)}", file=sys.stderr)
-        return 1
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest, **more: print(
+            f"warning: {message}", file=sys.stderr
+        )
+        try:
+            status: int = args.run(args)
+            sys.stdout.flush()
+            return status
+        except KeyboardInterrupt as stopped:
+            print(str(stopped) or "stopped", file=sys.stderr)
+            return 130
+        except BrokenPipeError:
+            # The reader of our output has gone; Python must not flush into it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except Exception as error:
+            if args.debug:
+                traceback.print_exc()
+            else:
+                print(f"error: {_one_line(error)}", file=sys.stderr)
+            return 2 if isinstance(error, UsageError) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,11 +67,11 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=help_line, description=module.__doc__, allow_abbrev=False
         )
+        module.add_arguments(command)
         command.add_argument(
             "--debug", action="store_true", help="show the traceback of an error"
         )
         command.set_defaults(run=module.run)
-        module.add_arguments(command)
     return parser
 
 
@@ -74,9 +80,10 @@ def _one_line(error: Exception) -> str:
     from ..errors import TinygradError
 
     lines = [*str(error).splitlines(), *getattr(error, "__notes__", ())]
-    text = "; ".join([line.strip() for line in lines if line.strip()])
-    if isinstance(error, TinygradError | OSError):
-        return text or type(error).__name__
+    text = "; ".join([line.strip(" ;") for line in lines if line.strip()])
+    expected = TinygradError | OSError | UsageError
+    if isinstance(error, expected) and text:
+        return text
     last = traceback.extract_tb(error.__traceback__)[-1]
-    kind = type(error).__name__
-    return f"{kind}: {text} ({last.filename}:{last.lineno}; --debug shows more)"
+    where = f"{last.filename}:{last.lineno}; --debug shows more"
+    return f"{type(error).__name__}: {text} ({where})"

@@ -1,21 +1,26 @@
-"""Arguments that several commands share, and the values of --set."""
+"""Arguments that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 Value = int | float | bool | str | None | tuple["Value", ...]
 
 DATA = ("digits", "mnist", "fashion-mnist", "cifar10")
 
 
+class UsageError(Exception):
+    """Arguments that contradict each other: exit status 2, as for argparse's own errors."""
+
+
 def parse_value(text: str) -> Value:
     """A value from the command line: 3, 1e-3, true, none, relu; 5,7 is a tuple."""
     if "," in text:
         return tuple([parse_value(part) for part in text.split(",") if part])
-    word = {"true": True, "false": False, "none": None}
-    if text.lower() in word:
-        return word[text.lower()]
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
     for kind in (int, float):
         try:
             return kind(text)
@@ -28,34 +33,45 @@ def assignment(text: str) -> tuple[str, Value]:
     """The name and the value of name=value."""
     name, equals, value = text.partition("=")
     if not (equals and name.isidentifier()):
-        raise argparse.ArgumentTypeError(f"expected name=value, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, not {text!r}")
     return name, parse_value(value)
 
 
-def positive(text: str) -> int:
-    """An integer from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, not {number}")
+def number_from(
+    kind: type[int] | type[float], low: float, high: float = float("inf")
+) -> Callable[[str], float]:
+    """A parser of numbers from low to high."""
+    limits = f"at least {low}" if high == float("inf") else f"{low} to {high}"
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"expected {limits}, not {text}")
+        return value
+
+    number.__name__ = kind.__name__  # argparse's word for it
     return number
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """MODEL.py[:Class] and --set."""
-    parser.add_argument("model", metavar="MODEL.py[:Class]", help="the model file")
     parser.add_argument(
-        *("--set", "-s"),
-        dest="set",
+        "model",
+        metavar="MODEL.py[:Class]",
+        help="the model file, which is run, and the class if it has several",
+    )
+    parser.add_argument(
+        "--set",
         metavar="NAME=VALUE",
         type=assignment,
         action="append",
         default=[],
-        help="a keyword argument of the model, such as hidden=128,64; may be repeated",
+        help="a keyword argument of the model, as hidden=128,64; may be repeated",
     )
 
 
-def add_data(parser: argparse.ArgumentParser, default: str) -> None:
-    """--data and --limit."""
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json."""
     parser.add_argument(
-        "--data", choices=DATA, help=f"the data set (default: {default})"
+        "--json", action="store_true", help="print JSON, an object on each line"
     )

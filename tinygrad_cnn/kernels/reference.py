@@ -83,15 +83,15 @@ def conv2d_input(g: Array, w: Array, size: Pair, window: Window, groups: int) ->
     n, o, i, j = g.shape
     c = w.shape[1] * groups
     rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)
-    columns = np.matmul(rows, _batch_last(g).reshape(groups, o // groups, -1))
-    columns = columns.reshape(c, -1, i, j, n)
+    columns = np.matmul(rows, _batch_last(g).reshape(groups, o // groups, i * j * n))
+    columns = columns.reshape(c, w.shape[2] * w.shape[3], i, j, n)
     return _batch_first(_overlap_add(columns.swapaxes(0, 1), size, window, (i, j)))
 
 
 def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     """The adjoint in w: dw[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] · x[n, c, s i + d u − p, …]."""
-    _, o, i, j = g.shape
-    rows = _batch_last(g).reshape(groups, o // groups, -1)
+    n, o, i, j = g.shape
+    rows = _batch_last(g).reshape(groups, o // groups, i * j * n)
     columns = _columns(x, window, (i, j), groups)
     dw = np.matmul(rows, columns.swapaxes(1, 2))
     return dw.reshape(o, x.shape[1] // groups, *window.kernel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from .base import (
     numpy_names,
     promote,
     raw,
+    result_type,
+    unrecorded,
 )
 from .shape import gather
 
@@ -32,6 +35,46 @@ class Extreme(NamedTuple):
 def _floating(x: Value) -> Value:
     """Functions such as exp turn integers into float32."""
     return promote(x, 0.0, to_float=True)[0]
+
+
+def _power(a: Value, b: Value) -> Any:
+    a, b = promote(a, b)
+    if np.dtype(bool) in (getattr(a, "dtype", None), getattr(b, "dtype", None)):
+        raise DTypeError("a power of bools is not supported; use integers")
+    return arithmetic.Pow()(a, b)
+
+
+def _bitwise(name: str, ufunc: Any, a: Value, b: Value) -> Any:
+    a, b = promote(a, b)
+    for x in (a, b):
+        if isinstance(x, float) or getattr(x, "dtype", np.dtype(int)).kind == "f":
+            raise DTypeError(f"{name} needs integers or bools, got {x!r}")
+    return unrecorded(name, ufunc, a, b)
+
+
+def _whole(name: str, ufunc: Any, a: Value, b: Value) -> Any:
+    """Floor division, which has no gradient, and its remainder."""
+    a, b = promote(a, b)
+    dtype = getattr(a, "dtype", None) or b.dtype
+    if dtype.kind == "b" or (dtype.kind != "f" and not np.all(raw(b))):
+        raise DTypeError(
+            f"{name} of {dtype} by {b!r}: no bools, and integers not by zero"
+        )
+    if name == "%" and dtype.kind == "f":
+        # a − b ⌊a / b⌋; the quotient is locally constant.
+        return a - b * unrecorded("//", np.floor_divide, a, b, differentiable=False)
+    return unrecorded(name, ufunc, a, b)
+
+
+def _float_only(x: Value, name: str) -> Value:
+    if x.dtype.kind != "f":
+        raise DTypeError(f"{name} needs floats, got {x.dtype}; use x.float()")
+    return x
+
+
+def _along_axis(op: Any, dim: int, x: Value) -> Any:
+    axis = axis_of(dim, x.ndim)
+    return op(axis)(x) if x.ndim else op(0)(x.reshape(1)).reshape(())
 
 
 def _bounds(a: Value, b: Value) -> tuple[Value, Value]:
@@ -58,7 +101,7 @@ class Arithmetic(Base):
         return arithmetic.Div()(*promote(self, other, to_float=True))
 
     def __pow__(self, other: Value) -> Any:
-        return arithmetic.Pow()(*promote(self, other))
+        return _power(self, other)
 
     def __radd__(self, other: Value) -> Any:
         return arithmetic.Add()(*promote(other, self))
@@ -73,7 +116,7 @@ class Arithmetic(Base):
         return arithmetic.Div()(*promote(other, self, to_float=True))
 
     def __rpow__(self, other: Value) -> Any:
-        return arithmetic.Pow()(*promote(other, self))
+        return _power(other, self)
 
     def __neg__(self) -> Any:
         return arithmetic.Neg()(self)
@@ -108,30 +151,42 @@ class Arithmetic(Base):
     __hash__ = object.__hash__
 
     def __and__(self, other: Value) -> Any:
-        return self._wrap(self._array & raw(other))
+        return _bitwise("&", np.bitwise_and, self, other)
 
     def __or__(self, other: Value) -> Any:
-        return self._wrap(self._array | raw(other))
+        return _bitwise("|", np.bitwise_or, self, other)
 
     def __xor__(self, other: Value) -> Any:
-        return self._wrap(self._array ^ raw(other))
+        return _bitwise("^", np.bitwise_xor, self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __invert__(self) -> Any:
-        return self._wrap(~self._array)
+        return unrecorded("~", np.invert, self)
 
     def __floordiv__(self, other: Value) -> Any:
-        return self._wrap(np.floor_divide(self._array, raw(other)))
+        return _whole("//", np.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Value) -> Any:
+        return _whole("//", np.floor_divide, other, self)
 
     def __mod__(self, other: Value) -> Any:
-        return self._wrap(np.mod(self._array, raw(other)))
+        return _whole("%", np.mod, self, other)
+
+    def __rmod__(self, other: Value) -> Any:
+        return _whole("%", np.mod, other, self)
+
+    def __abs__(self) -> Any:
+        return self.abs()
+
+    def __contains__(self, value: Value) -> bool:
+        return bool((self == value).any())
 
     def _compare(self, ufunc: Any, other: Value) -> Any:
-        # As PyTorch: a comparison with something incomparable (None, a string) is an error
-        # for < and plain inequality for ==; comparisons have no gradient.
         if other is None or isinstance(other, str):
             return NotImplemented
         a, b = promote(self, other)
-        return self._wrap(ufunc(raw(a), raw(b)))
+        return unrecorded(ufunc.__name__, ufunc, a, b, differentiable=False)
 
     eq = __eq__
     ne = __ne__
@@ -194,24 +249,26 @@ class Arithmetic(Base):
 
     def softmax(self, dim: int, dtype: DType | None = None) -> Any:
         """e^x_k / Σ e^x_j along `dim`."""
-        x = self if dtype is None else self.to(dtype)
-        return classification.Softmax(axis_of(dim, x.ndim))(x)
+        x = _float_only(self if dtype is None else self.to(dtype), "softmax()")
+        return _along_axis(classification.Softmax, dim, x)
 
     def log_softmax(self, dim: int, dtype: DType | None = None) -> Any:
         """The logarithm of the softmax along `dim`."""
-        x = self if dtype is None else self.to(dtype)
-        return classification.LogSoftmax(axis_of(dim, x.ndim))(x)
+        x = _float_only(self if dtype is None else self.to(dtype), "log_softmax()")
+        return _along_axis(classification.LogSoftmax, dim, x)
 
     def clamp(self, min: Value = None, max: Value = None) -> Any:
         """Between two numbers, either of which may be None (Tensors: see maximum)."""
-        for bound in (min, max):
-            if isinstance(bound, Base):
-                raise ArgumentError(
-                    "clamp() takes numbers; for Tensors use maximum/minimum"
-                )
-        if min is None and max is None:
-            raise ArgumentError("clamp() needs min, max or both")
-        return arithmetic.Clip(min, max)(self)
+        bounds = [raw(bound) for bound in (min, max) if bound is not None]
+        if not bounds or not all(isinstance(b, int | float) for b in bounds):
+            raise DTypeError(
+                f"clamp() takes numbers, at least one of min={min!r} and max={max!r}; "
+                "for Tensors use maximum() and minimum()"
+            )
+        x: Any = self
+        for bound in bounds:
+            x = promote(x, bound)[0]
+        return arithmetic.Clip(raw(min), raw(max))(x)
 
     clip = clamp
 
@@ -247,10 +304,7 @@ class Arithmetic(Base):
     ) -> Any:
         """The mean over `dim`; DTypeError for integers, which have no mean among them."""
         x = self if dtype is None else self.to(dtype)
-        if x._array.dtype.kind != "f":
-            raise DTypeError(
-                f"mean() needs floats, got {x._array.dtype}; use x.float()"
-            )
+        _float_only(x, "mean()")
         return reduction.Mean(axes_of(dim, x._array.ndim), keepdim)(x)
 
     @numpy_names
@@ -263,6 +317,9 @@ class Arithmetic(Base):
         correction: int | None = None,
     ) -> Any:
         """Σ (x − mean)² / (n − correction) over `dim`; correction 1 unless given."""
+        _float_only(self, "var()")
+        if isinstance(dim, bool):  # var(False) is var(unbiased=False)
+            unbiased, dim = dim, None
         c = int(unbiased) if correction is None else correction
         return reduction.Var(axes_of(dim, self._array.ndim), keepdim, c)(self)
 
@@ -296,7 +353,7 @@ class Arithmetic(Base):
 
     def _extreme(self, find: Any, dim: int, keepdim: bool) -> Extreme:
         axis = axis_of(dim, self._array.ndim)
-        indices = self._wrap(find(self._array, axis=axis, keepdims=True))
+        indices = self._along(find.__name__, find, axis, self.ndim > 0)
         values = gather(self, axis, indices)
         if not keepdim:
             values, indices = values.squeeze(axis), indices.squeeze(axis)
@@ -305,12 +362,20 @@ class Arithmetic(Base):
     @numpy_names
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """Where the maximum stands (the first, if several), in all or along `dim`."""
-        return self._wrap(np.argmax(self._array, axis=dim, keepdims=keepdim))
+        return self._along("argmax()", np.argmax, dim, keepdim)
 
     @numpy_names
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """Where the minimum stands (the first, if several), in all or along `dim`."""
-        return self._wrap(np.argmin(self._array, axis=dim, keepdims=keepdim))
+        return self._along("argmin()", np.argmin, dim, keepdim)
+
+    def _along(self, name: str, function: Any, dim: Any, keepdim: bool) -> Any:
+        axis = None if dim is None else axis_of(dim, self.ndim)
+        find = functools.partial(function, axis=axis if self.ndim else None)
+        found = unrecorded(name, find, self, differentiable=False)
+        if not keepdim:
+            return found
+        return found.reshape([1] * self.ndim) if axis is None else found.unsqueeze(axis)
 
     @numpy_names
     def logsumexp(self, dim: Dim, keepdim: bool = False) -> Any:
@@ -322,32 +387,50 @@ class Arithmetic(Base):
     @numpy_names
     def all(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """Whether all are true."""
-        return self._wrap(np.all(self._array, axis=dim, keepdims=keepdim))
+        found = self._along("all()", np.all, dim, keepdim)
+        return found.to(np.uint8) if self.dtype == np.uint8 else found
 
     @numpy_names
     def any(self, dim: int | None = None, keepdim: bool = False) -> Any:
         """Whether any is true."""
-        return self._wrap(np.any(self._array, axis=dim, keepdims=keepdim))
+        found = self._along("any()", np.any, dim, keepdim)
+        return found.to(np.uint8) if self.dtype == np.uint8 else found
 
     def norm(self) -> Any:
         """√Σ x², of all values."""
-        return (self * self).sum().sqrt()
+        return reduction.Norm()(_float_only(self, "norm()"))
 
     def matmul(self, other: Value) -> Any:
         """The matrix product; leading axes broadcast, vectors are rows or columns."""
         return matmul(self, other)
 
-    mm = matmul
-    bmm = matmul
-    dot = matmul
+    def mm(self, other: Value) -> Any:
+        """The product of two matrices."""
+        return _product("mm", 2, self, other)
+
+    def bmm(self, other: Value) -> Any:
+        """The products of two batches of matrices."""
+        return _product("bmm", 3, self, other)
+
+    def dot(self, other: Value) -> Any:
+        """The product of two vectors."""
+        return _product("dot", 1, self, other)
+
+
+def _product(name: str, ndim: int, a: Value, b: Value) -> Any:
+    if not (a.ndim == getattr(b, "ndim", 0) == ndim):
+        raise ArgumentError(
+            f"{name}() takes Tensors of {ndim} axes, got {a!r} and {b!r}"
+        )
+    return matmul(a, b)
 
 
 def matmul(a: Value, b: Value) -> Any:
     """`a @ b` as in PyTorch: a vector on the left is a row, on the right a column."""
     a, b = promote(a, b)
     for x in (a, b):
-        if getattr(x, "ndim", 0) == 0:
-            raise ArgumentError("both arguments to matmul need to be at least 1D")
+        if getattr(x, "ndim", 0) == 0 or x.dtype.kind == "b":
+            raise ArgumentError("matmul takes Tensors of numbers, of at least one axis")
     row, column = a.ndim == 1, b.ndim == 1
     y = linear.Matmul()(
         a.reshape(1, -1) if row else a, b.reshape(-1, 1) if column else b
@@ -359,6 +442,12 @@ def matmul(a: Value, b: Value) -> Any:
 
 
 def where(condition: Value, input: Value, other: Value) -> Any:
-    """`input` where the condition holds, else `other`."""
+    """`input` where the condition (bools) holds, else `other`."""
+    if raw(condition).dtype != np.bool_:
+        raise DTypeError(f"where() needs a condition of bools, got {condition!r}")
+    if isinstance(condition, np.ndarray):
+        condition = condition.copy()  # the caller may change it before backward
     a, b = promote(input, other)
+    if not hasattr(a, "dtype") and not hasattr(b, "dtype"):
+        a = result_type(a, b).type(a)
     return arithmetic.Where()(condition, a, b)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, IndexingError
+from ..errors import (
+    ArgumentError,
+    DTypeError,
+    IndexingError,
+    NotDifferentiableError,
+)
 from ..ops.base import Operand, Value
 from ..ops.shape import Cast
+from ..recording import explained, grad_enabled, quiet
 
 DType = np.dtype[Any]
 Dim = int | Sequence[int] | None
@@ -44,34 +51,58 @@ def numpy_names(method: Callable[..., Any]) -> Callable[..., Any]:
     return renamed
 
 
-def axis_of(dim: int, ndim: int) -> int:
+def axis_of(dim: Any, ndim: int) -> int:
     """A non-negative axis; IndexingError if there is no such axis."""
+    if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
+        raise DTypeError(f"dim must be an int, got {dim!r}")
     reach = max(ndim, 1)
     if not -reach <= dim < reach:
         raise IndexingError(
             f"Dimension out of range (expected to be in range of [{-reach}, {reach - 1}], "
             f"but got {dim})"
         )
-    return dim % reach
+    return int(dim) % reach
 
 
 def axes_of(dim: Dim, ndim: int) -> tuple[int, ...] | None:
     """None for all axes, else each of them, checked, none twice."""
-    if dim is None or (not isinstance(dim, int) and len(dim) == 0) or ndim == 0:
-        for d in () if dim is None else (dim,) if isinstance(dim, int) else dim:
-            axis_of(d, ndim)
-        return None
-    axes = tuple(axis_of(d, ndim) for d in ((dim,) if isinstance(dim, int) else dim))
+    dims = (
+        () if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
+    )
+    axes = tuple([axis_of(d, ndim) for d in dims])
     if len(set(axes)) != len(axes):
         raise ArgumentError(f"dim {dim} names an axis more than once")
-    return axes
+    return axes if axes and ndim else None
 
 
 def ints(values: tuple[Any, ...]) -> tuple[int, ...]:
     """f(2, 3) and f((2, 3)) alike."""
     if len(values) == 1 and isinstance(values[0], Sequence):
         values = tuple(values[0])
-    return tuple(int(v) for v in values)
+    try:
+        return tuple([operator.index(v) for v in values])
+    except TypeError:
+        raise DTypeError(f"sizes and axes are integers, got {values!r}") from None
+
+
+def unrecorded(
+    name: str, function: Callable[..., Any], *inputs: Value, differentiable: bool = True
+) -> Any:
+    """A Tensor of `function(*arrays)`, which has no gradient.
+
+    Refuses inputs that ask for one, unless the function is locally constant anyway
+    (`differentiable=False`: comparisons, argmax).
+    """
+    tensors = [x for x in inputs if isinstance(x, Base)]
+    if differentiable and grad_enabled.get() and any(t._requires_grad for t in tensors):
+        raise NotDifferentiableError(
+            f"the derivative of {name} is not implemented; use detach() if none is wanted"
+        )
+    try:
+        result = quiet.run(function, *[raw(x) for x in inputs])
+    except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
+        raise explained(name, inputs, error) from None
+    return tensors[0]._wrap(result)
 
 
 def raw(x: Value) -> Value:
@@ -95,7 +126,7 @@ def promote(a: Value, b: Value, *, to_float: bool = False) -> tuple[Value, Value
     da, db = getattr(a, "dtype", None), getattr(b, "dtype", None)
     if da == db and da is not None and (da.kind == "f" or not to_float):
         return a, b
-    dtype = _result_type(a, b)
+    dtype = result_type(a, b)
     if to_float and dtype.kind != "f":
         dtype = float32
     return _cast(a, dtype), _cast(b, dtype)
@@ -113,7 +144,8 @@ def _number(x: Value) -> Value:
     return x
 
 
-def _result_type(a: Value, b: Value) -> DType:
+def result_type(a: Value, b: Value) -> DType:
+    """The dtype of a + b by PyTorch's rule."""
     ranked = []
     for x in (a, b):
         dtype = getattr(x, "dtype", None) or _default(x)

@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
+
+import numpy as np
 
 from ..errors import AutogradError, DTypeError, ShapeError
 from .base import Base
+
+_keys = itertools.count()
 
 
 class HookHandle:
     """What registering a hook returns; `remove()` takes the hook away again."""
 
     def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self.hooks, self.key = hooks, max(hooks, default=-1) + 1
+        self.hooks, self.key = hooks, next(_keys)
         hooks[self.key] = hook
 
     def remove(self) -> None:
         """Take the hook away; twice does no harm."""
         self.hooks.pop(self.key, None)
+
+
+def fitted(g: Any, shape: tuple[int, ...], dtype: Any, what: str) -> Any:
+    """`g`, if it is a Tensor that can be the gradient of one of this shape and dtype."""
+    if not isinstance(g, Base):
+        raise DTypeError(f"{what} must be a Tensor, got {type(g).__name__}")
+    if g.shape != shape:
+        raise ShapeError(
+            f"Mismatch in shape: {what} has {list(g.shape)}, its tensor {list(shape)}"
+        )
+    if g.dtype != dtype:
+        raise DTypeError(f"{what} has dtype {g.dtype}, its tensor {dtype}")
+    return g
+
+
+def cotangent_of(output: Any, given: Any) -> Any:
+    """∂L/∂output where a backward pass begins: `given`, or 1 for a single element."""
+    if output._node is None:
+        raise AutogradError(
+            "element 0 of tensors does not require grad and does not have a grad_fn: "
+            "nothing that it was computed from requires a gradient"
+        )
+    if given is None and output.numel() != 1:
+        raise AutogradError(
+            "grad can be implicitly created only for scalar outputs; this one has shape "
+            f"{list(output.shape)}: reduce it, or pass the gradient explicitly"
+        )
+    if given is None:
+        return output._wrap(np.ones_like(output._array))
+    if isinstance(given, Base):
+        given = given.to(output.dtype)
+    return fitted(given, output.shape, output.dtype, "the gradient")
 
 
 class Gradient(Base):
@@ -58,8 +95,8 @@ class Gradient(Base):
 
     @grad.setter
     def grad(self, value: Any) -> None:
-        if value is not None and value.shape != self.shape:
-            raise ShapeError(f"a grad {value.shape} for a Tensor {self.shape}")
+        if value is not None:
+            fitted(value, self.shape, self.dtype, "the assigned grad")
         if self._record is None:
             self._grad = value
         else:
@@ -107,10 +144,11 @@ class Gradient(Base):
 
     @property
     def data(self) -> Any:
-        """As `detach`; assigning replaces the values, graph or no graph."""
+        """As `detach`; assigning a Tensor shares its memory, graph or no graph."""
         return self.detach()
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._array = value._array
-        self.mark_changed()
+        if not isinstance(value, Base) or value.dtype.kind != self.dtype.kind:
+            raise DTypeError(f"data must be a Tensor of {self.dtype}, got {value!r}")
+        self._array, self._version = value._array, value._version

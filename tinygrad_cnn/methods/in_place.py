@@ -9,8 +9,8 @@ import numpy as np
 from ..errors import AutogradError, DTypeError, ShapeError
 from ..ops import shape as ops
 from ..ops.base import Value
-from ..random import Generator, default_generator
-from ..recording import Where, grad_enabled
+from ..random import Generator, default_generator, uniform
+from ..recording import Where, explained, grad_enabled
 from .base import Base, raw
 from .shape import checked_key
 
@@ -57,9 +57,18 @@ class InPlace(Base):
             )
         self._array[...] = result._array
         self.mark_changed()
-        if result._record is not None:
-            self._record, self._requires_grad = result._record, True
+        if grad_enabled.get():
+            self._record, self._requires_grad = result._record, result._requires_grad
         return self
+
+    def _before(self) -> Any:
+        """Self as it was, for an operation whose gradient needs that after the change."""
+        self.check_in_place()
+        if self._node is None:
+            return self
+        copied = self._wrap(self._array.copy(), self._record)
+        copied._requires_grad = True
+        return copied
 
     def add_(self, other: Value, *, alpha: Any = 1) -> Any:
         """self += alpha · other."""
@@ -68,17 +77,16 @@ class InPlace(Base):
 
     def sub_(self, other: Value, *, alpha: Any = 1) -> Any:
         """self −= alpha · other."""
-        return self.add_(other, alpha=-alpha)
+        self.check_in_place()
+        return self.become(self.sub(other, alpha=alpha))
 
     def mul_(self, other: Value) -> Any:
         """self *= other."""
-        self.check_in_place()
-        return self.become(self * other)
+        return self.become(self._before() * other)
 
     def div_(self, other: Value) -> Any:
         """self /= other."""
-        self.check_in_place()
-        return self.become(self / other)
+        return self.become(self._before() / other)
 
     def __iadd__(self, other: Value) -> Any:
         return self.add_(other)
@@ -93,13 +101,11 @@ class InPlace(Base):
         return self.div_(other)
 
     def __ipow__(self, other: Value) -> Any:
-        self.check_in_place()
-        return self.become(self**other)
+        return self.become(self._before() ** other)
 
     def clamp_(self, min: Value = None, max: Value = None) -> Any:
         """Clamp in place."""
-        self.check_in_place()
-        return self.become(self.clamp(min, max))
+        return self.become(self._before().clamp(min, max))
 
     def relu_(self) -> Any:
         """max(0, x) in place."""
@@ -131,15 +137,22 @@ class InPlace(Base):
         self, a: Any = 0.0, b: Any = 1.0, *, generator: Generator | None = None
     ) -> Any:
         """Draw every value uniformly from [a, b)."""
-        draw = (generator or default_generator).numpy.random(self._array.shape)
+        draw = uniform(generator, self._array.shape, self.dtype)
         return self.copy_(draw * (b - a) + a)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.check_in_place()
         source = value if isinstance(value, Base) else self._wrap(np.asarray(value))
         at = checked_key(key, self._array.shape)
+        while (
+            source.ndim and source.shape[0] == 1 and source.ndim > self._array[at].ndim
+        ):
+            source = source.squeeze(0)
         if grad_enabled.get() and (self._requires_grad or source._requires_grad):
             self.become(ops.Put(at)(self, source.to(self.dtype)))
         else:
-            self._array[at] = source._array
+            try:
+                self._array[at] = source._array
+            except (ValueError, IndexError) as error:
+                raise explained("assignment", (self, source), error) from None
             self.mark_changed()

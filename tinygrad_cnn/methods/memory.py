@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy as copying
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,69 @@ def read_only(array: Any) -> Any:
     return view
 
 
+def numbers(data: Any, dtype: Any = None) -> Any:
+    """An array of its own of nested lists, arrays, Tensors or a number; real numbers only.
+
+    Python's floats become float32, its integers int64. DTypeError for other than numbers,
+    ShapeError for lists that form no table.
+    """
+    if isinstance(data, Base):
+        data = data._array
+    try:
+        array = np.array(data, dtype=dtype, order="C")
+    except (ValueError, TypeError, OverflowError) as error:
+        kind = ShapeError if "inhomogeneous" in str(error) else DTypeError
+        raise kind(f"can't make a Tensor of {data!r}: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"can't make a Tensor of {array.dtype} values: {data!r}")
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
+        array = array.astype(np.float32)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def taken_over(array: Any) -> Any:
+    """The array of a caller for a Tensor to hold, so that nobody can change it unseen.
+
+    It is shared, and locked for the caller, where the caller's array is its only owner;
+    a view of other memory, or one locked before, is copied. DTypeError for other than
+    real numbers.
+    """
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"can't make a Tensor of an array of {array.dtype}")
+    if not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    if array.base is not None or not array.flags.writeable:
+        array.flags.writeable = False
+        return np.array(array)
+    shared = array.view()
+    array.flags.writeable = False
+    return shared
+
+
+class device:
+    """device("cpu"), the only one; `type` is "cpu", `index` None."""
+
+    type = "cpu"
+    index = None
+
+    def __init__(self, name: Any = "cpu", index: Any = None) -> None:
+        check_device(name)
+
+    def __str__(self) -> str:
+        return "cpu"
+
+    def __repr__(self) -> str:
+        return "device(type='cpu')"
+
+    def __eq__(self, other: object) -> Any:
+        return str(other) == "cpu"
+
+    def __hash__(self) -> Any:
+        return hash("cpu")
+
+
 class Memory(Base):
     """What a Tensor is made of, and what happens to it."""
 
@@ -30,9 +94,9 @@ class Memory(Base):
         return dtype
 
     @property
-    def device(self) -> str:
-        """Always "cpu"."""
-        return "cpu"
+    def device(self) -> Any:
+        """Always device("cpu")."""
+        return device()
 
     @property
     def nbytes(self) -> int:
@@ -47,7 +111,14 @@ class Memory(Base):
         """Whether the values are floats."""
         return bool(self._array.dtype.kind == "f")
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, **_: Any) -> Any:
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        copy: Any = False,
+        non_blocking: Any = False,
+    ) -> Any:
         """In another dtype: to(dtype), to(device), to(device, dtype), to(other)."""
         for arg in args:
             if isinstance(arg, Base):
@@ -60,7 +131,7 @@ class Memory(Base):
                 device = arg
         check_device(device)
         if dtype is None or np.dtype(dtype) == self.dtype:
-            return self
+            return self.clone() if copy else self
         return ops.Cast(np.dtype(dtype))(self)
 
     def type_as(self, other: Any) -> Any:
@@ -96,8 +167,8 @@ class Memory(Base):
         return self
 
     def contiguous(self) -> Any:
-        """Itself: the order in memory is the library's business."""
-        return self
+        """Itself, or a copy in row-major order."""
+        return self if self.is_contiguous() else ops.Clone(order="C")(self)
 
     def is_contiguous(self) -> Any:
         """Whether the values lie in row-major order."""
@@ -154,7 +225,11 @@ class Memory(Base):
         return int(self.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item() if self._array.ndim == 0 else repr(self), spec)
+        if spec and self._array.ndim:
+            raise DTypeError(
+                f"format {spec!r} is for one number, not {list(self.shape)}"
+            )
+        return format(repr(self) if self._array.ndim else self.item(), spec)
 
     def __repr__(self) -> str:
         body = np.array2string(
@@ -179,6 +254,7 @@ class Memory(Base):
         memo[id(self)] = copied
         copied._set(np.array(self._array), None)
         copied._requires_grad = self._requires_grad
+        copied._grad = copying.deepcopy(self._grad, memo)
         return copied
 
 

@@ -11,7 +11,7 @@ from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from ..ops import shape as ops
 from ..ops.arithmetic import Where
 from ..ops.base import Value
-from .base import Base, axes_of, axis_of, ints, promote
+from .base import Base, axes_of, axis_of, ints, promote, raw
 
 
 class Shape(Base):
@@ -32,7 +32,13 @@ class Shape(Base):
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of one axis."""
-        return self.shape if dim is None else self.shape[axis_of(dim, self.ndim)]
+        if dim is None:
+            return self.shape
+        if not self.ndim:
+            raise IndexingError(
+                f"dimension specified as {dim} but tensor has no dimensions"
+            )
+        return self.shape[axis_of(dim, self.ndim)]
 
     def dim(self) -> int:
         """How many axes."""
@@ -134,7 +140,7 @@ class Shape(Base):
         return self.expand(other.shape)
 
     def repeat(self, *repeats: Any) -> Any:
-        """The whole, laid side by side so many times along each axis."""
+        """The whole, laid side by side so many times along each axis: a copy."""
         times = ints(repeats)
         lead = len(times) - self.ndim
         if lead < 0:
@@ -143,7 +149,7 @@ class Shape(Base):
         pairs = [n for r, s in zip(times, shape, strict=True) for n in (r, s)]
         apart = [n for s in shape for n in (1, s)]
         full = [r * s for r, s in zip(times, shape, strict=True)]
-        return self.reshape(apart).expand(pairs).reshape(full)
+        return self.reshape(apart).expand(pairs).clone().reshape(full)
 
     def squeeze(self, dim: Any = None) -> Any:
         """Without the axes of length 1, or without those of `dim` that have it."""
@@ -160,18 +166,27 @@ class Shape(Base):
         """Back to front along each of `dims`."""
         axes = axes_of(ints(dims), self.ndim) or ()
         back, all_ = slice(None, None, -1), slice(None)
-        return ops.Index(tuple(back if i in axes else all_ for i in range(self.ndim)))(
-            self
-        )
+        key = tuple([back if i in axes else all_ for i in range(self.ndim)])
+        return ops.Index(key)(self)
 
     def narrow(self, dim: int, start: int, length: int) -> Any:
         """`length` entries from `start` along `dim`."""
         axis = axis_of(dim, self.ndim)
+        start += self.shape[axis] if start < 0 else 0
+        if length < 0 or not 0 <= start <= start + length <= self.shape[axis]:
+            raise IndexingError(
+                f"narrow: {length} from {start} reach beyond the {self.shape[axis]} of "
+                f"dimension {axis}"
+            )
         return ops.Index((slice(None),) * axis + (slice(start, start + length),))(self)
 
     def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
         """Pieces of `split_size` along `dim`, the last one smaller; or of these sizes."""
-        total = self.shape[axis_of(dim, self.ndim)]
+        total = self.size(dim)
+        if isinstance(split_size, int) and split_size < 1:
+            raise ArgumentError(
+                f"split expects a positive split_size, got {split_size}"
+            )
         if isinstance(split_size, int):
             whole, rest = divmod(total, split_size)
             split_size = [split_size] * whole + ([rest] if rest or not whole else [])
@@ -183,25 +198,32 @@ class Shape(Base):
 
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Any, ...]:
         """At most `chunks` pieces of equal size (the last may be smaller)."""
-        total = self.shape[axis_of(dim, self.ndim)]
+        total = self.size(dim)
+        if chunks < 1:
+            raise ArgumentError(
+                f"chunk expects `chunks` to be greater than 0, got {chunks}"
+            )
         return self.split(max(-(-total // chunks), 1), dim)
 
     def unbind(self, dim: int = 0) -> tuple[Any, ...]:
         """The slices along `dim`, without it."""
-        return (
-            tuple(self.transpose(0, dim))
-            if dim == 0
-            else tuple(
-                self.narrow(dim, i, 1).squeeze(dim) for i in range(self.size(dim))
-            )
-        )
+        pieces = (self.narrow(dim, i, 1) for i in range(self.size(dim)))
+        return tuple([piece.squeeze(dim) for piece in pieces])
 
     def gather(self, dim: int, index: Any) -> Any:
         """y[i, j, …] = x[index[i, j, …], j, …] for dim 0, and so on."""
         return gather(self, dim, index)
 
     def masked_fill(self, mask: Any, value: float) -> Any:
-        """`value` where the mask is true."""
+        """`value` (a number) where the mask is true."""
+        if getattr(value, "ndim", 0) or raw(mask).dtype != np.bool_:
+            raise DTypeError(
+                f"masked_fill takes bools and one number, got {mask!r}, {value!r}"
+            )
+        mask = mask.copy() if isinstance(mask, np.ndarray) else mask
+        value = (
+            value.to(self.dtype) if isinstance(value, Base) else self.dtype.type(value)
+        )
         return Where()(mask, value, self)
 
     def __getitem__(self, key: Any) -> Any:
@@ -218,24 +240,48 @@ def checked_key(key: Any, shape: tuple[int, ...]) -> Any:
     for part in parts:
         if isinstance(part, Base | np.ndarray | list):
             array = np.array(part._array if isinstance(part, Base) else part)
-            if array.dtype.kind not in "iub":
+            if array.dtype.kind not in "ib":
                 raise IndexingError(
-                    f"tensors used as indices must be integers or bools, got {array.dtype}"
+                    "tensors used as indices must be signed integers or bools, got "
+                    f"{array.dtype}"
                 )
-            part = array
+            part = int(array) if array.ndim == 0 and array.dtype.kind == "i" else array
         elif isinstance(part, slice) and part.step is not None and part.step < 1:
             raise ArgumentError("step must be greater than zero; use flip()")
         elif isinstance(part, float | str):
             raise IndexingError(f"{part!r} cannot index a Tensor")
         read.append(part)
-    if isinstance(key, list):
-        return read[0]
+    _refuse_split(read)
+    if not any(part is Ellipsis for part in read):
+        read.append(Ellipsis)  # so that a single element is a view as well
     return tuple(read)
+
+
+def _refuse_split(parts: list[Any]) -> None:
+    """PyTorch and NumPy order the axes differently where a slice parts int and array."""
+    places = [i for i, p in enumerate(parts) if isinstance(p, int | np.ndarray)]
+    kinds = {type(parts[i]) is np.ndarray for i in places}
+    if len(kinds) == 2 and places[-1] - places[0] >= len(places):
+        raise IndexingError(
+            "an integer and an array index with something between them; index in two "
+            "steps, x[i][:, array]"
+        )
 
 
 def gather(x: Any, dim: int, index: Any) -> Any:
     """See `Tensor.gather`."""
     axis = axis_of(dim, x.ndim)
+    places = raw(index)
+    if places.dtype.kind not in "iu" or places.ndim != x.ndim:
+        raise IndexingError(f"gather takes integers of {x.ndim} axes, got {index!r}")
+    length = x.shape[axis] if x.ndim else 1
+    if places.size and not 0 <= places.min() <= places.max() < length:
+        raise IndexingError(
+            f"gather: index {places.min()} … {places.max()} is out of bounds for "
+            f"dimension {axis} with size {length}"
+        )
+    if not x.ndim:
+        return x.clone()
     where = np.indices(index.shape, sparse=True)
     key = list(where)
     key[axis] = np.array(index._array)

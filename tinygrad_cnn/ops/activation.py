@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kernels import active
-from .base import Op, Value, quiet
+from .base import Op, Value
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,6 @@ class Sigmoid(Op):
     Computed from e^−|x|, which cannot overflow.
     """
 
-    @quiet
     def forward(self, x: Value) -> Value:
         e = np.exp(-np.abs(x))
         return np.where(x >= 0, 1, e) / (1 + e)

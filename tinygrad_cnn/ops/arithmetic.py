@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Op, Value, quiet
+from .base import Op, Value
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ class Div(Op):
 
     broadcasts = True
 
-    @quiet
     def forward(self, a: Value, b: Value) -> Value:
         return a / b
 
@@ -87,7 +86,6 @@ class Pow(Op):
 
     broadcasts = True
 
-    @quiet
     def forward(self, a: Value, b: Value) -> Value:
         return a**b
 
@@ -98,7 +96,8 @@ class Pow(Op):
 
     def grad_b(self, g: Value, y: Value, a: Value, b: Value) -> Value:
         if isinstance(a, int | float):
-            return g * y * math.log(a) if a else Where()(b >= 0, 0.0, g * y * -math.inf)
+            log = math.log(a) if a > 0 else -math.inf if a == 0 else math.nan
+            return Where()((b >= 0) & (a == 0), 0.0, g * y * log)
         return Where()((a == 0) & (b >= 0), 0.0, g * (y * Log()(a)))
 
 
@@ -117,7 +116,6 @@ class Neg(Op):
 class Exp(Op):
     """y = eᵃ.   ∂L/∂a = g · y."""
 
-    @quiet
     def forward(self, a: Value) -> Value:
         return np.exp(a)
 
@@ -129,7 +127,6 @@ class Exp(Op):
 class Log(Op):
     """y = ln a.   ∂L/∂a = g / a."""
 
-    @quiet
     def forward(self, a: Value) -> Value:
         return np.log(a)
 
@@ -141,7 +138,6 @@ class Log(Op):
 class Sqrt(Op):
     """y = √a.   ∂L/∂a = g / (2 y); infinite at 0, as in PyTorch."""
 
-    @quiet
     def forward(self, a: Value) -> Value:
         return np.sqrt(a)
 

@@ -31,8 +31,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-
 # An array or a Tensor: rules do not care which, so no static type tells them apart.
 Value = Any
 
@@ -141,8 +139,3 @@ def shape_of(x: Value) -> tuple[int, ...]:
     """Shape of an array, a Tensor or a scalar."""
     shape: tuple[int, ...] = getattr(x, "shape", ())
     return shape
-
-
-def quiet(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """For a forward whose inf and NaN are results like any other, as in PyTorch."""
-    return np.errstate(all="ignore")(forward)

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import LabelError, ShapeError
 from .activation import Sigmoid
 from .arithmetic import Abs, Exp, Log, Neg, Sign
-from .base import Op, Value, quiet
+from .base import Op, Value
 from .reduction import Sum
 
 
@@ -28,7 +28,6 @@ class Softmax(Op):
 
     axis: int
 
-    @quiet
     def forward(self, x: Value) -> Value:
         e = np.exp(x - x.max(axis=self.axis, keepdims=True, initial=-np.inf))
         return e / e.sum(axis=self.axis, keepdims=True)
@@ -46,7 +45,6 @@ class LogSoftmax(Op):
 
     axis: int
 
-    @quiet
     def forward(self, x: Value) -> Value:
         z = x - x.max(axis=self.axis, keepdims=True, initial=-np.inf)
         return z - np.log(np.exp(z).sum(axis=self.axis, keepdims=True))
@@ -71,7 +69,6 @@ class NLLLoss(Op):
     constant = ("target", "weight")
     keeps = ("scale", "label")
 
-    @quiet
     def forward(self, x: Value, target: Value, weight: Value) -> tuple[Value, ...]:
         counted, label = self._labels(x, target)
         w = np.ones(x.shape[1], x.dtype) if weight is None else weight
@@ -183,7 +180,6 @@ class LogisticLoss(Op):
     broadcasts = True
     constant = ("q",)
 
-    @quiet
     def forward(self, x: Value, t: Value, q: Value) -> Value:
         softplus = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
         return (1 - t) * x + (1 + (q - 1) * t) * softplus

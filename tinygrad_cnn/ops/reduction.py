@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .activation import Keep
 from .arithmetic import Exp
-from .base import Op, Value, quiet, shape_of
+from .base import Op, Value, shape_of
 from .shape import Cast, Expand, Reshape
 
 Axis = tuple[int, ...] | None
@@ -39,7 +40,9 @@ class Sum(Reduction):
     """y = Σ x over the axes.   Each x counts once: ∂L/∂x = g, repeated."""
 
     def forward(self, x: Value) -> Value:
-        return np.sum(x, axis=self.axis, keepdims=self.keepdims)
+        # Integers add up in int64, as in PyTorch; NumPy would stay unsigned.
+        dtype = None if x.dtype.kind == "f" else np.int64
+        return np.sum(x, axis=self.axis, keepdims=self.keepdims, dtype=dtype)
 
     def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
         return spread(g, x_shape, self.axis)
@@ -49,7 +52,6 @@ class Sum(Reduction):
 class Mean(Reduction):
     """y = (1/n) Σ x over the axes, n values each; NaN where n = 0.   ∂L/∂x = g / n."""
 
-    @quiet
     def forward(self, x: Value) -> Value:
         n = count(x.shape, self.axis)
         total = np.sum(x, axis=self.axis, keepdims=self.keepdims)
@@ -69,7 +71,6 @@ class Var(Reduction):
 
     correction: int = 1
 
-    @quiet
     def forward(self, x: Value) -> Value:
         d = x - Mean(self.axis, keepdims=True)(x)
         total = np.sum(d * d, axis=self.axis, keepdims=self.keepdims)
@@ -77,10 +78,13 @@ class Var(Reduction):
 
     def grad_x(self, g: Value, x: Value) -> Value:
         d = x - Mean(self.axis, keepdims=True)(x)
-        return spread(g, x.shape, self.axis) * d * (2 / self._freedom(x.shape))
+        freedom = self._freedom(x.shape)
+        return (
+            spread(g, x.shape, self.axis) * d * (2 / freedom if freedom else math.inf)
+        )
 
-    def _freedom(self, shape: tuple[int, ...]) -> float:
-        return max(count(shape, self.axis) - self.correction, 0) or math.nan
+    def _freedom(self, shape: tuple[int, ...]) -> int:
+        return max(count(shape, self.axis) - self.correction, 0)
 
 
 @dataclass(frozen=True)
@@ -115,15 +119,25 @@ def share(g: Value, y: Value, x: Value, axis: Axis) -> Value:
 
 
 @dataclass(frozen=True)
+class Norm(Op):
+    """y = √Σ x², of all values.   ∂L/∂x = g · x / y; 0 where y = 0, as in PyTorch."""
+
+    def forward(self, x: Value) -> Value:
+        return np.sqrt(np.sum(x * x))
+
+    def grad_x(self, g: Value, y: Value, x: Value) -> Value:
+        return Keep()(x * (g / y), y != 0)
+
+
+@dataclass(frozen=True)
 class LogSumExp(Reduction):
     """y = ln Σ eˣ over the axes, computed as m + ln Σ eˣ⁻ᵐ with m = max x (finite).
 
     ∂y/∂x_k = eˣᵏ / Σ eˣ = eˣᵏ⁻ʸ: the softmax.
     """
 
-    @quiet
     def forward(self, x: Value) -> Value:
-        m = np.max(x, axis=self.axis, keepdims=True)
+        m = np.max(x, axis=self.axis, keepdims=True, initial=-np.inf)
         m = np.where(np.isfinite(m), m, 0)
         total = np.sum(np.exp(x - m), axis=self.axis, keepdims=True)
         y = m + np.log(total)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,10 +17,12 @@ from .base import Op, Value
 
 @dataclass(frozen=True)
 class Clone(Op):
-    """y = x, in memory of its own.   ∂L/∂x = g."""
+    """y = x, in memory of its own ("C": row-major, "K": as x).   ∂L/∂x = g."""
+
+    order: Literal["C", "K"] = "K"
 
     def forward(self, x: Value) -> Value:
-        return np.array(x)
+        return np.array(x, order=self.order)
 
     def grad_x(self, g: Value) -> Value:
         return g
@@ -169,7 +171,10 @@ class Index(Op):
     view = True
 
     def forward(self, x: Value) -> Value:
-        return np.asarray(x[self.key])
+        y = np.asarray(x[self.key])
+        steps = [part.step for part in self.key if isinstance(part, slice)]
+        # Slices forward are views, as in PyTorch; its flip() is a copy.
+        return y.copy() if any(step and step < 0 for step in steps) else y
 
     def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
         return IndexAdd(self.key, x_shape)(g)

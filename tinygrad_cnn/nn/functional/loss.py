@@ -14,7 +14,7 @@ from ...ops import classification
 from ...ops.normalization import per_channel
 
 
-def _reduction(reduction: str, size_average: Any = None, reduce: Any = None) -> str:
+def checked_reduction(reduction: str, size_average: Any = None, reduce: Any = None) -> str:
     if size_average is not None or reduce is not None:
         raise ArgumentError(
             "size_average and reduce are gone; use reduction='mean'/'sum'/'none'"
@@ -48,7 +48,7 @@ def nll_loss(
     if single:
         input, target = input.unsqueeze(0), target.reshape(1)
     op = classification.NLLLoss(
-        _reduction(reduction, size_average, reduce), ignore_index
+        checked_reduction(reduction, size_average, reduce), ignore_index
     )
     y: Tensor = op(input, target, weight)
     return y.reshape(()) if single else y
@@ -68,7 +68,7 @@ def cross_entropy(
 
     label_smoothing ε: q = (1 − ε) onehot + ε / C. A floating target gives q itself.
     """
-    reduction = _reduction(reduction, size_average, reduce)
+    reduction = checked_reduction(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError(
             f"label_smoothing must be between 0.0 and 1.0, got {label_smoothing}"
@@ -147,7 +147,7 @@ def mse_loss(
 ) -> Tensor:
     """(input − target)², their mean unless asked otherwise (`lenet`)."""
     losses = classification.SquaredError()(*_matching(input, target))
-    return _reduced(losses, _reduction(reduction, size_average, reduce))
+    return _reduced(losses, checked_reduction(reduction, size_average, reduce))
 
 
 def l1_loss(
@@ -159,7 +159,7 @@ def l1_loss(
 ) -> Tensor:
     """|input − target|, their mean unless asked otherwise."""
     losses = classification.AbsoluteError()(*_matching(input, target))
-    return _reduced(losses, _reduction(reduction, size_average, reduce))
+    return _reduced(losses, checked_reduction(reduction, size_average, reduce))
 
 
 def binary_cross_entropy_with_logits(
@@ -182,4 +182,4 @@ def binary_cross_entropy_with_logits(
     )
     if weight is not None:
         losses = losses * weight
-    return _reduced(losses, _reduction(reduction, size_average, reduce))
+    return _reduced(losses, checked_reduction(reduction, size_average, reduce))

@@ -10,8 +10,8 @@ import numpy as np
 from ...engine import Tensor
 from ...errors import ArgumentError
 from ...kernels import Window, pair
+from ...methods.shape import cat
 from ...ops import pooling
-from ...ops.linear import Matmul
 from .convolution import Ints, batched
 
 
@@ -109,27 +109,21 @@ def _divisors(
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """The mean over windows that together cover the input, `output_size` of them.
 
-    Window i of o covers rows ⌊i h / o⌋ … ⌈(i + 1) h / o⌉ − 1, so y = P x Qᵀ with matrices
-    of 1/length: two matrix products, whose gradients are Pᵀ g Q. None keeps a size.
+    Window i of o covers rows ⌊i h / o⌋ … ⌈(i + 1) h / o⌉ − 1, and columns alike, so the
+    means of rows are taken first, then those of columns. None keeps a size.
     """
-    sizes = (
-        output_size if isinstance(output_size, Sequence) else (output_size, output_size)
-    )
-    h, w = input.shape[-2:]
-    rows, columns = (
-        (h if sizes[0] is None else sizes[0]),
-        (w if sizes[1] is None else sizes[1]),
-    )
-    p, q = _averaging(rows, h, input.dtype), _averaging(columns, w, input.dtype)
-    y: Tensor = Matmul()(Matmul()(p, input), q.T)
-    return y
+    two = isinstance(output_size, Sequence)
+    rows, columns = output_size if two else (output_size, output_size)
+    return _means(_means(input, -2, rows), -1, columns)
 
 
-def _averaging(windows: int, length: int, dtype: Any) -> Any:
+def _means(x: Tensor, axis: int, windows: int | None) -> Tensor:
+    length = x.shape[axis]
+    if windows is None or windows == length:
+        return x
     if windows < 1 or length < 1:
         raise ArgumentError(f"adaptive pooling of {length} values to {windows} windows")
-    matrix = np.zeros((windows, length), dtype)
-    for i in range(windows):
-        start, stop = i * length // windows, -(-(i + 1) * length // windows)
-        matrix[i, start:stop] = 1 / (stop - start)
-    return matrix
+    starts = [i * length // windows for i in range(windows)]
+    stops = [-(-(i + 1) * length // windows) for i in range(windows)]
+    pieces = [x.narrow(axis, a, b - a) for a, b in zip(starts, stops, strict=True)]
+    return cat([piece.mean(axis, keepdim=True) for piece in pieces], axis)

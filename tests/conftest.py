@@ -1,0 +1,42 @@
+"""How many examples the tests draw: a few by default, many with `-m slow`."""
+
+import pytest
+from cases import Draw
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+# The same examples in every run, so that a failure is repeated by running again; they are
+# small from the start, so there is nothing to shrink.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=False,
+    phases=[Phase.generate],
+)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture(
+    params=[1, pytest.param(10, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def for_drawn(request):
+    """Runs a property on drawn examples, at once.
+
+    `@for_drawn(8, dtype=…, empty=…)` above a function of a `cases.Draw` calls it on 8 of
+    them; on 80 in the slow run.
+    """
+
+    def run(count, **options):
+        def decorate(property_of):
+            @settings(max_examples=count * request.param)
+            @given(st.data())
+            def drawn(data):
+                property_of(Draw(data.draw, **options))
+
+            drawn()
+
+        return decorate
+
+    return run

@@ -1,0 +1,90 @@
+"""Name the class of images, with the probability of each class."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import DATA, add_json, add_model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .saved import Saved
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `predict`."""
+    add_model(parser)
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="what `train` has written")
+    add(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help=".npy, or .png and the like with Pillow; a number N is test image N, from 0",
+    )
+    add("--data", choices=DATA, help="the data of test image N; default: as trained")
+    add("--invert", action="store_true", help="dark on light: exchange black and white")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the class and the probabilities of each image."""
+    import numpy as np
+
+    from ..data import ImageDataset
+    from ..recording import no_grad
+    from .images import transform_of
+    from .saved import restore
+
+    model, saved = restore(args.model, args.checkpoint, dict(args.set))
+    names, images, labels = zip(*_images(args, saved), strict=True)
+    transform = transform_of(type(model), saved.options["dtype"])
+    data = ImageDataset(np.stack(images), np.zeros(len(images), np.int64), transform)
+    with no_grad():
+        output = model(data.get_batch(range(len(data)))[0])
+    # Of log-probabilities, as of values that have none yet, the softmax is the same.
+    for name, label, row in zip(names, labels, output.softmax(1).tolist(), strict=True):
+        probabilities = dict(zip(saved.classes, row, strict=True))
+        _print(name, label, probabilities, args.json)
+    return 0
+
+
+def _images(
+    args: argparse.Namespace, saved: Saved
+) -> Iterator[tuple[str, NDArray[Any], str | None]]:
+    """Name, image (C, H, W) in uint8 and label, if that is known, of each."""
+    from ..data import load
+    from ..errors import ArgumentError
+    from .images import read_image
+
+    name = args.data or saved.options["data"]
+    data = load(name, False) if any(t.isdecimal() for t in args.images) else None
+    for text in args.images:
+        if data is None or not text.isdecimal():
+            yield text, read_image(Path(text), saved.image_shape, args.invert), None
+        elif int(text) < len(data):
+            i = int(text)
+            yield f"{name} {i}", data.images[i], data.classes[data.labels[i]]
+        else:
+            raise ArgumentError(f"{name} has test images 0 to {len(data) - 1}")
+
+
+def _print(
+    name: str, label: str | None, probabilities: dict[str, float], as_json: bool
+) -> None:
+    from .tables import show
+
+    best = max(probabilities, key=lambda key: probabilities[key])
+    if as_json:
+        line = {"image": name, "class": best, "label": label}
+        print(json.dumps(line | {"probabilities": probabilities}), flush=True)
+        return
+    truth = f", labelled {label}" if label is not None else ""
+    print(f"{name}: {best}{truth}")
+    rows = [[key, f"{p:.2%}"] for key, p in probabilities.items()]
+    show(["class", "probability"], rows)

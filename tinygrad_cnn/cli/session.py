@@ -1,0 +1,202 @@
+"""Everything that a training run needs, put together from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import optim
+from ..data import DataLoader
+from ..errors import ModelFileError
+from ..metrics import Scores
+from ..nn import Module
+from ..nn import functional as F
+from ..optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from ..random import manual_seed
+from ..training import Record, evaluate, fit
+from .images import TEST_BATCH, default_data, facts, open_data
+from .modelfile import build, load_class, split_spec
+from .options import UsageError
+from .saved import Saved, read
+
+DEFAULTS: dict[str, Any] = {
+    "data": None,
+    "limit": None,
+    "epochs": 5,
+    "batch_size": 64,
+    "optimizer": "adam",
+    "lr": None,
+    "momentum": None,
+    "weight_decay": None,
+    "scheduler": "none",
+    "stop_at": None,
+    "patience": None,
+    "seed": 0,
+    "dtype": "float32",
+}
+"""The options, as they are unless the model's `defaults` or the user say otherwise."""
+
+CHANGEABLE = {"epochs", "stop_at", "patience"}
+OF_OPTIMIZER = {"lr", "momentum", "weight_decay"}
+
+
+@dataclass
+class Session:
+    """A model and what it is trained with, which is how the checkpoint describes it."""
+
+    model: Module
+    saved: Saved
+    optimizer: optim.Optimizer
+    scheduler: LRScheduler | None
+    loader: DataLoader
+    test_loader: DataLoader
+    out: Path
+    resume: Path | None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the run."""
+        return self.saved.options
+
+    @property
+    def loss(self) -> Any:
+        """The model's `loss`, or else the cross-entropy."""
+        return getattr(self.model, "loss", F.cross_entropy)
+
+    def records(self, log: Path | None) -> Generator[Record, None, None]:
+        """Train; see `fit`."""
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        return fit(
+            self.model,
+            self.optimizer,
+            self.loader,
+            epochs=self.options["epochs"],
+            loss=self.loss,
+            scheduler=self.scheduler,
+            test_loader=self.test_loader,
+            stop_at_accuracy=self.options["stop_at"],
+            patience=self.options["patience"],
+            checkpoint=self.out,
+            log=log,
+            resume=self.resume,
+            metadata=self.saved.to_dict(),
+        )
+
+    def test(self) -> Scores:
+        """The scores on the test images as the model is now."""
+        return evaluate(self.model, self.test_loader, self.loss)
+
+    def describe(self) -> str:
+        """The model, the data and the options, in two lines."""
+        options, model = self.options, type(self.model).__name__
+        parameters = sum(p.numel() for p in self.model.parameters())
+        counts = len(self.loader.dataset), len(self.test_loader.dataset)
+        rate = f"lr {self.optimizer.defaults['lr']:g}"
+        plan = rate if self.scheduler is None else f"{rate} {options['scheduler']}"
+        return (
+            f"{model} with {parameters:,} parameters on {options['data']}: "
+            f"{counts[0]:,} images to train, {counts[1]:,} to test\n"
+            f"{options['epochs']} epochs, batches of {options['batch_size']}, "
+            f"{options['optimizer']}, {plan}, {options['dtype']}, seed {options['seed']}"
+        )
+
+
+def prepare(args: argparse.Namespace) -> Session:
+    """The session that the arguments of `train` describe."""
+    path, name = split_spec(args.model)
+    out = args.out or Path("runs", f"{name or path.stem}.ckpt")
+    resume = None if args.resume is None else Path(args.resume or out)
+    model_class = load_class(args.model)
+    before = read(resume)[0] if resume else None
+    options = _resumed(args, before) if before else _options(args, model_class)
+    options["data"] = options["data"] or default_data()
+    seen = model_class, options["dtype"]
+    training = open_data(options["data"], True, *seen, options["limit"])
+    testing = open_data(options["data"], False, *seen, None)
+    manual_seed(options["seed"])
+    wanted = before.settings if before else dict(args.set)
+    model, settings = build(model_class, wanted, {} if before else facts(training))
+    model.to(np.dtype(options["dtype"]))
+    loader = DataLoader(training, options["batch_size"], shuffle=True)
+    optimizer = _optimizer(model, options)
+    shape, classes = training.images.shape[1:], tuple(training.classes)
+    return Session(
+        model,
+        Saved(settings, options, shape, classes),
+        optimizer,
+        _scheduler(optimizer, options, len(loader)),
+        loader,
+        DataLoader(testing, TEST_BATCH),
+        Path(args.out or resume or out),
+        resume,
+    )
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    values = {name: getattr(args, name) for name in DEFAULTS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _options(args: argparse.Namespace, model_class: type[Module]) -> dict[str, Any]:
+    """The options of a new run: the user's, then the model's, then the defaults."""
+    given, usual = _given(args), dict(getattr(model_class, "defaults", {}))
+    unknown = usual.keys() - DEFAULTS.keys()
+    if unknown:
+        raise ModelFileError(
+            f"{model_class.__name__}.defaults has {', '.join(sorted(unknown))}, which "
+            f"`train` does not know; it knows {', '.join(DEFAULTS)}"
+        )
+    if given.get("optimizer", usual.get("optimizer")) != usual.get("optimizer"):
+        # What suits one optimizer is wrong for another.
+        usual = {k: v for k, v in usual.items() if k not in OF_OPTIMIZER}
+    return DEFAULTS | usual | given
+
+
+def _resumed(args: argparse.Namespace, before: Saved) -> dict[str, Any]:
+    """The options of a run that goes on: the checkpoint's, but for a few."""
+    given = _given(args)
+    fixed = [f"--{k.replace('_', '-')}" for k in given if k not in CHANGEABLE]
+    fixed += ["--set"] if args.set else []
+    if fixed:
+        raise UsageError(
+            f"--resume goes on with the options of the checkpoint: {', '.join(fixed)} "
+            "cannot be given again"
+        )
+    options = DEFAULTS | before.options | given
+    planned = before.options["epochs"]
+    if options["scheduler"] != "none" and options["epochs"] != planned:
+        raise UsageError(
+            f"the {options['scheduler']} learning rate was planned for {planned} epochs: "
+            "--epochs cannot be changed with --resume"
+        )
+    return options
+
+
+def _optimizer(model: Module, options: dict[str, Any]) -> optim.Optimizer:
+    kinds = {name.lower(): getattr(optim, name) for name in optim.__all__}
+    kind = kinds[options["optimizer"]]
+    given = {k: options[k] for k in sorted(OF_OPTIMIZER) if options[k] is not None}
+    for name in given:
+        if name not in inspect.signature(kind).parameters:
+            raise UsageError(f"{options['optimizer']} has no {name.replace('_', ' ')}")
+    optimizer: optim.Optimizer = kind(model.parameters(), **given)
+    return optimizer
+
+
+def _scheduler(
+    optimizer: optim.Optimizer, options: dict[str, Any], batches: int
+) -> LRScheduler | None:
+    epochs = options["epochs"]
+    if options["scheduler"] == "cosine":
+        return CosineAnnealingLR(optimizer, epochs)
+    if options["scheduler"] == "onecycle":
+        peak = optimizer.defaults["lr"]
+        # The momentum stays as it was asked for.
+        return OneCycleLR(optimizer, peak, epochs * batches, cycle_momentum=False)
+    return None

@@ -1,0 +1,190 @@
+"""Initial values: functions that fill a Tensor in place and return it.
+
+Names, arguments and distributions are PyTorch's; `generator` None draws from the
+process-wide one (`manual_seed`). None of them is recorded.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..engine import Tensor
+from ..errors import ArgumentError
+from ..random import Generator, default_generator
+from ..recording import no_grad
+
+
+def calculate_gain(nonlinearity: str, param: Any = None) -> float:
+    """By what a layer's values should grow to keep their variance through this function.
+
+    param: the negative slope of "leaky_relu" (0.01).
+    """
+    linear = [
+        f"conv{transpose}{n}d" for transpose in ("", "_transpose") for n in (1, 2, 3)
+    ]
+    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+    gains |= dict.fromkeys(["linear", "sigmoid", *linear], 1.0)
+    if nonlinearity in gains:
+        return gains[nonlinearity]
+    if nonlinearity != "leaky_relu":
+        raise ArgumentError(f"Unsupported nonlinearity {nonlinearity}")
+    slope = 0.01 if param is None else param
+    if isinstance(slope, bool) or not isinstance(slope, int | float):
+        raise ArgumentError(f"negative_slope {param} not a valid number")
+    return math.sqrt(2 / (1 + slope**2))
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """How many values a cell is computed from, and how many are computed from a cell.
+
+    A weight (out, in, k_y, k_x) has in · k_y · k_x and out · k_y · k_x.
+    """
+    if tensor.ndim < 2:
+        raise ArgumentError(
+            "Fan in and fan out can not be computed for tensor with fewer than 2 "
+            f"dimensions; this one has shape {tensor.shape}"
+        )
+    taps = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * taps, tensor.shape[0] * taps
+
+
+@no_grad()
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Draw from U(a, b)."""
+    return tensor.uniform_(a, b, generator=generator)
+
+
+@no_grad()
+def normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from N(mean, std²)."""
+    return tensor.normal_(mean, std, generator=generator)
+
+
+@no_grad()
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from N(mean, std²), again where the value lies outside [a, b].
+
+    ArgumentError where less than a thousandth of the distribution lies inside.
+    """
+    low, high = (math.erf((v - mean) / (std * math.sqrt(2))) / 2 for v in (a, b))
+    if high - low < 1e-3:
+        raise ArgumentError(f"N({mean}, {std}²) hardly ever falls into [{a}, {b}]")
+    draw = (generator or default_generator).numpy
+    values = draw.standard_normal(tensor.shape) * std + mean
+    while (outside := (values < a) | (values > b)).any():
+        values[outside] = draw.standard_normal(outside.sum()) * std + mean
+    return tensor.copy_(values)
+
+
+@no_grad()
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Set every value."""
+    return tensor.fill_(val)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Set every value to 1."""
+    return constant_(tensor, 1.0)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Set every value to 0."""
+    return constant_(tensor, 0.0)
+
+
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Draw from U(−b, b), b = gain √(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+    bound = gain * math.sqrt(6 / sum(_calculate_fan_in_and_fan_out(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Draw from N(0, s²), s = gain √(2 / (fan_in + fan_out))."""
+    std = gain * math.sqrt(2 / sum(_calculate_fan_in_and_fan_out(tensor)))
+    return normal_(tensor, 0.0, std, generator)
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from U(−b, b), b = gain √(3 / fan) (He et al., 2015).
+
+    The gain is that of `nonlinearity`, a its negative slope; fan is `mode`'s, "fan_in" or
+    "fan_out". The default weights of linear and convolution layers have a = √5, which
+    makes b = 1/√fan_in.
+    """
+    if _is_empty(tensor):
+        return tensor
+    bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from N(0, s²), s = gain / √fan; arguments as `kaiming_uniform_`."""
+    if _is_empty(tensor):
+        return tensor
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def _is_empty(tensor: Tensor) -> bool:
+    if tensor.numel() == 0:
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+    return tensor.numel() == 0
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    modes = ["fan_in", "fan_out"]
+    if mode.lower() not in modes:
+        raise ArgumentError(f"Mode {mode} not supported, please use one of {modes}")
+    fan = _calculate_fan_in_and_fan_out(tensor)[modes.index(mode.lower())]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+@no_grad()
+def orthogonal_(
+    tensor: Tensor, gain: float = 1, generator: Generator | None = None
+) -> Tensor:
+    """Rows (or columns, whichever are fewer) orthogonal and of length gain.
+
+    Axes after the first count as one. Uniform among such matrices (Saxe et al., 2013).
+    """
+    if tensor.ndim < 2:
+        raise ArgumentError("Only tensors with 2 or more dimensions are supported")
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    tall = max(rows, columns), min(rows, columns)
+    q, r = np.linalg.qr((generator or default_generator).numpy.standard_normal(tall))
+    q *= np.sign(np.diag(r))
+    q = q if rows >= columns else q.T
+    return tensor.copy_(gain * q.reshape(tensor.shape))
