@@ -1,18 +1,18 @@
 """LeNet-5 of `lenet` §2.1: ReLU, max pooling, log-softmax, for 1 or 3 channels.
 
 32x32 -> conv 6@5x5 -> 28x28x6 -> pool -> 14x14x6 -> conv 16@5x5 -> 10x10x16 -> pool
--> 5x5x16 = 400 -> 120 -> 84 -> 10. Images are resized to 32x32 and scaled to -1..1
-(listings data_loader.py and LeNet.py). 61,706 parameters for one channel.
+-> 5x5x16 = 400 -> 120 -> 84 -> 10, which are 61,706 parameters for one channel. Images are
+resized to 32x32 and scaled to -1..1, as in the listings data_loader.py and LeNet.py.
 
 Deviations
-- MNIST stays grey; the listing repeats it to three channels, its text does not (§6.2).
-- `batch_norm` (§6.1) normalises after the ReLU, where the listing does, but each channel
-  over the batch and all pixels, with a learned scale and shift, and in evaluation with
-  running statistics instead of the test batch's own.
-- `document_init` follows the listings (normal / 100, biases zero). §2.2.1 draws the
-  filters uniformly from -1..1, divided by 25, and starts their biases at one.
-- No gradient clipping, and training does not stop at 95 % unless told (--stop-at 0.95).
+- MNIST stays grey, as in §6.2; the listing repeats it to three channels.
+- `batch_norm` (§6.1) comes after the ReLU, where the listing has it, but normalises each
+  channel over batch and pixels, with scale and shift, and with running statistics in eval.
+- `document_init` follows the listings (normal / 100, biases zero); §2.2.1 has uniform / 25
+  and biases one. No clipping; no stop at 95 % unless told (--stop-at 0.95).
 """
+
+from typing import ClassVar
 
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
@@ -23,10 +23,10 @@ from tinygrad_cnn.data import transforms
 class LeNet5(nn.Module):
     """Images (N, in_channels, 32, 32) to log-probabilities (N, num_classes)."""
 
-    transform = transforms.Compose(
-        [transforms.Resize((32, 32)), transforms.Scale(2 / 255, -1)]
-    )
+    resize, scale = transforms.Resize((32, 32)), transforms.Scale(2 / 255, -1)
+    transform = transforms.Compose([resize, scale])
     loss = staticmethod(F.nll_loss)
+    defaults: ClassVar = {"epochs": 10, "lr": 0.004, "scheduler": "onecycle"}
 
     def __init__(
         self,
@@ -46,15 +46,10 @@ class LeNet5(nn.Module):
         self.norm4 = nn.BatchNorm1d(84) if batch_norm else nn.Identity()
         self.dense3 = nn.Linear(84, num_classes)
         if document_init:
-            for layer in (
-                self.conv1,
-                self.conv2,
-                self.dense1,
-                self.dense2,
-                self.dense3,
-            ):
-                nn.init.normal_(layer.weight, std=0.01)
-                nn.init.zeros_(layer.bias)
+            for layer in self.children():
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    nn.init.normal_(layer.weight, std=0.01)
+                    nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(self.norm1(F.relu(self.conv1(x))), 2)

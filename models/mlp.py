@@ -4,29 +4,23 @@ The image is flattened to a vector (§2); phi is the sigmoid, eq. (3), the arcta
 the ReLU (§1.3), or tanh, as in `lenet`.
 
 Deviations
-- The document leaves the number and the size of the hidden layers open (it speaks of two):
-  `hidden` gives them.
+- The sizes of the hidden layers, which the document leaves open, are `hidden`.
 - `forward` returns the values before the softmax; the softmax, eq. (4), is a part of the
   loss, eq. (5). The loss is the mean over the batch, not the sum of §1.4.
-- It says nothing of scaling and initial values: here x / 255 - 0.5 and PyTorch's, so
-  there is no `document_init`.
+- The document gives no scaling (here x / 255 - 0.5) and no initial values (PyTorch's).
 """
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import tinygrad_cnn
 import tinygrad_cnn.nn as nn
 from tinygrad_cnn import Tensor
 from tinygrad_cnn.data import transforms
 
-ACTIVATIONS = {
-    "relu": tinygrad_cnn.relu,
-    "sigmoid": tinygrad_cnn.sigmoid,
-    "atan": tinygrad_cnn.atan,
-    "tanh": tinygrad_cnn.tanh,
-}
+ACTIVATIONS = ("relu", "sigmoid", "atan", "tanh")
 
 
 class MLP(nn.Module):
@@ -37,6 +31,7 @@ class MLP(nn.Module):
     """
 
     transform = transforms.Scale(1 / 255, -0.5)
+    defaults: ClassVar = {"epochs": 10, "lr": 0.002, "scheduler": "onecycle"}
 
     def __init__(
         self,
@@ -48,8 +43,8 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
-            raise ValueError(f"activation {activation!r} is none of {[*ACTIVATIONS]}")
-        self.activation = ACTIVATIONS[activation]
+            raise ValueError(f"activation {activation!r} is none of {ACTIVATIONS}")
+        self.activation = getattr(tinygrad_cnn, activation)
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         hidden = (hidden,) if isinstance(hidden, int) else tuple(hidden)
         sizes = (in_channels * math.prod(size), *hidden, num_classes)

@@ -12,6 +12,8 @@ Deviations
   describes, A. Escontrela's Numpy-CNN.
 """
 
+from typing import ClassVar
+
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import Tensor
@@ -26,6 +28,7 @@ class NumpyCNN(nn.Module):
     """
 
     transform = transforms.Scale(1 / 255, -0.5)
+    defaults: ClassVar = {"epochs": 10, "lr": 0.004, "scheduler": "onecycle"}
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """The network of `patches`: one convolution, one max pooling, one softmax layer.
 
-The number of kernels, their size and the pooling size are the parameters that its classes
-take ("Classes"); it does not say which were used. Pixels are scaled to 0..1, and colour
-images become grey by the mean of their channels ("Data Pipeline").
+Its classes take the number of kernels, their size and the pooling size; which were used
+is not said. Pixels are scaled to 0..1, and colour images become grey by the mean of their
+channels ("Data Pipeline").
 
 Deviations
 - Batches and several channels, which the document gives up ("Limitations"): `grey=False`
@@ -10,9 +10,10 @@ Deviations
 - The convolution has a bias: `back_prop` is said to compute its gradient.
 - No activation between convolution and pooling, since none is named.
 - `forward` returns the values before the softmax, which is a part of the loss.
-- It gives the initial values as "random values" only, so they are PyTorch's and there is
-  no `document_init`.
+- The initial values are PyTorch's; the document calls them random and says no more.
 """
+
+from typing import ClassVar
 
 import tinygrad_cnn.nn as nn
 from tinygrad_cnn import Tensor
@@ -27,6 +28,12 @@ class PatchesCNN(nn.Module):
     """
 
     transform = transforms.ToTensor()
+    defaults: ClassVar = {
+        "epochs": 1,
+        "batch_size": 32,
+        "lr": 0.006,
+        "scheduler": "onecycle",
+    }
 
     def __init__(
         self,

@@ -291,7 +291,7 @@ def test_each_epoch_has_the_loaders_order_and_the_position_stays_the_callers():
 
 def test_training_learns_to_tell_the_classes():
     setup = Setup(with_milestones)
-    *_, last, _end = setup.fit(epochs=15, test_loader=data_loader(40))
+    *_, last, _end = setup.fit(epochs=15, scheduler=None, test_loader=data_loader(40))
     assert last.test.accuracy > 0.9
 
 

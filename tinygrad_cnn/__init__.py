@@ -16,7 +16,7 @@ _SUBMODULES = (
     *("nn", "ops", "optim", "random", "training", "utils"),
 )
 _HOMES = {
-    "autograd": "enable_grad is_grad_enabled no_grad set_grad_enabled",
+    "autograd": "enable_grad inference_mode is_grad_enabled no_grad set_grad_enabled",
     "checkpoint": "load save",
     "creation": (
         "arange as_tensor empty empty_like eye from_numpy full full_like linspace ones "
@@ -24,15 +24,16 @@ _HOMES = {
     ),
     "engine": "Tensor",
     "functions": (
-        "abs add all allclose amax amin any argmax argmin atan bmm cat chunk clamp clip "
-        "concat conv2d div dot dropout eq equal exp flatten flip gather is_tensor isfinite "
-        "isnan log log_softmax logsumexp matmul max maximum mean min minimum mm mul neg "
-        "norm numel permute pow relu reshape sigmoid sign softmax split sqrt square "
-        "squeeze stack std sub sum tanh transpose unbind unsqueeze var where"
+        "abs add all allclose amax amin any argmax argmin atan bmm cat ceil chunk "
+        "clamp clip concat conv2d div dot dropout eq equal exp flatten flip floor "
+        "gather is_tensor isfinite isinf isnan log log_softmax logsumexp matmul "
+        "max maximum mean min minimum mm mul neg numel permute pow relu reshape "
+        "round sigmoid sign softmax split sqrt square squeeze stack std sub sum "
+        "tanh topk transpose unbind unsqueeze var where"
     ),
     "platform": (
-        "Size bool cuda device double float float16 float32 float64 get_default_dtype "
-        "half int int16 int32 int64 int8 long uint8"
+        "Size bool cuda device double float float16 float32 float64 "
+        "get_default_dtype inf nan pi half int int16 int32 int64 int8 long uint8"
     ),
     "random": "Generator initial_seed manual_seed",
 }

@@ -78,26 +78,40 @@ def full(
 
 
 def zeros(
-    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *shape: Any,
+    size: Any = (),
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Zeros."""
-    make = lambda: np.zeros(ints(size), dtype or float32)
+    make = lambda: np.zeros(ints(shape or (size,)), dtype or float32)
     return _made(make, None, requires_grad, device)
 
 
 def ones(
-    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *shape: Any,
+    size: Any = (),
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Ones."""
-    make = lambda: np.ones(ints(size), dtype or float32)
+    make = lambda: np.ones(ints(shape or (size,)), dtype or float32)
     return _made(make, None, requires_grad, device)
 
 
 def empty(
-    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *shape: Any,
+    size: Any = (),
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Values of no meaning (zeros, here)."""
-    return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
+    return zeros(
+        *shape, size=size, dtype=dtype, device=device, requires_grad=requires_grad
+    )
 
 
 def _floating(dtype: Any) -> Any:
@@ -108,7 +122,8 @@ def _floating(dtype: Any) -> Any:
 
 
 def rand(
-    *size: Any,
+    *shape: Any,
+    size: Any = (),
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
@@ -116,12 +131,13 @@ def rand(
 ) -> Tensor:
     """Uniform on [0, 1)."""
     kind = _floating(dtype)
-    make = lambda: uniform(generator, ints(size), kind)
+    make = lambda: uniform(generator, ints(shape or (size,)), kind)
     return _made(make, None, requires_grad, device)
 
 
 def randn(
-    *size: Any,
+    *shape: Any,
+    size: Any = (),
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
@@ -129,7 +145,7 @@ def randn(
 ) -> Tensor:
     """Standard normal."""
     source = (generator or default_generator).numpy
-    make = lambda: source.standard_normal(ints(size))
+    make = lambda: source.standard_normal(ints(shape or (size,)))
     return _made(make, _floating(dtype), requires_grad, device)
 
 
@@ -165,7 +181,7 @@ def randperm(
 
 
 def arange(
-    start: Any,
+    start: Any = 0,
     end: Any = None,
     step: Any = 1,
     *,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .engine import Tensor
-from .methods.arithmetic import matmul as matmul
+from .errors import DTypeError
 from .methods.arithmetic import where as where
 from .methods.shape import cat as cat
 from .methods.shape import stack as stack
@@ -15,60 +18,39 @@ from .nn.functional import conv2d as conv2d
 from .nn.functional import dropout as dropout
 
 concat = cat
-bmm = Tensor.bmm
-mm = Tensor.mm
-dot = Tensor.dot
 
-abs = Tensor.abs
-add = Tensor.add
-all = Tensor.all
-amax = Tensor.amax
-amin = Tensor.amin
-any = Tensor.any
-argmax = Tensor.argmax
-argmin = Tensor.argmin
-atan = Tensor.atan
-chunk = Tensor.chunk
-clamp = clip = Tensor.clamp
-div = Tensor.div
-eq = Tensor.eq
-exp = Tensor.exp
-flatten = Tensor.flatten
-flip = Tensor.flip
-gather = Tensor.gather
-isfinite = Tensor.isfinite
-isnan = Tensor.isnan
-log = Tensor.log
-log_softmax = Tensor.log_softmax
-logsumexp = Tensor.logsumexp
-max = Tensor.max
-maximum = Tensor.maximum
-mean = Tensor.mean
-min = Tensor.min
-minimum = Tensor.minimum
-mul = Tensor.mul
-neg = Tensor.neg
-norm = Tensor.norm
-numel = Tensor.numel
-permute = Tensor.permute
-pow = Tensor.pow
-relu = Tensor.relu
-reshape = Tensor.reshape
-sigmoid = Tensor.sigmoid
-sign = Tensor.sign
-softmax = Tensor.softmax
-split = Tensor.split
-sqrt = Tensor.sqrt
-square = Tensor.square
-squeeze = Tensor.squeeze
-std = Tensor.std
-sub = Tensor.sub
-sum = Tensor.sum
-tanh = Tensor.tanh
-transpose = Tensor.transpose
-unbind = Tensor.unbind
-unsqueeze = Tensor.unsqueeze
-var = Tensor.var
+_METHODS = (
+    "abs add all amax amin any argmax argmin atan bmm ceil chunk clamp clip div "
+    "dot eq exp flatten flip floor gather isfinite isinf isnan log log_softmax "
+    "logsumexp matmul max maximum mean min minimum mm mul neg numel permute pow "
+    "relu reshape round sigmoid sign softmax sqrt square squeeze std sub sum tanh "
+    "topk transpose unbind unsqueeze var"
+)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """`name(input, …)` for `input.name(…)`."""
+    method = getattr(Tensor, name)
+
+    @functools.wraps(method)
+    def function(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(input, Tensor):
+            raise DTypeError(f"{name}() takes a Tensor, got {type(input).__name__}")
+        return getattr(input, name)(*args, **kwargs)
+
+    first, *others = inspect.signature(method).parameters.values()
+    parameters = [first.replace(name="input"), *others]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return function
+
+
+for _name in _METHODS.split():
+    globals()[_name] = _function(_name)
+
+
+def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> Any:
+    """Pieces of one size, or of these sizes, along `dim`."""
+    return tensor.split(split_size_or_sections, dim)
 
 
 def allclose(
@@ -87,6 +69,6 @@ def equal(input: Tensor, other: Tensor) -> Any:
     return np.array_equal(input._array, other._array)
 
 
-def is_tensor(value: Any) -> bool:
-    """Whether `value` is a Tensor."""
-    return isinstance(value, Tensor)
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)

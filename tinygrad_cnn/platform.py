@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 
 import numpy as np
 
@@ -17,7 +18,8 @@ int32 = int = np.dtype(np.int32)
 int64 = long = np.dtype(np.int64)
 uint8 = np.dtype(np.uint8)
 bool = np.dtype(np.bool_)
-Size = tuple[builtins.int, ...]
+Size: type = tuple
+inf, nan, pi = math.inf, math.nan, math.pi
 
 
 def get_default_dtype() -> np.dtype[np.float32]:
@@ -32,6 +34,11 @@ class cuda:
     def is_available() -> builtins.bool:
         """False."""
         return False
+
+    @staticmethod
+    def device_count() -> builtins.int:
+        """0."""
+        return 0
 
     @staticmethod
     def manual_seed_all(seed: object) -> None:

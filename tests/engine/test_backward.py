@@ -5,7 +5,7 @@ import pytest
 from methods.agreement import alike, both, draw, refuses_as_torch, same, torch
 
 import tinygrad_cnn
-from tinygrad_cnn import autograd, tensor
+from tinygrad_cnn import autograd, no_grad, tensor
 from tinygrad_cnn.errors import AutogradError, GraphFreedError, TinygradError
 
 
@@ -467,6 +467,15 @@ def test_inputs_that_are_not_used_stay_without_gradient():
     (x * x).sum().backward(inputs=[x, unused])
     assert unused.grad is None
     assert x.grad.tolist() == [2.0, 4.0]
+
+
+def test_what_only_other_inputs_need_may_have_changed():
+    x, w = leaf(1, 2), leaf(3, 4)
+    y = (x * w).sum()
+    with no_grad():
+        x.add_(1)  # which the gradient of w needs, and that of x does not
+    y.backward(inputs=[x])
+    assert x.grad.tolist() == [3.0, 4.0]
 
 
 def test_several_results_at_once():

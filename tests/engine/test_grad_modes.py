@@ -315,6 +315,25 @@ def test_switching_off_in_one_thread_is_not_seen_in_another():
     assert in_threads(run, 2) == [False, True]
 
 
+def test_one_decorated_function_may_run_in_several_threads():
+    inside = threading.Barrier(2, timeout=5)
+    first_left = threading.Event()
+
+    @no_grad()
+    def meet(i):
+        inside.wait()
+        assert i == 0 or first_left.wait(5)
+
+    def run(i):
+        with set_grad_enabled(i == 0):
+            meet(i)
+            seen = is_grad_enabled()
+            first_left.set()
+            return seen
+
+    assert in_threads(run, 2) == [True, False]
+
+
 def test_tasks_have_their_own_mode():
     async def off(entered, leave):
         with no_grad():

@@ -148,6 +148,21 @@ def test_a_constant_operand_is_not_kept_where_no_gradient_needs_it(no_collector)
     y.backward()
 
 
+def test_backward_drops_each_gradient_as_soon_as_it_was_used():
+    x = tensor(np.ones(50_000), requires_grad=True)  # 400 KB
+    y = x
+    for _ in range(100):
+        y = -y
+    given = tensor(np.ones(50_000))
+    tracemalloc.start()
+    try:
+        y.backward(given)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 400_000
+
+
 def test_under_no_grad_nothing_is_kept(no_collector):
     x = tensor(np.ones(3), requires_grad=True)
     with no_grad():

@@ -44,7 +44,8 @@ def test_conv2d_with_padding_by_name(padding, for_drawn):
         agree(functional("conv2d", padding=padding, **options), x, w, *bias(d, 3))
 
 
-X, W = np.ones((2, 4, 5, 5)), np.ones((2, 4, 3, 3))
+RNG = np.random.default_rng(7)
+X, W = RNG.standard_normal((2, 4, 5, 5)), RNG.standard_normal((2, 4, 3, 3))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,13 @@ def test_conv_transpose2d(for_drawn):
         w = d.values((groups * c, o, *window.kernel))
         program = functional("conv_transpose2d", **options)
         agree(program, x, w, *bias(d, o * groups))
+
+
+def test_conv_transpose2d_with_output_padding_of_a_stride_or_more():
+    """Allowed where the dilation is larger still; no input reaches those pixels."""
+    options = {"stride": (1, 2), "dilation": (2, 4), "output_padding": (1, 3)}
+    program = functional("conv_transpose2d", **options)
+    agree(program, X[:1], W.swapaxes(0, 1), np.ones(2))
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_a_graph_that_needs_the_old_values_notices_the_step(p):
 
 
 def test_memory_that_cannot_be_written_is_refused():
-    p = Tensor(np.broadcast_to(np.float32(1), (3,)), requires_grad=True)
+    p = tensor([1.0]).expand(3).detach().requires_grad_()
     p.grad = tensor([1.0, 1.0, 1.0])
     with pytest.raises(AutogradError, match="read-only memory"):
         optim.SGD([p]).step()

@@ -69,13 +69,13 @@ def shared(place):
 
 
 def arguments(function):
-    """(name, default) of each parameter; None where Python cannot or would not tell."""
+    """(name, default) of each parameter but `out`; None where Python cannot tell."""
     try:
         given = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
     stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
-    found = [(stars.get(p.kind, p.name), p.default) for p in given]
+    found = [(stars.get(p.kind, p.name), p.default) for p in given if p.name != "out"]
     return None if [name for name, _ in found] == ["*", "**"] else found
 
 
@@ -101,11 +101,10 @@ def test_functions_call_their_tensor_input():
     assert differing == []
 
 
-@pytest.mark.parametrize("library", ["torch", "tinygrad_cnn"])
-def test_one_import_reaches_every_submodule(library):
+def test_one_import_reaches_every_submodule():
     """In a process of its own, since any other import makes a submodule reachable."""
-    names = "; ".join(f"library{place}" for place in PLACES)
-    program = f"import {library} as library; {names}"
+    names = "; ".join(f"torch{place}" for place in PLACES)
+    program = f"import tinygrad_cnn as torch; {names}"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

@@ -7,24 +7,27 @@ the input padded by p on both sides. It spans e = d (k − 1) + 1 values, and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import ArgumentError, DTypeError, ShapeError
 
 Pair = tuple[int, int]
 
 
-def pair(value: int | Sequence[int], name: str) -> Pair:
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def pair(value: Any, name: str) -> Pair:
     """(vertical, horizontal) from one int for both, or from two ints."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if _is_int(value):
         return value, value
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        ints = tuple(int(v) for v in value)
-        if len(ints) == 1:
-            return ints[0], ints[0]
-        if len(ints) == 2:
-            return ints[0], ints[1]
+    if isinstance(value, tuple | list) and all(map(_is_int, value)):
+        if len(value) == 1:
+            return value[0], value[0]
+        if len(value) == 2:
+            return value[0], value[1]
     raise DTypeError(f"{name} must be an int or a pair of ints, got {value!r}")
 
 

@@ -118,6 +118,7 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
     (or the last NaN, which wins), in one byte where the window has at most 256 taps.
     """
     positions = window.output_size((x.shape[2], x.shape[3]), ceil_mode)
+    shape = x.shape
     low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     x = _padded(x, window, positions, low)
     seen = [x[:, rows, columns] for rows, columns in _taps(window, positions)]
@@ -132,6 +133,12 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
     if np.isnan(y).any():
         for t, values in enumerate(seen):
             tap[np.isnan(values)] = t
+    if (y == low).any() and any(window.padding):
+        # A window of −∞ alone takes its first place inside, not one in the padding.
+        inside = _padded(np.ones(shape, bool), window, positions, 0)
+        places = list(enumerate(_taps(window, positions)))
+        for t, (rows, columns) in reversed(places):
+            tap[(y == low) & inside[:, rows, columns]] = t
     return _batch_first(y), _batch_first(tap)
 
 
@@ -139,7 +146,7 @@ def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
     """dx += g at the tap that each window took, windows that overlap adding up."""
     g, tap = _batch_last(g), _batch_last(tap)
     taps = range(window.kernel[0] * window.kernel[1])
-    parts = (g * (tap == t) for t in taps)
+    parts = (keep(g, tap == t) for t in taps)
     return _batch_first(_overlap_add(parts, size, window, (g.shape[1], g.shape[2])))
 
 

@@ -60,7 +60,7 @@ def _whole(name: str, ufunc: Any, a: Value, b: Value) -> Any:
         raise DTypeError(
             f"{name} of {dtype} by {b!r}: no bools, and integers not by zero"
         )
-    if name == "%" and dtype.kind == "f":
+    if name == "%" and any(getattr(x, "requires_grad", False) for x in (a, b)):
         # a − b ⌊a / b⌋; the quotient is locally constant.
         return a - b * unrecorded("//", np.floor_divide, a, b, differentiable=False)
     return unrecorded(name, ufunc, a, b)
@@ -280,6 +280,22 @@ class Arithmetic(Base):
         """The smaller of two Tensors, element by element."""
         return arithmetic.Minimum()(*_bounds(self, other))
 
+    def round(self) -> Any:
+        """To the nearest integer, halves to the even one; carries no gradient."""
+        return unrecorded("round()", np.round, self, differentiable=False)
+
+    def floor(self) -> Any:
+        """To the next integer below; carries no gradient."""
+        return unrecorded("floor()", np.floor, self, differentiable=False)
+
+    def ceil(self) -> Any:
+        """To the next integer above; carries no gradient."""
+        return unrecorded("ceil()", np.ceil, self, differentiable=False)
+
+    def isinf(self) -> Any:
+        """Where the values are infinite."""
+        return self._wrap(np.isinf(self._array))
+
     def isnan(self) -> Any:
         """Where the values are NaN."""
         return self._wrap(np.isnan(self._array))
@@ -377,6 +393,17 @@ class Arithmetic(Base):
             return found
         return found.reshape([1] * self.ndim) if axis is None else found.unsqueeze(axis)
 
+    def topk(
+        self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+    ) -> Extreme:
+        """The k largest (or smallest) along `dim`, in order: (values, indices)."""
+        axis = axis_of(dim, self.ndim)
+        if not 0 <= k <= self.size(axis):
+            raise ArgumentError(f"topk: {k} of {self.size(axis)} values")
+        order = np.argsort(-self._array if largest else self._array, axis, "stable")
+        indices = self._wrap(np.take(order, np.arange(k), axis))
+        return Extreme(gather(self, axis, indices), indices)
+
     @numpy_names
     def logsumexp(self, dim: Dim, keepdim: bool = False) -> Any:
         """ln Σ eˣ over `dim`, without overflow."""
@@ -396,25 +423,36 @@ class Arithmetic(Base):
         found = self._along("any()", np.any, dim, keepdim)
         return found.to(np.uint8) if self.dtype == np.uint8 else found
 
-    def norm(self) -> Any:
-        """√Σ x², of all values."""
-        return reduction.Norm()(_float_only(self, "norm()"))
+    def norm(
+        self,
+        p: Any = "fro",
+        dim: Dim = None,
+        keepdim: bool = False,
+        dtype: DType | None = None,
+    ) -> Any:
+        """√Σ x², of all values or over `dim`; p must be 2 or "fro", which is the same."""
+        if p not in ("fro", 2):
+            raise ArgumentError(f"only the norm with p=2 is there, not p={p!r}")
+        x = _float_only(self if dtype is None else self.to(dtype), "norm()")
+        if dim is None and not keepdim:
+            return reduction.Norm()(x)
+        return (x * x).sum(dim, keepdim).sqrt()
 
     def matmul(self, other: Value) -> Any:
         """The matrix product; leading axes broadcast, vectors are rows or columns."""
         return matmul(self, other)
 
-    def mm(self, other: Value) -> Any:
+    def mm(self, mat2: Value) -> Any:
         """The product of two matrices."""
-        return _product("mm", 2, self, other)
+        return _product("mm", 2, self, mat2)
 
-    def bmm(self, other: Value) -> Any:
+    def bmm(self, mat2: Value) -> Any:
         """The products of two batches of matrices."""
-        return _product("bmm", 3, self, other)
+        return _product("bmm", 3, self, mat2)
 
-    def dot(self, other: Value) -> Any:
+    def dot(self, tensor: Value) -> Any:
         """The product of two vectors."""
-        return _product("dot", 1, self, other)
+        return _product("dot", 1, self, tensor)
 
 
 def _product(name: str, ndim: int, a: Value, b: Value) -> Any:

@@ -134,7 +134,7 @@ def promote(a: Value, b: Value, *, to_float: bool = False) -> tuple[Value, Value
 
 def _number(x: Value) -> Value:
     if isinstance(x, np.generic):
-        return x.item()
+        x = x.item()
     if isinstance(x, np.ndarray):
         return x.copy()  # the caller may change it before the backward pass
     if not isinstance(x, Base | np.ndarray | int | float):

@@ -134,6 +134,10 @@ class Memory(Base):
             return self.clone() if copy else self
         return ops.Cast(np.dtype(dtype))(self)
 
+    def type(self, dtype: Any) -> Any:
+        """In another dtype."""
+        return self.to(dtype)
+
     def type_as(self, other: Any) -> Any:
         """In the dtype of another Tensor."""
         return self.to(other.dtype)

@@ -89,8 +89,9 @@ class Shape(Base):
         """All values in one axis."""
         return self.reshape(-1)
 
-    def permute(self, *dims: Any) -> Any:
+    def permute(self, *axes: Any, dims: Any = ()) -> Any:
         """The axes in another order."""
+        dims = axes or dims
         axes = axes_of(ints(dims), self.ndim) or ()
         if len(axes) != self.ndim:
             raise ShapeError(
@@ -102,7 +103,8 @@ class Shape(Base):
         """Two axes exchanged."""
         axes = list(range(self.ndim))
         a, b = axis_of(dim0, self.ndim), axis_of(dim1, self.ndim)
-        axes[a], axes[b] = axes[b], axes[a]
+        if axes:
+            axes[a], axes[b] = axes[b], axes[a]
         return ops.Permute(tuple(axes))(self)
 
     swapaxes = transpose
@@ -162,9 +164,9 @@ class Shape(Base):
         at = axis_of(dim, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
-    def flip(self, *dims: Any) -> Any:
+    def flip(self, *axes: Any, dims: Any = ()) -> Any:
         """Back to front along each of `dims`."""
-        axes = axes_of(ints(dims), self.ndim) or ()
+        axes = axes_of(ints(axes or (dims,)), self.ndim) or ()
         back, all_ = slice(None, None, -1), slice(None)
         key = tuple([back if i in axes else all_ for i in range(self.ndim)])
         return ops.Index(key)(self)

@@ -74,7 +74,7 @@ class Div(Op):
         return g / b
 
     def grad_b(self, g: Value, a: Value, b: Value) -> Value:
-        return -g * a / (b * b)
+        return -(g / b) * (a / b)
 
 
 @dataclass(frozen=True)

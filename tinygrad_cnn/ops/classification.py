@@ -71,11 +71,16 @@ class NLLLoss(Op):
 
     def forward(self, x: Value, target: Value, weight: Value) -> tuple[Value, ...]:
         counted, label = self._labels(x, target)
+        if weight is not None and weight.shape != x.shape[1:2]:
+            raise ShapeError(
+                f"weight tensor should be defined for all {x.shape[1]} classes, one each; "
+                f"got {list(weight.shape)}"
+            )
         w = np.ones(x.shape[1], x.dtype) if weight is None else weight
         w = w[label] * counted.astype(x.dtype)
         losses = -w * np.where(counted, Pick()(x, label), 0)
         if self.reduction == "mean":
-            return losses.sum() / w.sum(), -w / w.sum(), label
+            return losses.sum() / w.sum(), np.where(counted, -w / w.sum(), 0), label
         return losses if self.reduction == "none" else losses.sum(), -w, label
 
     def grad_x(self, g: Value, scale: Value, label: Value, x_shape: Any) -> Value:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..kernels import Pair, Window, active
 from .base import Op, Value
 from .reduction import Sum
@@ -31,6 +31,10 @@ class Convolution(Op):
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+
+    def __post_init__(self) -> None:
+        if self.groups < 1:
+            raise ArgumentError(f"groups must be a positive number, got {self.groups}")
 
     def window(self, kernel: tuple[int, ...]) -> Window:
         """The window of a kernel of this (k_y, k_x)."""
@@ -82,18 +86,22 @@ class Conv2d(Convolution):
                 f"groups={self.groups}), but the images have {x.shape[1]} channels: "
                 f"use in_channels={x.shape[1]}"
             )
-        if self.groups < 1 or o % self.groups:
-            raise ShapeError(
-                f"{o} output channels do not divide into {self.groups} groups"
-            )
-        if b is not None and b.shape != (o,):
-            raise ShapeError(
-                f"the bias is {list(b.shape)}, expected [{o}]: one per kernel"
-            )
-        if not x.dtype == w.dtype == (w.dtype if b is None else b.dtype):
-            raise ShapeError(
-                f"images are {x.dtype}, kernels {w.dtype}: make them the same"
-            )
+        _check_groups(self.groups, o)
+        _check_bias(x, w, b, o)
+
+
+def _check_groups(groups: int, channels: int) -> None:
+    if channels % groups:
+        raise ShapeError(f"{channels} channels do not divide into {groups} groups")
+
+
+def _check_bias(x: Value, w: Value, b: Value, channels: int) -> None:
+    if b is not None and b.shape != (channels,):
+        raise ShapeError(
+            f"the bias is {list(b.shape)}, expected [{channels}]: one a channel"
+        )
+    if not x.dtype == w.dtype == (w.dtype if b is None else b.dtype):
+        raise ShapeError(f"images are {x.dtype}, kernels {w.dtype}: make them the same")
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,10 @@ class Conv2dInput(Convolution):
                 "conv_transpose2d takes images (N, C, H, W) and kernels (C, O/groups, "
                 f"k_y, k_x) of the same C; got {list(x.shape)} and {list(w.shape)}"
             )
+        _check_groups(self.groups, w.shape[0])
+        _check_bias(x, w, b, w.shape[1] * self.groups)
+        if min(self.size) < 1:
+            raise ShapeError(f"the output would have the size {self.size}: pad less")
         window = self.window(w.shape[2:])
         y = active.conv2d_input(x, w, self.size, window, self.groups)
         return y if b is None else y + b[:, None, None]

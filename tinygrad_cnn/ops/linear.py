@@ -55,11 +55,20 @@ class Linear(Op):
     """
 
     def forward(self, x: Value, w: Value, b: Value) -> Value:
+        if x.ndim == 0 or w.ndim != 2:
+            raise ShapeError("linear takes x (…, in) and weight (out, in)")
         if x.shape[-1] != w.shape[1]:
             raise ShapeError(
                 f"the layer takes in_features={w.shape[1]}, the input has "
                 f"{x.shape[-1]} in its last axis: use in_features={x.shape[-1]}, or "
                 "flatten(x, 1) first if that is an image"
+            )
+        if x.dtype != w.dtype or (
+            b is not None and (b.dtype, b.shape) != (w.dtype, w.shape[:1])
+        ):
+            raise ShapeError(
+                f"input, weight and bias must have one dtype, and the bias {w.shape[0]} "
+                "values, one for each output"
             )
         y = np.matmul(x, w.T)
         if b is not None:

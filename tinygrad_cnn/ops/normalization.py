@@ -39,9 +39,10 @@ class BatchNorm(Op):
         self, x: Value, gamma: Value, beta: Value
     ) -> tuple[Value, Value, Value]:
         axes = _all_but_channels(x.ndim)
-        mu = x.mean(axis=axes, keepdims=True)
+        m = max(x.size // max(x.shape[1], 1), 1)
+        mu = x.sum(axis=axes, keepdims=True) / m
         y = x - mu
-        r = 1 / np.sqrt(np.mean(y * y, axis=axes, keepdims=True) + self.eps)
+        r = 1 / np.sqrt(np.sum(y * y, axis=axes, keepdims=True) / m + self.eps)
         y *= r if gamma is None else r * per_channel(gamma, x.ndim)
         if beta is not None:
             y += per_channel(beta, x.ndim)

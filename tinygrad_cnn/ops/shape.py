@@ -153,6 +153,11 @@ class Pad(Op):
             slice(max(-before, 0), s - max(-after, 0))
             for s, (before, after) in zip(x.shape, self.widths, strict=True)
         )
+        if any(
+            s + before + after < 0
+            for s, (before, after) in zip(x.shape, self.widths, strict=True)
+        ):
+            raise ShapeError(f"pad {self.widths} crops more than {list(x.shape)} has")
         grow = [(max(before, 0), max(after, 0)) for before, after in self.widths]
         return np.pad(x[crop], grow, constant_values=self.value)
 

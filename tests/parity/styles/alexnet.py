@@ -75,11 +75,11 @@ def build():
 def run(model, images, labels):
     images, target = torch.from_numpy(images), torch.from_numpy(labels)
     criterion = nn.CrossEntropyLoss()
-    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    optimizer = optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
     losses, top3 = AverageMeter(), AverageMeter()
     history = []
-    for epoch in range(8):
-        adjust_learning_rate(optimizer, epoch // 4, 0.05)
+    for epoch in range(16):
+        adjust_learning_rate(optimizer, epoch // 8, 0.2)
         output = model(images)
         loss = criterion(output, target)
         acc1, acc3 = accuracy(output, target, topk=(1, 3))

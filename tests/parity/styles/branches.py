@@ -42,7 +42,9 @@ class DenseLayer(nn.Module):
     def __init__(self, in_channels, growth_rate):
         super().__init__()
         self.add_module("norm", nn.BatchNorm2d(in_channels))
-        self.add_module("conv", nn.Conv2d(in_channels, growth_rate, 3, padding=(1, 1)))
+        self.add_module(
+            "conv", nn.Conv2d(in_channels, growth_rate, 3, 1, 1, bias=False)
+        )
 
     def forward(self, x):
         return torch.cat((x, self.conv(torch.relu(self.norm(x)))), dim=1)
@@ -81,7 +83,7 @@ def build():
 def run(model, images, labels):
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
     handle = model.inception.register_forward_hook(get_activation("inception"))
-    optimizer = torch.optim.Adagrad(model.parameters(), lr=0.05)
+    optimizer = torch.optim.Adagrad(model.parameters(), lr=0.01)
     history = []
     for _ in range(8):
         optimizer.zero_grad()

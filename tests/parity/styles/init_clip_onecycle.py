@@ -79,7 +79,7 @@ def run(model, images, labels):
     loader = DataLoader(data, batch_size=12)
     epochs = 3
     optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-4)
-    sched = OneCycleLR(optimizer, 0.01, epochs=epochs, steps_per_epoch=len(loader))
+    sched = OneCycleLR(optimizer, 0.002, epochs=epochs, steps_per_epoch=len(loader))
     history = []
     for _ in range(epochs):
         model.train()

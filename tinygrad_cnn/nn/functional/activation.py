@@ -18,7 +18,9 @@ def leaky_relu(
     input: Tensor, negative_slope: float = 0.01, inplace: bool = False
 ) -> Tensor:
     """x for x > 0, else negative_slope · x."""
-    y: Tensor = activation.LeakyReLU(negative_slope)(input.clone() if inplace else input)
+    y: Tensor = activation.LeakyReLU(negative_slope)(
+        input.clone() if inplace else input
+    )
     return input.become(y) if inplace else y
 
 
@@ -26,7 +28,9 @@ def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
     """x between min_val and max_val."""
-    y: Tensor = activation.Hardtanh(min_val, max_val)(input.clone() if inplace else input)
+    y: Tensor = activation.Hardtanh(min_val, max_val)(
+        input.clone() if inplace else input
+    )
     return input.become(y) if inplace else y
 
 

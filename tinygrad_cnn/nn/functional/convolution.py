@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...engine import Tensor
-from ...errors import ArgumentError
+from ...errors import ArgumentError, ShapeError
 from ...kernels import Pair, Window, pair
 from ...ops import convolution, shape
 from ...ops.linear import Linear
@@ -82,6 +82,11 @@ def conv_transpose2d(
                 "output padding must be smaller than either stride or dilation, "
                 f"got {extra} for stride {window.stride}, dilation {window.dilation}"
             )
+    if input.ndim != 4 or weight.ndim != 4:
+        raise ShapeError(
+            "conv_transpose2d takes images (N, C, H, W) and kernels (C, O/groups, k_y, "
+            f"k_x), got {list(input.shape)} and {list(weight.shape)}"
+        )
     rows, columns = (
         (input.shape[2 + a] - 1) * window.stride[a]
         - 2 * window.padding[a]
@@ -137,6 +142,8 @@ def pad(
     if mode == "constant":
         y: Tensor = shape.Pad(tuple(widths), 0.0 if value is None else value)(input)
         return y
+    if value is not None:
+        raise ArgumentError(f"padding mode {mode!r} takes no value, got {value}")
     modes = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     if mode not in modes:
         raise ArgumentError(

@@ -14,7 +14,9 @@ from ...ops import classification
 from ...ops.normalization import per_channel
 
 
-def checked_reduction(reduction: str, size_average: Any = None, reduce: Any = None) -> str:
+def checked_reduction(
+    reduction: str, size_average: Any = None, reduce: Any = None
+) -> str:
     if size_average is not None or reduce is not None:
         raise ArgumentError(
             "size_average and reduce are gone; use reduction='mean'/'sum'/'none'"
@@ -138,16 +140,29 @@ def _matching(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return promote(input, target)
 
 
+def _weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    if weight is None:
+        return _reduced(losses, reduction)
+    if weight.shape != losses.shape:
+        raise ShapeError(
+            f"weights {list(weight.shape)} for losses {list(losses.shape)}"
+        )
+    if reduction == "mean":
+        return (losses * weight).sum() / weight.sum()
+    return _reduced(losses * weight, reduction)
+
+
 def mse_loss(
     input: Tensor,
     target: Tensor,
     size_average: Any = None,
     reduce: Any = None,
     reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """(input − target)², their mean unless asked otherwise (`lenet`)."""
     losses = classification.SquaredError()(*_matching(input, target))
-    return _reduced(losses, checked_reduction(reduction, size_average, reduce))
+    return _weighted(losses, weight, checked_reduction(reduction, size_average, reduce))
 
 
 def l1_loss(
@@ -156,10 +171,11 @@ def l1_loss(
     size_average: Any = None,
     reduce: Any = None,
     reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """|input − target|, their mean unless asked otherwise."""
     losses = classification.AbsoluteError()(*_matching(input, target))
-    return _reduced(losses, checked_reduction(reduction, size_average, reduce))
+    return _weighted(losses, weight, checked_reduction(reduction, size_average, reduce))
 
 
 def binary_cross_entropy_with_logits(

@@ -27,6 +27,10 @@ def batch_norm(
     Training updates the running figures in place: r ← (1 − momentum) r + momentum · batch,
     with the *unbiased* variance. See `ops.normalization.BatchNorm`.
     """
+    if input.ndim < 2:
+        raise ShapeError(f"batch_norm takes (N, C, …), got {list(input.shape)}")
+    given = {"running_mean": running_mean, "running_var": running_var}
+    _check_channels(input, **given, weight=weight, bias=bias)
     if training:
         values = input.numel() // input.shape[1] if input.shape[1] else 0
         if values == 1:
@@ -57,6 +61,15 @@ def _update_running(x: Any, mean: Tensor, var: Tensor, momentum: float) -> None:
         running._array *= 1 - momentum
         running._array += momentum * batch
         running.mark_changed()
+
+
+def _check_channels(input: Tensor, **given: Tensor | None) -> None:
+    for name, t in given.items():
+        if t is not None and t.shape != input.shape[1:2]:
+            raise ShapeError(
+                f"{name} should contain {input.shape[1]} elements, one for each channel "
+                f"of {list(input.shape)}; it is {list(t.shape)}"
+            )
 
 
 def _check_p(p: float) -> None:
@@ -95,6 +108,10 @@ def dropout2d(
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Labels as int64 vectors of 0 and one 1."""
     labels = tensor._array
+    if num_classes == -1 and not labels.size:
+        raise ArgumentError(
+            "the number of classes of no labels is unknown; give num_classes"
+        )
     if labels.dtype.kind not in "iu":
         raise DTypeError("one_hot is only applicable to index tensors")
     classes = int(labels.max(initial=-1)) + 1 if num_classes == -1 else num_classes
