@@ -16,11 +16,15 @@ import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim, training
 from tinygrad_cnn.checkpoint import load, save
 from tinygrad_cnn.data import DataLoader, ImageDataset, transforms
-from tinygrad_cnn.errors import ArgumentError, CheckpointError, ShapeError
+from tinygrad_cnn.errors import (
+    ArgumentError,
+    CheckpointError,
+    DivergenceError,
+    ShapeError,
+)
 from tinygrad_cnn.metrics import Scores
 from tinygrad_cnn.nn.utils import clip_grad_norm_
 from tinygrad_cnn.optim import lr_scheduler
-from tinygrad_cnn.errors import DivergenceError
 from tinygrad_cnn.training import EndRecord, evaluate, fit
 
 BATCHES = 5

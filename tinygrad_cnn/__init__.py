@@ -16,7 +16,7 @@ _SUBMODULES = (
     *("nn", "ops", "optim", "random", "training", "utils"),
 )
 _HOMES = {
-    "autograd": "enable_grad inference_mode is_grad_enabled no_grad set_grad_enabled",
+    "autograd": "enable_grad is_grad_enabled no_grad set_grad_enabled",
     "checkpoint": "load save",
     "creation": (
         "arange as_tensor empty empty_like eye from_numpy full full_like linspace ones "

@@ -12,13 +12,10 @@ from .errors import ArgumentError, AutogradError, DTypeError
 from .ops.base import Value
 from .recording import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
-inference_mode = no_grad
-
 __all__ = [
     "backward",
     "enable_grad",
     "grad",
-    "inference_mode",
     "is_grad_enabled",
     "no_grad",
     "set_grad_enabled",
@@ -90,7 +87,8 @@ def _found(
         )
     if g is None:
         return Tensor._wrap(np.zeros_like(target._array)) if materialize else None
-    return g.clone() if isinstance(g, Tensor) else Tensor._wrap(g.copy())
+    with enable_grad():
+        return g.clone() if isinstance(g, Tensor) else Tensor._wrap(g.copy())
 
 
 def _listed(tensors: Tensors) -> list[Tensor]:

@@ -189,7 +189,6 @@ def test_conv_transpose2d_refuses_the_arguments_that_pytorch_refuses(options):
         (X, W[:1].swapaxes(0, 1), np.ones(3)),
         (X, W.swapaxes(0, 1), np.ones(4)),
         (X, W.swapaxes(0, 1).astype(np.float32)),
-        (X, W.swapaxes(0, 1), np.ones(2, np.float32)),
         (X[0, 0], W.swapaxes(0, 1)),
     ],
     ids=lambda arrays: " ".join(f"{x.dtype}{list(x.shape)}" for x in arrays),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn
-from tinygrad_cnn import Tensor, no_grad, optim, tensor
+from tinygrad_cnn import no_grad, optim, tensor
 from tinygrad_cnn.errors import ArgumentError, AutogradError, MutationError, ShapeError
 
 

@@ -7,6 +7,7 @@ the input padded by p on both sides. It spans e = d (k − 1) + 1 values, and th
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,20 +16,16 @@ from ..errors import ArgumentError, DTypeError, ShapeError
 Pair = tuple[int, int]
 
 
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def pair(value: Any, name: str) -> Pair:
-    """(vertical, horizontal) from one int for both, or from two ints."""
-    if _is_int(value):
-        return value, value
-    if isinstance(value, tuple | list) and all(map(_is_int, value)):
-        if len(value) == 1:
-            return value[0], value[0]
-        if len(value) == 2:
-            return value[0], value[1]
-    raise DTypeError(f"{name} must be an int or a pair of ints, got {value!r}")
+    """(vertical, horizontal) from one integer for both, or from two."""
+    values = value if isinstance(value, tuple | list) else (value,)
+    try:
+        ints = [operator.index(v) for v in values if not isinstance(v, bool)]
+    except TypeError:
+        ints = []
+    if len(ints) != len(values) or len(ints) not in (1, 2):
+        raise DTypeError(f"{name} must be an int or a pair of ints, got {value!r}")
+    return ints[0], ints[-1]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..errors import ArgumentError, ShapeError
 from ..kernels import Pair, Window, active
 from .base import Op, Value
 from .reduction import Sum
+from .shape import Index
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,13 @@ class Conv2d(Convolution):
         _check_bias(x, w, b, o)
 
 
+def _first(y: Value, shape: tuple[int, ...]) -> Value:
+    """The first positions of y: where the size leaves room for more, nobody used them."""
+    if y.shape == shape:
+        return y
+    return Index((..., slice(shape[2]), slice(shape[3])))(y)
+
+
 def _check_groups(groups: int, channels: int) -> None:
     if channels % groups:
         raise ShapeError(f"{channels} channels do not divide into {groups} groups")
@@ -129,8 +137,8 @@ class Conv2dInput(Convolution):
         y = active.conv2d_input(x, w, self.size, window, self.groups)
         return y if b is None else y + b[:, None, None]
 
-    def grad_x(self, g: Value, w: Value) -> Value:
-        return Conv2d(*self._layout)(g, w, None)
+    def grad_x(self, g: Value, w: Value, x_shape: tuple[int, ...]) -> Value:
+        return _first(Conv2d(*self._layout)(g, w, None), x_shape)
 
     def grad_w(self, g: Value, x: Value, w_shape: tuple[int, ...]) -> Value:
         return Conv2dWeight(*self._layout, kernel=(w_shape[2], w_shape[3]))(g, x)
@@ -156,5 +164,5 @@ class Conv2dWeight(Convolution):
     def grad_x(self, g: Value, h: Value, x_shape: tuple[int, ...]) -> Value:
         return Conv2dInput(*self._layout, size=(x_shape[2], x_shape[3]))(h, g, None)
 
-    def grad_h(self, g: Value, x: Value) -> Value:
-        return Conv2d(*self._layout)(x, g, None)
+    def grad_h(self, g: Value, x: Value, h_shape: tuple[int, ...]) -> Value:
+        return _first(Conv2d(*self._layout)(x, g, None), h_shape)

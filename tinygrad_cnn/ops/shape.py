@@ -153,10 +153,8 @@ class Pad(Op):
             slice(max(-before, 0), s - max(-after, 0))
             for s, (before, after) in zip(x.shape, self.widths, strict=True)
         )
-        if any(
-            s + before + after < 0
-            for s, (before, after) in zip(x.shape, self.widths, strict=True)
-        ):
+        cropped = [min(before, 0) + min(after, 0) for before, after in self.widths]
+        if any(s + c < 0 for s, c in zip(x.shape, cropped, strict=True)):
             raise ShapeError(f"pad {self.widths} crops more than {list(x.shape)} has")
         grow = [(max(before, 0), max(after, 0)) for before, after in self.widths]
         return np.pad(x[crop], grow, constant_values=self.value)

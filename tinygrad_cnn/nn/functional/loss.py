@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -119,6 +120,8 @@ def _smooth(
         return _reduced(losses, reduction)
     w = np.ones(logs.shape[classes], logs.dtype) if weight is None else raw(weight)
     total = (w[np.where(counted, t, 0)] * counted).sum()
+    if total == 0:  # nothing counts: the mean is NaN, and no score has a part in it
+        return losses.sum() + math.nan
     return losses.sum() / total
 
 
