@@ -1,5 +1,10 @@
 """How many examples the tests draw: a few by default, many with `-m slow`."""
 
+import os
+
+# One BLAS thread for each of the processes that pytest-xdist starts.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from cases import Draw
 from hypothesis import Phase, given, settings

@@ -41,7 +41,7 @@ class ReLU(Op):
         return np.maximum(x, 0)
 
     def grad_x(self, g: Value, y: Value) -> Value:
-        return Keep()(g, y > 0)
+        return Keep()(g, ~(y <= 0))  # so that NaN lets g through, as in PyTorch
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LeakyReLU(Op):
         return np.where(x > 0, x, x * self.negative_slope)
 
     def grad_x(self, g: Value, x: Value) -> Value:
-        return Keep()(g, x > 0) + Keep()(g * self.negative_slope, x <= 0)
+        return Keep()(g, x > 0) + Keep()(g * self.negative_slope, ~(x > 0))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Hardtanh(Op):
         return np.clip(x, self.low, self.high)
 
     def grad_x(self, g: Value, x: Value) -> Value:
-        return Keep()(g, (x > self.low) & (x < self.high))
+        return Keep()(g, ~((x <= self.low) | (x >= self.high)))
 
 
 @dataclass(frozen=True)
