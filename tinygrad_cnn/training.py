@@ -409,13 +409,16 @@ class _Run:
 
 
 def _blas() -> str | None:
-    """The libraries that multiply matrices, with their threads; None: cannot be told."""
+    """NumPy's library of matrix products, and its threads; None: cannot be told."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
         return None
     keys = ("internal_api", "version", "architecture", "num_threads")
-    rows = [[str(info.get(k)) for k in keys] for info in threadpool_info()]
+    found = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    # Other packages bring libraries of their own, which NumPy does not use.
+    own = [info for info in found if "numpy" in info["filepath"]] or found
+    rows = [[str(info.get(k)) for k in keys] for info in own]
     return ", ".join(sorted({" ".join(row) for row in rows}))
 
 

@@ -116,7 +116,9 @@ class InPlace(Base):
         """Take over the values of `other`, broadcast and cast."""
         self.check_in_place()
         source = other if isinstance(other, Base) else self._wrap(np.asarray(other))
-        return self.become(source.to(self.dtype).expand(self._array.shape))
+        source = source.to(self.dtype)
+        same = source.shape == self._array.shape
+        return self.become(source if same else source.expand(self._array.shape))
 
     def fill_(self, value: Any) -> Any:
         """Set every value."""
