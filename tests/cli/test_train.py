@@ -68,6 +68,11 @@ def test_another_optimizer_does_not_get_what_the_model_says_for_its_own(train):
     assert used["momentum"] is None
 
 
+def test_the_optimizer_that_holds_anyway_may_be_named(train):
+    train("--optimizer sgd --epochs 1")
+    assert options()["lr"] == 0.1
+
+
 def test_set_gives_the_model_its_keyword_arguments(train, working_directory):
     train("--epochs 1 --set hidden=5")
     assert weights("runs/net.ckpt")["layers.1.weight"].shape == (5, 784)
@@ -209,6 +214,22 @@ def test_ctrl_c_and_resume_give_what_an_uninterrupted_run_gives(train, run):
         assert resumed.records[-1][key] == whole[-1][key]
 
 
+def test_json_stays_on_stdout_beside_a_live_bar(working_directory):
+    pty = pytest.importorskip("pty")
+    pytest.importorskip("rich")
+    ours, terminal = pty.openpty()
+    line = "train net.py --data digits --limit 64 --epochs 1 --json"
+    result = subprocess.run(
+        command_line(line), stdout=subprocess.PIPE, stderr=terminal, text=True
+    )
+    os.close(terminal)
+    assert [json.loads(x)["event"] for x in result.stdout.splitlines()] == [
+        *("batch", "epoch", "end", "summary")
+    ]
+    assert b"images/s" in os.read(ours, 10_000)
+    os.close(ours)
+
+
 def test_ctrl_c_before_the_first_batch_promises_no_checkpoint(working_directory):
     (working_directory / "slow.py").write_text(
         "import time\nprint('loading', flush=True)\ntime.sleep(60)\n"
@@ -224,3 +245,11 @@ def test_ctrl_c_before_the_first_batch_promises_no_checkpoint(working_directory)
     assert process.communicate() == ("", "stopped\n")
     assert process.returncode == 130
     assert not os.path.exists("runs")
+
+
+def test_an_option_that_the_model_invents_is_refused(run, working_directory):
+    text = (working_directory / "net.py").read_text()
+    (working_directory / "net.py").write_text(text.replace('"lr"', '"learning_rate"'))
+    outcome = run("train net.py --data digits")
+    assert outcome.status == 1
+    assert "Net.defaults has learning_rate, which `train` does not know" in outcome.err

@@ -316,19 +316,22 @@ def test_switching_off_in_one_thread_is_not_seen_in_another():
 
 
 def test_one_decorated_function_may_run_in_several_threads():
-    inside = threading.Barrier(2, timeout=5)
-    first_left = threading.Event()
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
 
     @no_grad()
-    def meet(i):
-        inside.wait()
-        assert i == 0 or first_left.wait(5)
+    def meet(entered, leave):
+        entered.set()
+        assert leave.wait(5)
 
     def run(i):
         with set_grad_enabled(i == 0):
-            meet(i)
+            if i == 0:
+                meet(first_in, second_in)
+            else:
+                assert first_in.wait(5)
+                meet(second_in, first_out)
             seen = is_grad_enabled()
-            first_left.set()
+            first_out.set()
             return seen
 
     assert in_threads(run, 2) == [True, False]

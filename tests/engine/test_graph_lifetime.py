@@ -69,7 +69,8 @@ def test_five_hundred_steps_without_the_collector_keep_the_number_of_objects(
     for i, _ in enumerate(steps_of(parameters, 500)):
         if i % 100 == 99:
             counts.append(len(gc.get_objects()))
-    assert max(counts) - min(counts) <= 2  # the list of counts itself
+    # One object left behind in each step would be 400; a few are the test runner's.
+    assert max(counts) - min(counts) < 10
 
 
 def test_the_memory_of_arrays_does_not_grow_from_step_to_step(no_collector):

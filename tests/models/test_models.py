@@ -1,5 +1,6 @@
 """The model files: shapes, parameters, initial values, and that everything is trained."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 import tinygrad_cnn
 from tinygrad_cnn.cli.images import open_data
+from tinygrad_cnn.cli.main import main
 from tinygrad_cnn.cli.modelfile import load_class
 from tinygrad_cnn.data import DataLoader
 from tinygrad_cnn.nn import functional as F
@@ -254,3 +256,19 @@ def test_each_model_learns(name):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
+
+
+# name, accuracy on the test images of the digits and of MNIST
+REACHED = [("mnist_net", 0.94, 0.975), ("lenet5", 0.97, 0.99)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize(("name", "digits", "mnist"), REACHED)
+def test_a_model_reaches_its_accuracy_with_the_options_it_comes_with(
+    name, digits, mnist, data, tmp_path, capsys
+):
+    line = ["train", str(MODELS / f"{name}.py"), "--data", data, "--json"]
+    assert main([*line, "--out", str(tmp_path / "x.ckpt")]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["test"]["accuracy"] >= {"digits": digits, "mnist": mnist}[data]

@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
+from .. import __version__
 from .options import UsageError
 
 COMMANDS = {
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="tinygrad-cnn",
         description="Train convolutional networks and question their gradients.",
     )
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, help_line in COMMANDS.items():
         module = importlib.import_module(f".{name}", __package__)

@@ -92,6 +92,7 @@ class LiveProgress(Progress):
             console=Console(stderr=True, highlight=False),
             expand=True,
             transient=True,
+            redirect_stdout=False,  # or else what is printed there would go to stderr
         )
         self.task = self.bar.add_task("", figures="", total=None)
 
@@ -106,6 +107,10 @@ class LiveProgress(Progress):
         self.bar.console.print(text)
 
     def batch(self, record: BatchRecord, batches: int) -> None:
+        now = time.perf_counter()
+        if now - self.shown < 0.1 and record.batch < batches:
+            return
+        self.shown = now
         self.bar.update(
             self.task,
             description=f"epoch {record.epoch}/{self.epochs}",

@@ -14,12 +14,11 @@ import numpy as np
 from .. import optim
 from ..data import DataLoader
 from ..errors import ModelFileError
-from ..metrics import Scores
 from ..nn import Module
 from ..nn import functional as F
 from ..optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from ..random import manual_seed
-from ..training import Record, evaluate, fit
+from ..training import Record, fit
 from .images import TEST_BATCH, default_data, facts, open_data
 from .modelfile import build, load_class, split_spec
 from .options import UsageError
@@ -64,11 +63,6 @@ class Session:
         """The options of the run."""
         return self.saved.options
 
-    @property
-    def loss(self) -> Any:
-        """The model's `loss`, or else the cross-entropy."""
-        return getattr(self.model, "loss", F.cross_entropy)
-
     def records(self, log: Path | None) -> Generator[Record, None, None]:
         """Train; see `fit`."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +71,7 @@ class Session:
             self.optimizer,
             self.loader,
             epochs=self.options["epochs"],
-            loss=self.loss,
+            loss=getattr(self.model, "loss", F.cross_entropy),
             scheduler=self.scheduler,
             test_loader=self.test_loader,
             stop_at_accuracy=self.options["stop_at"],
@@ -87,10 +81,6 @@ class Session:
             resume=self.resume,
             metadata=self.saved.to_dict(),
         )
-
-    def test(self) -> Scores:
-        """The scores on the test images as the model is now."""
-        return evaluate(self.model, self.test_loader, self.loss)
 
     def describe(self) -> str:
         """The model, the data and the options, in two lines."""
@@ -102,7 +92,7 @@ class Session:
         return (
             f"{model} with {parameters:,} parameters on {options['data']}: "
             f"{counts[0]:,} images to train, {counts[1]:,} to test\n"
-            f"{options['epochs']} epochs, batches of {options['batch_size']}, "
+            f"epochs {options['epochs']}, batch size {options['batch_size']}, "
             f"{options['optimizer']}, {plan}, {options['dtype']}, seed {options['seed']}"
         )
 
@@ -152,8 +142,9 @@ def _options(args: argparse.Namespace, model_class: type[Module]) -> dict[str, A
             f"{model_class.__name__}.defaults has {', '.join(sorted(unknown))}, which "
             f"`train` does not know; it knows {', '.join(DEFAULTS)}"
         )
-    if given.get("optimizer", usual.get("optimizer")) != usual.get("optimizer"):
-        # What suits one optimizer is wrong for another.
+    options = DEFAULTS | usual | given
+    if options["optimizer"] != (DEFAULTS | usual)["optimizer"]:
+        # What the model says for its own optimizer is wrong for another.
         usual = {k: v for k, v in usual.items() if k not in OF_OPTIMIZER}
     return DEFAULTS | usual | given
 
@@ -169,7 +160,7 @@ def _resumed(args: argparse.Namespace, before: Saved) -> dict[str, Any]:
             "cannot be given again"
         )
     options = DEFAULTS | before.options | given
-    planned = before.options["epochs"]
+    planned = before.options.get("epochs")
     if options["scheduler"] != "none" and options["epochs"] != planned:
         raise UsageError(
             f"the {options['scheduler']} learning rate was planned for {planned} epochs: "
@@ -196,7 +187,13 @@ def _scheduler(
     if options["scheduler"] == "cosine":
         return CosineAnnealingLR(optimizer, epochs)
     if options["scheduler"] == "onecycle":
-        peak = optimizer.defaults["lr"]
-        # The momentum stays as it was asked for.
-        return OneCycleLR(optimizer, peak, epochs * batches, cycle_momentum=False)
+        # The momentum stays as it was asked for; the rate rises in the first tenth, since
+        # the epochs are few.
+        return OneCycleLR(
+            optimizer,
+            max_lr=optimizer.defaults["lr"],
+            total_steps=epochs * batches,
+            pct_start=0.1,
+            cycle_momentum=False,
+        )
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
 from contextlib import closing
 from pathlib import Path
@@ -85,11 +86,9 @@ def _modified(path: Path) -> int | None:
 
 def _how_to_go_on(args: argparse.Namespace, session: Session) -> str:
     usual = args.out is None and not args.resume
-    file = "" if usual else f" {session.out}"
-    return (
-        f"stopped; {session.out} has all until here; to go on: "
-        f"tinygrad-cnn train {args.model} --resume{file}"
-    )
+    command = ["tinygrad-cnn", "train", args.model, "--resume"]
+    command += [] if usual else [str(session.out)]
+    return f"stopped; all is in {session.out}\nto go on: {shlex.join(command)}"
 
 
 def _summarise(
