@@ -30,6 +30,10 @@ It is imported for `--help` too, so it must import whatever needs NumPy inside `
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (default: this process's) and return the exit status."""
+    if "numpy" not in sys.modules:
+        # The products of small nets gain nothing from a second thread, and where another
+        # program is busy the threads wait for each other: hundreds of times slower.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         args = _parser().parse_args(arguments)
     except SystemExit as stop:  # argparse has printed its help or its complaint
