@@ -37,6 +37,7 @@ def working_directory(tmp_path, monkeypatch):
     """An empty directory with net.py; no data but the digits; digits drawn only once."""
     monkeypatch.setattr(datasets, "draw_digits", draw_once)
     monkeypatch.delenv("TINYGRAD_CNN_DATA_DIR", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # or else `main` would, for good
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(MODEL)
     return tmp_path
