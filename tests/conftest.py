@@ -1,7 +1,10 @@
 """How many examples the tests draw: a few by default, many with `-m slow`."""
 
 import os
+import signal
 
+# Ctrl-C is tested, and a shell that starts the tests in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # One BLAS thread for each of the processes that pytest-xdist starts.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -117,8 +117,10 @@ class InPlace(Base):
         self.check_in_place()
         source = other if isinstance(other, Base) else self._wrap(np.asarray(other))
         source = source.to(self.dtype)
-        same = source.shape == self._array.shape
-        return self.become(source if same else source.expand(self._array.shape))
+        if source.shape != self._array.shape:
+            source = source.expand(self._array.shape)
+        leaf = source.requires_grad and source.is_leaf
+        return self.become(source.clone() if leaf else source)
 
     def fill_(self, value: Any) -> Any:
         """Set every value."""
