@@ -27,6 +27,7 @@ from tinygrad_cnn.ops import (
     normalization,
     pooling,
     reduction,
+    selection,
     shape,
 )
 from tinygrad_cnn.ops.base import Op
@@ -313,8 +314,8 @@ unary(arithmetic.Neg, operator.neg, "a")
 unary(arithmetic.Exp, math.exp)
 unary(arithmetic.Log, math.log, low=0.3, high=3)
 unary(arithmetic.Sqrt, math.sqrt, low=0.3, high=3)
-unary(arithmetic.Sign, lambda a: math.copysign(1, a) if a == a else a, kinks=(0,))
-unary(arithmetic.Abs, abs, kinks=(0,))
+unary(selection.Sign, lambda a: math.copysign(1, a) if a == a else a, kinks=(0,))
+unary(selection.Abs, abs, kinks=(0,))
 
 
 @case(activation.LeakyReLU)
@@ -331,13 +332,13 @@ def _(d):
     return activation.Hardtanh(low, high), (d.away(d.shape(), low, high),), clipped
 
 
-@case(arithmetic.Clip)
+@case(selection.Clip)
 def _(d):
     low, high = d.of(((None, 0.5), (-0.5, None), (-0.5, 0.75), (-1, 1)))
     bounds = [-math.inf if low is None else low, math.inf if high is None else high]
     clipped = oracles.each(lambda v: min(max(v, bounds[0]), bounds[1]))
     kinks = [b for b in (low, high) if b is not None]
-    return arithmetic.Clip(low, high), (d.away(d.shape(), *kinks),), clipped
+    return selection.Clip(low, high), (d.away(d.shape(), *kinks),), clipped
 
 
 @case(activation.Keep, "x")
@@ -394,19 +395,19 @@ def apart(op, f):
         return op(), d.distinct(*d.rotated(d.meeting())), oracles.each(f)
 
 
-apart(arithmetic.Maximum, lambda a, b: oracles.extreme(max, (a, b)))
-apart(arithmetic.Minimum, lambda a, b: oracles.extreme(min, (a, b)))
+apart(selection.Maximum, lambda a, b: oracles.extreme(max, (a, b)))
+apart(selection.Minimum, lambda a, b: oracles.extreme(min, (a, b)))
 apart(classification.AbsoluteError, lambda a, b: abs(a - b))
 
 
-@case(arithmetic.Where, "a b")
+@case(selection.Where, "a b")
 def _(d):
     condition, *others = d.rotated(d.meeting(3))
     chosen = oracles.each(lambda condition, a, b: a if condition else b)
     a, b = (d.values(s) for s in others)
     if d.int(0, 3) == 3:
         a, b = d.of(((a, 0.5), (0.5, b)))
-    return arithmetic.Where(), (d.mask(condition), a, b), chosen
+    return selection.Where(), (d.mask(condition), a, b), chosen
 
 
 @case(classification.LogisticLoss, "t")

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError
-from ..ops import activation, arithmetic, classification, linear, reduction
+from ..ops import (
+    activation,
+    arithmetic,
+    classification,
+    linear,
+    reduction,
+    selection,
+)
 from ..ops.base import Value
 from .base import (
     Base,
@@ -225,11 +232,11 @@ class Arithmetic(Base):
 
     def abs(self) -> Any:
         """|x|."""
-        return arithmetic.Abs()(self)
+        return selection.Abs()(self)
 
     def sign(self) -> Any:
         """−1, 0 or 1."""
-        return arithmetic.Sign()(self)
+        return selection.Sign()(self)
 
     def atan(self) -> Any:
         """arctan x."""
@@ -268,17 +275,17 @@ class Arithmetic(Base):
         x: Any = self
         for bound in bounds:
             x = promote(x, bound)[0]
-        return arithmetic.Clip(raw(min), raw(max))(x)
+        return selection.Clip(raw(min), raw(max))(x)
 
     clip = clamp
 
     def maximum(self, other: Value) -> Any:
         """The larger of two Tensors, element by element."""
-        return arithmetic.Maximum()(*_bounds(self, other))
+        return selection.Maximum()(*_bounds(self, other))
 
     def minimum(self, other: Value) -> Any:
         """The smaller of two Tensors, element by element."""
-        return arithmetic.Minimum()(*_bounds(self, other))
+        return selection.Minimum()(*_bounds(self, other))
 
     def round(self) -> Any:
         """To the nearest integer, halves to the even one; carries no gradient."""
@@ -488,4 +495,4 @@ def where(condition: Value, input: Value, other: Value) -> Any:
     a, b = promote(input, other)
     if not hasattr(a, "dtype") and not hasattr(b, "dtype"):
         a = result_type(a, b).type(a)
-    return arithmetic.Where()(condition, a, b)
+    return selection.Where()(condition, a, b)

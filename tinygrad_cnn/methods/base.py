@@ -16,8 +16,9 @@ from ..errors import (
     NotDifferentiableError,
 )
 from ..ops.base import Operand, Value
+from ..ops.selection import Decision
 from ..ops.shape import Cast
-from ..recording import explained, grad_enabled, quiet
+from ..recording import explained, grad_enabled, observer, quiet
 
 DType = np.dtype[Any]
 Dim = int | Sequence[int] | None
@@ -99,9 +100,13 @@ def unrecorded(
             f"the derivative of {name} is not implemented; use detach() if none is wanted"
         )
     try:
-        result = quiet.run(function, *[raw(x) for x in inputs])
+        arrays = [raw(x) for x in inputs]
+        result = quiet.run(function, *arrays)
     except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
         raise explained(name, inputs, error) from None
+    observe = observer.get()
+    if observe is not None and not differentiable:
+        observe(Decision(name), arrays, np.asarray(result), [])
     return tensors[0]._wrap(result)
 
 

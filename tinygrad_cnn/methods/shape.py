@@ -9,8 +9,8 @@ import numpy as np
 
 from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from ..ops import shape as ops
-from ..ops.arithmetic import Where
 from ..ops.base import Value
+from ..ops.selection import Where
 from .base import Base, axes_of, axis_of, ints, promote, raw
 
 

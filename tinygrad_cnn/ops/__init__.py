@@ -9,6 +9,7 @@ from . import (
     normalization,
     pooling,
     reduction,
+    selection,
     shape,
 )
 from .base import Op, Operand, registry
@@ -25,5 +26,6 @@ __all__ = [
     "pooling",
     "reduction",
     "registry",
+    "selection",
     "shape",
 ]

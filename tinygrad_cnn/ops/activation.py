@@ -1,7 +1,7 @@
 """Activations: element-wise, y[i] = φ(x[i]) and ∂L/∂x[i] = g[i] · φ′(x[i]).
 
 (`numpy-cnn` §1.3; `lenet`, listing of the activations. The identity is no operation, and
-`sign` stands in `arithmetic`.)
+`sign` stands in `selection`.)
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..kernels import active
 from .base import Op, Value
+from .selection import distance, side
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Keep(Op):
     def grad_x(self, g: Value, mask: Value) -> Value:
         return Keep()(g, mask)
 
+    def branch(self, mask: Value) -> Value:
+        return mask
+
 
 @dataclass(frozen=True)
 class ReLU(Op):
@@ -43,6 +47,12 @@ class ReLU(Op):
     def grad_x(self, g: Value, y: Value) -> Value:
         return Keep()(g, ~(y <= 0))  # so that NaN lets g through, as in PyTorch
 
+    def branch(self, y: Value) -> Value:
+        return y > 0
+
+    def margin(self, x: Value) -> Value:
+        return np.abs(x)
+
 
 @dataclass(frozen=True)
 class LeakyReLU(Op):
@@ -55,6 +65,12 @@ class LeakyReLU(Op):
 
     def grad_x(self, g: Value, x: Value) -> Value:
         return Keep()(g, x > 0) + Keep()(g * self.negative_slope, ~(x > 0))
+
+    def branch(self, x: Value) -> Value:
+        return x > 0
+
+    def margin(self, x: Value) -> Value:
+        return np.abs(x)
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,12 @@ class Hardtanh(Op):
 
     def grad_x(self, g: Value, x: Value) -> Value:
         return Keep()(g, ~((x <= self.low) | (x >= self.high)))
+
+    def branch(self, x: Value) -> Value:
+        return side(x, self.low, self.high)
+
+    def margin(self, x: Value) -> Value:
+        return distance(x, self.low, self.high)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base import Op, Value
+from .selection import Where
 
 
 @dataclass(frozen=True)
@@ -143,96 +144,3 @@ class Sqrt(Op):
 
     def grad_a(self, g: Value, y: Value) -> Value:
         return g / (2 * y)
-
-
-@dataclass(frozen=True)
-class Sign(Op):
-    """y = −1, 0 or 1 as a is negative, zero or positive (`lenet`, activations).
-
-    Constant between the jumps: ∂L/∂a = 0.
-    """
-
-    def forward(self, a: Value) -> Value:
-        return np.sign(a)
-
-    def grad_a(self, g: Value) -> Value:
-        return g * 0.0
-
-
-@dataclass(frozen=True)
-class Abs(Op):
-    """y = |a|.   ∂L/∂a = g · sign a; at the corner a = 0 it is 0."""
-
-    def forward(self, a: Value) -> Value:
-        return np.abs(a)
-
-    def grad_a(self, g: Value, a: Value) -> Value:
-        return g * Sign()(a)
-
-
-@dataclass(frozen=True)
-class Maximum(Op):
-    """y = max(a, b).   g goes to the larger input; where they tie, half to each."""
-
-    broadcasts = True
-
-    def forward(self, a: Value, b: Value) -> Value:
-        return np.maximum(a, b)
-
-    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(a > b, g, 0.0))
-
-    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(a < b, g, 0.0))
-
-
-@dataclass(frozen=True)
-class Minimum(Op):
-    """y = min(a, b).   g goes to the smaller input; where they tie, half to each."""
-
-    broadcasts = True
-
-    def forward(self, a: Value, b: Value) -> Value:
-        return np.minimum(a, b)
-
-    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(a < b, g, 0.0))
-
-    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(a > b, g, 0.0))
-
-
-@dataclass(frozen=True)
-class Where(Op):
-    """y = a where the condition holds, else b.   g goes to the one that was taken."""
-
-    broadcasts = True
-    constant = ("condition",)
-
-    def forward(self, condition: Value, a: Value, b: Value) -> Value:
-        return np.where(condition, a, b)
-
-    def grad_a(self, g: Value, condition: Value) -> Value:
-        return Where()(condition, g, 0.0)
-
-    def grad_b(self, g: Value, condition: Value) -> Value:
-        return Where()(condition, 0.0, g)
-
-
-@dataclass(frozen=True)
-class Clip(Op):
-    """y = min(max(a, low), high); None is no bound.
-
-    ∂L/∂a = g where low ≤ a ≤ high, the bounds included as in PyTorch, else 0.
-    """
-
-    low: float | None = None
-    high: float | None = None
-
-    def forward(self, a: Value) -> Value:
-        return np.clip(a, self.low, self.high)
-
-    def grad_a(self, g: Value, a: Value) -> Value:
-        low = -math.inf if self.low is None else self.low
-        high = math.inf if self.high is None else self.high
-        return Where()((a >= low) & (a <= high), g, 0.0)

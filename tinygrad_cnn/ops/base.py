@@ -16,6 +16,14 @@ a rule names what it needs, and the engine keeps exactly that until the backward
     anything in `keeps`   what forward returned beside the result (an argmax, a mask)
     index                 which of the inputs, where `forward` takes `*inputs`
 
+An operation that switches (ReLU, a maximum, a mask) says which piece of it each value took:
+
+    branch                an array (of any integers or bools): the piece taken, per value
+    margin                how far each of those values is from another piece
+
+with parameters as a rule's, without g. Where two runs took the same branches, nothing
+between them jumped or bent; the verifier tells a kink from a mistake by this alone.
+
 Rules are written with operators and other operations only, so the same rule runs on
 arrays (first order, nothing recorded) and on Tensors (the gradient is itself a graph). A
 kept value is a constant to higher orders, unless the operation has a method of the same
@@ -28,7 +36,7 @@ when an operation is applied to it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 # An array or a Tensor: rules do not care which, so no static type tells them apart.
@@ -82,8 +90,10 @@ class Op:
     """The gradient rule of each input."""
     recompute: ClassVar[dict[str, Rule]]
     """How a kept value follows from the inputs, where it is no constant."""
+    pieces: ClassVar[dict[str, Rule]]
+    """The methods `branch` and `margin`, where the operation has them."""
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, register: bool = True) -> None:
         parameters = list(inspect.signature(cls.forward).parameters.values())[1:]
         cls.inputs = tuple(p.name for p in parameters)
         cls.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -91,9 +101,11 @@ class Op:
         cls.rules = {name[5:]: cls._rule(name, skip=2) for name in rules}
         kept = [name for name in cls.keeps if hasattr(cls, name)]
         cls.recompute = {name: cls._rule(name, skip=1) for name in kept}
+        pieces = [name for name in ("branch", "margin") if hasattr(cls, name)]
+        cls.pieces = {name: cls._rule(name, skip=1) for name in pieces}
         for name in cls.rules.keys() - set(cls.inputs):
             raise TypeError(f"{cls.__name__}.grad_{name} is for no input of forward")
-        if cls.forward is not Op.forward:
+        if register and cls.forward is not Op.forward:
             registry[cls.__name__] = cls
 
     @classmethod
@@ -129,6 +141,16 @@ class Op:
                 return x.__apply__(self, inputs)
         y = self.forward(*inputs)
         return y[0] if self.keeps else y
+
+    def piece(
+        self, name: str, inputs: Sequence[Value], y: Value, kept: Sequence[Value]
+    ) -> Value | None:
+        """What `branch` or `margin` says of one application; None where there is none."""
+        rule = self.pieces.get(name)
+        if rule is None:
+            return None
+        found = {"y": [y], "input": inputs, "kept": kept}
+        return rule.function(self, *[found[n.kind][n.position] for n in rule.needs])
 
     def input_name(self, i: int) -> str:
         """The name of the i-th input in `forward`."""

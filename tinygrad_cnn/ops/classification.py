@@ -12,9 +12,10 @@ import numpy as np
 
 from ..errors import LabelError, ShapeError
 from .activation import Sigmoid
-from .arithmetic import Abs, Exp, Log, Neg, Sign
+from .arithmetic import Exp, Log, Neg
 from .base import Op, Value
 from .reduction import Sum
+from .selection import Abs, Sign
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,12 @@ class AbsoluteError(Op):
 
     def grad_b(self, g: Value, a: Value, b: Value) -> Value:
         return g * Sign()(b - a)
+
+    def branch(self, a: Value, b: Value) -> Value:
+        return np.sign(a - b).astype(np.int8)
+
+    def margin(self, y: Value) -> Value:
+        return y
 
 
 @dataclass(frozen=True)

@@ -87,3 +87,6 @@ class Dropout(Op):
 
     def grad_x(self, g: Value, m: Value) -> Value:
         return Dropout(self.p)(g, m)
+
+    def branch(self, m: Value) -> Value:
+        return m != 0

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import ShapeError
 from ..kernels import Pair, Window, active
 from .base import Op, Value
@@ -38,6 +40,18 @@ class MaxPool2d(Op):
     def grad_x(self, g: Value, tap: Value, x_shape: tuple[int, ...]) -> Value:
         return MaxPoolPut(self.window, (x_shape[2], x_shape[3]))(g, tap)
 
+    def branch(self, tap: Value) -> Value:
+        return tap
+
+    def margin(self, x: Value, y: Value, tap: Value) -> Value:
+        pick, inside = MaxPoolPick(self.window), np.ones_like(x)
+        second = np.full_like(y, -np.inf)
+        for t in range(self.window.kernel[0] * self.window.kernel[1]):
+            at = np.full_like(tap, t)
+            value = np.where((tap != t) & (pick(inside, at) > 0), pick(x, at), -np.inf)
+            second = np.maximum(second, value)
+        return y - second
+
 
 @dataclass(frozen=True)
 class MaxPoolPut(Op):
@@ -56,6 +70,9 @@ class MaxPoolPut(Op):
     def grad_x(self, g: Value, tap: Value) -> Value:
         return MaxPoolPick(self.window)(g, tap)
 
+    def branch(self, tap: Value) -> Value:
+        return tap
+
 
 @dataclass(frozen=True)
 class MaxPoolPick(Op):
@@ -72,6 +89,9 @@ class MaxPoolPick(Op):
 
     def grad_x(self, g: Value, tap: Value, x_shape: tuple[int, ...]) -> Value:
         return MaxPoolPut(self.window, (x_shape[2], x_shape[3]))(g, tap)
+
+    def branch(self, tap: Value) -> Value:
+        return tap
 
 
 @dataclass(frozen=True)

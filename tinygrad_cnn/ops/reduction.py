@@ -100,6 +100,12 @@ class Max(Reduction):
     def grad_x(self, g: Value, y: Value, x: Value) -> Value:
         return share(g, y, x, self.axis)
 
+    def branch(self, y: Value, x: Value) -> Value:
+        return x == spread(y, x.shape, self.axis)
+
+    def margin(self, y: Value, x: Value) -> Value:
+        return lead(np.abs(x - spread(y, x.shape, self.axis)), self.axis)
+
 
 @dataclass(frozen=True)
 class Min(Reduction):
@@ -111,11 +117,25 @@ class Min(Reduction):
     def grad_x(self, g: Value, y: Value, x: Value) -> Value:
         return share(g, y, x, self.axis)
 
+    def branch(self, y: Value, x: Value) -> Value:
+        return x == spread(y, x.shape, self.axis)
+
+    def margin(self, y: Value, x: Value) -> Value:
+        return lead(np.abs(x - spread(y, x.shape, self.axis)), self.axis)
+
 
 def share(g: Value, y: Value, x: Value, axis: Axis) -> Value:
     """g divided evenly among the places where x attains y; the places are constants."""
     at = Cast(x.dtype)(x == spread(y, x.shape, axis))
     return spread(g, x.shape, axis) * (at / Sum(axis, keepdims=True)(at))
+
+
+def lead(gap: Value, axis: Axis) -> Value:
+    """How far each x may move: its gap to the extreme, or the extreme's to the next."""
+    first = gap == 0
+    others = np.where(first, np.inf, gap).min(axis=axis, keepdims=True)
+    tied = first.sum(axis=axis, keepdims=True) > 1
+    return np.where(first, np.where(tied, 0, others), gap)
 
 
 @dataclass(frozen=True)
@@ -127,6 +147,12 @@ class Norm(Op):
 
     def grad_x(self, g: Value, y: Value, x: Value) -> Value:
         return Keep()(x * (g / y), y != 0)
+
+    def branch(self, y: Value) -> Value:
+        return y != 0
+
+    def margin(self, y: Value) -> Value:
+        return y
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,162 @@
+"""Operations that select: each value of the result is taken from one of several pieces.
+
+g goes to what was taken. Between the pieces the derivative jumps; `branch` says which piece
+each value took, and `margin` how far it is from another.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .base import Op, Value
+
+
+def side(a: Value, low: float | None, high: float | None) -> Value:
+    """−1, 0 or 1 as a is below, between or above the bounds (None is no bound)."""
+    above = np.greater(a, math.inf if high is None else high)
+    return above.astype(np.int8) - np.less(a, -math.inf if low is None else low)
+
+
+def distance(a: Value, low: float | None, high: float | None) -> Value:
+    """How far a is from the nearer bound."""
+    bounds = [np.abs(a - bound) for bound in (low, high) if bound is not None]
+    return np.minimum.reduce(bounds)
+
+
+@dataclass(frozen=True)
+class Decision(Op, register=False):
+    """A comparison, or an argmax: no gradient passes, but what follows may depend on it."""
+
+    name: str
+
+    def branch(self, y: Value) -> Value:
+        return y
+
+
+@dataclass(frozen=True)
+class Where(Op):
+    """y = a where the condition holds, else b.   g goes to the one that was taken."""
+
+    broadcasts = True
+    constant = ("condition",)
+
+    def forward(self, condition: Value, a: Value, b: Value) -> Value:
+        return np.where(condition, a, b)
+
+    def grad_a(self, g: Value, condition: Value) -> Value:
+        return Where()(condition, g, 0.0)
+
+    def grad_b(self, g: Value, condition: Value) -> Value:
+        return Where()(condition, 0.0, g)
+
+    def branch(self, condition: Value) -> Value:
+        return condition
+
+
+@dataclass(frozen=True)
+class Sign(Op):
+    """y = −1, 0 or 1 as a is negative, zero or positive (`lenet`, activations).
+
+    Constant between the jumps: ∂L/∂a = 0.
+    """
+
+    def forward(self, a: Value) -> Value:
+        return np.sign(a)
+
+    def grad_a(self, g: Value) -> Value:
+        return g * 0.0
+
+    def branch(self, y: Value) -> Value:
+        return y.astype(np.int8)
+
+    def margin(self, a: Value) -> Value:
+        return np.abs(a)
+
+
+@dataclass(frozen=True)
+class Abs(Op):
+    """y = |a|.   ∂L/∂a = g · sign a; at the corner a = 0 it is 0."""
+
+    def forward(self, a: Value) -> Value:
+        return np.abs(a)
+
+    def grad_a(self, g: Value, a: Value) -> Value:
+        return g * Sign()(a)
+
+    def branch(self, a: Value) -> Value:
+        return np.sign(a).astype(np.int8)
+
+    def margin(self, y: Value) -> Value:
+        return y
+
+
+@dataclass(frozen=True)
+class Maximum(Op):
+    """y = max(a, b).   g goes to the larger input; where they tie, half to each."""
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return np.maximum(a, b)
+
+    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(a > b, g, 0.0))
+
+    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(a < b, g, 0.0))
+
+    def branch(self, a: Value, b: Value) -> Value:
+        return np.sign(a - b).astype(np.int8)
+
+    def margin(self, a: Value, b: Value) -> Value:
+        return np.abs(a - b)
+
+
+@dataclass(frozen=True)
+class Minimum(Op):
+    """y = min(a, b).   g goes to the smaller input; where they tie, half to each."""
+
+    broadcasts = True
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return np.minimum(a, b)
+
+    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(a < b, g, 0.0))
+
+    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(a > b, g, 0.0))
+
+    def branch(self, a: Value, b: Value) -> Value:
+        return np.sign(a - b).astype(np.int8)
+
+    def margin(self, a: Value, b: Value) -> Value:
+        return np.abs(a - b)
+
+
+@dataclass(frozen=True)
+class Clip(Op):
+    """y = min(max(a, low), high); None is no bound.
+
+    ∂L/∂a = g where low ≤ a ≤ high, the bounds included as in PyTorch, else 0.
+    """
+
+    low: float | None = None
+    high: float | None = None
+
+    def forward(self, a: Value) -> Value:
+        return np.clip(a, self.low, self.high)
+
+    def grad_a(self, g: Value, a: Value) -> Value:
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return Where()((a >= low) & (a <= high), g, 0.0)
+
+    def branch(self, a: Value) -> Value:
+        return side(a, self.low, self.high)
+
+    def margin(self, a: Value) -> Value:
+        return distance(a, self.low, self.high)
