@@ -16,7 +16,6 @@ _SUBMODULES = (
     *("nn", "ops", "optim", "random", "training", "utils"),
 )
 _HOMES = {
-    "autograd": "enable_grad is_grad_enabled no_grad set_grad_enabled",
     "checkpoint": "load save",
     "creation": (
         "arange as_tensor empty empty_like eye from_numpy full full_like linspace ones "
@@ -36,6 +35,7 @@ _HOMES = {
         "get_default_dtype inf nan pi half int int16 int32 int64 int8 long uint8"
     ),
     "random": "Generator initial_seed manual_seed",
+    "recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

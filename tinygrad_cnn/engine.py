@@ -9,18 +9,21 @@ after all of its uses; it is a loop, never a recursion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from . import errors, recording
 from .methods import Methods
-from .methods.gradient import cotangent_of, fitted
+from .methods.gradient import check_gradient, cotangent_of, fitted, run_leaf_hooks
 from .methods.memory import numbers, read_only, taken_over
 from .ops.base import Need, Op, Operand, Value
 from .ops.shape import SumTo
 from .recording import Version, Where
+
+# What NumPy raises for operands that do not fit.
+UNFIT = (ValueError, TypeError, IndexError, RuntimeError, OverflowError)
 
 
 class Record:
@@ -50,13 +53,24 @@ class Record:
         found = {"y": [y], "input": inputs, "kept": kept, "index": [None]}
         found |= {"shape": self.input_shapes, "dtype": self.input_dtypes}
         self.saved: dict[str, tuple[Value, Version | None, int]] | None = {}
+        for name, kind, at in self.needs(kept):
+            value = found[kind] if at < 0 else found[kind][at]
+            version = value._version if isinstance(value, Tensor) else None
+            array = value._array if version else value
+            self.saved[name] = array, version, version.count if version else 0
+
+    def needs(self, kept: Any) -> Iterator[Need]:
+        """What to keep: whatever the rules of the asked-for gradients name."""
         for i, parent in enumerate(self.parents):
-            rule = op.rules.get(op.input_name(i)) if parent is not None else None
-            for name, kind, at in rule.needs if rule else ():
-                value = found[kind] if at < 0 else found[kind][at]
-                version = value._version if isinstance(value, Tensor) else None
-                array = value._array if version else value
-                self.saved[name] = array, version, version.count if version else 0
+            rule = self.op.rules.get(self.op.input_name(i))
+            if rule is not None and parent is not None:
+                yield from rule.needs
+
+    def gradients(
+        self, asked: list[int], g: Value, create_graph: bool
+    ) -> Iterator[tuple[int, Value | None]]:
+        """∂L/∂(input i) for each i asked for; None where there is none."""
+        return ((i, self.gradient(i, g, create_graph)) for i in asked)
 
     def gradient(self, i: int, g: Value, create_graph: bool) -> Value:
         """∂L/∂(input i) for g = ∂L/∂y, by the operation's rule."""
@@ -66,11 +80,7 @@ class Record:
             raise errors.NotDifferentiableError(
                 f"the derivative of {self} with respect to {name} is not implemented"
             )
-        if self.saved is None:
-            raise errors.GraphFreedError(
-                f"the graph through {self} was used up by an earlier backward pass; "
-                "give that one retain_graph=True if a second is wanted"
-            )
+        self.held()
         values = [
             i if need.kind == "index" else self.value(need, create_graph)
             for need in rule.needs
@@ -80,10 +90,18 @@ class Record:
             d = SumTo(self.input_shapes[i])(d)
         return d
 
+    def held(self) -> dict[str, tuple[Value, Version | None, int]]:
+        """The saved values, if no backward pass has used them up."""
+        if self.saved is None:
+            raise errors.GraphFreedError(
+                f"the graph through {self} was used up by an earlier backward pass; "
+                "give that one retain_graph=True if a second is wanted"
+            )
+        return self.saved
+
     def value(self, need: Need, create_graph: bool = False) -> Value:
         """A saved value: an array, or a node of the graph where gradients are recorded."""
-        assert self.saved is not None
-        value, version, count = self.saved[need.name]
+        value, version, count = self.held()[need.name]
         if version is not None and version.count != count:
             what = "its result" if need.kind == "y" else need.name
             raise errors.MutationError(
@@ -133,7 +151,7 @@ class Tensor(Methods, Operand):
 
     __slots__ = (
         *("_array", "_record", "_requires_grad", "_version", "_grad", "_hooks"),
-        "__weakref__",
+        *("_leaf_hooks", "__weakref__"),
     )
     __array_ufunc__ = None  # so that array * tensor asks the Tensor
     __hash__ = object.__hash__
@@ -159,6 +177,7 @@ class Tensor(Methods, Operand):
         self._version = Version()
         self._grad: Tensor | None = None
         self._hooks: dict[int, Any] = {}
+        self._leaf_hooks: dict[int, Any] | None = None
 
     @staticmethod
     def _wrap(array: Any, record: Record | None = None) -> Tensor:
@@ -178,30 +197,26 @@ class Tensor(Methods, Operand):
         arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
         try:
             result = recording.quiet.run(op.forward, *arrays)
-        except (
-            ValueError,
-            TypeError,
-            IndexError,
-            RuntimeError,
-            OverflowError,
-        ) as error:
+        except UNFIT as error:
             raise recording.explained(op, inputs, error) from None
         array, *kept = result if op.keeps else (result,)
+        return Tensor._result(op, inputs, array, kept, Record)
+
+    @staticmethod
+    def _result(op: Op, inputs: Any, array: Any, kept: Any, record: Any) -> Tensor:
+        """What an operation made of these inputs, observed and recorded."""
         y = Tensor._wrap(array)
         observe = recording.observer.get()
         if observe is not None:
+            arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
             observe(op, arrays, y._array, kept)
-        base = inputs[0]
-        if (
-            op.view
-            and isinstance(base, Tensor)
-            and np.may_share_memory(array, base._array)
-        ):
+        base = inputs[0] if op.view else None
+        if isinstance(base, Tensor) and np.may_share_memory(array, base._array):
             y._version = base._version
             y._version.viewed = True
         asked = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
         if any(asked) and recording.grad_enabled.get() and y._array.dtype.kind == "f":
-            y._record = Record(op, inputs, y, kept)
+            y._record = record(op, inputs, y, kept)
             y._requires_grad = True
         return y
 
@@ -243,8 +258,8 @@ def run_backward(
     retain = create_graph if retain_graph is None else retain_graph
     grads: dict[Node, Value] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
-        g, node = cotangent_of(output, cotangent), output._node
-        _add(grads, output if node is None else node, g if create_graph else g._array)
+        g = cotangent_of(output, cotangent)
+        _add(grads, output._node, g if create_graph else g._array)
     order = _topological_order(list(grads))
     wanted = None if targets is None else {t._node for t in targets}
     if wanted is not None and (not wanted or None in wanted):
@@ -264,10 +279,12 @@ def run_backward(
                     node.retains_grad = True
             if accumulate and (node in arrived or wanted is None):
                 _deposit(node, g)
+                run_leaf_hooks(node)
             if isinstance(node, Record):
-                for i, parent in enumerate(node.parents):
-                    if parent is not None and parent in needed:
-                        _add(grads, parent, node.gradient(i, g, create_graph))
+                asked = [i for i, p in enumerate(node.parents) if p in needed]
+                for i, d in node.gradients(asked, g, create_graph):
+                    check_gradient(node, i, g, d)
+                    _add(grads, node.parents[i], d)
                 if not retain:
                     node.saved = None
     return arrived
@@ -276,8 +293,8 @@ def run_backward(
 def _topological_order(roots: list[Node]) -> list[Node]:
     """Every node behind the roots, each before those that it was computed from."""
     order: list[Node] = []
-    seen: set[Node] = set()
-    stack = [(root, False) for root in roots]
+    seen: set[Node | None] = {None}
+    stack: list[tuple[Any, bool]] = [(root, False) for root in roots]
     while stack:
         node, done = stack.pop()
         if done:
@@ -286,12 +303,8 @@ def _topological_order(roots: list[Node]) -> list[Node]:
             seen.add(node)
             stack.append((node, True))
             if isinstance(node, Record):
-                parents = node.parents
-                stack += [
-                    (p, False) for p in parents if p is not None and p not in seen
-                ]
-    order.reverse()
-    return order
+                stack += [(p, False) for p in node.parents if p not in seen]
+    return order[::-1]
 
 
 def _leading_to(order: list[Node], wanted: set[Node | None] | None) -> set[Node]:
@@ -306,14 +319,14 @@ def _leading_to(order: list[Node], wanted: set[Node | None] | None) -> set[Node]
     return needed
 
 
-def _add(grads: dict[Node, Value], node: Node, g: Value) -> None:
-    grads[node] = grads[node] + g if node in grads else g
+def _add(grads: dict[Any, Value], node: Node | None, g: Value | None) -> None:
+    if g is not None:
+        grads[node] = grads[node] + g if node in grads else g
 
 
 def _run_hooks(node: Node, g: Value) -> Value:
-    for hook in list(
-        (node.hooks if isinstance(node, Record) else node._hooks).values()
-    ):
+    hooks = node.hooks if isinstance(node, Record) else node._hooks
+    for hook in list(hooks.values()):
         replaced = hook(g if isinstance(g, Tensor) else Tensor._wrap(read_only(g)))
         if replaced is not None:
             fitted(replaced, node.shape, node.dtype, "the result of the hook")

@@ -9,7 +9,8 @@
     ├── AutogradError (RuntimeError)   a backward pass that cannot be done
     │   ├── GraphFreedError            the graph was used up by an earlier backward
     │   ├── MutationError              a value that backward needs was changed in place
-    │   └── NotDifferentiableError     no gradient rule for this input
+    │   ├── NotDifferentiableError     no gradient rule for this input
+    │   └── GradcheckError             a gradient that is not the function's
     ├── ModuleError (AttributeError, KeyError)  a part that is missing, or misnamed
     ├── DivergenceError (ArithmeticError)  a loss or a parameter that is not finite
     ├── DatasetError (RuntimeError)    a data file missing, damaged or not what it claims
@@ -59,6 +60,10 @@ class MutationError(AutogradError):
 
 class NotDifferentiableError(AutogradError):
     """The operation has no gradient rule for this input."""
+
+
+class GradcheckError(AutogradError):
+    """A backward pass whose gradient is not the slope that the function itself shows."""
 
 
 class ModuleError(TinygradError, AttributeError, KeyError):

@@ -20,6 +20,8 @@ COMMANDS = {
     "train": "train a model file on images",
     "eval": "measure a trained model on a data set",
     "predict": "name the class of images",
+    "lint": "look for mistakes in the graph of a model",
+    "explain": "show the products that one number of a gradient is the sum of",
 }
 """Each command, which is the module of that name in this package, and its line of help.
 

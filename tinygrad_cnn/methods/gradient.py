@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AutogradError, DTypeError, ShapeError
+from ..recording import check_nan
 from .base import Base
 
 _keys = itertools.count()
@@ -55,6 +56,39 @@ def cotangent_of(output: Any, given: Any) -> Any:
     if isinstance(given, Base):
         given = given.to(output.dtype)
     return fitted(given, output.shape, output.dtype, "the gradient")
+
+
+def check_gradient(record: Any, i: int, g: Any, d: Any) -> None:
+    """Where anomalies are looked for, refuse a NaN in d = ∂L/∂(input i), from g = ∂L/∂y."""
+    if d is None or not check_nan.get():
+        return
+    bad = np.argwhere(np.isnan(getattr(d, "_array", d)))
+    if not len(bad):
+        return
+    saved = record.saved.items()
+    arrays = {n: a for n, (a, *_) in saved if getattr(a, "dtype", None)}
+    wild = [n for n, a in arrays.items() if not np.isfinite(a).all()]
+    why = [f"{'its result' if n == 'y' else n} already held inf or NaN" for n in wild]
+    if np.isnan(getattr(g, "_array", g)).any():
+        why.append(
+            "the gradient that came to it was NaN already (the one given to backward, "
+            "a hook's, or inf - inf where several met)"
+        )
+    raise AutogradError(
+        f"{len(bad)} of the values of the gradient with respect to "
+        f"{record.op.input_name(i)} are NaN, the first at {bad[0].tolist()}; "
+        f"made by {record}" + "".join(f"\n  {reason}" for reason in why)
+    )
+
+
+def run_leaf_hooks(leaf: Any) -> None:
+    """Call what `register_post_accumulate_grad_hook` was given."""
+    for hook in list((getattr(leaf, "_leaf_hooks", None) or {}).values()):
+        if hook(leaf) is not None:
+            raise DTypeError(
+                f"a post accumulate grad hook must return None, but {hook} did not; "
+                "it changes the leaf, or its .grad, in place"
+            )
 
 
 class Gradient(Base):
@@ -135,6 +169,20 @@ class Gradient(Base):
         return HookHandle(
             self._hooks if self._record is None else self._record.hooks, hook
         )
+
+    def register_post_accumulate_grad_hook(self, hook: Any) -> HookHandle:
+        """Call `hook(self)` each time that `.grad` of this leaf has been added to."""
+        if not self._requires_grad:
+            raise AutogradError(
+                "cannot register a hook on a tensor that doesn't require gradient"
+            )
+        if self._record is not None:
+            raise AutogradError(
+                "only leaves take a post accumulate grad hook; this Tensor is the result "
+                f"of {self._record}: use register_hook"
+            )
+        self._leaf_hooks = {} if self._leaf_hooks is None else self._leaf_hooks
+        return HookHandle(self._leaf_hooks, hook)
 
     def detach(self) -> Any:
         """The same memory, cut off from the graph."""

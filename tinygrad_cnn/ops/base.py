@@ -149,8 +149,22 @@ class Op:
         rule = self.pieces.get(name)
         if rule is None:
             return None
+        return rule.function(self, *self.resolved(rule, inputs, y, kept))
+
+    def resolved(
+        self, rule: Rule, inputs: Sequence[Value], y: Value, kept: Sequence[Value]
+    ) -> list[Value]:
+        """The values that a rule needs, of one application (not of `*inputs`)."""
         found = {"y": [y], "input": inputs, "kept": kept}
-        return rule.function(self, *[found[n.kind][n.position] for n in rule.needs])
+        found["shape"] = [shape_of(x) for x in inputs]
+        found["dtype"] = [getattr(x, "dtype", type(x)) for x in inputs]
+        return [found[need.kind][need.position] for need in rule.needs]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def __str__(self) -> str:
+        return repr(self).rpartition("<locals>.")[2]
 
     def input_name(self, i: int) -> str:
         """The name of the i-th input in `forward`."""

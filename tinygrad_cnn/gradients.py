@@ -1,4 +1,6 @@
-"""Gradients on demand: `backward` and `grad`, PyTorch's functions on the engine's walk."""
+"""Gradients on demand: `backward` and `grad`, PyTorch's functions on the engine's walk,
+and `detect_anomaly`, which makes that walk stop at the first NaN.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from . import recording
 from .engine import Tensor, run_backward
 from .errors import ArgumentError, AutogradError, DTypeError
 from .ops.base import Value
-from .recording import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .recording import enable_grad
 
-__all__ = [
-    "backward",
-    "enable_grad",
-    "grad",
-    "is_grad_enabled",
-    "no_grad",
-    "set_grad_enabled",
-]
+__all__ = ["backward", "detect_anomaly", "grad", "set_detect_anomaly"]
 
 Tensors = Tensor | Sequence[Tensor]
 
@@ -107,3 +103,35 @@ def _cotangents(outputs: list[Tensor], given: Any) -> list[Tensor | None]:
     if len(cotangents) != len(outputs):
         raise ArgumentError(f"{len(outputs)} outputs but {len(cotangents)} gradients")
     return cotangents
+
+
+class set_detect_anomaly:
+    """Look for NaN in every gradient or not: at once when called, until a `with` ends.
+
+    While it is on, a backward pass raises AutogradError at the first operation that makes a
+    NaN gradient; the message names the operation, its module and the line that applied it.
+    check_nan=False looks for none. Per thread; checking takes time.
+    """
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self._switch(mode and check_nan)
+
+    def _switch(self, on: Any) -> None:
+        self.outside = recording.check_nan.get()
+        recording.check_nan.set(bool(on))
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: Any) -> None:
+        recording.check_nan.set(self.outside)
+
+
+class detect_anomaly(set_detect_anomaly):
+    """Look for NaN in every gradient: `with detect_anomaly():`; see set_detect_anomaly."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self.check_nan = check_nan
+
+    def __enter__(self) -> None:
+        self._switch(self.check_nan)

@@ -1,0 +1,19 @@
+"""Automatic differentiation under PyTorch's names."""
+
+from ..function import Function
+from ..gradients import backward, detect_anomaly, grad, set_detect_anomaly
+from ..recording import enable_grad, no_grad, set_grad_enabled
+from .gradcheck import gradcheck, gradgradcheck
+
+__all__ = [
+    "Function",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]

@@ -1,0 +1,94 @@
+"""Which piece of each switching operation a run took, to tell a kink from a mistake.
+
+Two runs whose branches are the same at every operation lie on one smooth piece of the
+function; a difference quotient between them means something. No tolerance is involved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..ops.base import Op, Value
+from ..recording import module_path, observer
+
+
+@dataclass(frozen=True)
+class Corner:
+    """A value on the edge between two pieces: "relu at features.1, element (0, 5): …"."""
+
+    operation: str
+    module: str
+    element: tuple[int, ...]
+    distance: float
+    """How far the value is from the corner; NaN where the operation cannot tell."""
+
+    def __str__(self) -> str:
+        inside = f" at {self.module}" if self.module else ""
+        far = "on the corner" if self.distance == 0 else f"{self.distance:.1e} from it"
+        element = f", element {self.element}" if self.element else ""
+        text = "" if np.isnan(self.distance) else f": {far}"
+        return f"{self.operation}{inside}{element}{text}"
+
+
+@dataclass
+class Path:
+    """The operations of one run, in order, and the branches that they took."""
+
+    operations: list[str] = field(default_factory=list)
+    branches: list[Any] = field(default_factory=list)
+    margins: list[Any] = field(default_factory=list)
+    places: list[tuple[str, str]] = field(default_factory=list)
+
+    def same_as(self, other: Path) -> bool:
+        """Whether both took the same branches everywhere."""
+        return self.operations == other.operations and all(
+            np.array_equal(a, b)
+            for a, b in zip(self.branches, other.branches, strict=True)
+        )
+
+    def corners(self, *others: Path) -> list[Corner]:
+        """Where the others differ from this path, which must know its margins."""
+        found = {}
+        for other in others:
+            if other.operations != self.operations:
+                return [Corner("the program itself takes another way", "", (), np.nan)]
+            places = zip(
+                self.places, self.branches, self.margins, other.branches, strict=True
+            )
+            for at, (place, here, margin, there) in enumerate(places):
+                for element in np.argwhere(np.asarray(here != there)):
+                    index = tuple(int(i) for i in element)
+                    distance = np.nan if margin is None else margin[index]
+                    found[at, index] = Corner(*place, index, float(distance))
+        return sorted(found.values(), key=lambda corner: corner.distance)
+
+
+@contextmanager
+def watched(margins: bool = False) -> Iterator[Path]:
+    """Note the operations and branches of what runs inside; their margins, if asked."""
+    path = Path()
+
+    def observe(op: Op, inputs: list[Value], y: Value, kept: Sequence[Value]) -> None:
+        path.operations.append(type(op).__name__)
+        branch = op.piece("branch", inputs, y, kept)
+        if branch is None:
+            return
+        path.branches.append(np.array(branch))
+        if margins:
+            name = getattr(op, "name", type(op).__name__.lower())
+            path.places.append((name, module_path.get()))
+            margin = op.piece("margin", inputs, y, kept)
+            path.margins.append(
+                None if margin is None else np.broadcast_to(margin, np.shape(branch))
+            )
+
+    before = observer.set(observe)
+    try:
+        yield path
+    finally:
+        observer.reset(before)

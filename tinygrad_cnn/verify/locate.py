@@ -1,0 +1,82 @@
+"""Which operation of a network is wrong: each record is checked alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..engine import Record, Tensor
+from ..errors import TinygradError
+from .check import Checker, Settings
+from .diagnosis import diagnose
+from .replay import nodes_of, replay
+from .report import Culprit, TensorReport
+from .subject import OperationSubject, TensorSubject
+
+
+def first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | None:
+    """The first operation, in the order of the forward pass, whose gradient is wrong.
+
+    Each is given the inputs that it has in the network, and a random cotangent of its own.
+    """
+    light = replace(settings, full=256, sample=48, blocks=16)
+    leaves = {leaf: leaf._array for leaf in subject.leaves.values()}
+    with np.errstate(all="ignore"):
+        for record, op, inputs, _ in replay(nodes_of(subject.outputs()), leaves):
+            asked = [i for i, parent in enumerate(record.parents) if parent is not None]
+            alone = OperationSubject(op, inputs, asked)
+            reports = checked(alone, light)
+            if not all(reports):
+                return Culprit(
+                    str(op), record.module, str(record.where), tuple(reports)
+                )
+    return None
+
+
+def checked(subject: OperationSubject, settings: Settings) -> list[TensorReport]:
+    """The reports on one operation alone, each mistake with its diagnosis."""
+    try:
+        checker = Checker(subject, settings)
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        return [
+            TensorReport(name, array.shape, failure=f"{type(error).__name__}: {error}")
+            for name, array in subject.arrays.items()
+        ]
+    return diagnosed(checker, [checker.report(name) for name in subject.arrays])
+
+
+def diagnosed(checker: Checker, reports: list[TensorReport]) -> list[TensorReport]:
+    """The same reports; a wrong gradient with what it looks like."""
+    return [
+        replace(r, diagnosis=diagnose(checker, r)) if r.is_wrong else r for r in reports
+    ]
+
+
+def cut_off(subject: TensorSubject, name: str) -> Record | None:
+    """The first record that takes as a constant what in truth depends on this tensor.
+
+    So it is after detach(), .data, item(), numpy() or no_grad(): no gradient passes.
+    """
+    array = subject.arrays[name]
+    start = array.copy()
+    before = nodes_of(subject.outputs())
+    array += np.random.default_rng(0).uniform(0.5, 1, array.shape) * 1e-3
+    try:
+        after = nodes_of(subject.outputs())
+    except TinygradError:
+        return None
+    finally:
+        array[...] = start
+    for old, new in zip(before, after, strict=False):
+        if isinstance(old, Tensor) or isinstance(new, Tensor):
+            continue
+        pairs = zip(old.constants, new.constants, strict=False)
+        if any(_differ(a, b) for a, b in pairs):
+            return old
+    return None
+
+
+def _differ(a: Any, b: Any) -> bool:
+    return isinstance(a, np.ndarray) and not np.array_equal(a, b, equal_nan=True)

@@ -1,0 +1,312 @@
+"""What a check found, for people (a table), programs (dict, JSON) and CI (JUnit)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+from xml.etree import ElementTree
+
+from .branches import Corner
+
+LISTED = 5
+"""How many kinks or wrong entries of a tensor the text names; the dict has all."""
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The entry that is off most, and what the difference quotient there is worth."""
+
+    index: tuple[int, ...]
+    claimed: float
+    numerical: float
+    step: float
+    truncation: float
+    rounding: float
+
+
+@dataclass(frozen=True)
+class Kink:
+    """An entry where no step keeps to one piece of the function: it proves nothing."""
+
+    index: tuple[int, ...]
+    corners: tuple[Corner, ...]
+
+    def __str__(self) -> str:
+        more = f" and {len(self.corners) - 1} more" if len(self.corners) > 1 else ""
+        return f"{list(self.index)}: {self.corners[0]}{more}"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a mistake looks like: a keyword, and a sentence."""
+
+    kind: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class TensorReport:
+    """The gradient with respect to one tensor.
+
+    checked: entries looked at one by one (kinks included); blocks: random projections that
+    together cover every entry, in which an error above `sensitivity` in one entry shows.
+    max_rel_error is relative to the tensor's largest gradient. low_precision: how far the
+    float32 gradient is from the float64 one, relative to the same.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    checked: int = 0
+    blocks: int = 0
+    sensitivity: float = 0.0
+    max_abs_error: float = 0.0
+    max_rel_error: float = 0.0
+    worst: Worst | None = None
+    wrong: tuple[tuple[int, ...], ...] = ()
+    unclear: int = 0
+    vanishing: bool = False
+    """Whether all of it is zero up to the rounding of the outputs."""
+    kinks: tuple[Kink, ...] = ()
+    never_computed: bool = False
+    claimed_shape: tuple[int, ...] | None = None
+    low_precision: float | None = None
+    diagnosis: Diagnosis | None = None
+    failure: str | None = None
+    """Why there was no gradient to check: the backward pass raised, say."""
+
+    @classmethod
+    def misshapen(
+        cls, name: str, shape: tuple[int, ...], claimed: tuple[int, ...]
+    ) -> TensorReport:
+        """The report on a gradient that has not the shape of its tensor."""
+        return cls(name, shape, claimed_shape=claimed)
+
+    @property
+    def size(self) -> int:
+        """How many entries the tensor has."""
+        size = 1
+        for s in self.shape:
+            size *= s
+        return size
+
+    @property
+    def verdict(self) -> str:
+        """right, zero, unused; or wrong, wrong shape, failed, unclear, all kinks."""
+        if self.failure is not None:
+            return "failed"
+        if self.claimed_shape is not None:
+            return "wrong shape"
+        if self.wrong:
+            return "wrong"
+        if self.unclear:
+            return "unclear"
+        if self.checked and len(self.kinks) == self.checked:
+            return "all kinks"
+        return (
+            "unused" if self.never_computed else "zero" if self.vanishing else "right"
+        )
+
+    def __bool__(self) -> bool:
+        return self.verdict in ("right", "zero", "unused")
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it was shown to be wrong, not only left open."""
+        return self.verdict in ("wrong", "wrong shape", "failed")
+
+    @property
+    def coverage(self) -> str:
+        """How many of the entries were checked, and how."""
+        if self.claimed_shape is not None or self.failure is not None:
+            return "none"
+        if self.checked == self.size:
+            return f"all {self.size:,}"
+        return f"{self.checked:,} of {self.size:,}, all in {self.blocks} sums"
+
+    def details(self) -> list[str]:
+        """Lines on what is not plainly right."""
+        lines = [] if self.failure is None else [self.failure]
+        if self.claimed_shape is not None:
+            lines.append(
+                f"the gradient has shape {list(self.claimed_shape)}, the tensor "
+                f"{list(self.shape)}"
+            )
+        if self.wrong:
+            lines.append(
+                f"{len(self.wrong):,} of {self.checked:,} entries are wrong; the worst: "
+                f"{self._worst()}"
+            )
+        if self.never_computed and self.wrong:
+            lines.append("no gradient arrived here at all, and it should")
+        if self.unclear:
+            lines.append(
+                f"{self.unclear:,} entries are unclear: the differences are too noisy; "
+                f"the worst: {self._worst()}"
+            )
+        if self.diagnosis:
+            lines.append(self.diagnosis.sentence)
+        if self.kinks:
+            lines.append(f"{len(self.kinks):,} kinks, not counted:")
+            lines += [f"    {kink}" for kink in self.kinks[:LISTED]]
+            if len(self.kinks) > LISTED:
+                lines.append(f"    and {len(self.kinks) - LISTED:,} more")
+        return lines
+
+    def _worst(self) -> str:
+        if self.worst is None:
+            return "none"
+        w = self.worst
+        return (
+            f"{list(w.index)}: claimed {w.claimed:.9g}, by differences {w.numerical:.9g} "
+            f"± {w.truncation + w.rounding:.1e} (truncation {w.truncation:.0e}, rounding "
+            f"{w.rounding:.0e}, step {w.step:.0e})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        values = asdict(self)
+        values["corners"] = [str(kink) for kink in self.kinks]
+        values["kinks"] = [list(kink.index) for kink in self.kinks]
+        return values | {"verdict": self.verdict, "size": self.size}
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """The first wrong operation of a network, checked alone with its real inputs."""
+
+    operation: str
+    module: str
+    where: str
+    reports: tuple[TensorReport, ...]
+
+    def __str__(self) -> str:
+        inside = f" in {self.module}" if self.module else ""
+        return f"{self.operation}{inside} at {self.where}"
+
+
+@dataclass
+class Report:
+    """The verdict on everything that was checked: true if all of it is right.
+
+    Prints as a table; `to_dict`, `to_json` and `to_junit` convert it.
+    """
+
+    title: str
+    tensors: list[TensorReport]
+    culprit: Culprit | None = None
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    runs: int = 0
+    seed: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.tensors) and all(self.tensors) and self.culprit is None
+
+    def __getitem__(self, name: str) -> TensorReport:
+        return next(t for t in self.tensors if t.name == name)
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """What the first mistake looks like, where one was recognised."""
+        tensors = [*self.tensors, *(self.culprit.reports if self.culprit else ())]
+        return next((t.diagnosis for t in tensors if t.diagnosis), None)
+
+    @property
+    def summary(self) -> str:
+        """The verdict in a line."""
+        if self:
+            kinks = sum(len(t.kinks) for t in self.tensors)
+            but = f", {kinks:,} kinks not counted" if kinks else ""
+            return f"{self.title}: every gradient checked is right{but}"
+        bad = [f"{t.name} ({t.verdict})" for t in self.tensors if not t]
+        return f"{self.title}: {', '.join(bad) or 'nothing was checked'}"
+
+    def __str__(self) -> str:
+        lines = [self.summary, *[f"note: {note}" for note in self.notes], ""]
+        lines += table(self.tensors)
+        for tensor in self.tensors:
+            details = tensor.details()
+            if details:
+                lines += ["", f"{tensor.name}:", *[f"  {line}" for line in details]]
+        if self.culprit:
+            lines += ["", f"The first wrong operation is {self.culprit}"]
+            for tensor in self.culprit.reports:
+                if not tensor:
+                    lines += [f"  gradient of its input {tensor.name}:"]
+                    lines += [f"    {line}" for line in tensor.details()]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["tensors"] = [t.to_dict() for t in self.tensors]
+        if self.culprit:
+            values["culprit"] = asdict(self.culprit) | {
+                "reports": [t.to_dict() for t in self.culprit.reports]
+            }
+        return {"right": bool(self), "summary": self.summary, **values}
+
+    def to_json(self) -> str:
+        """The same as a JSON text; what is not finite becomes null."""
+        return json.dumps(_finite(self.to_dict()), allow_nan=False)
+
+    def to_junit(self) -> str:
+        """A JUnit test suite with one case for each tensor."""
+        suite = ElementTree.Element("testsuites")
+        suite.append(junit_suite(self))
+        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def junit_suite(report: Report) -> ElementTree.Element:
+    """The `testsuite` element of one report."""
+    failures = sum(not t for t in report.tensors)
+    suite = ElementTree.Element(
+        "testsuite",
+        name=report.title,
+        tests=str(len(report.tensors)),
+        failures=str(failures),
+        time=f"{report.seconds:.3f}",
+    )
+    for tensor in report.tensors:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=report.title, name=f"gradient of {tensor.name}"
+        )
+        if not tensor:
+            text = "\n".join(tensor.details())
+            failure = ElementTree.SubElement(case, "failure", message=tensor.verdict)
+            failure.text = text + (f"\n{report.culprit}" if report.culprit else "")
+    return suite
+
+
+def table(tensors: list[TensorReport]) -> list[str]:
+    """One line for each tensor, in columns."""
+    with_float32 = any(t.low_precision is not None for t in tensors)
+    errors = ["max error", "relative", "truncation", "rounding"]
+    errors += ["float32"] * with_float32
+    rows = [["tensor", "shape", "checked", *errors, "verdict"]]
+    for t in tensors:
+        shape = "×".join(map(str, t.shape)) or "()"
+        relative = "" if t.vanishing else f"{t.max_rel_error:.1e}"
+        errors = [f"{t.max_abs_error:.1e}", relative]
+        w = t.worst
+        errors += [f"{w.truncation:.0e}", f"{w.rounding:.0e}"] if w else ["", ""]
+        if with_float32:
+            low = t.low_precision
+            errors.append("" if low is None or t.vanishing else f"{low:.1e}")
+        rows.append([t.name, shape, t.coverage, *errors, t.verdict])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _finite(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {str(key): _finite(value) for key, value in x.items()}
+    if isinstance(x, list | tuple):
+        return [_finite(value) for value in x]
+    return None if isinstance(x, float) and x - x != 0 else x

@@ -1,0 +1,165 @@
+"""What is verified: something that gives outputs and claims to know their gradients.
+
+A subject owns copies of the tensors in question, in the dtype of the check, and computes on
+these very arrays: the check perturbs an entry in place, asks for the outputs, and puts the
+entry back.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import random
+from ..engine import Tensor
+from ..errors import ArgumentError
+from ..gradients import grad
+from ..nn import Module
+from ..ops.base import Op
+from ..recording import enable_grad
+from .branches import Path, watched
+
+Array = np.ndarray[Any, Any]
+
+
+class Run(NamedTuple):
+    """The outputs of one evaluation, and the branches taken on the way."""
+
+    outputs: list[Array]
+    path: Path
+
+
+class Subject:
+    """The tensors checked, by name, and what can be asked of them."""
+
+    knows_branches = True
+    """Whether `path` of a run tells everything that switched."""
+
+    def __init__(self, name: str, arrays: Mapping[str, Array]) -> None:
+        self.name, self.arrays = name, dict(arrays)
+
+    def run(self, margins: bool = False) -> Run:
+        """The outputs for the arrays as they are now."""
+        raise NotImplementedError
+
+    def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
+        """What the code under test says ∂Σ⟨cotangent, output⟩/∂array is; None: nothing."""
+        raise NotImplementedError
+
+
+class TensorSubject(Subject):
+    """A function of Tensors, whose gradients the engine computes.
+
+    leaves: the Tensors that are checked; the function is called without arguments and uses
+    them, being a closure. What it returns may be nested; its floating Tensors count.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[], Any],
+        leaves: Mapping[str, Tensor],
+        modules: Sequence[Module] = (),
+    ) -> None:
+        super().__init__(name, {key: leaf._array for key, leaf in leaves.items()})
+        self.function, self.leaves = function, dict(leaves)
+        self.modules = modules
+
+    def run(self, margins: bool = False) -> Run:
+        with watched(margins) as path:
+            outputs = self.outputs()
+        # copies: a view of an input would change when the entry is put back
+        return Run([np.array(t._array) for t in outputs], path)
+
+    def outputs(self) -> list[Tensor]:
+        """The outputs as Tensors, with the graph behind them."""
+        with unchanged(self.modules), enable_grad():
+            found = list(tensors_in(self.function()))
+        outputs = [t for t in found if t.dtype.kind == "f"]
+        if not outputs:
+            raise ArgumentError(
+                f"{self.name} must return a floating Tensor, or several, nested as you "
+                f"like; it returned {', '.join([str(t.dtype) for t in found]) or 'none'}"
+            )
+        return outputs
+
+    def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
+        pairs = zip(self.outputs(), cotangents, strict=True)
+        behind = [(y, Tensor(g.copy())) for y, g in pairs if y.requires_grad]
+        if not behind:
+            return dict.fromkeys(self.leaves)
+        outputs, weights = zip(*behind, strict=True)
+        found = grad(outputs, list(self.leaves.values()), weights, allow_unused=True)
+        arrays = [None if d is None else d._array for d in found]
+        return dict(zip(self.leaves, arrays, strict=True))
+
+
+class OperationSubject(TensorSubject):
+    """One operation on given inputs, of which some (by position) are checked."""
+
+    def __init__(self, op: Op, inputs: Sequence[Any], checked: Sequence[int]) -> None:
+        self.op, self.inputs = op, list(inputs)
+        leaves = {}
+        self.inputs_by_key: dict[str, str] = {}
+        for i in checked:
+            name = op.input_name(i)
+            key = f"{name}[{i}]" if op.variadic else name
+            self.inputs[i] = leaves[key] = leaf_of(
+                inputs[i], np.asarray(inputs[i]).dtype
+            )
+            self.inputs_by_key[key] = name
+        super().__init__(str(op), lambda: op(*self.inputs), leaves)
+
+    def input_arrays(self) -> list[Any]:
+        """All inputs as arrays, where they are arrays."""
+        return [x._array if isinstance(x, Tensor) else x for x in self.inputs]
+
+
+def tensors_in(nested: Any) -> Iterator[Tensor]:
+    """The Tensors in any nesting of tuples, lists and dicts."""
+    if isinstance(nested, Tensor):
+        yield nested
+    elif isinstance(nested, Mapping):
+        yield from tensors_in(list(nested.values()))
+    elif isinstance(nested, tuple | list):
+        for part in nested:
+            yield from tensors_in(part)
+
+
+def leaf_of(x: Any, dtype: Any) -> Tensor:
+    """A leaf on a copy of x in this dtype."""
+    array = x._array if isinstance(x, Tensor) else np.asarray(x)
+    # row-major, so that an entry of a flat view is an entry of the tensor
+    return Tensor._wrap(np.array(array, dtype, order="C")).requires_grad_()
+
+
+@contextmanager
+def unchanged(modules: Sequence[Module]) -> Iterator[None]:
+    """Put random generators and the buffers of these modules back to where they were."""
+    generator = random.default_generator.numpy.bit_generator
+    before = generator.state, np.random.get_state()
+    buffers = [b for module in modules for b in module.buffers()]
+    values = [b._array.copy() for b in buffers]
+    try:
+        yield
+    finally:
+        generator.state = before[0]
+        np.random.set_state(before[1])
+        for buffer, value in zip(buffers, values, strict=True):
+            buffer._array = value
+
+
+def modules_behind(function: Any) -> list[Module]:
+    """The modules that a function is, is bound to, or closes over."""
+    bound = getattr(function, "__self__", function)
+    if isinstance(bound, Module):
+        return [bound]
+    if not inspect.isfunction(function):
+        return []
+    captured = inspect.getclosurevars(function)
+    values = [*captured.nonlocals.values(), *captured.globals.values()]
+    return [value for value in values if isinstance(value, Module)]

@@ -1,0 +1,405 @@
+"""`verify` and `verify_pair`: from whatever the user has to a report on its gradients."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..engine import Tensor
+from ..errors import ArgumentError, DTypeError
+from ..gradients import grad
+from ..nn import Module
+from ..ops.base import Op
+from .check import Checker, Settings, cotangents_for
+from .difference import usual_step
+from .locate import cut_off, diagnosed, first_wrong
+from .pair import LayerSubject, PairSubject, is_float
+from .replay import as_dtype, leaves_of, nodes_of, replay
+from .report import Report, TensorReport
+from .subject import (
+    Subject,
+    TensorSubject,
+    leaf_of,
+    modules_behind,
+    tensors_in,
+)
+
+Build = Callable[[Any], TensorSubject]
+"""Makes the subject in a dtype; None: as the user has it."""
+
+
+def verify(
+    target: Any,
+    inputs: Any = None,
+    *,
+    loss: Callable[..., Any] | None = None,
+    labels: Any = None,
+    order: int = 1,
+    only: str | Sequence[str] | None = None,
+    dtype: Any = np.float64,
+    step: float | None = None,
+    rtol: float | None = None,
+    full: int = 1024,
+    sample: int = 256,
+    seed: int = 0,
+    locate: bool = True,
+) -> Report:
+    """Check the gradients of target, with respect to every input and named parameter.
+
+    target: a function of Tensors; a Module (with its `loss`, called as loss(output), or as
+    loss(output, labels) if labels are given); or a Tensor already computed, such as a loss
+    (its leaves are the inputs; a dict as `inputs` names them).
+    inputs: a Tensor or an array, or several in a tuple, or in a dict by name; floating ones
+    are checked, others passed on. The check computes on copies in `dtype`, float64.
+
+    The analytic gradient of Σ v y, with random v, is compared with central differences of
+    the first step `step` (u^⅓ of the dtype), within rtol (1e-6 in float64, 1e-3 in float32)
+    of the entry plus twice the estimated error of the difference. Tensors of up to `full`
+    entries are checked entry by entry; of a larger one `sample` entries, and all in 64
+    random sums, and again entry by entry whatever a sum throws doubt on. Kinks are listed
+    and do not count. order=2 checks the gradient of the gradient as well. only: names of
+    the tensors to check. With `locate`, the first wrong operation is looked for.
+
+    Raises ArgumentError for a target, inputs or names that do not fit. A gradient that is
+    wrong raises nothing: the report is false.
+    """
+    start = time.perf_counter()
+    if order not in (1, 2):
+        raise ArgumentError(f"order is 1 or 2, got {order!r}")
+    dtype = np.dtype(dtype)
+    build = _builder(target, inputs, loss, labels, sys._getframe(1).f_locals)
+    settings = Settings(
+        step=usual_step(dtype) if step is None else step,
+        full=full,
+        sample=sample,
+        rtol=rtol or (1e-6 if dtype == np.float64 else 1e-3),
+        unclear=1e-3 if dtype == np.float64 else 0.1,
+        seed=seed,
+    )
+    subject = _built(build, dtype)
+    report = _report(subject, settings, _chosen(subject, only), locate)
+    if order == 2 and report:
+        second = second_order(subject, settings)
+        more = _report(second, settings, _chosen(second, only), locate)
+        report.tensors += [
+            replace(t, name=f"{t.name} (second order)") for t in more.tensors
+        ]
+        report.culprit, report.runs = more.culprit, report.runs + more.runs
+        report.notes += [note for note in more.notes if note not in report.notes]
+    _compare_precision(report, build, subject, settings)
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def verify_pair(
+    forward: Any,
+    backward: Callable[..., Any] | None = None,
+    inputs: Any = None,
+    *,
+    params: Mapping[str, str] | None = None,
+    step: float | None = None,
+    rtol: float = 1e-6,
+    full: int = 1024,
+    sample: int = 256,
+    seed: int = 0,
+    name: str | None = None,
+) -> Report:
+    """Check gradients written by hand in NumPy: two functions, or a layer object.
+
+    verify_pair(forward, backward, inputs): forward(*inputs) gives the output (or a tuple),
+    backward(g, *inputs) the gradient of Σ g y: one, or a tuple in the inputs' order.
+    verify_pair(layer, inputs=x): layer.forward(x), then layer.backward(g) returns the
+    gradient of x and leaves those of the parameters in attributes: dW, grad_W, W_grad, … or
+    `grads` beside `params`; `params={"W": "dW"}` says which. A backward(g, learning_rate)
+    that only updates its parameters is asked for its update at the rate 1.
+
+    Everything runs in float64, on copies. Branches of foreign code cannot be seen; a kink
+    is known by a slope that jumps and does not close as the step shrinks.
+    """
+    start = time.perf_counter()
+    settings = Settings(
+        step=step or usual_step(np.dtype(np.float64)),
+        full=full,
+        sample=sample,
+        rtol=rtol,
+        seed=seed,
+    )
+    subject = _pair(forward, backward, inputs, params, name)
+    report = _report(subject, settings, list(subject.arrays), locate=False)
+    if isinstance(subject, LayerSubject) and subject.unknown:
+        report.notes.append(
+            f"not checked, having no gradient attribute: {', '.join(subject.unknown)} "
+            "(say params={'name': 'attribute of its gradient'} if they have)"
+        )
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def _pair(forward: Any, backward: Any, inputs: Any, params: Any, name: Any) -> Subject:
+    if inputs is None:
+        raise ArgumentError("verify_pair needs inputs: an array, or a tuple of them")
+    if backward is None:
+        title = name or type(forward).__name__
+        x = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
+        for method in ("forward", "backward"):
+            if not callable(getattr(forward, method, None)):
+                raise ArgumentError(f"{title} has no method {method}")
+        return LayerSubject(title, forward, x, params)
+    title = name or getattr(forward, "__name__", "forward")
+    return PairSubject(title, forward, backward, _named(forward, inputs))
+
+
+def _report(
+    subject: Subject, settings: Settings, names: Sequence[str], locate: bool
+) -> Report:
+    """The reports on these tensors, with the culprit and a diagnosis of what is wrong."""
+    with np.errstate(all="ignore"):
+        checker = Checker(subject, settings)
+        report = Report(subject.name, [checker.report(name) for name in names])
+        report.seed = settings.seed
+        wrong = [t for t in report.tensors if t.is_wrong]
+        if wrong and locate and isinstance(subject, TensorSubject):
+            report.culprit = first_wrong(subject, settings)
+            if report.culprit is None:
+                report.notes += _between(subject, wrong)
+        if wrong and report.culprit is None:
+            report.tensors = diagnosed(checker, report.tensors)
+        report.runs = checker.differences.runs
+    return report
+
+
+def _between(subject: TensorSubject, wrong: Sequence[TensorReport]) -> list[str]:
+    """Why a gradient is wrong though each operation alone is right."""
+    for tensor in wrong:
+        record = cut_off(subject, tensor.name)
+        if record is not None:
+            return [
+                f"{record} takes as a constant what depends on {tensor.name}: a detach(), "
+                ".data, item(), numpy() or no_grad() on the way lets no gradient pass"
+            ]
+    return [
+        "each operation alone is right: the gradient is lost or changed between them (by a "
+        "hook, or a value that the graph does not see)"
+    ]
+
+
+def second_order(subject: TensorSubject, settings: Settings) -> TensorSubject:
+    """The gradient of a subject, as a function of the same tensors and of the cotangent."""
+    rng = np.random.default_rng(settings.seed)
+    weights = {
+        f"g{i or ''}": leaf_of(rng.uniform(0.5, 1.5, y.shape), y.dtype)
+        for i, y in enumerate(subject.outputs())
+    }
+    leaves = subject.leaves
+
+    def gradient() -> list[Tensor]:
+        pairs = zip(subject.outputs(), weights.values(), strict=True)
+        behind = [(y, g) for y, g in pairs if y.requires_grad]
+        outputs, given = zip(*behind, strict=True)
+        found = grad(
+            outputs, list(leaves.values()), given, create_graph=True, allow_unused=True
+        )
+        return [d for d in found if d is not None]
+
+    name = f"{subject.name}, second order"
+    return TensorSubject(name, gradient, leaves | weights, subject.modules)
+
+
+def _compare_precision(
+    report: Report, build: Build, subject: TensorSubject, settings: Settings
+) -> None:
+    """Note how far the gradients in the user's own float32 are from those checked."""
+    checked = next(iter(subject.arrays.values())).dtype
+    others = {a.dtype for a in build(None).arrays.values()} - {checked}
+    if not others:
+        return
+    lowest = min(others, key=lambda d: d.itemsize)
+    with np.errstate(all="ignore"):
+        high = gradients_of(subject, settings.seed)
+        low = gradients_of(build(lowest), settings.seed)
+    report.title += f" (checked on a {checked} copy of {lowest})"
+    for i, tensor in enumerate(report.tensors):
+        a, b = high.get(tensor.name), low.get(tensor.name)
+        if a is not None and b is not None and a.shape == b.shape and a.size:
+            scale = float(np.max(np.abs(a)))
+            off = float(np.max(np.abs(a - b)))
+            report.tensors[i] = replace(
+                tensor, low_precision=off / scale if scale else off
+            )
+
+
+def gradients_of(subject: TensorSubject, seed: int) -> dict[str, Any]:
+    """Its gradients for the cotangents of this seed; none where it cannot compute them."""
+    try:
+        outputs = subject.run().outputs
+        return subject.gradients(cotangents_for(outputs, np.random.default_rng(seed)))
+    except Exception:
+        return {}
+
+
+def _chosen(subject: Subject, only: str | Sequence[str] | None) -> list[str]:
+    if only is None:
+        return list(subject.arrays)
+    names = [only] if isinstance(only, str) else list(only)
+    unknown = [name for name in names if name not in subject.arrays]
+    if unknown:
+        raise ArgumentError(
+            f"there is no {', '.join(unknown)} to check; there are "
+            f"{', '.join(subject.arrays)}"
+        )
+    return names
+
+
+def _built(build: Build, dtype: Any) -> TensorSubject:
+    try:
+        subject = build(dtype)
+        subject.outputs()
+    except (ValueError, TypeError) as error:
+        error.add_note(
+            f"while computing on {dtype} copies: what is not among the inputs (a Tensor "
+            "that the function closes over) keeps its dtype; pass it as an input"
+        )
+        raise
+    if not subject.arrays:
+        raise ArgumentError(
+            f"{subject.name} has nothing to check: no floating input and no parameter"
+        )
+    return subject
+
+
+def _builder(target: Any, inputs: Any, loss: Any, labels: Any, scope: Any) -> Build:
+    if isinstance(target, Tensor):
+        return lambda dtype: _of_result(target, inputs, scope, dtype)
+    if isinstance(target, Module):
+        return lambda dtype: _of_module(target, inputs, loss, labels, dtype)
+    if callable(target):
+        return lambda dtype: _of_function(target, inputs, loss, labels, dtype)
+    raise DTypeError(
+        f"verify takes a function, a Module or a Tensor, not {type(target).__name__}"
+    )
+
+
+def _of_function(
+    target: Any, inputs: Any, loss: Any, labels: Any, dtype: Any
+) -> TensorSubject:
+    named = _named(target, inputs)
+    leaves, arguments = _leaves(named, dtype)
+    name = getattr(target, "__name__", None) or str(target)
+    call = _with_loss(lambda: target(*arguments), loss, labels, dtype)
+    return TensorSubject(name, call, leaves, modules_behind(target))
+
+
+def _of_module(
+    model: Module, inputs: Any, loss: Any, labels: Any, dtype: Any
+) -> TensorSubject:
+    twin = copy.deepcopy(model)
+    if dtype is not None:
+        twin = twin.to(dtype)
+    twin.zero_grad()
+    named = _named(twin.forward, inputs)
+    leaves, arguments = _leaves(named, dtype)
+    parameters = {k: p for k, p in twin.named_parameters() if p.requires_grad}
+    for p in parameters.values():
+        p._array = np.array(p._array, order="C")
+    clash = [key for key in leaves if key in parameters]
+    leaves = {f"input {k}" if k in clash else k: leaf for k, leaf in leaves.items()}
+    call = _with_loss(lambda: twin(*arguments), loss, labels, dtype)
+    return TensorSubject(type(model).__name__, call, leaves | parameters, [twin])
+
+
+def _of_result(result: Tensor, names: Any, scope: Any, dtype: Any) -> TensorSubject:
+    if result._node is None:
+        raise ArgumentError(
+            "the Tensor requires no gradient: nothing that it was computed from does"
+        )
+    nodes, originals = nodes_of([result]), leaves_of([result])
+    if names is not None and not isinstance(names, Mapping):
+        raise ArgumentError(
+            "for a computed Tensor, inputs is a dict of names to leaves"
+        )
+    known = {id(t): name for name, t in (names or _names_in(scope)).items()}
+    leaves, standing = {}, {}
+    for i, leaf in enumerate(originals):
+        key = known.get(id(leaf), f"leaf {i}")
+        standing[leaf] = leaves[key] = leaf_of(leaf, dtype or leaf.dtype)
+    convert = as_dtype(dtype) if dtype is not None else (lambda x: x)
+
+    def again() -> Any:
+        *_, last = replay(nodes, standing, convert)
+        return last[3]
+
+    name = f"{result._record.name()}" if result._record else "leaf"
+    chosen = (
+        leaves if names is None else {k: v for k, v in leaves.items() if k in names}
+    )
+    return TensorSubject(f"the result of {name}", again, chosen)
+
+
+def _names_in(scope: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What the caller calls its Tensors, and the parameters of its modules."""
+    found = {name: t for name, t in scope.items() if isinstance(t, Tensor)}
+    for name, module in scope.items():
+        if isinstance(module, Module):
+            found |= {f"{name}.{key}": p for key, p in module.named_parameters()}
+    return found
+
+
+def _named(function: Any, inputs: Any) -> dict[str, Any]:
+    """The inputs by name: given so, or called as the function's parameters are."""
+    if isinstance(inputs, Mapping):
+        return dict(inputs)
+    values = list(inputs) if isinstance(inputs, tuple | list) else [inputs]
+    values = [] if inputs is None else values
+    if isinstance(function, Op):
+        return {function.input_name(i): x for i, x in enumerate(values)}
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    names += [f"input {i}" for i in range(len(names), len(values))]
+    if len(values) > len(names):
+        raise ArgumentError(f"{len(values)} inputs, but {function} takes {len(names)}")
+    return dict(zip(names, values, strict=False))
+
+
+def _leaves(
+    named: Mapping[str, Any], dtype: Any
+) -> tuple[dict[str, Tensor], list[Any]]:
+    """A leaf for each floating input, and all arguments with the leaves in place."""
+    leaves: dict[str, Tensor] = {}
+    arguments: list[Any] = []
+    for name, x in named.items():
+        if is_float(x) or (isinstance(x, Tensor) and x.dtype.kind == "f"):
+            leaves[name] = leaf_of(x, dtype or x.dtype)
+            arguments.append(leaves[name])
+        else:
+            arguments.append(Tensor(x.copy()) if isinstance(x, np.ndarray) else x)
+    return leaves, arguments
+
+
+def _with_loss(
+    function: Callable[[], Any], loss: Any, labels: Any, dtype: Any
+) -> Callable[[], Any]:
+    if loss is None:
+        return function
+    if isinstance(loss, Module) and dtype is not None:
+        loss = copy.deepcopy(loss).to(dtype)
+    given = () if labels is None else (_converted(labels, dtype),)
+    return lambda: loss(function(), *given)
+
+
+def _converted(labels: Any, dtype: Any) -> Tensor:
+    array = labels._array if isinstance(labels, Tensor) else np.asarray(labels)
+    wanted = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
+    return Tensor._wrap(np.array(array, wanted))
+
+
+__all__ = ["second_order", "tensors_in", "verify", "verify_pair"]
