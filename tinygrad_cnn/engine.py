@@ -177,7 +177,7 @@ class Tensor(Methods, Operand):
         self._version = Version()
         self._grad: Tensor | None = None
         self._hooks: dict[int, Any] = {}
-        self._leaf_hooks: dict[int, Any] | None = None
+        self._leaf_hooks: dict[int, Any] = {}
 
     @staticmethod
     def _wrap(array: Any, record: Record | None = None) -> Tensor:

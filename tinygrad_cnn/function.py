@@ -236,6 +236,7 @@ class Application(Op, register=False):
         known += [(results[k], Need("y", "y", k)) for k in smooth]
         ctx._saved = [_source(t, known) for t in ctx._to_save]
         ctx._parts = [_kind(r) for r in results]
+        parts: Sequence[Callable[[Value], Value]]
         if len(smooth) == 1:
             y = results[smooth[0]]
             held = [t for t in (*xs, *ctx._to_save) if t is not None and t is not y]
@@ -249,12 +250,10 @@ class Application(Op, register=False):
         return y
 
     def _differentiable(self, result: Any, ctx: FunctionCtx) -> bool:
-        if isinstance(result, list | dict) and any(
-            isinstance(r, Tensor) for r in result
-        ):
+        if isinstance(result, list) and any(isinstance(r, Tensor) for r in result):
             raise DTypeError(
-                f"{self.function.__name__}.forward returned Tensors in a "
-                f"{type(result).__name__}, where no gradient finds them; return a tuple"
+                f"{self.function.__name__}.forward returned Tensors in a list, where no "
+                "gradient finds them; return a tuple"
             )
         constant = any(result is c for c in ctx._constant)
         return isinstance(result, Tensor) and result.dtype.kind == "f" and not constant
@@ -267,13 +266,12 @@ class Application(Op, register=False):
         y and xs: needed only if they were saved.
         """
         recording = isinstance(g, Tensor)
-        before = ctx.saved_tensors
         with set_grad_enabled(recording):
             ctx.saved_tensors = tuple([self._saved(ctx, s, y, xs) for s in ctx._saved])
             try:
                 found = self.function._gradient()(ctx, *_cotangents(ctx, g))
             finally:
-                ctx.saved_tensors = before
+                ctx.saved_tensors = ()
             fitted = self._fitted(ctx, found if isinstance(found, tuple) else (found,))
         return [d if recording or d is None else d._array for d in fitted]
 
@@ -297,9 +295,9 @@ class Application(Op, register=False):
 
     def _fitted(self, ctx: FunctionCtx, found: tuple[Any, ...]) -> list[Tensor | None]:
         """The gradients that the user returned, summed and cast to fit the inputs."""
-        returned, count = (
-            f"{self.function.__name__}.backward returned",
+        count, returned = (
             len(self.arguments),
+            f"{self.function.__name__}.backward returned",
         )
         if len(found) < count or any(d is not None for d in found[count:]):
             raise AutogradError(
@@ -325,8 +323,7 @@ class Application(Op, register=False):
                     f"{returned} an invalid gradient for argument {i} of forward: it has "
                     f"shape {list(d.shape)}, the argument {list(kinds[i][0])}"
                 )
-        fitting = [(found[i], *kinds[i]) for i in self.places]
-        return [d if d is None else SumTo(s)(d).to(t) for d, s, t in fitting]
+        return [_fitting(found[i], *kinds[i]) for i in self.places]
 
 
 class FunctionRecord(Record):
@@ -398,7 +395,7 @@ class Output(Op, register=False):
 
     def reached_by(self, g: Value) -> bool:
         """Whether a gradient came to this result, by g = ∂L/∂y."""
-        return bool(getattr(g, "_array", g)[self.index] != 0)
+        return bool((g._array if isinstance(g, Tensor) else g)[self.index] != 0)
 
 
 def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -517,3 +514,8 @@ def _cotangents(ctx: FunctionCtx, g: Value) -> Iterator[Tensor | None]:
 def _expands(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     pairs = zip(shape[::-1], to[::-1], strict=False)
     return len(shape) <= len(to) and all(s in (1, t) for s, t in pairs)
+
+
+def _fitting(d: Any, shape: tuple[int, ...], dtype: Any) -> Tensor | None:
+    d = d if d is None or d.shape == shape else SumTo(shape)(d)
+    return d if d is None else d.to(dtype)

@@ -8,14 +8,20 @@ an output give its rows. Neither knows of the other.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..engine import Tensor
-from ..errors import ArgumentError, DTypeError, GradcheckError, ShapeError
+from ..errors import (
+    ArgumentError,
+    DTypeError,
+    GradcheckError,
+    NotDifferentiableError,
+    ShapeError,
+)
 from ..gradients import grad
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
@@ -160,6 +166,12 @@ class Gradcheck:
                 "gradcheck expects an input that requires a gradient, but none of the "
                 f"{len(self.inputs)} inputs has requires_grad=True"
             )
+        for i, x in enumerate(self.inputs):
+            if isinstance(x, list | tuple) and any(_asks(t) for t in x):
+                raise ArgumentError(
+                    f"input {i} of gradcheck is a {type(x).__name__} that holds Tensors "
+                    "which require a gradient; make each an input of its own"
+                )
         for i, t in self.asking.items():
             if t.dtype != np.float64:
                 warnings.warn(
@@ -177,24 +189,26 @@ class Gradcheck:
     def run(self, fast: bool, check_dtypes: bool, check_undefined: bool) -> None:
         """GradcheckError at the first thing that is wrong."""
         outputs = self.outputs()
-        if not outputs:
-            self.check_constant(fast)
-            return
         rng = np.random.default_rng(SEED)
+        us = {i: _direction(x, rng) if fast else None for i, x in self.asking.items()}
+        columns = {i: self.columns(i, u) for i, u in us.items()}
+        if not outputs:
+            self.check_constant(columns, self.nondet_tol if fast else 0.0)
         for o, y in outputs.items():
             v = _direction(y, rng) if fast else None
-            analytical = self.analytical(o, y, v, check_dtypes)
+            rows = self.rows(o, y, v, check_dtypes)
             for i, x in self.asking.items():
-                u = _direction(x, rng) if fast else None
-                self.compare(o, i, analytical[i], self.numerical(i, u)[o], u, v)
-        self.check_zero(list(outputs.values()), "the gradient of every output is zero")
+                of_y = [column[o] for column in columns[i]]
+                numerical = np.reshape(of_y, (len(of_y), y.numel())).T
+                analytical = np.reshape(rows[i], (len(rows[i]), x.numel()))
+                if v is None:
+                    self.compare(o, i, analytical, numerical)
+                else:
+                    self.compare_projected(o, i, analytical, numerical, us[i], v)
+        self.check_zero(outputs, "backward not multiplied by grad_output")
         for k in outputs if check_undefined and len(outputs) > 1 else ():
-            rest = [y for o, y in self.outputs().items() if o != k]
-            self.check_zero(rest, f"no gradient comes to output {k}, and zeros to others")
-
-    def outputs(self) -> dict[int, Tensor]:
-        """The outputs that require a gradient, by position."""
-        return {o: y for o, y in enumerate(self.results()) if y.requires_grad}
+            others = {o: y for o, y in self.outputs().items() if o != k}
+            self.check_zero(others, f"no gradient came to output {k}")
 
     def results(self) -> tuple[Tensor, ...]:
         results = _tuple(self.func(*self.inputs))
@@ -205,3 +219,194 @@ class Gradcheck:
                     f"but there is a {type(r).__name__}: {r!r}"
                 )
         return results
+
+    def outputs(self) -> dict[int, Tensor]:
+        """The outputs that require a gradient, by position."""
+        return {o: y for o, y in enumerate(self.results()) if y.requires_grad}
+
+    def columns(self, i: int, u: Array | None) -> list[dict[int, Array]]:
+        """∂output/∂x for each value of input i, or only J u: for each float output."""
+        steps = _unit_vectors(self.asking[i]) if u is None else [u]
+        return [self.slope(i, self.eps * step) for step in steps]
+
+    def slope(self, i: int, step: Array) -> dict[int, Array]:
+        """(f(x + step) − f(x − step)) / 2 eps for each float output, flat."""
+        x = self.asking[i]._array
+        before = x.copy()
+        sides = []
+        for moved in (before - step, before + step):
+            x[...] = moved
+            try:
+                sides.append([y._array.copy() for y in self.results()])
+            finally:
+                x[...] = before
+        low, high = ([(y.shape, y.dtype) for y in side] for side in sides)
+        if low != high:
+            raise ShapeError(
+                "gradcheck expects func to return the same shapes and dtypes near by, but "
+                f"for input {i} minus and plus {self.eps} these are {low} and {high}"
+            )
+        return {
+            o: (b - a).ravel() / (2 * self.eps)
+            for o, (a, b) in enumerate(zip(*sides, strict=True))
+            if a.dtype.kind == "f"
+        }
+
+    def rows(
+        self, o: int, y: Tensor, v: Array | None, check_dtypes: bool
+    ) -> dict[int, list[Array]]:
+        """∂y/∂x for each value of y, or only vᵀJ: for each input."""
+        rows: dict[int, list[Array]] = {i: [] for i in self.asking}
+        for weights in _unit_vectors(y) if v is None else [v]:
+            once, again = (self.backward({o: y}, [weights]) for _ in range(2))
+            for i, x in self.asking.items():
+                d, e = once[i], again[i]
+                if d.shape != x.shape:
+                    raise GradcheckError(
+                        f"Analytical gradient has incorrect size: {list(d.shape)} for "
+                        f"input {i} of shape {list(x.shape)}"
+                    )
+                if check_dtypes and d.dtype != x.dtype:
+                    raise GradcheckError(
+                        f"Gradient has dtype mismatch: {d.dtype} for input {i} of {x.dtype}"
+                    )
+                if d.size and np.abs(d - e).max() > self.nondet_tol:
+                    raise GradcheckError(
+                        "Backward is not reentrant: two backward passes from output "
+                        f"{o} differ at input {i} by {np.abs(d - e).max():.3g}, more than "
+                        f"nondet_tol = {self.nondet_tol}"
+                    )
+                rows[i].append(d)
+        return rows
+
+    def backward(self, outputs: dict[int, Tensor], weights: Any) -> dict[int, Array]:
+        """The gradient of Σ ⟨weight, output⟩ for each input."""
+        listed = list(outputs.values()), list(self.asking.values())
+        given = [Tensor._wrap(w) for w in weights]
+        try:
+            found = grad(*listed, given, retain_graph=True, allow_unused=True)
+        except NotDifferentiableError as error:
+            raise GradcheckError(str(error)) from error
+        pairs = zip(self.asking.items(), found, strict=True)
+        return {
+            i: np.zeros_like(x._array) if d is None else d._array for (i, x), d in pairs
+        }
+
+    def compare(self, o: int, i: int, analytical: Array, numerical: Array) -> None:
+        """Refuse a Jacobian (a row for each value of output o) that is not numerical's."""
+        right = np.isclose(analytical, numerical, self.rtol, self.atol)
+        if not right.all():
+            raise GradcheckError(
+                f"Jacobian mismatch for output {o} with respect to input {i}: "
+                + self.differences(o, i, analytical, numerical, ~right)
+            )
+
+    def compare_projected(
+        self, o: int, i: int, analytical: Array, numerical: Array, u: Any, v: Array
+    ) -> None:
+        """Refuse vᵀJ if vᵀJu is not numerical's, given Ju; then look at all of J."""
+        a, n = (analytical @ u.ravel()).item(), (v.ravel() @ numerical).item()
+        if np.isclose(a, n, self.rtol, self.atol * u.sum() * v.sum()):
+            return
+        text = (
+            f"Jacobian mismatch for output {o} with respect to input {i}: in random "
+            f"directions, vᵀJu is {a:.6g} by backward and {n:.6g} by central differences"
+        )
+        slow = Gradcheck(self.func, self.inputs, self.eps, self.atol, self.rtol, np.inf)
+        try:
+            slow.run(False, False, False)
+        except GradcheckError as error:
+            raise GradcheckError(f"{text}\n{error}") from None
+        raise GradcheckError(
+            f"{text}\nNo single value of J is off: fast_mode=False passes"
+        )
+
+    def differences(
+        self, o: int, i: int, analytical: Array, numerical: Array, off: Array
+    ) -> str:
+        """How many values of a Jacobian are off, which is the worst, and how far."""
+        error = np.abs(analytical - numerical)
+        error = np.where(off, np.where(np.isnan(error), np.inf, error), 0)
+        row, column = np.unravel_index(error.argmax(), error.shape)
+        a, n = analytical[row, column], numerical[row, column]
+        at_y = _place(row, self.outputs()[o].shape)
+        at_x = _place(column, self.asking[i].shape)
+        largest = np.fmax(np.abs(analytical), np.abs(numerical))
+        relative = np.max(error[off] / largest[off])
+        return (
+            f"{off.sum()} of {off.size} values are off\n"
+            f"  the worst: ∂output{at_y} / ∂input{at_x} is {a:.6g} by backward, "
+            f"{n:.6g} by central differences with eps = {self.eps}\n"
+            f"  largest error {error.max():.3g}, relative {relative:.3g}; "
+            f"allowed are {self.atol} + {self.rtol} · |numerical|"
+        )
+
+    def check_constant(
+        self, columns: dict[int, list[dict[int, Array]]], most: float
+    ) -> None:
+        """Where no output requires a gradient, no output may depend on an input."""
+        for i, slopes in columns.items():
+            for o, slope in ((o, s) for column in slopes for o, s in column.items()):
+                if not (np.abs(slope) <= most).all():
+                    raise GradcheckError(
+                        "Numerical gradient for function expected to be zero: no output "
+                        f"requires a gradient, but output {o} changes with input {i}"
+                    )
+
+    def check_zero(self, outputs: dict[int, Tensor], what: str) -> None:
+        """From zeros, backward gives zeros."""
+        zeros = [np.zeros_like(y._array) for y in outputs.values()]
+        try:
+            found = self.backward(outputs, zeros)
+        except RuntimeError as error:
+            raise GradcheckError(f"{what}, and backward failed: {error}") from error
+        for i, d in found.items():
+            if (d != 0).any():
+                raise GradcheckError(
+                    f"{what}: the gradients given to the outputs are zeros, but that of "
+                    f"input {i} has {np.count_nonzero(d)} values that are not"
+                )
+
+
+def _refuse(**given: bool) -> None:
+    for name, value in given.items():
+        if value:
+            flag = name.removeprefix("without_")
+            raise ArgumentError(
+                f"{flag}={flag == name} is not offered: this gradcheck is for backward "
+                "passes, one at a time, of dense Tensors"
+            )
+
+
+def _tuple(x: Any) -> tuple[Any, ...]:
+    return tuple(x) if isinstance(x, tuple | list) else (x,)
+
+
+def _asks(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.requires_grad
+
+
+def _unit_vectors(t: Tensor) -> Iterator[Array]:
+    """1 in one place and 0 in the others, for each place."""
+    for k in range(t.numel()):
+        e = np.zeros(t.shape, t.dtype)
+        e.flat[k] = 1
+        yield e
+
+
+def _direction(t: Tensor, rng: np.random.Generator) -> Array:
+    """A random vector of length 1 without negative values."""
+    values = rng.random(t.shape)
+    return (values / np.sqrt((values**2).sum())).astype(t.dtype)
+
+
+def _random(t: Tensor, rng: np.random.Generator, gaps: bool) -> Tensor:
+    """Uniform in [−1, 1), as t in shape and dtype; with gaps in memory."""
+    values = rng.uniform(-1, 1, t.shape).astype(t.dtype)
+    if gaps and t.numel() > 1:
+        values = np.repeat(values, 2, axis=-1)[..., ::2]
+    return Tensor._wrap(values).requires_grad_()
+
+
+def _place(flat: Any, shape: tuple[int, ...]) -> list[int]:
+    return [int(k) for k in np.unravel_index(flat, shape)]

@@ -83,7 +83,7 @@ def check_gradient(record: Any, i: int, g: Any, d: Any) -> None:
 
 def run_leaf_hooks(leaf: Any) -> None:
     """Call what `register_post_accumulate_grad_hook` was given."""
-    for hook in list((getattr(leaf, "_leaf_hooks", None) or {}).values()):
+    for hook in list(getattr(leaf, "_leaf_hooks", {}).values()):
         if hook(leaf) is not None:
             raise DTypeError(
                 f"a post accumulate grad hook must return None, but {hook} did not; "
@@ -181,7 +181,6 @@ class Gradient(Base):
                 "only leaves take a post accumulate grad hook; this Tensor is the result "
                 f"of {self._record}: use register_hook"
             )
-        self._leaf_hooks = {} if self._leaf_hooks is None else self._leaf_hooks
         return HookHandle(self._leaf_hooks, hook)
 
     def detach(self) -> Any:

@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -37,15 +37,16 @@ from ..ops.reduction import LogSumExp
 from ..ops.selection import Clip
 from ..ops.shape import Cast, Clone, Concatenate, Expand, Index, Permute, Reshape
 from ..optim import Optimizer
+from ..random import default_generator
 from ..recording import Where, enable_grad, grad_enabled, module_path, observer
 from .replay import nodes_of, replay
-from .subject import unchanged
 
 MIN_IMAGES = 32
 """ReLUs are judged from so many images on: a unit active on one image in ten passes for
 dead on 32 of them with probability 0.03, on 8 with 0.43."""
 DEAD_SHARE = 0.5
-"""A layer is reported when more of its units are dead; fresh nets have up to 45 %."""
+"""A layer is reported when more of its units are dead; in fresh nets of the documents up to
+45 % are, as PyTorch draws the weights."""
 
 MOVES = (Reshape, Permute, Expand, Index, Clone, Cast, Concatenate)
 KEEPS_CHANNELS = (Clone, Cast, MaxPool2d)
@@ -104,16 +105,16 @@ TEXTS = {
         Why: What gets no gradient is never trained: it stays as it was drawn.
         Do: {remedy} What is to stay as it is should say so: requires_grad_(False).""",
     "dead-relu": """
-        {dead} of {units} of this ReLU are 0 for each of the {images} images.
+        {dead} of this ReLU are 0 for each of the {images} images.
         Why: A ReLU lets no gradient through where it is 0: the weights that lead there
-        learn nothing from this batch. (Fresh nets have up to 45 % of such units; a layer
-        is reported when it has more than {share:.0%}.)
+        learn nothing from this batch. (Some dead units are usual in a fresh net; a layer
+        is reported when it has more than half.)
         Do: Lower the learning rate if it came with training. Else look at the initial
         values (large negative biases?) and at the scale of the images, normalise before
         the ReLU, or take leaky_relu.""",
     "bias-before-batch-norm": """
-        The sum with {bias} is only used by a batch normalisation.
-        Why: That subtracts the mean of each channel, and the bias with it. The gradient of
+        Only batch normalisation uses the sums with {biases}.
+        Why: It subtracts the mean of each channel, and the bias with it. The gradient of
         the bias is 0 up to rounding; it is never trained, and an optimizer such as Adam,
         which divides by the gradient's size, moves it by noise.
         Do: Give the layer bias=False; the normalisation has a bias of its own.""",
@@ -241,7 +242,8 @@ def lint(
     return Findings(dict.fromkeys(found), looked_at, graph.notes)
 
 
-class Step(NamedTuple):
+@dataclass(eq=False)
+class Step:
     """One operation of the run, whether a gradient was recorded or not."""
 
     inputs: list[Value]
@@ -269,14 +271,17 @@ def _run(
     # The buffers of this run are copies: the model's own are never touched.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     modes = [(module, module.training) for module in model.modules()]
+    draws = default_generator.get_state(), np.random.get_state()
     before = observer.set(note)
     try:
         model.train()
-        with unchanged([]), enable_grad():
+        with enable_grad():
             output = functional_call(model, buffers, inputs)
             result = loss_of(output) if labels is None else loss_of(output, labels)
     finally:
         observer.reset(before)
+        default_generator.set_state(draws[0])
+        np.random.set_state(draws[1])
         for module, mode in modes:
             module.training = mode
     return result, trace
@@ -358,9 +363,13 @@ def loss_not_finite(graph: Graph) -> Iterator[Finding]:
         return
     for record, (inputs, y) in graph.values.items():
         if not np.isfinite(y).all():
-            finite = all(np.isfinite(x).all() for x in inputs if x is not None)
-            given = "finite values" if finite else "values that are not finite either"
-            first = f"The first such result is that of {record.name()}, from {given}."
+            first = (
+                f"The first such result is that of {record.name()}, of finite inputs."
+            )
+            for i, x in enumerate(inputs):
+                if x is not None and not np.isfinite(x).all():
+                    bad = record.op.input_name(i)
+                    first = f"So is {bad}, an input of {record.name()}."
             yield finding("loss-not-finite", record, first=first)
             return
     yield finding("loss-not-finite", None, first="")
@@ -477,11 +486,10 @@ def dead_relu(graph: Graph) -> Iterator[Finding]:
     for record in judged if not few else ():
         y = graph.values[record][1]
         dead = int((y <= 0).all(axis=(0, *range(2, y.ndim))).sum())
-        units = f"{y.shape[1]} {'units' if y.ndim == 2 else 'channels'}"
-        if dead > DEAD_SHARE * y.shape[1]:
-            part = "All" if dead == y.shape[1] else dead
-            values = {"units": units, "images": len(y), "share": DEAD_SHARE}
-            yield finding("dead-relu", record, dead=part, **values)
+        units, what = y.shape[1], "units" if y.ndim == 2 else "channels"
+        if dead > DEAD_SHARE * units:
+            share = f"All {units}" if dead == units else f"{dead} of {units}"
+            yield finding("dead-relu", record, dead=f"{share} {what}", images=len(y))
 
 
 def bias_before_batch_norm(graph: Graph) -> Iterator[Finding]:
@@ -491,11 +499,11 @@ def bias_before_batch_norm(graph: Graph) -> Iterator[Finding]:
         bias = _bias_of(record)
         if bias is not None and _only_normalised(graph, record):
             pointless[bias].append(record)
-    for bias, records in pointless.items():
-        if set(_uses(graph, bias)) <= set(records):
-            yield finding(
-                "bias-before-batch-norm", records[0], bias=graph.name_of(bias)
-            )
+    pointless = {p: r for p, r in pointless.items() if set(_uses(graph, p)) <= set(r)}
+    if pointless:
+        biases = listed([graph.name_of(p) for p in pointless])
+        place = next(iter(pointless.values()))[0]
+        yield finding("bias-before-batch-norm", place, biases=biases)
 
 
 def _bias_of(record: Record) -> Tensor | None:
@@ -566,8 +574,9 @@ def _bringer(graph: Graph, record: Record) -> str:
         inputs = zip(r.parents, r.input_dtypes, r.input_shapes, strict=True)
         for parent, dtype, shape in inputs:
             if dtype == record.dtype and parent is not record:
-                if isinstance(parent, Tensor):
-                    return graph.name_of(parent)
+                leaf = origin(parent)
+                if isinstance(leaf, Tensor):
+                    return graph.name_of(leaf)
                 return f"a {dtype} tensor of shape {list(shape)}"
     return "a conversion in the code"
 

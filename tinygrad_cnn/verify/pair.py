@@ -1,23 +1,50 @@
-"""Somebody's own code: two NumPy functions, or a layer with `forward` and `backward`."""
+"""Somebody's own NumPy code: a layer with `forward` and `backward`, or two functions.
+
+Nothing is asked of it but those two. Each run is made on a fresh copy of the layer, with
+NumPy's random numbers put back, so that caches, running statistics, updates and dropout
+masks of one run never reach the next.
+"""
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import os
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, TinygradError
 from .branches import Path
-from .subject import Array, Run, Subject
+from .check import cotangents_for
+from .subject import Array, Run, Subject, unchanged
+
+FORWARD = ("forward", "forwardprop", "forwardpass", "fprop")
+BACKWARD = ("backward", "backprop", "backwardprop", "backwardpass", "bprop")
+RATES = ("lr", "learningrate", "learnrate", "alpha", "eta")
+BEFORE = ("d", "grad", "g", "dld", "ded", "djd", "gradient", "delta")
+AFTER = ("grad", "gradient", "gradients")
+STORES = ("grads", "gradients", "dparams", "grad")
+"""The usual names, in lower case and without underscores: dL_dW is dldw."""
+
+Place = tuple[Any, ...]
+"""Attributes, keys and list positions that lead from an object to something inside it."""
 
 
-class PairSubject(Subject):
-    """`forward(*inputs)` and `backward(g, *inputs)`, called with copies.
+class ForeignError(TinygradError):
+    """The code under test raised: what, and on which of its lines."""
 
-    inputs: by name, or in order (then named as the parameters of forward). Floating arrays
-    are checked; anything else is passed on as it is.
+
+class CodeSubject(Subject):
+    """A layer, its inputs, and the parameters that it has before its first forward.
+
+    inputs: by name; floating arrays are checked, anything else is passed on. params: which
+    attribute holds the gradient of which parameter, as {"W": "dW"}; the others are then
+    not checked. notes: what the reader should know. Raises ForeignError if the code raises
+    and ArgumentError for a backward that cannot be called or understood.
     """
 
     knows_branches = False
@@ -25,171 +52,408 @@ class PairSubject(Subject):
     def __init__(
         self,
         name: str,
-        forward: Callable[..., Any],
-        backward: Callable[..., Any],
+        layer: Any,
         inputs: Mapping[str, Any],
+        params: Mapping[str, str] | None = None,
     ) -> None:
-        self.forward, self.backward, self.inputs = forward, backward, dict(inputs)
-        super().__init__(name, {k: owned(x) for k, x in inputs.items() if is_float(x)})
+        self.methods = methods_of(layer)
+        found = [a for _, a in leaves_in(layer) if is_float(a)]
+        # every reference to an array, wherever it is, becomes one to its float64 copy
+        self.layer = copy.deepcopy(layer, {id(a): owned(a) for a in found})
+        for key, value in getattr(self.layer, "__dict__", {}).items():
+            if normal(key) in RATES[:3] and isinstance(value, float):
+                setattr(self.layer, key, 1.0)
+        self.inputs = {k: owned(x) if is_float(x) else x for k, x in inputs.items()}
+        self.notes: list[str] = []
+        self.attributes: dict[str, Place] = {}
+        self.returned: list[str] = []
+        self.updated: dict[str, Place] = {}
+        arrays = {k: x for k, x in self.inputs.items() if is_float(x)}
+        super().__init__(name, arrays)
+        with unchanged(()):
+            self.arrays |= self._parameters(params)
         if not self.arrays:
-            raise ArgumentError(f"{name}: none of the inputs is a floating array")
+            raise ArgumentError(
+                f"{name}: no input is a floating array, and no parameter was found"
+            )
 
     def run(self, margins: bool = False) -> Run:
-        with np.errstate(all="ignore"):
-            return Run(outputs_of(self.forward(*self._values()), self.name), Path())
+        with unchanged(()):
+            outputs, *_ = self._forward(copy.deepcopy(self.layer))
+        return Run(outputs, Path())
 
     def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
-        g = [c.copy() for c in cotangents]
-        with np.errstate(all="ignore"):
-            found = self.backward(g[0] if len(g) == 1 else tuple(g), *self._values())
-        given = list(found) if isinstance(found, tuple | list) else [found]
-        names = (
-            list(self.inputs) if len(given) == len(self.inputs) else list(self.arrays)
-        )
-        if len(given) != len(names):
+        twin = copy.deepcopy(self.layer)
+        with unchanged(()):
+            returned, factor = self._backward(twin, cotangents)
+        found = self._by_name(returned, self.returned)
+        found |= {name: at(twin, place) for name, place in self.attributes.items()}
+        for name, place in self.updated.items():
+            found[name] = self.arrays[name] - at(twin, place)
+        claims = {name: as_claim(found.get(name), name) for name in self.arrays}
+        return {k: None if d is None else d * factor for k, d in claims.items()}
+
+    def _forward(self, twin: Any) -> tuple[list[Array], Any, list[str]]:
+        """The outputs, the cache returned beside them, and what backward has to be given.
+
+        The latter are the names of its parameters that need a value, but for the rates.
+        """
+        forward, backward = [getattr(twin, name) for name in self.methods]
+        wanted = required(backward)
+        y = called(forward, copy.deepcopy(self.inputs))
+        cached = len(wanted) == 2 and wanted[1] not in self.inputs
+        if cached and isinstance(y, tuple) and len(y) == 2:
+            return outputs_of(y[0], self.methods[0]), y[1], wanted
+        return outputs_of(y, self.methods[0]), None, wanted
+
+    def _backward(
+        self, twin: Any, cotangents: Sequence[Array] | None = None
+    ) -> tuple[Any, float]:
+        """What backward returns after a forward, and what it is to be multiplied by."""
+        outputs, cache, wanted = self._forward(twin)
+        if cotangents is None:
+            cotangents = cotangents_for(outputs, np.random.default_rng(0))
+        copies = [c.copy() for c in cotangents]
+        g = copies[0] if len(copies) == 1 else tuple(copies)
+        values, inputs = copy.deepcopy(self.inputs), list(self.inputs)
+        known = [name for name in wanted if name in values]
+        left = [name for name in wanted if name not in values]
+        is_number = sum(y.size for y in outputs) == 1
+        backward = getattr(twin, self.methods[1])
+        if wanted == ["*"]:
+            given = {"g": g} | values
+        elif cache is not None:
+            given = dict(zip(wanted, (g, cache), strict=True))
+        elif len(left) == 1:
+            given = {k: values[k] for k in known} | {left[0]: g}
+        elif len(wanted) == 1 and not is_number:
+            given = {wanted[0]: g}
+        elif len(wanted) == 1 + len(inputs):
+            given = dict(zip(wanted, [g, *values.values()], strict=True))
+        elif is_number and len(wanted) in (0, len(inputs)):
+            # the derivative of a loss, which is not asked to be multiplied by anything
+            given = dict(zip(wanted, values.values(), strict=False))
+            return called(backward, given), float(copies[0].reshape(-1)[0])
+        else:
             raise ArgumentError(
-                f"{self.name}: backward returned {len(given)} gradients for "
-                f"{len(self.inputs)} inputs ({', '.join(self.inputs)}); one each is "
-                "expected, in that order, None for an input that has none"
+                f"{self.name}: no telling how to call {self.methods[1]}"
+                f"({', '.join(wanted)}) after {self.methods[0]}({', '.join(inputs)}); "
+                "expected (g), (g, learning_rate), (g, cache) where forward returns (y, "
+                "cache), (g, and the inputs), or for a loss only the inputs"
             )
-        claims = dict(zip(names, given, strict=True))
-        return {name: as_claim(claims[name]) for name in self.arrays}
+        return called(backward, given), 1.0
 
-    def _values(self) -> list[Any]:
-        arrays = {name: array.copy() for name, array in self.arrays.items()}
-        return [arrays.get(name, value) for name, value in self.inputs.items()]
-
-
-class LayerSubject(Subject):
-    """An object with `forward(x)` and `backward(dout)`, its parameters being attributes.
-
-    params: which attribute holds the gradient of which, as {"W": "dW"}; by default those
-    found by `gradient_attributes` after one backward. Without any gradient attribute, a
-    backward that takes a learning rate is asked for its update at the rate 1.
-    """
-
-    knows_branches = False
-
-    def __init__(
-        self, name: str, layer: Any, x: Any, params: Mapping[str, str] | None = None
-    ) -> None:
-        self.layer = layer
-        array = owned(np.asarray(x, float))
-        takes = list(inspect.signature(layer.backward).parameters)
-        self.takes_rate = len(takes) == 2
-        self._forward(array)
-        self.arrays = {"x": array}
-        before = _parameters_of(layer)
-        kept = {key: value.copy() for key, value in before.items()}
-        outputs = self.run().outputs
-        self._backward([np.ones_like(y) for y in outputs])
-        self.params = (
-            dict(params) if params is not None else gradient_attributes(layer, before)
+    def _by_name(self, found: Any, parameters: list[str]) -> dict[str, Any]:
+        """Which gradient is which of those that backward returned."""
+        inputs, checked = list(self.inputs), [k for k in self.inputs if k in self.arrays]
+        if isinstance(found, Mapping):
+            keys = {normal(str(key)): value for key, value in found.items()}
+            names = [*checked, *parameters]
+            pairs = {n: [k for k in (normal(n), *spellings(n)) if k in keys] for n in names}
+            return {name: keys[k[0]] for name, k in pairs.items() if k}
+        given = list(found) if is_several(found) else [found]
+        if found is None:
+            given = [None] * len(checked)
+        for names in (inputs, checked, inputs + parameters, checked + parameters):
+            if len(names) == len(given):
+                return dict(zip(names, given, strict=True))
+        expected = f"one for each of {', '.join(inputs)} is expected"
+        if parameters:
+            expected += f", or one for each of {', '.join([*inputs, *parameters])}"
+        raise ArgumentError(
+            f"{self.name}: {self.methods[1]} returned {len(given)} gradients; {expected}, "
+            "in that order (an input that needs none must be no floating array)"
         )
-        for key, value in kept.items():
-            _set(layer, key, value)
-        updated = set(before) if self.takes_rate and not self.params else set()
-        self.updated = {k for k in updated if k not in self.params}
-        checked = [*self.params, *sorted(self.updated)]
-        missing = [key for key in checked if key not in before]
+
+    def _parameters(self, params: Mapping[str, str] | None) -> dict[str, Array]:
+        """The parameters to check, once it is found how backward hands out gradients."""
+        twin = copy.deepcopy(self.layer)
+        self._forward(twin)
+        places: dict[int, list[Place]] = {}
+        for place, a in leaves_in(self.layer):
+            if is_float(a) and np.array_equal(a, at(twin, place), equal_nan=True):
+                places.setdefault(id(a), []).append(place)
+        known = {dotted(p[0]): p for p in places.values()}
+        found = {name: at(self.layer, p[0]) for name, p in known.items()}
+        twin = copy.deepcopy(self.layer)
+        returned, _ = self._backward(twin)
+        if returned is None and len(self.arrays):
+            self.notes.append(
+                f"{self.methods[1]} returns nothing, so no gradient of "
+                f"{', '.join(self.arrays)}; where none is wanted, as of a first layer, "
+                "name the others as those to check"
+            )
+        after = {place: a for place, a in leaves_in(twin) if is_gradient(a)}
+        if params is None:
+            self.attributes = gradient_places(known, after)
+        else:
+            self.attributes = self._said(params, known, after)
+        gradients = {dotted(place) for place in self.attributes.values()}
+        rest = [k for k in known if k not in self.attributes and k not in gradients]
+        rest = [k for k in rest if self._matters(found[k])]
+        if params is not None:
+            self._note("not checked, not being among params: {}", rest)
+            rest = []
+        elif isinstance(returned, Mapping) or len(self.inputs) + len(rest) == (
+            len(returned) if is_several(returned) else 0
+        ):
+            self.returned = rest
+        else:
+            places_left = {k: known[k][0] for k in rest}
+            self.updated = {
+                k: place
+                for k, place in places_left.items()
+                if not np.array_equal(found[k], at(twin, place))
+            }
+            self._note(
+                f"{self.methods[1]} updates {{}}: its update at the learning rate 1 is "
+                "taken for the gradient",
+                list(self.updated),
+            )
+            self._note(
+                "no gradient was found of {}: no attribute of a usual name (dW, grad_W, "
+                'grads["W"], …), nor returned, nor an update; if there is one, say '
+                'params = {{"W": "name of its gradient"}}',
+                [k for k in rest if k not in self.updated],
+            )
+        self._note_sums(twin)
+        chosen = {k: found[k] for k in [*known] if k in self.attributes or k in rest}
+        self._note(
+            "all zeros or all ones, where mistakes hide, and drawn anew: {}",
+            [k for k, a in chosen.items() if redrawn(a)],
+        )
+        clash = [k for k in chosen if k in self.inputs]
+        if clash:
+            raise ArgumentError(
+                f"{self.name}: {', '.join(clash)} is the name of an input and of a "
+                "parameter; give the inputs in a dict with other names"
+            )
+        return chosen
+
+    def _note(self, text: str, names: Sequence[str]) -> None:
+        if names:
+            self.notes.append(text.format(", ".join(names)))
+
+    def _said(
+        self,
+        params: Mapping[str, str],
+        known: Mapping[str, list[Place]],
+        after: Mapping[Place, Any],
+    ) -> dict[str, Place]:
+        """The places of the gradients that the user names."""
+        by_name = {dotted(place): place for place in after}
+        missing = [k for k in params if k not in known]
+        missing += [f"{d} after {self.methods[1]}" for d in params.values()
+                    if d not in by_name]  # fmt: skip
         if missing:
             raise ArgumentError(
-                f"{name} has no floating array {', '.join(missing)}; it has "
-                f"{', '.join(before) or 'none'}"
+                f"{self.name} has no {', '.join(missing)}, which params names; its "
+                f"floating arrays are {', '.join(known) or 'none'}"
             )
-        self.unknown = [key for key in before if key not in checked]
-        arrays = {"x": array}
-        for key in checked:
-            _set(layer, key, owned(kept[key]))
-            arrays[key] = _get(layer, key)
-        super().__init__(name, arrays)
+        return {name: by_name[gradient] for name, gradient in params.items()}
 
-    def run(self, margins: bool = False) -> Run:
-        with np.errstate(all="ignore"):
-            return Run(outputs_of(self._forward(self.arrays["x"]), "forward"), Path())
+    def _matters(self, array: Array) -> bool:
+        """Whether the outputs depend on this array; if not, it is no parameter."""
+        start, before = array.copy(), self.run().outputs
+        array += np.random.default_rng(0).uniform(0.1, 0.5, array.shape)
+        try:
+            after = self.run().outputs
+            return any(
+                a.shape != b.shape or not np.array_equal(a, b, equal_nan=True)
+                for a, b in zip(before, after, strict=True)
+            )
+        except TinygradError:
+            return True
+        finally:
+            array[...] = start
 
-    def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
-        self.run()
-        kept = {
-            key: _get(self.layer, key).copy() for key in self.updated | set(self.params)
-        }
-        with np.errstate(all="ignore"):
-            dx = self._backward([c.copy() for c in cotangents])
-        dx = dx[0] if isinstance(dx, tuple | list) and dx else dx
-        claims = {"x": as_claim(dx)}
-        for key, attribute in self.params.items():
-            claims[key] = as_claim(_get(self.layer, attribute))
-        for key in self.updated:
-            claims[key] = kept[key] - np.asarray(_get(self.layer, key))
-        for key, value in kept.items():
-            self.arrays[key][...] = value
-            _set(self.layer, key, self.arrays[key])
-        return claims
-
-    def _forward(self, x: Array) -> Any:
-        return self.layer.forward(x.copy())
-
-    def _backward(self, g: Sequence[Array]) -> Any:
-        more = (1.0,) if self.takes_rate else ()
-        return self.layer.backward(g[0] if len(g) == 1 else tuple(g), *more)
+    def _note_sums(self, twin: Any) -> None:
+        """Say which gradients a second backward adds to those of the first."""
+        if any("zero" in name for name in dir(self.layer)):
+            return
+        first = {k: np.array(at(twin, p), float) for k, p in self.attributes.items()}
+        self._backward(twin)
+        added = [
+            name
+            for name, place in self.attributes.items()
+            if first[name].any() and np.allclose(at(twin, place), 2 * first[name])
+        ]
+        self._note("the gradient is added to that of the call before: {}", added)
 
 
-def gradient_attributes(layer: Any, parameters: Mapping[str, Array]) -> dict[str, str]:
-    """Which attribute holds the gradient of which parameter, by the usual names.
+def methods_of(layer: Any) -> tuple[str, str]:
+    """What the layer calls its forward and its backward, or ArgumentError."""
+    names = {normal(n): n for n in dir(layer) if callable(getattr(layer, n, None))}
+    found = [[names[n] for n in usual if n in names] for usual in (FORWARD, BACKWARD)]
+    for usual, there in zip(("forward", "backward"), found, strict=True):
+        if not there:
+            raise ArgumentError(
+                f"{type(layer).__name__} has no method {usual}; a layer has forward(x), "
+                "which returns the output, and backward(g), which returns the gradient of x"
+            )
+    return found[0][0], found[1][0]
 
-    dW, d_W, grad_W, W_grad, gW, dL_dW, or an entry of the same key (or place) of a dict (or
-    list) `grads` beside `params`; the shapes need not agree, since that is checked.
+
+def gradient_places(
+    known: Mapping[str, list[Place]], after: Mapping[Place, Any]
+) -> dict[str, Place]:
+    """Where the gradient of each parameter is, going by the usual names.
+
+    dW, d_W, grad_W, W_grad, dL_dW, … beside W; the same in a `grads` beside it; the same
+    place of `grads` where W is in `params`; `grad` beside `data`. Case and underscores do
+    not count; the singular or the first letter will do (dw, db for weights, biases). The
+    shapes need not agree, since that is checked.
     """
-    found = {}
-    for name in parameters:
-        store, dot, key = name.partition(".")
-        patterns = ("d{}", "d_{}", "grad_{}", "{}_grad", "g{}", "dL_d{}", "d_L_d_{}")
-        names = [p.format(name) for p in patterns] if not dot else [f"grads.{key}"]
-        present = [n for n in names if _get(layer, n) is not None]
-        if present and store not in ("grads",):
-            found[name] = present[0]
-    taken = set(found.values())
-    return {name: gradient for name, gradient in found.items() if name not in taken}
+    there = {tuple([normal(str(key)) for key in place]): place for place in after}
+    found: dict[str, Place] = {}
+    for of in (normal, lambda key: normal(key).rstrip("s"), lambda key: normal(key)[:1]):
+        for name, places in known.items():
+            free = [c for p in places for c in _candidates(p, of)
+                    if c in there and there[c] not in found.values()]  # fmt: skip
+            if free and name not in found:
+                found[name] = there[free[0]]
+    taken = {dotted(place) for place in found.values()}
+    return {name: place for name, place in found.items() if name not in taken}
 
 
-def _parameters_of(layer: Any) -> dict[str, Array]:
-    """The floating arrays among its attributes, and in its dict or list `params`."""
-    values = vars(layer)
-    found = {name: v for name, v in values.items() if is_float(v)}
-    store = values.get("params")
-    items = (
-        store.items()
-        if isinstance(store, dict)
-        else enumerate(store)
-        if isinstance(store, list)
-        else ()
-    )
-    return found | {f"params.{key}": v for key, v in items if is_float(v)}
+def _candidates(place: Place, of: Any) -> Iterator[tuple[str, ...]]:
+    *outer, key = [normal(str(k)) for k in place]
+    stem = of(str(place[-1]))
+    words = [*[f"{d}{stem}" for d in BEFORE], *[f"{stem}{d}" for d in AFTER]]
+    words = [key] if isinstance(place[-1], int) else words
+    inside_params = bool(outer) and outer[-1] in ("params", "parameters", "weights")
+    beside = outer[:-1] if inside_params else outer
+    if not isinstance(place[-1], int):
+        yield from [(*outer, word) for word in words]
+    if isinstance(place[-1], str) or inside_params:
+        yield from [(*beside, s, word) for s in STORES for word in (key, *words)]
+    if key in ("data", "value"):
+        yield from [(*outer, word) for word in ("grad", "gradient")]
 
 
-def _get(layer: Any, name: str) -> Any:
-    store, dot, key = name.partition(".")
-    value = getattr(layer, store, None)
-    if not dot or value is None:
-        return value
-    try:
-        return value[int(key)] if isinstance(value, list) else value[key]
-    except (KeyError, IndexError):
-        return None
+def spellings(name: str) -> list[str]:
+    """What the gradient of this name may be called."""
+    stem = normal(name.rpartition(".")[2])
+    return [*[f"{d}{stem}" for d in BEFORE], *[f"{stem}{d}" for d in AFTER]]
 
 
-def _set(layer: Any, name: str, value: Array) -> None:
-    store, dot, key = name.partition(".")
-    if not dot:
-        setattr(layer, store, value)
+def leaves_in(
+    holder: Any, place: Place = (), seen: set[int] | None = None
+) -> Iterator[tuple[Place, Any]]:
+    """What an object holds, in its attributes, lists and dicts and the objects there."""
+    seen = set() if seen is None else seen
+    if id(holder) in seen:
         return
-    container = getattr(layer, store)
-    container[int(key) if isinstance(container, list) else key] = value
+    items = items_of(holder)
+    if items is None:
+        yield place, holder
+        return
+    seen.add(id(holder))
+    for key, value in items:
+        yield from leaves_in(value, (*place, key), seen)
+
+
+def items_of(holder: Any) -> list[tuple[Any, Any]] | None:
+    """The parts of a container or an object by key; None for anything else."""
+    if isinstance(holder, dict):
+        return list(holder.items())
+    if isinstance(holder, list | tuple):
+        return list(enumerate(holder))
+    opaque = type | ModuleType | FunctionType | MethodType
+    if isinstance(holder, opaque) or not hasattr(holder, "__dict__"):
+        return None
+    return list(vars(holder).items())
+
+
+def at(holder: Any, place: Place) -> Any:
+    """What is at this place, or None."""
+    for key in place:
+        try:
+            holder = dict(items_of(holder) or ())[key]
+        except KeyError:
+            return None
+    return holder
+
+
+def redrawn(array: Array) -> bool:
+    """Move an array of zeros or of ones to random values near by; whether it was one."""
+    constant = bool(array.size) and (not array.any() or bool(np.all(array == 1)))
+    if constant:
+        array += np.random.default_rng(array.size).uniform(-0.5, 0.5, array.shape)
+    return constant
+
+
+def required(backward: Any) -> list[str]:
+    """The parameters that need a value, without the learning rate; ["*"] if any will do."""
+    try:
+        parameters = inspect.signature(backward).parameters.values()
+    except (TypeError, ValueError):
+        return ["*"]
+    names = [p.name for p in parameters if p.default is p.empty and p.kind < 2]
+    names = [name for name in names if normal(name) not in RATES]
+    return names or ["*"] * any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
+def called(function: Any, given: Mapping[str, Any]) -> Any:
+    """Call it with these arguments, by position if it has other names for them.
+
+    A learning rate is 1. Whatever it raises becomes a ForeignError.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+        rates = {name: 1.0 for name in parameters if normal(name) in RATES}
+    except (TypeError, ValueError):
+        parameters, rates = {}, {}
+    try:
+        with np.errstate(all="ignore"):
+            if all(name in parameters for name in given):
+                return function(**{**rates, **given})
+            return function(*given.values(), **rates)
+    except (Exception, SystemExit) as error:
+        name = getattr(function, "__name__", "it")
+        raise ForeignError(f"{name} raised {said(error)}") from error
+
+
+def said(error: BaseException) -> str:
+    """An error as one line: type, message, and the last line of foreign code it passed."""
+    own = os.path.dirname(__file__), os.path.dirname(np.__file__)
+    frames = traceback.extract_tb(error.__traceback__)
+    foreign = [f for f in frames if not f.filename.startswith((*own, "<frozen"))]
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
+    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} (line {error.lineno})"
+    if not foreign:
+        return text
+    last = foreign[-1]
+    return f"{text} ({os.path.basename(last.filename)}, line {last.lineno}: {last.line})"
+
+
+def normal(name: str) -> str:
+    """A name without case and underscores."""
+    return name.replace("_", "").lower()
+
+
+def dotted(place: Place) -> str:
+    """The name of a place: layers.0.W."""
+    return ".".join(map(str, place))
 
 
 def is_float(x: Any) -> bool:
     """Whether x is a floating array."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def is_gradient(x: Any) -> bool:
+    """Whether x may be a gradient: an array, or a number that ought to be one."""
+    return isinstance(x, np.ndarray | np.number | float)
+
+
+def is_several(found: Any) -> bool:
+    """Whether a result is several arrays, not one that is given as a list of numbers."""
+    if isinstance(found, list):
+        return any(isinstance(g, np.ndarray) for g in found)
+    return isinstance(found, tuple)
 
 
 def owned(x: Array) -> Array:
@@ -199,12 +463,22 @@ def owned(x: Array) -> Array:
 
 def outputs_of(y: Any, name: str) -> list[Array]:
     """What a forward returned, as arrays of its own."""
-    outputs = [np.array(v, float) for v in (y if isinstance(y, tuple | list) else [y])]
-    if not outputs or not all(v.size for v in outputs):
-        raise ArgumentError(f"{name} returned nothing to differentiate")
+    several = list(y) if is_several(y) else [y]
+    try:
+        outputs = [np.array(v, float) for v in several if v is not None]
+    except (TypeError, ValueError):
+        outputs = []
+    if len(outputs) < len(several) or not outputs or not all(v.size for v in outputs):
+        kinds = ", ".join([type(v).__name__ for v in several])
+        raise ForeignError(f"{name} returned {kinds}, where an array is expected")
     return outputs
 
 
-def as_claim(g: Any) -> Array | None:
+def as_claim(g: Any, name: str) -> Array | None:
     """A gradient as an array of its own; None stays None."""
-    return None if g is None else np.array(g, float)
+    try:
+        return None if g is None else np.array(g, float)
+    except (TypeError, ValueError):
+        raise ForeignError(
+            f"the gradient of {name} is {type(g).__name__}, which is no array of numbers"
+        ) from None

@@ -16,11 +16,11 @@ import numpy as np
 
 from .. import random
 from ..engine import Tensor
-from ..errors import ArgumentError
+from ..errors import ArgumentError, AutogradError
 from ..gradients import grad
 from ..nn import Module
 from ..ops.base import Op
-from ..recording import enable_grad
+from ..recording import set_grad_enabled
 from .branches import Path, watched
 
 Array = np.ndarray[Any, Any]
@@ -68,17 +68,28 @@ class TensorSubject(Subject):
         super().__init__(name, {key: leaf._array for key, leaf in leaves.items()})
         self.function, self.leaves = function, dict(leaves)
         self.modules = modules
+        self.recorded = False
+        """Whether the function itself asks for gradients, so that it must be recorded."""
+        self.draws = True
+        """Whether it draws random numbers; known after the first run."""
 
     def run(self, margins: bool = False) -> Run:
-        with watched(margins) as path:
-            outputs = self.outputs()
+        try:
+            with watched(margins) as path:
+                outputs = self.outputs(self.recorded)
+        except AutogradError:
+            if self.recorded:
+                raise
+            self.recorded = True
+            return self.run(margins)
         # copies: a view of an input would change when the entry is put back
         return Run([np.array(t._array) for t in outputs], path)
 
-    def outputs(self) -> list[Tensor]:
-        """The outputs as Tensors, with the graph behind them."""
-        with unchanged(self.modules), enable_grad():
+    def outputs(self, recorded: bool = True) -> list[Tensor]:
+        """The outputs as Tensors, with the graph behind them if `recorded`."""
+        with unchanged(self.modules, self.draws) as state, set_grad_enabled(recorded):
             found = list(tensors_in(self.function()))
+            self.draws = self.draws and state != random_state()
         outputs = [t for t in found if t.dtype.kind == "f"]
         if not outputs:
             raise ArgumentError(
@@ -138,19 +149,30 @@ def leaf_of(x: Any, dtype: Any) -> Tensor:
 
 
 @contextmanager
-def unchanged(modules: Sequence[Module]) -> Iterator[None]:
-    """Put random generators and the buffers of these modules back to where they were."""
-    generator = random.default_generator.numpy.bit_generator
-    before = generator.state, np.random.get_state()
+def unchanged(modules: Sequence[Module], draws: bool) -> Iterator[str]:
+    """Put the buffers of these modules, and the random generators, back afterwards.
+
+    Gives the state of the generators; without `draws`, they are left alone.
+    """
+    ours = random.default_generator.numpy.bit_generator
+    before = (ours.state, np.random.get_state()) if draws else None
     buffers = [b for module in modules for b in module.buffers()]
     values = [b._array.copy() for b in buffers]
     try:
-        yield
+        yield random_state() if draws else ""
     finally:
-        generator.state = before[0]
-        np.random.set_state(before[1])
+        if before is not None:
+            ours.state = before[0]
+            np.random.set_state(before[1])
         for buffer, value in zip(buffers, values, strict=True):
             buffer._array = value
+
+
+def random_state() -> str:
+    """Where our generator and NumPy's global one stand, to be compared."""
+    ours = random.default_generator.numpy.bit_generator.state
+    counter, position = ours["state"]["counter"], ours["buffer_pos"]
+    return f"{counter}{position}{ours['has_uint32']}{np.random.get_state()[2:]}"
 
 
 def modules_behind(function: Any) -> list[Module]:

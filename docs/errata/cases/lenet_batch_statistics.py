@@ -1,0 +1,32 @@
+"""lenet §6.1: an image is normalised with the others of its batch at test time too.
+
+What the net says of an image then depends on which others it is shown with.
+"""
+
+import numpy as np
+
+WHERE = "`lenet` §6.1"
+STATES = "(x − mean) / (std + 1e-8) of the batch, in testing as in training"
+RIGHT = "in testing with running averages of the means and variances of training"
+
+
+def stated(batch):
+    return (batch - batch.mean(axis=0)) / (batch.std(axis=0) + 1e-8)
+
+
+def right(batch, running_mean, running_std):
+    return (batch - running_mean) / (running_std + 1e-8)
+
+
+def shows():
+    rng = np.random.default_rng(0)
+    image, *others = rng.normal(3, 2, size=(8, 5))
+    batches = [np.array([image, *others[:3]]), np.array([image, *others[3:]])]
+    first, second = (stated(batch)[0] for batch in batches)
+    steady, same = (right(batch, 3, 2)[0] for batch in batches)
+    alone = stated(image[None])
+    return (
+        f"one image in two batches is off by {np.abs(first - second).max():.2f}, alone in "
+        f"its batch it is {np.abs(alone).max():g} everywhere; with running statistics it "
+        f"is off by {np.abs(steady - same).max():g}"
+    )
