@@ -14,7 +14,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -243,7 +243,7 @@ class Application(Op, register=False):
             shared = any(np.may_share_memory(y._array, t._array) for t in held)
             y, parts = y._array.copy() if shared else y._array, [_whole]
         else:
-            y, parts = Output.pack([results[k]._array for k in smooth])
+            y, parts = Output.pack({k: results[k]._array for k in smooth})
         for k, part in zip(smooth, parts, strict=True):
             ctx._parts[k] = part
         ctx._to_save = ctx._constant = ()
@@ -341,7 +341,9 @@ class FunctionRecord(Record):
     def gradients(
         self, asked: list[int], g: Value, create_graph: bool
     ) -> Iterator[tuple[int, Value | None]]:
-        """As of any record, but with one call of the user's backward."""
+        """As of any record, but by one call of the user's backward."""
+        if not asked:
+            return
         saved = self.held()
         y = self.value(Need("y", "y", 0), create_graph) if "y" in saved else None
         needs = [Need(name, "input", i) for i, name in enumerate(self.op.inputs)]
@@ -352,7 +354,7 @@ class FunctionRecord(Record):
         except Exception as error:
             error.add_note(f"in the backward of {self}")
             raise
-        return iter([(i, found[i]) for i in asked])
+        yield from [(i, found[i]) for i in asked]
 
     def gradient(self, i: int, g: Value, create_graph: bool) -> Value:
         """∂L/∂(input i) for g = ∂L/∂y."""
@@ -367,35 +369,40 @@ class Output(Op, register=False):
     """
 
     index: int
-    start: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    start: int = field(repr=False)
+    shape: tuple[int, ...] = field(repr=False)
+    dtype: np.dtype[Any] | None = field(repr=False)
+    """Where the results are of several; else it is that of y."""
+    mark: int = field(repr=False)
+    """Where its 0 is, from behind."""
 
     @staticmethod
-    def pack(arrays: Sequence[Any]) -> tuple[Value, list[Output]]:
-        """y, and where in it each array is."""
-        starts = itertools.accumulate([a.size for a in arrays], initial=0)
+    def pack(arrays: dict[int, Any]) -> tuple[Value, list[Output]]:
+        """y of the results with these indices, and how each comes out of it."""
+        flat = [a.ravel() for a in arrays.values()]
+        mixed = len({a.dtype for a in flat}) > 1
+        starts = itertools.accumulate([a.size for a in flat], initial=0)
+        marks = range(-len(arrays), 0)
         parts = [
-            Output(k - len(arrays), start, a.shape, a.dtype)
-            for k, (a, start) in enumerate(zip(arrays, starts, strict=False))
+            Output(k, start, a.shape, a.dtype if mixed else None, mark)
+            for (k, a), start, mark in zip(arrays.items(), starts, marks, strict=False)
         ]
-        flat = [*[a.ravel() for a in arrays], np.zeros(len(arrays), np.float16)]
-        return np.concatenate(flat), parts
+        return np.concatenate([*flat, np.zeros(len(arrays), np.float16)]), parts
 
     def forward(self, y: Value) -> Value:
         stop = self.start + math.prod(self.shape)
-        return y[self.start : stop].reshape(self.shape).astype(self.dtype)
+        return y[self.start : stop].reshape(self.shape).astype(self.dtype or y.dtype)
 
     def grad_y(self, g: Value, y_shape: tuple[int, ...], y_dtype: Any) -> Value:
         flat = Cast(y_dtype)(Reshape((-1,))(g))
         before = np.zeros(self.start, y_dtype)
         after = np.zeros(y_shape[0] - self.start - flat.shape[0], y_dtype)
-        after[self.index] = 1
+        after[self.mark] = 1
         return Concatenate(0)(before, flat, after)
 
     def reached_by(self, g: Value) -> bool:
         """Whether a gradient came to this result, by g = ∂L/∂y."""
-        return bool((g._array if isinstance(g, Tensor) else g)[self.index] != 0)
+        return bool((g._array if isinstance(g, Tensor) else g)[self.mark] != 0)
 
 
 def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
 """Automatic differentiation under PyTorch's names."""
 
-from ..function import Function
 from ..gradients import backward, detect_anomaly, grad, set_detect_anomaly
 from ..recording import enable_grad, no_grad, set_grad_enabled
+from .function import Function
 from .gradcheck import gradcheck, gradgradcheck
 
 __all__ = [

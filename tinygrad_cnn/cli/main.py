@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a model file on images",
     "eval": "measure a trained model on a data set",
     "predict": "name the class of images",
+    "check": "compare the gradients of a model, or of your code, with differences",
     "lint": "look for mistakes in the graph of a model",
     "explain": "show the products that one number of a gradient is the sum of",
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import AutogradError, DTypeError, ShapeError
 from ..recording import check_nan
-from .base import Base
+from .base import Base, raw
 
 _keys = itertools.count()
 
@@ -62,32 +62,32 @@ def check_gradient(record: Any, i: int, g: Any, d: Any) -> None:
     """Where anomalies are looked for, refuse a NaN in d = ∂L/∂(input i), from g = ∂L/∂y."""
     if d is None or not check_nan.get():
         return
-    bad = np.argwhere(np.isnan(getattr(d, "_array", d)))
-    if not len(bad):
+    nan = np.isnan(raw(d))
+    if not nan.any():
         return
-    saved = record.saved.items()
-    arrays = {n: a for n, (a, *_) in saved if getattr(a, "dtype", None)}
-    wild = [n for n, a in arrays.items() if not np.isfinite(a).all()]
+    saved = [(n, a) for n, (a, *_) in record.saved.items() if isinstance(a, np.ndarray)]
+    wild = [n for n, a in saved if not np.isfinite(a).all()]
     why = [f"{'its result' if n == 'y' else n} already held inf or NaN" for n in wild]
-    if np.isnan(getattr(g, "_array", g)).any():
+    if np.isnan(raw(g)).any():
         why.append(
-            "the gradient that came to it was NaN already (the one given to backward, "
-            "a hook's, or inf - inf where several met)"
+            "the gradient that came to it was NaN already: the one given to backward, a "
+            "hook's, or inf − inf where several met"
         )
     raise AutogradError(
-        f"{len(bad)} of the values of the gradient with respect to "
-        f"{record.op.input_name(i)} are NaN, the first at {bad[0].tolist()}; "
-        f"made by {record}" + "".join(f"\n  {reason}" for reason in why)
+        f"the gradient with respect to {record.op.input_name(i)} became NaN in "
+        f"{nan.sum()} of {nan.size} values, first at {np.argwhere(nan)[0].tolist()}, by "
+        + "\n  ".join([str(record), *why])
     )
 
 
 def run_leaf_hooks(leaf: Any) -> None:
     """Call what `register_post_accumulate_grad_hook` was given."""
     for hook in list(getattr(leaf, "_leaf_hooks", {}).values()):
-        if hook(leaf) is not None:
+        result = hook(leaf)
+        if result is not None and result is not leaf:
             raise DTypeError(
-                f"a post accumulate grad hook must return None, but {hook} did not; "
-                "it changes the leaf, or its .grad, in place"
+                "a post accumulate grad hook returns None (it may change the leaf or its "
+                f".grad in place), but {hook} returned {result!r}"
             )
 
 

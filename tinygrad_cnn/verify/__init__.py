@@ -4,9 +4,10 @@
 that somebody wrote in NumPy.
 """
 
+from .explain import explain as explain
 from .report import Report as Report
 from .report import TensorReport as TensorReport
 from .verifier import verify as verify
 from .verifier import verify_pair as verify_pair
 
-__all__ = ["Report", "TensorReport", "verify", "verify_pair"]
+__all__ = ["Report", "TensorReport", "explain", "verify", "verify_pair"]

@@ -666,7 +666,7 @@ class watch:
         kept.arrived = g._array + (0 if kept.arrived is None else kept.arrived)
         if grad is None or not grad._array.any():
             kept.added = False
-        elif kept.values is not None and np.array_equal(grad._array, kept.values):
+        elif np.array_equal(grad._array, kept.values):
             kept.added = True
 
     def _check(self) -> None:
@@ -691,7 +691,7 @@ class _Kept:
 
     def is_in(self, grad: Tensor | None) -> bool:
         """Whether the gradient at the next step still contains that of the last."""
-        if grad is None or grad is not self.grad or self.values is None:
+        if grad is None or grad is not self.grad:
             return False
         if self.arrived is None:
             return np.array_equal(grad._array, self.values)

@@ -165,7 +165,7 @@ def unchanged(modules: Sequence[Module], draws: bool) -> Iterator[str]:
             ours.state = before[0]
             np.random.set_state(before[1])
         for buffer, value in zip(buffers, values, strict=True):
-            buffer._array = value
+            buffer._array[...] = value  # in place: a state_dict shares the memory
 
 
 def random_state() -> str:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from ..gradients import grad
 from ..nn import Module
 from ..ops.base import Op
 from .check import Checker, Settings, cotangents_for
+from .conventions import methods_of
 from .difference import usual_step
+from .foreign import ForeignError, failed, is_float
 from .locate import cut_off, diagnosed, first_wrong
-from .pair import LayerSubject, PairSubject, is_float
+from .pair import CodeSubject
 from .replay import as_dtype, leaves_of, nodes_of, replay
 from .report import Report, TensorReport
 from .subject import (
@@ -33,6 +36,9 @@ from .subject import (
 
 Build = Callable[[Any], TensorSubject]
 """Makes the subject in a dtype; None: as the user has it."""
+
+Progress = Callable[[str, int, int], None]
+"""Told which tensor comes next, how many are done, and of how many."""
 
 
 def verify(
@@ -50,6 +56,7 @@ def verify(
     sample: int = 256,
     seed: int = 0,
     locate: bool = True,
+    progress: Progress | None = None,
 ) -> Report:
     """Check the gradients of target, with respect to every input and named parameter.
 
@@ -66,6 +73,7 @@ def verify(
     random sums, and again entry by entry whatever a sum throws doubt on. Kinks are listed
     and do not count. order=2 checks the gradient of the gradient as well. only: names of
     the tensors to check. With `locate`, the first wrong operation is looked for.
+    progress: called before each tensor with its name, how many are done, and of how many.
 
     Raises ArgumentError for a target, inputs or names that do not fit. A gradient that is
     wrong raises nothing: the report is false.
@@ -84,10 +92,10 @@ def verify(
         seed=seed,
     )
     subject = _built(build, dtype)
-    report = _report(subject, settings, _chosen(subject, only), locate)
+    report = _report(subject, settings, _chosen(subject, only), locate, progress)
     if order == 2 and report:
         second = second_order(subject, settings)
-        more = _report(second, settings, _chosen(second, only), locate)
+        more = _report(second, settings, _chosen(second, only), locate, progress)
         report.tensors += [
             replace(t, name=f"{t.name} (second order)") for t in more.tensors
         ]
@@ -108,20 +116,32 @@ def verify_pair(
     rtol: float = 1e-6,
     full: int = 1024,
     sample: int = 256,
+    only: str | Sequence[str] | None = None,
     seed: int = 0,
     name: str | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Check gradients written by hand in NumPy: two functions, or a layer object.
 
-    verify_pair(forward, backward, inputs): forward(*inputs) gives the output (or a tuple),
+    verify_pair(forward, backward, inputs): forward(*inputs) gives the output (or a tuple);
     backward(g, *inputs) the gradient of Σ g y: one, or a tuple in the inputs' order.
+    forward may return (y, cache) for a backward(g, cache). The derivative of a loss, a
+    number, may do without g.
     verify_pair(layer, inputs=x): layer.forward(x), then layer.backward(g) returns the
-    gradient of x and leaves those of the parameters in attributes: dW, grad_W, W_grad, … or
-    `grads` beside `params`; `params={"W": "dW"}` says which. A backward(g, learning_rate)
-    that only updates its parameters is asked for its update at the rate 1.
+    gradient of x (or backprop, forward_prop, …). Parameters are the floating arrays that
+    the layer has before forward, in its attributes, lists, dicts and sub-layers. The
+    gradient of W is in dW, grad_W, W_grad, …, in `grads`, or where params={"W": "dW"}
+    says (then only those are checked); or it is returned after that of x; or it is the
+    update of a backward(g, learning_rate) at the rate 1. None found counts as zero.
 
-    Everything runs in float64, on copies. Branches of foreign code cannot be seen; a kink
-    is known by a slope that jumps and does not close as the step shrinks.
+    inputs, only, step, rtol, full, sample, seed, progress: as for `verify`.
+    Everything runs in float64, on copies, from the same random numbers. Parameters that
+    are all zero or all one are drawn anew, since mistakes hide there. Branches of foreign
+    code cannot be seen; a kink is known by a slope that jumps and does not close as the
+    step shrinks.
+
+    Raises ArgumentError for what does not fit together. An exception in the code under
+    test is a finding: the report is false and names the line.
     """
     start = time.perf_counter()
     settings = Settings(
@@ -131,38 +151,54 @@ def verify_pair(
         rtol=rtol,
         seed=seed,
     )
-    subject = _pair(forward, backward, inputs, params, name)
-    report = _report(subject, settings, list(subject.arrays), locate=False)
-    if isinstance(subject, LayerSubject) and subject.unknown:
-        report.notes.append(
-            f"not checked, having no gradient attribute: {', '.join(subject.unknown)} "
-            "(say params={'name': 'attribute of its gradient'} if they have)"
-        )
+    try:
+        subject = _pair(forward, backward, inputs, params, name)
+        names = _chosen(subject, only)
+        report = _report(subject, settings, names, False, progress)
+        report.notes += subject.notes
+    except ForeignError as error:
+        report = failed(_title(forward, backward, name), error)
     report.seconds = time.perf_counter() - start
     return report
 
 
-def _pair(forward: Any, backward: Any, inputs: Any, params: Any, name: Any) -> Subject:
+def _title(forward: Any, backward: Any, name: str | None) -> str:
+    usual = type(forward).__name__ if backward is None else "forward"
+    return name or str(getattr(forward, "__name__", usual))
+
+
+def _pair(
+    forward: Any, backward: Any, inputs: Any, params: Any, name: Any
+) -> CodeSubject:
     if inputs is None:
         raise ArgumentError("verify_pair needs inputs: an array, or a tuple of them")
-    if backward is None:
-        title = name or type(forward).__name__
-        x = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
-        for method in ("forward", "backward"):
-            if not callable(getattr(forward, method, None)):
-                raise ArgumentError(f"{title} has no method {method}")
-        return LayerSubject(title, forward, x, params)
-    title = name or getattr(forward, "__name__", "forward")
-    return PairSubject(title, forward, backward, _named(forward, inputs))
+    if backward is None and isinstance(forward, type):
+        raise ArgumentError(
+            f"verify_pair needs a layer: {forward.__name__}(…), not its class"
+        )
+    layer = forward
+    if backward is not None:
+        layer = SimpleNamespace(forward=forward, backward=backward)
+    function = getattr(layer, methods_of(layer)[0])
+    title = _title(forward, backward, name)
+    return CodeSubject(title, layer, _named(function, inputs), params)
 
 
 def _report(
-    subject: Subject, settings: Settings, names: Sequence[str], locate: bool
+    subject: Subject,
+    settings: Settings,
+    names: Sequence[str],
+    locate: bool,
+    progress: Progress | None = None,
 ) -> Report:
     """The reports on these tensors, with the culprit and a diagnosis of what is wrong."""
     with np.errstate(all="ignore"):
         checker = Checker(subject, settings)
-        report = Report(subject.name, [checker.report(name) for name in names])
+        report = Report(subject.name, [])
+        for done, name in enumerate(names):
+            if progress:
+                progress(name, done, len(names))
+            report.tensors.append(checker.report(name))
         report.seed = settings.seed
         wrong = [t for t in report.tensors if t.is_wrong]
         if wrong and locate and isinstance(subject, TensorSubject):

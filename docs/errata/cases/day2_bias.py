@@ -23,4 +23,4 @@ def shows():
     sobel = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     image = np.arange(25.0).reshape(5, 5)
     off = right(image, sobel, 0.5) - stated(image, sobel, 0.5)
-    return f"with b = 0.5 all {off.size} outputs of text and listing differ by {off[0, 0]:g}"
+    return f"with b = 0.5 all {off.size} outputs of the two differ by {off[0, 0]:g}"

@@ -38,4 +38,4 @@ def backward_right(g, t):
 
 
 forward_stated = forward_right = cross_entropy
-inputs_stated = inputs_right = {"t": np.array([0.3, -1.0, 0.8, 0.1, -0.4])}
+inputs = {"t": np.array([0.3, -1.0, 0.8, 0.1, -0.4])}

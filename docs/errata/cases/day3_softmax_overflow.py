@@ -31,4 +31,4 @@ def backward_right(g, t):
     return p * (g - np.sum(g * p))
 
 
-inputs_stated = inputs_right = {"t": np.array([1000.0, 1001.0, 999.0])}
+inputs = {"t": np.array([1000.0, 1001.0, 999.0])}

@@ -7,7 +7,7 @@ learning rate by √(1 − ρᵗ) / (1 − ρ_fᵗ), which is the same. The list
 import numpy as np
 
 WHERE = "`lenet` listing `backward_adam`, bias correction"
-STATES = "step = α √(1 − ρᵗ) / (1 − ρ_fᵗ) · F̂ / √Â, with F̂ = F / (1 − ρ_fᵗ), Â = A / (1 − ρᵗ)"
+STATES = "step = α √(1 − ρᵗ) / (1 − ρ_fᵗ) · F̂ / √Â, where F̂ and Â are corrected too"
 RIGHT = "step = α · F̂ / √Â"
 RHO, RHO_F = 0.999, 0.9
 

@@ -9,7 +9,7 @@ import numpy as np
 WHERE = "`lenet` listing `CNN.backward`, batch normalisation"
 STATES = "dx = g"
 RIGHT = "dx = (g − mean(g) − y · mean(g y)) / σ, means over the batch"
-EXPECTED = {"x": "mask missing"}
+EXPECTED = {"x": "batch statistics"}
 
 
 def batch_norm(x):
@@ -26,6 +26,6 @@ def backward_right(g, x):
 
 
 forward_stated = forward_right = batch_norm
-inputs_stated = inputs_right = {
+inputs = {
     "x": np.random.default_rng(0).normal(size=(6, 5)),
 }

@@ -21,6 +21,6 @@ def backward_right(g, x):
 
 
 forward_stated = forward_right = relu
-inputs_stated = inputs_right = {
+inputs = {
     "x": np.random.default_rng(0).normal(size=(4, 2, 3, 3)),
 }

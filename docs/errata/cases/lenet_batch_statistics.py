@@ -25,8 +25,9 @@ def shows():
     first, second = (stated(batch)[0] for batch in batches)
     steady, same = (right(batch, 3, 2)[0] for batch in batches)
     alone = stated(image[None])
+    off, still = np.abs(first - second).max(), np.abs(steady - same).max()
     return (
-        f"one image in two batches is off by {np.abs(first - second).max():.2f}, alone in "
-        f"its batch it is {np.abs(alone).max():g} everywhere; with running statistics it "
-        f"is off by {np.abs(steady - same).max():g}"
+        f"the outputs for one image in two batches differ by {off:.2f}, and alone in its "
+        f"batch it gives {np.abs(alone).max():g} everywhere; with running statistics they "
+        f"differ by {still:g}"
     )

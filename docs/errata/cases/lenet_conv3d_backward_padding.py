@@ -11,7 +11,7 @@ WHERE = "`lenet` listing `Conv3d.backward`, padding"
 STATES = "dX = g, padded by (f − 1) / 2, ∗ F rotated"
 RIGHT = "padded by f − 1, as in the document's own proof 2"
 EXPECTED = {"x": "wrong shape"}
-SIZE = f = 3
+KERNEL = f = 3
 
 
 def windows(x):
@@ -39,7 +39,7 @@ def backward_right(g, x, w):
 
 rng = np.random.default_rng(0)
 forward_stated = forward_right = convolution
-inputs_stated = inputs_right = {
+inputs = {
     "x": rng.normal(size=(2, 2, 6, 6)),
     "w": rng.normal(size=(3, 2, f, f)),
 }

@@ -44,7 +44,7 @@ def backward_right(g, x, w):
 
 rng = np.random.default_rng(0)
 forward_stated = forward_right = convolution
-inputs_stated = inputs_right = {
+inputs = {
     "x": rng.normal(size=(2, 2, 7, 7)),
     "w": rng.normal(size=(3, 2, 3, 3)),
 }

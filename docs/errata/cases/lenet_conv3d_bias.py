@@ -34,7 +34,7 @@ def backward(g, x, w, b):
 
 rng = np.random.default_rng(0)
 backward_stated = backward_right = backward
-inputs_stated = inputs_right = {
+inputs = {
     "x": rng.normal(size=(2, 3, 5, 5)),
     "w": rng.normal(size=(4, 3, 2, 2)),
     "b": rng.normal(size=4),

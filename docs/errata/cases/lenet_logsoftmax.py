@@ -38,4 +38,4 @@ def shows():
     )
 
 
-inputs_stated = inputs_right = {"z": np.random.default_rng(0).normal(size=(4, 5))}
+inputs = {"z": np.random.default_rng(0).normal(size=(4, 5))}

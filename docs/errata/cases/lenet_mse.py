@@ -25,6 +25,6 @@ def backward_right(g, prediction):
 
 
 forward_stated = forward_right = mse
-inputs_stated = inputs_right = {
+inputs = {
     "prediction": np.random.default_rng(0).normal(size=(4, 10)),
 }

@@ -37,5 +37,5 @@ def shows():
         error = "IndexError"
     return (
         f"on 5×5 pixels each output asks for {asked} weights, of which a kernel of 3×3 has "
-        f"{w.size}: {error}; with the right limits it is {right(z, w)[0, 0]:g} on ones"
+        f"{w.size}: {error}; with the right limits {right(z, w)[0, 0]:g} products are added"
     )

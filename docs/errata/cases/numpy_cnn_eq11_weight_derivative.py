@@ -36,7 +36,7 @@ def backward_right(g, Z, W):
 
 rng = np.random.default_rng(0)
 forward_stated = forward_right = convolution
-inputs_stated = inputs_right = {
+inputs = {
     "Z": rng.normal(size=(5, 5, 2)),
     "W": rng.normal(size=(3, 3, 2)),
 }

@@ -31,7 +31,7 @@ def backward_right(g, Z, W, b):
 
 rng = np.random.default_rng(0)
 forward_stated = forward_right = convolution
-inputs_stated = inputs_right = {
+inputs = {
     "Z": rng.normal(size=(5, 5)),
     "W": rng.normal(size=(3, 3)),
     "b": np.array([0.5]),

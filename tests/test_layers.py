@@ -1,0 +1,55 @@
+"""Data flows one way: no module imports one above it (docs/design.md)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tinygrad_cnn"
+LAYERS = [
+    "errors random",
+    "kernels",
+    "ops",
+    "recording",
+    "methods",
+    "engine",
+    "gradients function",
+    "creation platform",
+    "nn.functional",
+    "functions",
+    "nn",
+    "optim data utils metrics checkpoint",
+    "training verify",
+    "autograd",
+    "cli __main__",
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+def layer_of(parts):
+    if parts[:2] == ("nn", "functional"):
+        return "nn.functional"
+    return parts[0]
+
+
+def imported(path):
+    """The modules of the package that a file imports when it is loaded or used."""
+    here = path.relative_to(PACKAGE).with_suffix("").parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        package = here[: len(here) - node.level]
+        names = [package + tuple((node.module or "").split("."))] if node.module else [
+            (*package, alias.name) for alias in node.names
+        ]  # fmt: skip
+        for name in names:
+            yield tuple(name) if node.module is None else (*name, node.names[0].name)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_import_goes_upwards(path):
+    own = layer_of(path.relative_to(PACKAGE).with_suffix("").parts)
+    for name in imported(path):
+        if name and layer_of(name) in RANK:
+            assert RANK[layer_of(name)] <= RANK[own], f"{own} imports {'.'.join(name)}"

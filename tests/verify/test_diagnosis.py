@@ -1,0 +1,532 @@
+"""What a wrong gradient looks like: layers as students write them, with their mistakes.
+
+Every layer stands here in plain NumPy, forward and backward: nothing of it is known to the
+package but its numbers. A right backward must have no diagnosis; of each mistake the kind
+is stated, and a word of the sentence where the kind alone says little.
+"""
+
+import functools
+import time
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn.verify import verify, verify_pair
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.normal(size=shape)
+
+
+# ------------------------------------------------------------------------- the layers
+
+
+def dense(x, w, b):
+    return x @ w + b
+
+
+def dense_backward(g, x, w, b):
+    return g @ w.T, x.T @ g, g.sum(axis=0)
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def relu_backward(g, x):
+    return g * (x > 0)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def sigmoid_backward(g, x):
+    return g * sigmoid(x) * (1 - sigmoid(x))
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_backward(g, x):
+    p = softmax(x)
+    return p * (g - (g * p).sum(axis=1, keepdims=True))
+
+
+LABELS = np.array([2, 0, 3, 3, 1])
+ONEHOT = np.eye(4)[LABELS]
+
+
+def cross_entropy(x):
+    return -np.log(softmax(x)[np.arange(5), LABELS]).mean()
+
+
+def cross_entropy_backward(g, x):
+    return g * (softmax(x) - ONEHOT) / 5
+
+
+def mse(x, t):
+    return ((x - t) ** 2).mean()
+
+
+def mse_backward(g, x, t):
+    return 2 * g * (x - t) / x.size, -2 * g * (x - t) / x.size
+
+
+STRIDE, PADDING = 2, 1
+
+
+def padded(x):
+    return np.pad(x, [(0, 0), (0, 0), (PADDING, PADDING), (PADDING, PADDING)])
+
+
+def conv(x, w, b):
+    x, (filters, _, k, _) = padded(x), w.shape
+    rows, columns = ((size - k) // STRIDE + 1 for size in x.shape[2:])
+    y = np.zeros((len(x), filters, rows, columns))
+    for n, o, i, j in np.ndindex(y.shape):
+        y[n, o, i, j] = b[o] + np.sum(x[(n, *at(i, j, k))] * w[o])
+    return y
+
+
+def at(i, j, k, stride=STRIDE):
+    """The window of the output position (i, j), in every channel."""
+    return np.s_[:, i * stride : i * stride + k, j * stride : j * stride + k]
+
+
+def conv_backward(g, x, w, b):
+    x, k = padded(x), w.shape[2]
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros_like(b)
+    for n, o, i, j in np.ndindex(g.shape):
+        dx[(n, *at(i, j, k))] += g[n, o, i, j] * w[o]
+        dw[o] += g[n, o, i, j] * x[(n, *at(i, j, k))]
+        db[o] += g[n, o, i, j]
+    return dx[:, :, 1:-1, 1:-1], dw, db
+
+
+POOL, POOL_STRIDE = 3, 2
+
+
+def pool_windows(shape):
+    n, c, height, width = shape
+    rows, columns = ((s - POOL) // POOL_STRIDE + 1 for s in (height, width))
+    for i, j in np.ndindex(rows, columns):
+        yield i, j, (slice(None), *at(i, j, POOL, POOL_STRIDE))
+
+
+def max_pool(x):
+    y = np.zeros((*x.shape[:2], 3, 2))
+    for i, j, window in pool_windows(x.shape):
+        y[:, :, i, j] = x[window].max(axis=(2, 3))
+    return y
+
+
+def max_pool_backward(g, x):
+    dx = np.zeros_like(x)
+    for i, j, window in pool_windows(x.shape):
+        part = x[window]
+        mask = part == part.max(axis=(2, 3), keepdims=True)
+        dx[window] += mask * g[:, :, i : i + 1, j : j + 1]
+    return dx
+
+
+def average_pool(x):
+    y = np.zeros((*x.shape[:2], 3, 2))
+    for i, j, window in pool_windows(x.shape):
+        y[:, :, i, j] = x[window].mean(axis=(2, 3))
+    return y
+
+
+def average_pool_backward(g, x):
+    dx = np.zeros_like(x)
+    for i, j, window in pool_windows(x.shape):
+        dx[window] += g[:, :, i : i + 1, j : j + 1] / POOL**2
+    return dx
+
+
+def batch_norm(x, gamma, beta):
+    return gamma * (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-5) + beta
+
+
+def batch_norm_backward(g, x, gamma, beta):
+    r = 1 / np.sqrt(x.var(axis=0) + 1e-5)
+    normed = (x - x.mean(axis=0)) * r
+    d = gamma * g
+    dx = r * (d - d.mean(axis=0) - normed * (d * normed).mean(axis=0))
+    return dx, (g * normed).sum(axis=0), g.sum(axis=0)
+
+
+X, W, B = normal(5, 4), normal(4, 3), normal(3)
+IMAGES, KERNELS, BIAS = normal(2, 3, 6, 7), normal(4, 3, 3, 3), normal(4)
+MAPS = normal(2, 3, 7, 6)
+GAMMA, BETA = normal(4), normal(4)
+
+RIGHT = {
+    "dense": (dense, dense_backward, (X, W, B)),
+    "relu": (relu, relu_backward, X),
+    "sigmoid": (sigmoid, sigmoid_backward, X),
+    "softmax": (softmax, softmax_backward, X),
+    "cross-entropy": (cross_entropy, cross_entropy_backward, X),
+    "mse": (mse, mse_backward, (X, normal(5, 4))),
+    "conv": (conv, conv_backward, (IMAGES, KERNELS, BIAS)),
+    "max-pool": (max_pool, max_pool_backward, MAPS),
+    "average-pool": (average_pool, average_pool_backward, MAPS),
+    "batch norm": (batch_norm, batch_norm_backward, (X, GAMMA, BETA)),
+}
+
+
+@pytest.mark.parametrize("layer", RIGHT)
+def test_a_right_layer_has_no_diagnosis(layer):
+    forward, backward, inputs = RIGHT[layer]
+    report = verify_pair(forward, backward, inputs)
+    assert report, report
+    assert report.diagnosis is None
+
+
+# ----------------------------------------------------------------------- the mistakes
+
+MISTAKES = []
+
+
+def mistake(layer, tensor, kind, words=""):
+    def add(gradient):
+        name = gradient.__name__.replace("_", " ")
+        MISTAKES.append(
+            pytest.param(layer, tensor, kind, words, gradient, id=f"{layer} {tensor}: {name}")
+        )
+        return gradient
+
+    return add
+
+
+@mistake("dense", "w", "factor", "batch size")
+def mean_over_the_batch(g, x, w, b):
+    return x.T @ g / len(x)
+
+
+@mistake("dense", "w", "transposed")
+def g_first(g, x, w, b):
+    return g.T @ x
+
+
+@mistake("dense", "w", "last image")
+def overwritten_in_the_loop_over_images(g, x, w, b):
+    for image, row in zip(x, g, strict=True):
+        dw = np.outer(image, row)
+    return dw
+
+
+@mistake("dense", "b", "not summed", "axis 0")
+def g_as_it_is(g, x, w, b):
+    return g
+
+
+@mistake("dense", "b", "summed too far")
+def sum_of_all(g, x, w, b):
+    return g.sum()
+
+
+@mistake("dense", "b", "factor", "1 / 5 (the batch size")
+def mean_of_g(g, x, w, b):
+    return g.mean(axis=0)
+
+
+@mistake("dense", "x", "sign")
+def wrong_sign(g, x, w, b):
+    return -g @ w.T
+
+
+@mistake("dense", "x", "zero")
+def forgotten(g, x, w, b):
+    return np.zeros_like(x)
+
+
+@mistake("dense", "w", "not finite", "20 of its 20" if False else "NaN")
+def divided_by_zero(g, x, w, b):
+    return x.T @ g / np.zeros(3)
+
+
+@mistake("relu", "x", "mask missing")
+def no_mask(g, x):
+    return g
+
+
+@mistake("relu", "x", "mask inverted")
+def mask_turned_round(g, x):
+    return g * (x < 0)
+
+
+@mistake("relu", "x", "mask of g")
+def mask_from_the_gradient(g, x):
+    return np.maximum(g, 0)
+
+
+@mistake("sigmoid", "x", "wrong operand", "x stands where y belongs")
+def given_the_input(g, x):
+    return g * x * (1 - x)
+
+
+@mistake("sigmoid", "x", "wrong point", "output")
+def sigmoid_taken_twice(g, x):
+    return sigmoid_backward(g, sigmoid(x))
+
+
+@mistake("sigmoid", "x", "derivative missing")
+def no_derivative(g, x):
+    return g
+
+
+@mistake("softmax", "x", "diagonal")
+def derivative_of_a_sigmoid(g, x):
+    return g * softmax(x) * (1 - softmax(x))
+
+
+@mistake("softmax", "x", "softmax mean", "without the mean")
+def no_mean(g, x):
+    return g * softmax(x)
+
+
+@mistake("softmax", "x", "derivative missing")
+def gradient_passed_on(g, x):
+    return g
+
+
+@mistake("softmax", "x", "sign of a term", "p Σ g p")
+def mean_added(g, x):
+    p = softmax(x)
+    return p * (g + (g * p).sum(axis=1, keepdims=True))
+
+
+@mistake("cross-entropy", "x", "factor", "5 (the batch size")
+def not_a_mean(g, x):
+    return g * (softmax(x) - ONEHOT)
+
+
+@mistake("cross-entropy", "x", "label term", "correct class")
+def one_not_subtracted(g, x):
+    return g * softmax(x) / 5
+
+
+@mistake("cross-entropy", "x", "sign")
+def labels_minus_p(g, x):
+    return g * (ONEHOT - softmax(x)) / 5
+
+
+@mistake("mse", "x", "factor", "1 / 2")
+def two_forgotten(g, x, t):
+    return g * (x - t) / x.size
+
+
+@mistake("mse", "x", "factor", "20 (the number of entries")
+def not_divided(g, x, t):
+    return 2 * g * (x - t)
+
+
+@mistake("mse", "t", "sign")
+def same_for_both(g, x, t):
+    return 2 * g * (x - t) / x.size
+
+
+def conv_with(g, x, w, b, change):
+    """The right loops of the convolution, with one line changed."""
+    x, k = padded(x), w.shape[2]
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros_like(b)
+    for n, o, i, j in np.ndindex(g.shape):
+        change(g[n, o, i, j], x, w, dx, dw, db, n, o, i, j, k)
+    return dx[:, :, 1:-1, 1:-1], dw, db
+
+
+@mistake("conv", "x", "assigned", "added")
+def assigned_to_the_window(g, x, w, b):
+    def change(g, x, w, dx, dw, db, n, o, i, j, k):
+        dx[(n, *at(i, j, k))] = g * w[o]
+
+    return conv_with(g, x, w, b, change)[0]
+
+
+@mistake("conv", "x", "not rotated", "180°")
+def kernel_rotated(g, x, w, b):
+    def change(g, x, w, dx, dw, db, n, o, i, j, k):
+        dx[(n, *at(i, j, k))] += g * w[o, :, ::-1, ::-1]
+
+    return conv_with(g, x, w, b, change)[0]
+
+
+@mistake("conv", "x", "stride", "stride (1, 1)")
+def stride_forgotten(g, x, w, b):
+    def change(g, x, w, dx, dw, db, n, o, i, j, k):
+        dx[(n, *at(i, j, k, stride=1))] += g * w[o]
+
+    return conv_with(g, x, w, b, change)[0]
+
+
+@mistake("conv", "x", "padding", "padding (0, 0)")
+def padding_cut_off_behind(g, x, w, b):
+    def change(g, x, w, dx, dw, db, n, o, i, j, k):
+        dx[(n, *at(i, j, k))] += g * w[o]
+
+    full = np.pad(conv_with(g, x, w, b, change)[0], [(0, 0), (0, 0), (1, 1), (1, 1)])
+    x, k, full = padded(x), w.shape[2], np.zeros_like(padded(x))
+    for n, o, i, j in np.ndindex(g.shape):
+        full[(n, *at(i, j, k))] += g[n, o, i, j] * w[o]
+    return full[:, :, :-2, :-2]
+
+
+@mistake("conv", "w", "last image")
+def kernel_of_the_last_image(g, x, w, b):
+    def change(g, x, w, dx, dw, db, n, o, i, j, k):
+        if n == len(x) - 1:
+            dw[o] += g * x[(n, *at(i, j, k))]
+
+    return conv_with(g, x, w, b, change)[1]
+
+
+@mistake("conv", "w", "assigned")
+def kernel_assigned(g, x, w, b):
+    def change(g, x, w, dx, dw, db, n, o, i, j, k):
+        dw[o] = g * x[(n, *at(i, j, k))]
+
+    return conv_with(g, x, w, b, change)[1]
+
+
+@mistake("conv", "w", "rotated")
+def kernel_gradient_rotated(g, x, w, b):
+    return conv_backward(g, x, w, b)[1][..., ::-1, ::-1]
+
+
+@mistake("conv", "w", "off by one", "last column")
+def last_column_left_out(g, x, w, b):
+    return conv_backward(g[..., :-1], x, w, b)[1]
+
+
+@mistake("conv", "w", "stride")
+def stride_forgotten_in_the_kernel(g, x, w, b):
+    def change(g, x, w, dx, dw, db, n, o, i, j, k):
+        dw[o] += g * x[(n, *at(i, j, k, stride=1))]
+
+    return conv_with(g, x, w, b, change)[1]
+
+
+@mistake("conv", "b", "factor", "3 (the number of input channels")
+def bias_once_for_each_channel(g, x, w, b):
+    return 3 * g.sum(axis=(0, 2, 3))
+
+
+@mistake("conv", "b", "not summed", "axis 0")
+def bias_of_each_image(g, x, w, b):
+    return g.sum(axis=(2, 3))
+
+
+@mistake("max-pool", "x", "assigned")
+def winners_assigned(g, x):
+    dx = np.zeros_like(x)
+    for i, j, window in pool_windows(x.shape):
+        part = x[window]
+        mask = part == part.max(axis=(2, 3), keepdims=True)
+        dx[window] = mask * g[:, :, i : i + 1, j : j + 1]
+    return dx
+
+
+@mistake("max-pool", "x", "assigned")
+def only_the_winner_assigned(g, x):
+    dx = np.zeros_like(x)
+    for n, c, i, j in np.ndindex(g.shape):
+        window = x[(n, *at(i, j, POOL, POOL_STRIDE))][c]
+        u, v = np.unravel_index(window.argmax(), window.shape)
+        dx[n, c, i * POOL_STRIDE + u, j * POOL_STRIDE + v] = g[n, c, i, j]
+    return dx
+
+
+@mistake("max-pool", "x", "mask missing")
+def to_the_whole_window(g, x):
+    dx = np.zeros_like(x)
+    for i, j, window in pool_windows(x.shape):
+        dx[window] += g[:, :, i : i + 1, j : j + 1]
+    return dx
+
+
+@mistake("max-pool", "x", "last image")
+def last_image_only(g, x):
+    dx = max_pool_backward(g, x)
+    dx[:-1] = 0
+    return dx
+
+
+@mistake("average-pool", "x", "factor", "9 (the cells of a window")
+def average_not_divided(g, x):
+    return 9 * average_pool_backward(g, x)
+
+
+@mistake("average-pool", "x", "assigned")
+def average_assigned(g, x):
+    dx = np.zeros_like(x)
+    for i, j, window in pool_windows(x.shape):
+        dx[window] = g[:, :, i : i + 1, j : j + 1] / POOL**2
+    return dx
+
+
+@mistake("batch norm", "x", "batch statistics", "constants")
+def statistics_as_constants(g, x, gamma, beta):
+    return g * gamma / np.sqrt(x.var(axis=0) + 1e-5)
+
+
+@mistake("batch norm", "x", "batch variance")
+def variance_as_a_constant(g, x, gamma, beta):
+    return (g - g.mean(axis=0)) * gamma / np.sqrt(x.var(axis=0) + 1e-5)
+
+
+@mistake("batch norm", "x", "batch mean")
+def mean_as_a_constant(g, x, gamma, beta):
+    r = 1 / np.sqrt(x.var(axis=0) + 1e-5)
+    normed = (x - x.mean(axis=0)) * r
+    return gamma * r * (g - normed * (g * normed).mean(axis=0))
+
+
+@mistake("batch norm", "x", "missing factor", "gamma")
+def gamma_forgotten(g, x, gamma, beta):
+    return batch_norm_backward(g, x, np.ones_like(gamma), beta)[0]
+
+
+@mistake("batch norm", "x", "factor of a term", "mean of g multiplied by 5")
+def sum_in_the_place_of_the_mean(g, x, gamma, beta):
+    r = 1 / np.sqrt(x.var(axis=0) + 1e-5)
+    normed = (x - x.mean(axis=0)) * r
+    return gamma * r * (g - g.sum(axis=0) - normed * (g * normed).mean(axis=0))
+
+
+@mistake("batch norm", "gamma", "missing factor")
+def gamma_without_the_normalisation(g, x, gamma, beta):
+    return (g * (x - x.mean(axis=0))).sum(axis=0)
+
+
+@mistake("batch norm", "beta", "factor", "1 / 5 (the batch size")
+def beta_as_a_mean(g, x, gamma, beta):
+    return g.mean(axis=0)
+
+
+@pytest.mark.parametrize("layer, tensor, kind, words, gradient", MISTAKES)
+def test_a_students_mistake_is_named(layer, tensor, kind, words, gradient):
+    forward, backward, inputs = RIGHT[layer]
+    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+    names = forward.__code__.co_varnames[: len(inputs)]
+
+    @functools.wraps(backward)
+    def with_the_mistake(g, *values):
+        found = backward(g, *values)
+        found = list(found) if isinstance(found, tuple) else [found]
+        with np.errstate(all="ignore"):
+            found[names.index(tensor)] = gradient(g, *values)
+        return tuple(found)
+
+    report = verify_pair(forward, with_the_mistake, inputs)
+    assert not report
+    assert [t.name for t in report.tensors if not t] == [tensor]
+    said = report[tensor].diagnosis
+    assert said is not None, report
+    assert said.kind == kind, said
+    assert words in said.sentence, said
+    assert said.sentence.startswith(f"grad of {tensor} ")

@@ -1,0 +1,119 @@
+"""What a wrong gradient looks like: hypotheses, tried by numbers until one explains it.
+
+A hypothesis is another combination of the same contributions (only those of the last image;
+the last instead of their sum; all without the mask), the true gradient in other places or
+times something, or the true gradient of another computation (the kernel rotated, stride 1).
+If that equals what the code claims, and differs from what is true, the mistake is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from ..check import Checker
+from ..report import Diagnosis, TensorReport
+from ..subject import Array
+from .alternatives import of_operation, of_other_inputs
+from .evidence import Evidence, Hypothesis
+from .factors import factors
+from .parts import assignments, loops, masks, outputs
+from .places import misshapen, shifted, turned
+from .quantities import formulas, multiples, operands
+from .terms import terms
+
+__all__ = ["diagnose"]
+
+Family = Callable[[Evidence], Iterator[Hypothesis]]
+
+
+def plain(e: Evidence) -> Iterator[Hypothesis]:
+    """Zero, or the sign flipped."""
+    yield Hypothesis("zero", "zero everywhere", np.zeros(e.shape))
+    yield Hypothesis("sign", "the true gradient with the sign flipped", -e.true)
+
+
+def diagonal(e: Evidence) -> Iterator[Hypothesis]:
+    """What each entry does to its own output, without what it does to the others."""
+    if e.output.shape == e.shape:
+        own = e.contributions[np.arange(e.entries.size), e.entries]
+        text = "g times the diagonal of the Jacobian: what each entry does to the other"
+        yield Hypothesis("diagonal", f"{text} outputs is missing", e.full(own))
+
+
+FAMILIES: tuple[tuple[Family, ...], ...] = (
+    (plain,),
+    (loops, outputs, terms, turned, of_operation),
+    (masks, diagonal),
+    (assignments,),
+    (factors,),
+    (operands,),
+    (multiples,),
+    (formulas,),
+    (shifted,),
+    (of_other_inputs,),
+)
+"""From the most specific to the vaguest; those of one row are of equal right."""
+
+
+def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
+    """The hypothesis that explains this report's wrong gradient, if one does."""
+    name = report.name
+    if report.failure is not None:
+        return None
+    claim = checker.claims[name]
+    if claim is None:
+        text = (
+            f"grad of {name} is never computed: there is no rule, or the graph is cut."
+        )
+        return Diagnosis("never computed", text)
+    odd = int((~np.isfinite(claim)).sum())
+    if odd:
+        text = f"grad of {name} is not finite (inf or NaN) at {odd:,} of its {claim.size:,}"
+        return Diagnosis(
+            "not finite", f"{text} entries: a division by zero, or an overflow."
+        )
+    with np.errstate(all="ignore"):
+        return _explained(
+            Evidence(
+                checker,
+                name,
+                claim,
+                _flat(report.wrong, report.shape),
+                _flat([kink.index for kink in report.kinks], report.shape),
+            )
+        )
+
+
+def _explained(e: Evidence) -> Diagnosis | None:
+    if e.claim.shape != e.shape:
+        found = [h for h in (misshapen(e),) if h is not None]
+    else:
+        found = _fitting(e)
+    if not found:
+        return None
+    text = f"grad of {e.name} equals {found[0].sentence}."
+    if len(found) > 1:
+        text += f" It also equals {found[1].sentence}; these inputs do not tell the two apart."
+    return Diagnosis(found[0].kind, text)
+
+
+def _fitting(e: Evidence) -> list[Hypothesis]:
+    """One hypothesis of each kind that explains the claim, of the first row with any."""
+    for row in FAMILIES:
+        found: dict[str, Hypothesis] = {}
+        for hypothesis in (h for family in row for h in family(e)):
+            if hypothesis.kind not in found and e.explains(hypothesis.gradient):
+                found[hypothesis.kind] = hypothesis
+        if found:
+            return list(found.values())
+    return []
+
+
+def _flat(places: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> Array:
+    """Positions in a tensor of this shape, counted in row-major order."""
+    if not shape:
+        return np.zeros(len(places), int)
+    index = np.array(places, int).reshape(-1, len(shape))
+    return np.ravel_multi_index(tuple(index.T), shape)

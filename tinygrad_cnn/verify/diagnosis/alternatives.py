@@ -1,0 +1,160 @@
+"""True gradients of neighbouring computations: what the code may have computed instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import TinygradError
+from ...kernels import Window
+from ...ops.base import Op
+from ...ops.convolution import Conv2dInput, Convolution
+from ..subject import Array
+from .evidence import Evidence, Hypothesis
+from .recognition import Recognised, recognised
+
+OTHER_VALUES: dict[str, tuple[Any, ...]] = {
+    "stride": ((1, 1),),
+    "padding": ((0, 0),),
+    "dilation": ((1, 1),),
+    "kernel": ((1, 1),),
+    "groups": (1,),
+    "correction": (0, 1),
+    "negative_slope": (0.0, 1.0),
+    "axis": (0, 1, 2, 3),
+}
+"""What an attribute of an operation is when somebody forgets it, or takes another."""
+
+
+def of_operation(e: Evidence) -> Iterator[Hypothesis]:
+    """The gradient rule of the operation with one attribute forgotten, or off by one."""
+    known = recognised(e.subject)
+    if known is None or e.name not in known.rules:
+        return
+    for attribute, value, other, op in _others(known.op):
+        d = _gradient(known, op, e.name, e.cotangent)
+        if d is not None and d.ndim == len(e.shape) > 1 and d.shape[1] < e.shape[1]:
+            # without groups there are channels for one group only
+            repeats = [1, e.shape[1] // d.shape[1]] + [1] * (d.ndim - 2)
+            d = np.tile(d, repeats)
+        if d is not None and d.shape == e.shape:
+            text = f"the gradient for {attribute} {other}, and here it is {value}"
+            yield Hypothesis(attribute, text, d)
+
+
+def _gradient(known: Recognised, op: Op, name: str, g: Array) -> Array | None:
+    """What the rule of this other operation gives, where the shapes allow it."""
+    letter, inputs = known.rules[name], list(known.inputs)
+    rule = op.rules[letter]
+    try:
+        if isinstance(op, Convolution) and letter == "w":
+            inputs[0], g = _inside(op, inputs[0], inputs[1], g)
+        y, *kept = known.op.forward(*known.inputs) if op.keeps else [known.op(*inputs)]
+        values = op.resolved(rule, inputs, y, kept)
+        return np.asarray(rule.function(op, g, *values))
+    except (ValueError, TypeError, IndexError, TinygradError):
+        return None
+
+
+def _inside(op: Convolution, x: Array, w: Array, g: Array) -> tuple[Array, Array]:
+    """x and g, without the positions whose window would reach out of the images."""
+    turned = isinstance(op, Conv2dInput)
+    images, maps = (g, x) if turned else (x, g)
+    i, j = op.window(w.shape[2:]).output_size((images.shape[2], images.shape[3]))
+    maps = maps[:, :, :i, :j]
+    return (maps, images) if turned else (images, maps)
+
+
+def _others(op: Op) -> Iterator[tuple[str, Any, Any, Op]]:
+    """An attribute, its value, another value, and the operation with that."""
+    for holder, build in _holders(op):
+        for f in fields(holder):
+            value = getattr(holder, f.name)
+            near = _off_by_one(f.name, value)
+            for other in dict.fromkeys([*OTHER_VALUES.get(f.name, ()), *near]):
+                if type(other) is type(value) and other != value:
+                    changed = replace(holder, **{f.name: other})
+                    yield f.name, value, other, build(changed)
+
+
+def _holders(op: Any) -> Iterator[tuple[Any, Callable[[Any], Op]]]:
+    """What has the attributes: the operation itself, or its window."""
+    if is_dataclass(op):
+        yield op, lambda other: other
+        window = getattr(op, "window", None)
+        if isinstance(window, Window):
+            yield window, lambda other: replace(op, window=other)
+
+
+def _off_by_one(name: str, value: Any) -> Iterator[Any]:
+    if name in ("stride", "padding", "dilation"):
+        least = 0 if name == "padding" else 1
+        for step in (1, -1):
+            if min(value) + step >= least:
+                yield tuple(v + step for v in value)
+
+
+# ------------------------------------------------------------------------ other inputs
+
+
+def of_other_inputs(e: Evidence) -> Iterator[Hypothesis]:
+    """The true gradient of another input, or where an input is rotated, one, stale, …"""
+    arrays = e.subject.arrays
+    for key, array in arrays.items():
+        if key != e.name and array.shape == e.shape and e.is_now_true(key):
+            text = f"the true gradient of {key}: two inputs are exchanged"
+            yield Hypothesis("swapped", text, e.claim)
+    for key, array in arrays.items():
+        start = array.copy()
+        for kind, text, changed in _changed(start, e.output, own=key == e.name):
+            if np.array_equal(changed, start):
+                continue
+            array[...] = changed
+            found = e.is_now_true(e.name)
+            array[...] = start
+            if found:
+                text = text.format(key)
+                yield Hypothesis(kind, f"the true gradient if {text}", e.claim)
+
+
+def _changed(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
+    if y.shape == x.shape:
+        what = "the derivative is taken at the output"
+        yield "wrong point", f"{{0}} were the output y: {what}", y
+    if own:
+        return
+    text = "{0} were 1 throughout: that factor is missing"
+    yield "missing factor", text, np.ones_like(x)
+    if x.ndim >= 2:
+        text = "{0} were rotated by 180°: it is not rotated, or once too often"
+        yield "not rotated", text, x[..., ::-1, ::-1]
+        text = (
+            "every image had the {0} of the last one: that of the others is overwritten"
+        )
+        yield "stale input", text, np.broadcast_to(x[-1:], x.shape)
+        if x.shape[-1] == x.shape[-2]:
+            yield "transposed", "{0} were transposed", np.swapaxes(x, -1, -2)
+            text = "{0} were rotated by 90°: it is to be rotated by 180°"
+            yield "not rotated", text, np.rot90(x, axes=(-2, -1))
+            yield "not rotated", text, np.rot90(x, 3, axes=(-2, -1))
+    for axis in range(x.ndim):
+        text = f"{{0}} were reversed along axis {axis}"
+        yield "flipped", text, np.flip(x, axis)
+        for step in (1, -1) if x.ndim >= 3 else ():
+            moved = np.roll(x, step, axis)
+            moved[(slice(None),) * axis + (0 if step > 0 else -1,)] = 0
+            yield (
+                "shifted",
+                f"{{0}} were shifted by {step:+d} along axis {axis}: the window is off by "
+                "one",
+                moved,
+            )
+    for groups in range(2, x.shape[1] + 1) if x.ndim >= 3 else ():
+        if x.shape[1] % groups == 0:
+            first = x[:, : x.shape[1] // groups]
+            repeats = [1, groups] + [1] * (x.ndim - 2)
+            text = "each of the {0} groups took the channels of the first one"
+            yield "groups", text.replace("{0}", str(groups)), np.tile(first, repeats)

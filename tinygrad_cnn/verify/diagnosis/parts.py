@@ -1,0 +1,125 @@
+"""Some of the contributions to an entry, or more than there are: loops and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..subject import Array
+from .evidence import Evidence, Hypothesis
+
+NAMES = {
+    4: ("image of the batch", "channel of the output", "row", "column"),
+    2: ("image of the batch", "feature of the output"),
+}
+"""What the axes of an output usually are."""
+
+ASSIGNED = "it is assigned where it should be accumulated"
+
+
+def loops(e: Evidence) -> Iterator[Hypothesis]:
+    """The contributions of one image, channel, row or column; or of all but one."""
+    n, c = e.output.ndim, e.by_output
+    for axis, name in enumerate(NAMES.get(n, [f"slice of axis {a}" for a in range(n)])):
+        for which, at, late in (
+            ("last", -1, "ends one too early"),
+            ("first", 0, "begins one too late"),
+        ):
+            alone = e.full(c.take([at], axis + 1).reshape(len(c), -1).sum(axis=1))
+            kind = f"{which} {name.split()[0]}"
+            text = f"the true gradient of the {which} {name} alone: {ASSIGNED}"
+            yield Hypothesis(kind, text, alone)
+            if e.output.shape[axis] > 2:  # of two, it is the other one alone
+                text = f"the true gradient without the {which} {name}: the loop {late}"
+                yield Hypothesis("off by one", text, e.true - alone)
+    if n == 4:
+        text = "the true gradient of the last channel of the last image alone: it is"
+        yield Hypothesis(
+            "last image",
+            f"{text} assigned inside both loops",
+            e.full(c[:, -1, -1].sum(axis=(1, 2))),
+        )
+
+
+def outputs(e: Evidence) -> Iterator[Hypothesis]:
+    """Of several outputs, all but one."""
+    sizes = [y.size for y in e.checker.outputs]
+    parts = np.split(e.contributions, np.cumsum(sizes)[:-1], axis=1)
+    for i, part in enumerate(parts) if len(parts) > 1 else ():
+        yield Hypothesis(
+            "part missing",
+            f"the true gradient without what comes back from output {i} (of "
+            f"{len(parts)}): that part is missing",
+            e.true - e.full(part.sum(axis=1)),
+        )
+
+
+def assignments(e: Evidence) -> Iterator[Hypothesis]:
+    """One contribution to each entry, where all of them should be added up.
+
+    Which one depends on the axes of the output that the code loops over, the others being
+    summed; a window may overwrite an entry even where its mask is zero.
+    """
+    axes = tuple(range(e.output.ndim))
+    others = [axes[-2:], axes[1:], (*axes[:1], *axes[-2:])] if len(axes) > 2 else []
+    for reached in (e.touched, e.reached):
+        for loop in dict.fromkeys([axes, *others]):
+            for which in ("last", "first"):
+                yield Hypothesis(
+                    "assigned",
+                    f"the {which} contribution to each entry alone: where windows "
+                    "overlap, or a value is used again, it is assigned and should be "
+                    "added",
+                    e.full(_one_of(e, reached, loop, which == "last")),
+                )
+
+
+def _one_of(e: Evidence, reached: Array, loop: tuple[int, ...], last: bool) -> Array:
+    def steps(values: Array) -> Array:
+        """Entry, step of the loops, and what is summed in a step."""
+        front = range(1, len(loop) + 1)
+        shaped = values.reshape(e.by_output.shape)
+        outer = np.moveaxis(shaped, [a + 1 for a in loop], front)
+        count = int(np.prod(outer.shape[1 : len(loop) + 1]))
+        ordered = outer.reshape(len(outer), count, -1)
+        return ordered[:, ::-1] if last else ordered
+
+    at = steps(reached).any(axis=2).argmax(axis=1)
+    return steps(e.contributions)[np.arange(at.size), at].sum(axis=1)
+
+
+def masks(e: Evidence) -> Iterator[Hypothesis]:
+    """g passed on where it should be stopped, or without the derivative."""
+    slopes = (e.contributions / e.g)[e.touched]
+    slope = float(slopes.mean()) if slopes.size else 1.0
+    constant, stopped = np.allclose(slopes, slope), e.reached & ~e.touched
+    if constant and stopped.any():
+        for passed, what in _passed(e, e.reached, 1.0), _passed(e, e.reached, slope):
+            yield Hypothesis("mask missing", f"{what}: the mask is missing", passed)
+        text = "g where it should be stopped, and zero where it should pass: the mask is"
+        wrong, _ = _passed(e, stopped, slope)
+        yield Hypothesis("mask inverted", f"{text} the wrong way round", wrong)
+    elif not constant:
+        own = np.zeros_like(e.touched)
+        if e.output.shape == e.shape:
+            own[np.arange(e.entries.size), e.entries] = True
+        for passed, what in _passed(e, own, 1.0), _passed(e, e.reached, 1.0):
+            text = f"{what}: the derivative is missing"
+            yield Hypothesis("derivative missing", text, passed)
+    positive = e.g > 0
+    for text, values in (
+        ("the true gradient, but only where g is positive", e.contributions * positive),
+        ("g where it is positive", e.g * (e.reached & positive)),
+    ):
+        if not positive.all():
+            text = f"{text}: the mask is made of g, not of the input"
+            yield Hypothesis("mask of g", text, e.full(values.sum(axis=1)))
+
+
+def _passed(e: Evidence, to: Array, slope: float) -> tuple[Array, str]:
+    """g of these outputs, summed, and how that is said."""
+    several = to.sum(axis=1).max(initial=0) > 1
+    text = "the sum of g over all outputs that an entry can reach" if several else "g"
+    scale = "" if np.isclose(slope, 1) else f" times {slope:.6g}"
+    return e.full((e.g * to).sum(axis=1) * slope), f"{text}{scale or ' itself'}"

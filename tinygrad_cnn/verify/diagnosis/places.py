@@ -1,0 +1,88 @@
+"""The right numbers in the wrong places, or under the wrong shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations, permutations, product
+
+import numpy as np
+
+from ..subject import Array
+from .evidence import Evidence, Hypothesis
+
+
+def turned(e: Evidence) -> Iterator[Hypothesis]:
+    """The true gradient transposed, rotated, or with an axis reversed."""
+    true, n = "the true gradient", e.true.ndim
+    for i, j in combinations(range(n), 2):
+        swapped = np.swapaxes(e.true, i, j)
+        how = "" if (i, j) == (n - 2, n - 1) else f" (axes {i} and {j} exchanged)"
+        read = "" if swapped.shape == e.shape else ", read under the wrong shape"
+        back = np.swapaxes(e.true.reshape(swapped.shape), i, j)
+        for gradient in (swapped.reshape(e.shape), back):
+            yield Hypothesis("transposed", f"{true} transposed{how}{read}", gradient)
+    if n >= 2:
+        yield Hypothesis("rotated", f"{true} rotated by 180°", e.true[..., ::-1, ::-1])
+    for axis in range(n):
+        text = f"{true} with axis {axis} reversed"
+        yield Hypothesis("flipped", text, np.flip(e.true, axis))
+
+
+def shifted(e: Evidence) -> Iterator[Hypothesis]:
+    """The true gradient one or two places on; what stands at the edge left is free."""
+    n = e.true.ndim
+    moves = [(axis,) for axis in range(n)] + ([(n - 2, n - 1)] if n >= 2 else [])
+    for step, axes in product((1, -1, 2, -2), moves):
+        along = "the axes" if len(axes) > 1 else "axis"
+        yield Hypothesis(
+            "shifted",
+            f"the true gradient shifted by {step:+d} along {along} "
+            f"{' and '.join(map(str, axes))}: the window or an index is off by that much",
+            _shift(e.true, axes, step),
+        )
+
+
+def _shift(x: Array, axes: tuple[int, ...], step: int) -> Array:
+    moved = np.full_like(x, np.nan)
+    to, source = [slice(None)] * x.ndim, [slice(None)] * x.ndim
+    for axis in axes:
+        ahead, behind = slice(abs(step), None), slice(None, -abs(step))
+        to[axis], source[axis] = (ahead, behind) if step > 0 else (behind, ahead)
+    moved[tuple(to)] = x[tuple(source)]
+    return moved
+
+
+def misshapen(e: Evidence) -> Hypothesis | None:
+    """How a gradient of another shape than its tensor's came about."""
+
+    def same(a: Array, b: Array) -> bool:
+        known = ~np.isnan(b)
+        fits = a.size == b.size and known.any()
+        return fits and bool(np.all(e.close(a.reshape(b.shape), b)[known]))
+
+    for axes in permutations(range(e.claim.ndim)):
+        turned = e.claim.transpose(axes)
+        if turned.shape == e.shape and same(turned, e.true):
+            return Hypothesis("transposed", "the true gradient transposed", e.true)
+    if same(e.claim, e.true):
+        text = "the true gradient, but under another shape"
+        return Hypothesis("reshaped", text, e.true)
+    for count in range(1, e.claim.ndim + 1):
+        for axes in combinations(range(e.claim.ndim), count):
+            if same(e.claim.sum(axis=axes), e.true):
+                text = f"the true gradient once it is summed over its {_axes(axes)}"
+                why = "what broadcasting repeated (the batch, say) must be summed"
+                return Hypothesis("not summed", f"{text}: {why}", e.true)
+    for count in range(1, e.true.ndim + 1):
+        for axes in combinations(range(e.true.ndim), count):
+            if same(e.true.sum(axis=axes), e.claim):
+                text = (
+                    f"the true gradient summed over its {_axes(axes)}, which it should"
+                )
+                return Hypothesis("summed too far", f"{text} not be", e.true)
+    return None
+
+
+def _axes(axes: tuple[int, ...]) -> str:
+    numbers = " and ".join(map(str, axes))
+    return f"axis {numbers}" if len(axes) == 1 else f"axes {numbers}"

@@ -1,0 +1,104 @@
+"""Element by element: the wrong quantity, one too many, or one too few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+
+import numpy as np
+
+from ..subject import Array, OperationSubject
+from .evidence import Evidence, Hypothesis
+
+FORMS: dict[str, Callable[[Array], Array]] = {
+    "{}": lambda t: t,
+    "1 / {}": lambda t: 1 / t,
+    "{}²": lambda t: t * t,
+    "(1 − {})": lambda t: 1 - t,
+    "(1 − {}²)": lambda t: 1 - t * t,
+    "{} (1 − {})": lambda t: t * (1 - t),
+    "1 / (1 + {}²)": lambda t: 1 / (1 + t * t),
+}
+"""Local derivatives, as they are written with the input or the output."""
+
+
+def operands(e: Evidence) -> Iterator[Hypothesis]:
+    """g · F(t) where g · F(u) is true: the formula is right, and given the wrong array."""
+    g = _aligned(e.cotangent, e.shape)
+    if g is None:
+        return
+    known = quantities(e)
+    for form, f in FORMS.items():
+        right = [u for u, values in known.items() if _is_true(e, g * f(values))]
+        for t, values in known.items():
+            if right and t not in right:
+                yield Hypothesis(
+                    "wrong operand",
+                    f"g · {form.format(t, t)}: {t} stands where {right[0]} belongs",
+                    g * f(values),
+                )
+
+
+def multiples(e: Evidence) -> Iterator[Hypothesis]:
+    """The true gradient times or divided by a quantity, entry by entry."""
+    known = quantities(e)
+    y = known.get("y")
+    if y is not None:
+        known |= {"(1 − y)": 1 - y, "(1 + y)": 1 + y, "(1 − y²)": 1 - y * y, "exp(y)": np.exp(y)}
+    for t, values in known.items():
+        inverse = np.where(values == 0, np.nan, 1 / values)
+        for kind, text, factor in (
+            ("missing factor", f"divided by {t}: the factor {t} is missing", inverse),
+            ("extra factor", f"times {t}: that factor is one too many", values),
+            (
+                "inverted factor",
+                f"times {t}²: multiplied by {t} where it should be divided",
+                values**2,
+            ),
+            (
+                "inverted factor",
+                f"divided by {t}²: divided by {t} where it should be multiplied",
+                inverse**2,
+            ),
+        ):
+            yield Hypothesis(kind, f"the true gradient {text}", e.true * factor)
+
+
+def formulas(e: Evidence) -> Iterator[Hypothesis]:
+    """g · F(t), whatever is true."""
+    g = _aligned(e.cotangent, e.shape)
+    for form, f in FORMS.items() if g is not None else ():
+        for t, values in quantities(e).items():
+            text = f"g · {form.format(t, t)}, which is another derivative"
+            yield Hypothesis("wrong formula", text, g * f(values))
+
+
+def quantities(e: Evidence) -> dict[str, Array]:
+    """The arrays at hand, each repeated to the shape of the tensor, if it fits."""
+    arrays = {e.name: e.x, "y": e.output, **e.subject.arrays}
+    if isinstance(e.subject, OperationSubject) and not e.subject.op.variadic:
+        given = zip(e.subject.op.inputs, e.subject.input_arrays(), strict=True)
+        arrays |= {name: x for name, x in given if isinstance(x, np.ndarray)}
+    fitting = {name: _aligned(x, e.shape) for name, x in arrays.items()}
+    return {
+        name: x
+        for name, x in fitting.items()
+        if x is not None and np.ptp(x) > 0  # a constant says nothing
+    }
+
+
+def _is_true(e: Evidence, gradient: Array) -> bool:
+    known = ~np.isnan(e.true)
+    return bool(np.all(e.close(gradient, e.true)[known]))
+
+
+def _aligned(x: Array, shape: tuple[int, ...]) -> Array | None:
+    """x broadcast to this shape, its axes being some of these, in their order."""
+    if x.dtype.kind != "f":
+        return None
+    for axes in reversed([*combinations(range(len(shape)), x.ndim)]):
+        if all(n in (1, shape[axis]) for n, axis in zip(x.shape, axes, strict=True)):
+            sizes = dict(zip(axes, x.shape, strict=True))
+            full = x.reshape([sizes.get(axis, 1) for axis in range(len(shape))])
+            return np.broadcast_to(full, shape)
+    return None

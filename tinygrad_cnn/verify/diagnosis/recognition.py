@@ -1,0 +1,74 @@
+"""Which operation of this package a piece of code is, told by its output alone.
+
+Then its gradient can be compared with those of the same operation with another stride, and
+the like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...errors import TinygradError
+from ...kernels import Window
+from ...ops.base import Op, registry
+from ...ops.convolution import Conv2d
+from ...ops.pooling import MaxPool2d
+from ..subject import Array, OperationSubject, Subject
+
+
+class Recognised(NamedTuple):
+    """The operation, its inputs in order, and which of its inputs each tensor is."""
+
+    op: Op
+    inputs: list[Any]
+    rules: dict[str, str]
+
+
+def recognised(subject: Subject) -> Recognised | None:
+    """The registered operation whose forward gives the output of this subject."""
+    if isinstance(subject, OperationSubject):
+        return _registered(subject)
+    outputs = subject.run().outputs
+    if len(outputs) != 1 or outputs[0].ndim != 4:
+        return None
+    for op, names in _candidates(subject.arrays, outputs[0]):
+        inputs = [subject.arrays[name] if name else None for name in names]
+        try:
+            y = op(*inputs)
+        except (ValueError, TypeError, TinygradError):
+            continue
+        if y.shape == outputs[0].shape and np.allclose(y, outputs[0], 1e-9, 1e-9):
+            rules = {name: rule for name, rule in zip(names, op.inputs, strict=True)}
+            return Recognised(op, inputs, rules)
+    return None
+
+
+def _registered(subject: OperationSubject) -> Recognised | None:
+    """The operation itself; of a subclass, the class that it derives from."""
+    op = subject.op
+    bases = [c for c in type(op).__mro__ if registry.get(c.__name__) is c]
+    if not bases or op.variadic:
+        return None
+    values = {f.name: getattr(op, f.name) for f in fields(bases[0])}  # type: ignore
+    return Recognised(bases[0](**values), subject.input_arrays(), subject.inputs_by_key)
+
+
+def _candidates(arrays: dict[str, Array], y: Array) -> Iterator[tuple[Op, list[str]]]:
+    """Convolutions and poolings of these arrays that would give the shape of y."""
+    images = [name for name, a in arrays.items() if a.ndim == 4]
+    biases = [name for name, a in arrays.items() if a.shape == y.shape[1:2]]
+    layouts = product((1, 2, 3, 4), (0, 1, 2, 3), (1, 2))
+    for stride, padding, dilation in layouts:
+        layout = (stride,) * 2, (padding,) * 2, (dilation,) * 2
+        for x, w in product(images, images):
+            groups = arrays[x].shape[1] // max(arrays[w].shape[1], 1)
+            if x != w and groups:
+                yield Conv2d(*layout, groups), [x, w, *(biases[:1] or [""])]
+        for x, k in product(images, (1, 2, 3, 4)) if len(arrays) == 1 else ():
+            if 2 * padding <= k:
+                yield MaxPool2d(Window((k, k), *layout)), [x]

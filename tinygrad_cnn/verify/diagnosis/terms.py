@@ -1,0 +1,178 @@
+"""Gradients that are a sum of known terms, one of which is missing or wrong.
+
+Softmax and normalisation couple values: the gradient is, group by group, a combination of a
+few known arrays. Where the true gradient is such a combination, so may the claim be, and
+the term whose coefficient differs is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..subject import Array
+from .evidence import Evidence, Hypothesis
+from .factors import meaning
+
+
+class Family(NamedTuple):
+    """true = Σ coefficient · term in each group, the coefficients being the group's own.
+
+    groups: a number for each entry. without: the kind, and what it means, if terms (by
+    their places) are missing.
+    """
+
+    what: str
+    groups: Array
+    terms: Sequence[Array]
+    names: Sequence[str]
+    without: dict[tuple[int, ...], tuple[str, str]]
+
+
+def terms(e: Evidence) -> Iterator[Hypothesis]:
+    """The claim as the same sum with one term missing, turned or multiplied."""
+    fitted = set()
+    for family in _families(e):
+        true, claimed = _coefficients(e, family, e.true), None
+        if true is None or family.what in fitted:  # smaller groups fit as well
+            continue
+        fitted.add(family.what)
+        if (np.abs(true) > 1e-6 * np.abs(true).max()).any(0).all():
+            claimed = _coefficients(e, family, e.claim)
+        if claimed is None:
+            continue
+        with np.errstate(all="ignore"):
+            shares = claimed / true
+        absent = np.all(np.abs(shares) < 1e-4, axis=0)
+        same = np.all(np.abs(shares - 1) < 1e-4, axis=0)
+        without = family.without.get(tuple(np.flatnonzero(absent)))
+        if without is not None:
+            kind, reason = without
+            yield Hypothesis(kind, f"{family.what} {reason}", e.claim)
+        elif (~same).sum() == 1:
+            term = int(np.argmin(same))
+            yield _changed(e, family, shares[:, term], family.names[term])
+
+
+def _changed(e: Evidence, family: Family, shares: Array, name: str) -> Hypothesis:
+    """The hypothesis that one term is multiplied by something."""
+    if np.ptp(shares) > 1e-4 * np.abs(shares).max():
+        text = f"{family.what} with a wrong factor in the term {name}"
+        return Hypothesis("term", text, e.claim)
+    if abs(shares[0] + 1) < 1e-4:
+        text = f"{family.what} with the wrong sign before the term {name}"
+        return Hypothesis("sign of a term", text, e.claim)
+    factor = meaning(e, float(shares[0]))
+    text = f"{family.what} with the term {name} multiplied by {factor}"
+    return Hypothesis("factor of a term", text, e.claim)
+
+
+def _coefficients(e: Evidence, family: Family, gradient: Array) -> Array | None:
+    """The combination of the terms in each group, if the gradient is one."""
+    found, known = [], ~np.isnan(e.true)
+    for group in np.unique(family.groups[family.groups >= 0]):
+        at = known & (family.groups == group)
+        if at.sum() <= len(family.terms):
+            continue
+        basis = np.stack([term[at] for term in family.terms], axis=1)
+        solution, *_ = np.linalg.lstsq(basis, gradient[at], rcond=None)
+        if not np.all(e.close(basis @ solution, gradient[at])):
+            return None
+        found.append(solution)
+    return np.array(found) if found else None
+
+
+def _families(e: Evidence) -> Iterator[Family]:
+    if e.output.shape == e.shape:
+        yield from _couplings(e.cotangent, e.output, np.ndim(e.x))
+    if e.x.ndim >= 2 and e.output.shape in ((), e.shape[:1]):
+        yield from _cross_entropy(e)
+    if e.output.size < e.x.size and np.all(e.touched.sum(axis=1) == 1):
+        groups = np.full(e.shape, -1)
+        groups.reshape(-1)[e.entries] = e.touched.argmax(axis=1)
+        yield Family(
+            "the true gradient",
+            groups,
+            (e.x, np.ones(e.shape)),
+            ("x", "mean of x"),
+            {(1,): ("mean term", "without the mean, which is to be subtracted from x")},
+        )
+
+
+def _couplings(g: Array, y: Array, ndim: int) -> Iterator[Family]:
+    for axis in range(ndim):
+        groups = _groups(y.shape, [a for a in range(ndim) if a != axis])
+        if np.allclose(y.sum(axis=axis), 1) and np.all(y >= 0):
+            yield Family(
+                "the softmax gradient p (g − Σ g p)",
+                groups,
+                (g * y, y),
+                ("p g", "p Σ g p"),
+                {
+                    (0,): ("term", "without the term p g"),
+                    (1,): ("softmax mean", "without the mean Σ g p"),
+                },
+            )
+        if np.allclose(np.exp(y).sum(axis=axis), 1):
+            yield Family(
+                "the log-softmax gradient g − p Σ g",
+                groups,
+                (g, np.exp(y)),
+                ("g", "p Σ g"),
+                {
+                    (0,): ("term", "without the term g"),
+                    (1,): ("softmax mean", "without the term p Σ g"),
+                },
+            )
+    axes = [[1], [0], [0, 1], list(range(ndim - 1))] if ndim >= 2 else [[]]
+    for fixed in dict.fromkeys(map(tuple, axes)):
+        constant = "taken as a constant, and it depends on x"
+        others = tuple(a for a in range(ndim) if a not in fixed)
+        yield Family(
+            "the gradient of the normalisation",
+            _groups(y.shape, fixed),
+            (g, np.ones_like(g), y - y.mean(axis=others, keepdims=True)),
+            ("g", "mean of g", "x̂ · mean of g x̂"),
+            {
+                (1,): ("batch mean", f"with the mean {constant}"),
+                (2,): ("batch variance", f"with the variance {constant}"),
+                (1, 2): (
+                    "batch statistics",
+                    "with mean and variance taken as constants, as running statistics "
+                    "are; but those of the batch depend on x",
+                ),
+            },
+        )
+
+
+def _cross_entropy(e: Evidence) -> Iterator[Family]:
+    """∂L/∂x = s (p − onehot), with s of the row and p = softmax(x) along axis 1."""
+    powers = np.exp(e.x - e.x.max(axis=1, keepdims=True))
+    p = powers / powers.sum(axis=1, keepdims=True)
+    scale = np.nanmedian(e.true / p, axis=1, keepdims=True)
+    off = np.nan_to_num(np.abs(e.true - scale * p))
+    onehot = np.zeros(e.shape)
+    np.put_along_axis(onehot, off.argmax(axis=1, keepdims=True), 1.0, axis=1)
+    yield Family(
+        "the cross-entropy gradient p − y, with p = softmax(x),",
+        _groups(e.shape, [a for a in range(e.x.ndim) if a != 1]),
+        (p, onehot),
+        ("p", "y, the 1 of the correct class"),
+        {
+            (0,): ("term", "without the term p"),
+            (1,): ("label term", "without y: the 1 of the correct class is to be "
+                   "subtracted"),
+        },
+    )  # fmt: skip
+
+
+def _groups(shape: tuple[int, ...], fixed: Sequence[int]) -> Array:
+    """Numbers the groups of entries that share their index along these axes."""
+    groups = np.zeros(shape, int)
+    for axis in fixed:
+        index = np.arange(shape[axis]).reshape([-1 if a == axis else 1
+                                                for a in range(len(shape))])  # fmt: skip
+        groups = groups * shape[axis] + index
+    return groups
