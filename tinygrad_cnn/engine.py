@@ -238,8 +238,7 @@ class Tensor(Methods, Operand):
         run_backward([self], [gradient], retain_graph, create_graph, targets, True)
 
 
-Node = Record | Tensor
-"""What the walk visits: a record, or a leaf that requires a gradient."""
+Node = Record | Tensor  # of the walk: a record, or a leaf that requires a gradient
 
 
 def run_backward(

@@ -30,7 +30,7 @@ from .errors import (
 from .methods.memory import read_only
 from .ops.base import Need, Op, Value
 from .ops.shape import Cast, Concatenate, Reshape, SumTo
-from .recording import is_grad_enabled, no_grad, set_grad_enabled
+from .recording import is_grad_enabled, no_grad
 
 
 class FunctionCtx:
@@ -239,8 +239,8 @@ class Application(Op, register=False):
         parts: Sequence[Callable[[Value], Value]]
         if len(smooth) == 1:
             y = results[smooth[0]]
-            held = [t for t in (*xs, *ctx._to_save) if t is not None and t is not y]
-            shared = any(np.may_share_memory(y._array, t._array) for t in held)
+            others = [t for t in ctx._to_save if t is not None and t is not y] + xs
+            shared = any(np.may_share_memory(y._array, t._array) for t in others)
             y, parts = y._array.copy() if shared else y._array, [_whole]
         else:
             y, parts = Output.pack({k: results[k]._array for k in smooth})
@@ -265,15 +265,14 @@ class Application(Op, register=False):
 
         y and xs: needed only if they were saved.
         """
-        recording = isinstance(g, Tensor)
-        with set_grad_enabled(recording):
-            ctx.saved_tensors = tuple([self._saved(ctx, s, y, xs) for s in ctx._saved])
-            try:
-                found = self.function._gradient()(ctx, *_cotangents(ctx, g))
-            finally:
-                ctx.saved_tensors = ()
-            fitted = self._fitted(ctx, found if isinstance(found, tuple) else (found,))
-        return [d if recording or d is None else d._array for d in fitted]
+        ctx.saved_tensors = tuple([self._saved(ctx, s, y, xs) for s in ctx._saved])
+        try:
+            found = self.function._gradient()(ctx, *_cotangents(ctx, g))
+        finally:
+            ctx.saved_tensors = ()
+        fitted = self._fitted(ctx, found if isinstance(found, tuple) else (found,))
+        recorded = isinstance(g, Tensor)
+        return [d if recorded or d is None else d._array for d in fitted]
 
     def _saved(
         self, ctx: FunctionCtx, saved: Any, y: Value, xs: Sequence[Value]
@@ -295,10 +294,8 @@ class Application(Op, register=False):
 
     def _fitted(self, ctx: FunctionCtx, found: tuple[Any, ...]) -> list[Tensor | None]:
         """The gradients that the user returned, summed and cast to fit the inputs."""
-        count, returned = (
-            len(self.arguments),
-            f"{self.function.__name__}.backward returned",
-        )
+        count = len(self.arguments)
+        returned = f"{self.function.__name__}.backward returned"
         if len(found) < count or any(d is not None for d in found[count:]):
             raise AutogradError(
                 f"{returned} an incorrect number of gradients: {len(found)}, for {count} "
@@ -466,7 +463,7 @@ def _names(function: type[Function], places: tuple[int, ...]) -> list[str]:
     parameters = list(inspect.signature(function.forward).parameters.values())
     if not function._separate():
         parameters = parameters[1:]
-    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     found = [names[i] if i < len(names) else f"argument{i}" for i in places]
     return [n + "_" if n in ("self", "g", "y", "ctx", "index") else n for n in found]
 

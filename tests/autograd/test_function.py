@@ -336,6 +336,9 @@ PROGRAMS = {
     "an input that is marked": lambda lib, x: returning(
         lib, lambda ctx, a: [ctx.mark_non_differentiable(a), a * 2][1]
     )(x),
+    "an input, marked and returned": lambda lib, x: returning(
+        lib, lambda ctx, a: [ctx.mark_non_differentiable(a), a][1]
+    )(x),
     "a scalar": lambda lib, x: returning(
         lib, lambda ctx, a: a.sum(), lambda ctx, g: (g * 2).expand(2, 3)
     )(x),
@@ -535,6 +538,30 @@ def test_a_functions_result_can_be_changed_in_place_where_it_was_not_saved():
         return x.grad, w.grad
 
     alike(program, draw(2, 3), draw(2, 3, seed=1))
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_result_has_memory_of_its_own(number, saved):
+    """Even where it is an input, or where a view of it was saved."""
+    a, b = tensor([1.0, 2.0, 3.0]), tensor([4.0, 5.0, 6.0])
+
+    def forward(ctx, a, b):
+        y = (a, b, a * 1)[number]
+        ctx.save_for_backward(y[:2] if saved else None)
+        return y
+
+    def backward(ctx, g):
+        (part,) = ctx.saved_tensors
+        return g if part is None else g * part.sum(), None
+
+    y = returning(tinygrad_cnn, forward, backward)(a.requires_grad_(), b)
+    y.mul_(100)
+    assert a.tolist() == [1.0, 2.0, 3.0]
+    assert b.tolist() == [4.0, 5.0, 6.0]
+    y.sum().backward()
+    slope = [3.0, 9.0, 3.0][number] if saved else 1.0
+    assert a.grad.tolist() == [100 * slope] * 3
 
 
 def test_leaves_that_were_not_saved_can_be_changed():

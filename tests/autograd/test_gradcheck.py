@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import tinygrad_cnn
 from tinygrad_cnn import autograd, tensor
 from tinygrad_cnn.autograd.gradcheck import GradcheckError
 from tinygrad_cnn.errors import ArgumentError, AutogradError, TinygradError
+from tinygrad_cnn.ops.base import Op
 
 gradcheck, gradgradcheck = autograd.gradcheck, autograd.gradgradcheck
 
@@ -181,6 +183,19 @@ def test_near_the_tolerance_the_verdict_is_that_of_the_formula(seed):
         assert verdicts("gradcheck", program, draw(1), **options) == (expected,) * 2
 
 
+@pytest.mark.parametrize("factor", [-1.02, -0.98, 0.98, 1.02])
+@pytest.mark.parametrize("fast", [False, True], ids=["slow", "fast"])
+def test_an_error_in_all_values_of_the_jacobian_is_measured_alike(fast, factor):
+    """∂y/∂a = 0 everywhere, and the gradient says e: right if |e| ≤ atol."""
+
+    def program(lib):
+        e = factor * 1e-3
+        return function(lib, lambda a: a * 0, lambda g, a: g * 0 + e * g.sum())
+
+    found = verdicts("gradcheck", program, draw(2, 3), atol=1e-3, fast_mode=fast)
+    assert found == (True if abs(factor) < 1 else "GradcheckError",) * 2
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (2, 1, 2)])
 @pytest.mark.parametrize("fast", [False, True], ids=["slow", "fast"])
 def test_any_shape(shape, fast):
@@ -260,6 +275,31 @@ def test_outputs_that_ask_for_no_gradient_may_stand_before_others():
         )
 
 
+@dataclass(frozen=True)
+class Unfit(Op, register=False):
+    """y = a, and a gradient of another dtype or shape."""
+
+    shape: tuple[int, ...]
+    dtype: type
+
+    def forward(self, a):
+        return a.copy()
+
+    def grad_a(self, g):
+        return np.zeros(self.shape, self.dtype) + np.asarray(g).sum().astype(self.dtype)
+
+
+def test_gradients_of_another_dtype_or_shape_are_found():
+    a = tensor(draw(1), requires_grad=True)
+    assert gradcheck(Unfit((1,), np.float32), a)
+    with pytest.raises(GradcheckError, match=r"dtype mismatch: float32 .* of float64"):
+        gradcheck(Unfit((1,), np.float32), a, check_grad_dtypes=True)
+    with pytest.raises(
+        GradcheckError, match=r"incorrect size: \[1, 1\] .* shape \[1\]"
+    ):
+        gradcheck(Unfit((1, 1), np.float64), a)
+
+
 def test_inputs_may_be_of_any_kind_and_reached_by_other_ways():
     for lib in (tinygrad_cnn, torch):
         check = lib.autograd.gradcheck
@@ -316,7 +356,16 @@ def test_grad_outputs_are_checked_if_they_ask():
         g = lib.tensor([3.0, 4.0], dtype=lib.float64)
         assert check(lambda a: a**3, a, g)
         assert check(lambda a: (a**3, a.exp()), a, (g, g.clone().requires_grad_()))
-        assert check(lambda a: a**3, a, gen_non_contig_grad_outputs=True)
+        for gaps in (True, False):
+            seen = set()
+
+            def backward(g, a, seen=seen):
+                seen.add(g.is_contiguous())
+                return g * 3 * a**2
+
+            cube = function(lib, lambda a: a**3, backward)
+            assert check(cube, a, gen_non_contig_grad_outputs=gaps)
+            assert seen == {not gaps}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -6,12 +6,11 @@ is stated, and a word of the sentence where the kind alone says little.
 """
 
 import functools
-import time
 
 import numpy as np
 import pytest
 
-from tinygrad_cnn.verify import verify, verify_pair
+from tinygrad_cnn.verify import verify_pair
 
 RNG = np.random.default_rng(0)
 
@@ -112,8 +111,7 @@ POOL, POOL_STRIDE = 3, 2
 
 
 def pool_windows(shape):
-    n, c, height, width = shape
-    rows, columns = ((s - POOL) // POOL_STRIDE + 1 for s in (height, width))
+    rows, columns = ((size - POOL) // POOL_STRIDE + 1 for size in shape[2:])
     for i, j in np.ndindex(rows, columns):
         yield i, j, (slice(None), *at(i, j, POOL, POOL_STRIDE))
 
@@ -196,7 +194,9 @@ def mistake(layer, tensor, kind, words=""):
     def add(gradient):
         name = gradient.__name__.replace("_", " ")
         MISTAKES.append(
-            pytest.param(layer, tensor, kind, words, gradient, id=f"{layer} {tensor}: {name}")
+            pytest.param(
+                layer, tensor, kind, words, gradient, id=f"{layer} {tensor}: {name}"
+            )
         )
         return gradient
 
@@ -245,7 +245,7 @@ def forgotten(g, x, w, b):
     return np.zeros_like(x)
 
 
-@mistake("dense", "w", "not finite", "20 of its 20" if False else "NaN")
+@mistake("dense", "w", "not finite", "12 of its 12")
 def divided_by_zero(g, x, w, b):
     return x.T @ g / np.zeros(3)
 
@@ -456,7 +456,7 @@ def last_image_only(g, x):
     return dx
 
 
-@mistake("average-pool", "x", "factor", "9 (the cells of a window")
+@mistake("average-pool", "x", "factor", "9 (the values that one output is made of")
 def average_not_divided(g, x):
     return 9 * average_pool_backward(g, x)
 
@@ -498,11 +498,6 @@ def sum_in_the_place_of_the_mean(g, x, gamma, beta):
     return gamma * r * (g - g.sum(axis=0) - normed * (g * normed).mean(axis=0))
 
 
-@mistake("batch norm", "gamma", "missing factor")
-def gamma_without_the_normalisation(g, x, gamma, beta):
-    return (g * (x - x.mean(axis=0))).sum(axis=0)
-
-
 @mistake("batch norm", "beta", "factor", "1 / 5 (the batch size")
 def beta_as_a_mean(g, x, gamma, beta):
     return g.mean(axis=0)
@@ -515,11 +510,10 @@ def test_a_students_mistake_is_named(layer, tensor, kind, words, gradient):
     names = forward.__code__.co_varnames[: len(inputs)]
 
     @functools.wraps(backward)
-    def with_the_mistake(g, *values):
-        found = backward(g, *values)
+    def with_the_mistake(**given):
+        found = backward(**given)
         found = list(found) if isinstance(found, tuple) else [found]
-        with np.errstate(all="ignore"):
-            found[names.index(tensor)] = gradient(g, *values)
+        found[names.index(tensor)] = gradient(**given)
         return tuple(found)
 
     report = verify_pair(forward, with_the_mistake, inputs)

@@ -5,9 +5,10 @@ check MODEL.py runs the model in training mode on a batch of training images; th
 the model's `loss`, or cross-entropy.
 
 check --pair FILE.py[:NAME] runs FILE.py and checks what it defines, or the one of a name:
-  functions  forward(x, …) and backward(g, …), or several pairs as forward_conv and
-             backward_conv, conv_forward and conv_backward. backward takes g, the gradient
-             of the output; or g and the inputs; or (g, cache) after return y, cache.
+  functions  forward(x, …) and backward(g, …), or several pairs as forward_conv (or conv)
+             and backward_conv, conv_forward and conv_backward. backward takes g, the
+             gradient of the output; or g and the inputs; or (g, cache) after return y,
+             cache.
   layers     objects with methods forward(x) and backward(g), or (g, learning_rate), or
              classes of them. Parameters are the floating arrays that a layer has before
              forward; the gradient of W is dW, grad_W, W_grad or grads["W"], or returned
@@ -18,7 +19,7 @@ check --pair FILE.py[:NAME] runs FILE.py and checks what it defines, or the one 
              tuple or a dict.
   params     params_NAME, or `params` for all: which attribute is the gradient of which, as
              {"W": "my_dW"}. No other parameter is checked then.
-NAME is that of the layer or class; of functions, what is left without "forward". With
+NAME is that of the layer or class; of functions, what is left without "backward". With
 --inputs TEACHER.py, the last three are those of TEACHER.py, the same for every FILE.py, and
 each NAME there must be in FILE.py. What FILE.py prints goes to stderr.
 """
@@ -68,7 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--param", nargs="+", metavar="NAME", help="check these only; the images are x")
     add("--full", type=_count_or_all, default=1024, metavar="N|all",
         help="check tensors up to this size entry by entry; default: 1024")  # fmt: skip
-    add("--step", type=number_from(float, 0), metavar="H", help="first; default: 6e-6")
+    add(
+        "--step",
+        type=number_from(float, 1e-12),
+        metavar="H",
+        help="first; default: 6e-6",
+    )
     add("--seed", type=int, default=0, metavar="N", help="default: 0")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print a JSON object")
@@ -79,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the reports, or write them; the status is 0 only if all is right."""
     unfit = [] if args.model else [k for k in OF_MODELS if getattr(args, k) is not None]
     unfit += ["inputs"] if args.inputs and not args.pair else []
-    unfit += ["junit"] if args.junit and args.self_test else []
+    alone = ("junit", "param", "step") if args.self_test else ()
+    unfit += [name for name in alone if getattr(args, name) is not None]
     if unfit:
         names = ", ".join([f"--{name.replace('_', '-')}" for name in unfit])
         raise UsageError(f"{names} does not go with what is checked here; see --help")
@@ -87,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         from ..verify.mutants import self_test
 
         result = self_test()
-        print(json.dumps(result.to_dict()) if args.json else result)
+        print(result.to_json() if args.json else result)
         return 0 if result else 1
     with redirect_stdout(sys.stderr), Progress() as progress:
         reports = _reports(args, progress)
@@ -147,7 +154,7 @@ def _opened(args: argparse.Namespace) -> tuple[Module, Tensor, Tensor]:
 def _text(report: Report) -> str:
     """The report, or one line if there was nothing to check."""
     first = report.tensors[0]
-    alone = first.failure and not first.shape
+    alone = first.failure and len(report.tensors) == 1 and not first.shape
     return f"{report.title}: {first.failure}" if alone else str(report)
 
 

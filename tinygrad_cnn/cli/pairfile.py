@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,10 +37,8 @@ def reports_of(
     Raises ModelFileError if a file is missing, and if that of the inputs cannot be run.
     """
     path, name = split_spec(spec)
-    try:
-        given = _namespace(inputs_path, "inputs") if inputs_path else None
-    except ForeignError as error:
-        raise ModelFileError(f"{inputs_path}: {error}") from error
+    np.random.seed(seed)
+    given = _inputs_of(inputs_path) if inputs_path else None
     np.random.seed(seed)
     try:
         own = _namespace(path, "pair")
@@ -64,6 +63,16 @@ def reports_of(
             yield verify_pair(forward, backward, x, **named, **options)
         except (ArgumentError, ForeignError) as error:
             yield failed(title, error)
+
+
+def _inputs_of(path: Path) -> dict[str, Any]:
+    try:
+        given = _namespace(path, "inputs")
+    except ForeignError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+    if not any(name.startswith("inputs") for name in given):
+        raise ModelFileError(f"{path} has no inputs; expected `inputs` or inputs_NAME")
+    return given
 
 
 def _names(pairs: Mapping[str, Pair], source: Source) -> list[str]:
@@ -114,26 +123,25 @@ def _namespace(path: Path, role: str) -> dict[str, Any]:
 def _pairs_in(own: Mapping[str, Any]) -> dict[str, Pair]:
     """What the file defines, by name: functions, layers, and classes of layers.
 
-    A class is left out where an instance of it is there, and where it does nothing itself.
+    A class is left out where an instance of it is there, and a base that does nothing.
     """
     made = {type(value) for value in own.values()}
+    bases = {b for v in own.values() if inspect.isclass(v) for b in v.__mro__[1:]}
     found: dict[str, Pair] = {}
     for name, value in own.items():
         its_own = getattr(value, "__module__", None) == own["__name__"]
-        if inspect.isfunction(value) and "forward" in name and its_own:
-            backward = own.get(name.replace("forward", "backward"))
-            if inspect.isfunction(backward):
-                found[name.replace("forward", "").strip("_") or name] = value, backward
-        elif inspect.isclass(value):
-            if (
-                its_own
-                and value not in made
-                and is_layer(value)
-                and not _is_stub(value)
-            ):
-                found[name] = value, None
+        if inspect.isfunction(value) and its_own and "backward" in name.lower():
+            rest = re.sub("_?backward", "", name, flags=re.IGNORECASE).strip("_")
+            usual = name.replace("backward", "forward").replace("Backward", "Forward")
+            forward = own.get(usual, own.get(rest))
+            if inspect.isfunction(forward):
+                found[rest or "forward"] = forward, value
         elif not isinstance(value, ModuleType) and is_layer(value):
-            found[name] = value, None
+            skipped = inspect.isclass(value) and (
+                not its_own or value in made or (value in bases and _is_stub(value))
+            )
+            if not skipped:
+                found[name] = value, None
     return found
 
 
@@ -163,7 +171,14 @@ class Source:
             inputs = getattr(pair, "inputs", None)
         if inputs is None:
             inputs = self.values.get("inputs")
-        return called(inputs, {}) if callable(inputs) else inputs
+        if callable(inputs):
+            try:
+                inputs = called(inputs, {})
+            except ForeignError as error:
+                if self.alone:
+                    raise
+                raise ModelFileError(f"{self.path}: {error}") from error
+        return np.array(inputs) if isinstance(inputs, list) else inputs
 
     def built(self, name: str, layer_class: Callable[..., Any]) -> Any:
         """An instance of the class, made with the arguments given for it."""

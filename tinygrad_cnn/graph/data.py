@@ -109,7 +109,7 @@ class Edge:
 
 @dataclass
 class Graph:
-    """Nodes by id, inputs before results, and edges; `outputs` are the ids of the results."""
+    """Nodes by id, inputs before results, and edges; `outputs` are ids of results."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)

@@ -11,9 +11,11 @@ from typing import Any
 
 from ..errors import ArgumentError
 
-FORWARD = ("forward", "forwardprop", "forwardpass", "fprop")
-BACKWARD = ("backward", "backprop", "backwardprop", "backwardpass", "bprop")
-RATES = ("lr", "learningrate", "learnrate", "alpha", "eta")
+WAYS = ("", "prop", "pass", "propagation")
+FORWARD = tuple([f"forward{way}" for way in WAYS])
+BACKWARD = (*[f"backward{way}" for way in WAYS], "backprop", "backpropagation")
+RATES_KEPT = ("lr", "learningrate", "learnrate")
+RATES = (*RATES_KEPT, "alpha", "eta")
 BEFORE = ("d", "grad", "g", "dld", "ded", "djd", "gradient", "delta")
 AFTER = ("grad", "gradient", "gradients")
 PARAMS = ("params", "parameters")
@@ -38,9 +40,11 @@ def methods_of(layer: Any) -> tuple[str, str]:
 
     Raises ArgumentError if it lacks one of them.
     """
-    names = {normal(n): n for n in dir(layer) if callable(getattr(layer, n, None))}
-    forward = [names[n] for n in FORWARD if n in names]
-    backward = [names[n] for n in BACKWARD if n in names]
+    names = {normal(name): name for name in dir(layer)}
+    forward, backward = [
+        [names[n] for n in usual if n in names and callable(getattr(layer, names[n]))]
+        for usual in (FORWARD, BACKWARD)
+    ]
     if not forward or not backward:
         raise ArgumentError(
             f"{type(layer).__name__} is no layer; expected an object with methods "

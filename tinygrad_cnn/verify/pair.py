@@ -17,6 +17,7 @@ from .branches import Path
 from .check import cotangents_for
 from .conventions import (
     RATES,
+    RATES_KEPT,
     Place,
     at,
     dotted,
@@ -63,15 +64,7 @@ class CodeSubject(Subject):
         params: Mapping[str, str] | None = None,
     ) -> None:
         self.methods = methods_of(layer)
-        floats = {id(a): owned(a) for _, a in leaves_in(layer) if is_float(a)}
-        try:
-            # every reference to an array becomes one to its float64 copy
-            self.layer = copy.deepcopy(layer, dict(floats))
-        except TypeError as error:
-            raise ArgumentError(f"{name} cannot be copied: {error}") from error
-        for key, value in getattr(self.layer, "__dict__", {}).items():
-            if normal(key) in RATES[:3] and isinstance(value, float):
-                setattr(self.layer, key, 1.0)
+        self.layer = in_float64(layer)
         forward, backward = [getattr(layer, name) for name in self.methods]
         order = named(forward)
         # LeakyReLU's slope is called alpha, too
@@ -106,7 +99,10 @@ class CodeSubject(Subject):
         found |= {name: at(twin, place) for name, place in self.attributes.items()}
         for name, place in self.updated.items():
             found[name] = self.arrays[name] - at(twin, place)
-        claims = {name: as_claim(found.get(name), f"the gradient of {name}") for name in self.arrays}
+        claims = {
+            name: as_claim(found.get(name), f"the gradient of {name}")
+            for name in self.arrays
+        }
         return {k: None if d is None else d * factor for k, d in claims.items()}
 
     def _forward(self, twin: Any) -> tuple[list[Array], Any]:
@@ -145,14 +141,14 @@ class CodeSubject(Subject):
             return {"g": g} | values
         if cache is not None:
             return dict(zip(wanted, (g, cache), strict=True))
+        if is_number and len(wanted) in {0, len(values)} - {1}:
+            return dict(zip(wanted, values.values(), strict=False))
         if len(others) == 1:
             return known | {others[0]: g}
-        if len(wanted) == 1 and not is_number:
-            return {wanted[0]: g}
+        if len(wanted) == 1:
+            return known if is_number else {wanted[0]: g}
         if len(wanted) == 1 + len(values):
             return dict(zip(wanted, [g, *values.values()], strict=True))
-        if is_number and len(wanted) in (0, len(values)):
-            return dict(zip(wanted, values.values(), strict=False))
         raise ArgumentError(
             f"{self.name}: no telling how to call {self.methods[1]}({', '.join(wanted)}) "
             f"after {self.methods[0]}({', '.join(values)}); expected (g), (g, "
@@ -298,8 +294,9 @@ class CodeSubject(Subject):
 
     def _moving(self, found: Mapping[str, Any]) -> list[str]:
         """The gradients returned that change with the learning rate."""
-        self.rate = 0.0
+        rates, self.rates = self.rates, dict.fromkeys(self.rates, 0.0)
         still = self._by_name(self._backward(copy.deepcopy(self.layer))[0])
+        self.rates = rates
         return [k for k in found if not np.array_equal(found[k], still[k])]
 
     def _accumulated(self, twin: Any) -> list[str]:
@@ -312,6 +309,20 @@ class CodeSubject(Subject):
             for name, place in places.items()
             if first[name].any() and np.allclose(at(twin, place), 2 * first[name])
         ]
+
+
+def in_float64(layer: Any) -> Any:
+    """A copy of the layer with every array in float64, and a learning rate of 1."""
+    # the memo of deepcopy: each reference to an array becomes one to its new copy
+    arrays = {id(a): owned(a) for _, a in leaves_in(layer) if is_float(a)}
+    try:
+        twin = copy.deepcopy(layer, arrays)
+    except TypeError as error:
+        raise ArgumentError(f"the layer cannot be copied: {error}") from error
+    for key, value in getattr(twin, "__dict__", {}).items():
+        if normal(key) in RATES_KEPT and isinstance(value, float):
+            setattr(twin, key, 1.0)
+    return twin
 
 
 def can_reset(layer: Any) -> bool:

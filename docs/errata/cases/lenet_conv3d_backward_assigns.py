@@ -32,7 +32,7 @@ def backward_stated(g, x, w):
     dx, dw = np.zeros_like(x), np.zeros_like(w)
     for n, o, c in np.ndindex(len(x), *w.shape[:2]):
         dw[o, c] = correlate(x[n, c], g[n, o])
-        dx[n, c] = correlate(np.pad(g[n, o], 2), np.rot90(w[o, c], 2))
+        dx[n, c] = correlate(np.pad(g[n, o], 1), np.rot90(w[o, c], 2))
     return dx, dw
 
 
@@ -40,13 +40,13 @@ def backward_right(g, x, w):
     dx, dw = np.zeros_like(x), np.zeros_like(w)
     for n, o, c in np.ndindex(len(x), *w.shape[:2]):
         dw[o, c] += correlate(x[n, c], g[n, o])
-        dx[n, c] += correlate(np.pad(g[n, o], 2), np.rot90(w[o, c], 2))
+        dx[n, c] += correlate(np.pad(g[n, o], 1), np.rot90(w[o, c], 2))
     return dx, dw
 
 
 rng = np.random.default_rng(0)
 forward_stated = forward_right = convolution
 inputs = {
-    "x": rng.normal(size=(3, 2, 5, 5)),
-    "w": rng.normal(size=(4, 2, 3, 3)),
+    "x": rng.normal(size=(3, 2, 4, 4)),
+    "w": rng.normal(size=(3, 2, 2, 2)),
 }

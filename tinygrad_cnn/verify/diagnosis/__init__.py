@@ -65,7 +65,7 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
     claim = checker.claims[name]
     if claim is None:
         text = (
-            f"grad of {name} is never computed: there is no rule, or the graph is cut."
+            f"grad of {name} is never computed: none is returned, or the graph is cut."
         )
         return Diagnosis("never computed", text)
     odd = int((~np.isfinite(claim)).sum())
@@ -90,12 +90,14 @@ def _explained(e: Evidence) -> Diagnosis | None:
     if e.claim.shape != e.shape:
         found = [h for h in (misshapen(e),) if h is not None]
     else:
-        found = _fitting(e)
+        found = _fitting(e) if e.entries.size else []
     if not found:
         return None
     text = f"grad of {e.name} equals {found[0].sentence}."
     if len(found) > 1:
-        text += f" It also equals {found[1].sentence}; these inputs do not tell the two apart."
+        text += (
+            f" It also equals {found[1].sentence}; on these inputs both are the same."
+        )
     return Diagnosis(found[0].kind, text)
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
-from ...errors import TinygradError
 from ...kernels import Window
 from ...ops.base import Op
 from ...ops.convolution import Conv2dInput, Convolution
 from ..subject import Array
-from .evidence import Evidence, Hypothesis
+from .evidence import ERRORS, Evidence, Hypothesis
 from .recognition import Recognised, recognised
 
 OTHER_VALUES: dict[str, tuple[Any, ...]] = {
@@ -55,7 +54,7 @@ def _gradient(known: Recognised, op: Op, name: str, g: Array) -> Array | None:
         y, *kept = known.op.forward(*known.inputs) if op.keeps else [known.op(*inputs)]
         values = op.resolved(rule, inputs, y, kept)
         return np.asarray(rule.function(op, g, *values))
-    except (ValueError, TypeError, IndexError, TinygradError):
+    except ERRORS:
         return None
 
 
@@ -80,13 +79,12 @@ def _others(op: Op) -> Iterator[tuple[str, Any, Any, Op]]:
                     yield f.name, value, other, build(changed)
 
 
-def _holders(op: Any) -> Iterator[tuple[Any, Callable[[Any], Op]]]:
+def _holders(op: Any) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
     """What has the attributes: the operation itself, or its window."""
-    if is_dataclass(op):
-        yield op, lambda other: other
-        window = getattr(op, "window", None)
-        if isinstance(window, Window):
-            yield window, lambda other: replace(op, window=other)
+    yield op, lambda other: other
+    window = getattr(op, "window", None)
+    if isinstance(window, Window):
+        yield window, lambda other: replace(op, window=other)
 
 
 def _off_by_one(name: str, value: Any) -> Iterator[Any]:
@@ -104,20 +102,15 @@ def of_other_inputs(e: Evidence) -> Iterator[Hypothesis]:
     """The true gradient of another input, or where an input is rotated, one, stale, …"""
     arrays = e.subject.arrays
     for key, array in arrays.items():
-        if key != e.name and array.shape == e.shape and e.is_now_true(key):
+        if key != e.name and array.shape == e.shape and e.is_true_of(key):
             text = f"the true gradient of {key}: two inputs are exchanged"
             yield Hypothesis("swapped", text, e.claim)
     for key, array in arrays.items():
-        start = array.copy()
-        for kind, text, changed in _changed(start, e.output, own=key == e.name):
-            if np.array_equal(changed, start):
-                continue
-            array[...] = changed
-            found = e.is_now_true(e.name)
-            array[...] = start
-            if found:
-                text = text.format(key)
-                yield Hypothesis(kind, f"the true gradient if {text}", e.claim)
+        others = _changed(array.copy(), e.output, own=key == e.name)
+        for kind, text, changed in others:
+            if not np.array_equal(changed, array) and e.is_true_with(key, changed):
+                text = f"the true gradient if {text.format(key)}"
+                yield Hypothesis(kind, text, e.claim)
 
 
 def _changed(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
@@ -129,11 +122,9 @@ def _changed(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
     text = "{0} were 1 throughout: that factor is missing"
     yield "missing factor", text, np.ones_like(x)
     if x.ndim >= 2:
-        text = "{0} were rotated by 180°: it is not rotated, or once too often"
+        text = "{0} were rotated by 180°: it is not rotated here, or once too often"
         yield "not rotated", text, x[..., ::-1, ::-1]
-        text = (
-            "every image had the {0} of the last one: that of the others is overwritten"
-        )
+        text = "all of {0} were what is last in it: the rest is overwritten"
         yield "stale input", text, np.broadcast_to(x[-1:], x.shape)
         if x.shape[-1] == x.shape[-2]:
             yield "transposed", "{0} were transposed", np.swapaxes(x, -1, -2)
@@ -146,15 +137,13 @@ def _changed(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
         for step in (1, -1) if x.ndim >= 3 else ():
             moved = np.roll(x, step, axis)
             moved[(slice(None),) * axis + (0 if step > 0 else -1,)] = 0
-            yield (
-                "shifted",
-                f"{{0}} were shifted by {step:+d} along axis {axis}: the window is off by "
-                "one",
-                moved,
-            )
+            text = f"{{0}} were shifted by {step:+d} along axis {axis}: the window is"
+            yield "shifted", f"{text} off by one", moved
     for groups in range(2, x.shape[1] + 1) if x.ndim >= 3 else ():
         if x.shape[1] % groups == 0:
             first = x[:, : x.shape[1] // groups]
             repeats = [1, groups] + [1] * (x.ndim - 2)
-            text = "each of the {0} groups took the channels of the first one"
-            yield "groups", text.replace("{0}", str(groups)), np.tile(first, repeats)
+            text = (
+                f"each of the {groups} groups took the channels of {{0}} of the first"
+            )
+            yield "groups", text, np.tile(first, repeats)

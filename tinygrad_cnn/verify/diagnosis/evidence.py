@@ -6,11 +6,13 @@ x_k ± h, say more than their sum: which of them the code left out, say.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from ...errors import TinygradError
 from ..check import Checker
 from ..difference import usual_step
 from ..subject import Array
@@ -20,6 +22,9 @@ MOST = 512
 
 ROOM = 2**21
 """Contributions that are held at a time: with more outputs fewer entries are looked at."""
+
+ERRORS = (ValueError, TypeError, IndexError, ArithmeticError, TinygradError)
+"""What code may raise for values or shapes that it was not made for."""
 
 ENOUGH = 3
 """Wrong entries that a hypothesis must explain, where there are as many."""
@@ -68,17 +73,22 @@ class Evidence:
     def column(self, name: str, k: int) -> tuple[Array, bool]:
         """J_ik g_i of every output i, and whether no branch changed on the way."""
         flat = self.subject.arrays[name].reshape(-1)
-        start, base = flat[k], self.checker.differences.base
-        h = self.tolerance * max(abs(float(start)), 1.0)
-        sides, places, same = [], [], True
-        for place in (start + h, start - h):
+        h = self.tolerance * max(abs(float(flat[k])), 1.0)
+        up, down = flat[k] + h, flat[k] - h
+        sides = [self._outputs(flat, k, place) for place in (up, down)]
+        slope = (sides[0][0] - sides[1][0]) / (up - down)
+        return slope * self.g, all(same for _, same in sides)
+
+    def _outputs(self, flat: Array, k: int, place: float) -> tuple[Array, bool]:
+        """All outputs where the entry is at this place, and whether no branch changed."""
+        start = flat[k]
+        try:
             flat[k] = place
-            places.append(float(flat[k]))
             run = self.subject.run()
-            sides.append(np.concatenate([y.reshape(-1) for y in run.outputs]))
-            same = same and run.path.same_as(base.path)
-        flat[k] = start
-        return (sides[0] - sides[1]) / (places[0] - places[1]) * self.g, same
+        finally:
+            flat[k] = start
+        same = run.path.same_as(self.checker.differences.base.path)
+        return np.concatenate([y.reshape(-1) for y in run.outputs]), same
 
     # ------------------------------------------------------------- what is claimed and true
 
@@ -111,8 +121,8 @@ class Evidence:
             return False
         return bool(np.all(self.close(gradient, self.claim)[known]))
 
-    def is_now_true(self, name: str) -> bool:
-        """Whether the claim is the gradient of this tensor, where the subject stands now.
+    def is_true_of(self, name: str) -> bool:
+        """Whether the claim is the true gradient of this tensor, of the same shape.
 
         Entry by entry, so that what is not so ends soon.
         """
@@ -122,6 +132,18 @@ class Evidence:
             self.close(claimed[k], self.column(name, k)[0].sum())
             for k in dict.fromkeys([*wrong, *self.entries[:8].tolist()])
         )
+
+    def is_true_with(self, name: str, values: Array) -> bool:
+        """Whether the claim is the true gradient where this tensor has other values."""
+        array = self.subject.arrays[name]
+        start = array.copy()
+        try:
+            array[...] = values
+            return self.is_true_of(self.name)
+        except ERRORS:
+            return False
+        finally:
+            array[...] = start
 
     # --------------------------------------------------------------------- the output
 
@@ -148,6 +170,12 @@ class Evidence:
         sizes = np.abs(self.contributions)
         return sizes > 1e-9 * sizes.max(axis=1, keepdims=True, initial=0)
 
+    @property
+    def together(self) -> Array:
+        """Which outputs each entry, or another of the same first index, contributes to."""
+        first = self.entries // max(self.x[:1].size, 1) if self.shape else self.entries
+        return np.array([self.touched[first == i].any(axis=0) for i in first])
+
     @cached_property
     def reached(self) -> Array:
         """Which outputs each entry could contribute to, were it very large or small."""
@@ -157,10 +185,7 @@ class Evidence:
         base = self.output.reshape(-1)
         flat, far = self.x.reshape(-1), 16 * (1 + float(np.max(np.abs(self.x))))
         for row, k in enumerate(self.entries.tolist()):
-            start = flat[k]
             for place in (far, -far):
-                flat[k] = place
-                outputs = [y.reshape(-1) for y in self.subject.run().outputs]
-                reached[row] |= np.concatenate(outputs) != base
-            flat[k] = start
+                with suppress(*ERRORS):  # the code may not take such values
+                    reached[row] |= self._outputs(flat, k, place)[0] != base
         return reached

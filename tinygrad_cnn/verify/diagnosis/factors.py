@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from itertools import permutations
 
+import numpy as np
+
+from ...kernels import Window
 from .evidence import Evidence, Hypothesis
 
 
@@ -30,7 +33,9 @@ def meaning(e: Evidence, factor: float) -> str:
             counts[n].append(name)
     for n, names in counts.items():
         if _same(size, n):
-            return f"{sign}{n} ({_first(names)}): counted so often, or not divided by it"
+            return (
+                f"{sign}{n} ({_first(names)}): counted so often, or not divided by it"
+            )
         if _same(size, 1 / n):
             return (
                 f"{sign}1 / {n} ({_first(names)}): counted once instead of {n} times, or "
@@ -65,16 +70,17 @@ def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
         yield x[0], "the batch size"
         yield x[1], "the number of classes"
     yield 2, "the 2 of a square, or a value used twice"
+    if y == ():
+        yield math.prod(x), "the number of entries"
     window = getattr(getattr(e.subject, "op", None), "window", None)
-    if hasattr(window, "kernel"):
+    if isinstance(window, Window):
         yield math.prod(window.kernel), "the cells of a window"
     for shape in (x, *others):
-        if len(shape) == len(y) == 4 and shape[0] == y[1] and shape != x[:0]:
+        if len(shape) == len(y) == 4 and shape[0] == y[1]:
             yield shape[1], "the number of input channels"
             yield math.prod(shape[2:]), "the cells of the kernel"
             yield math.prod(shape[1:]), "input channels × cells of the kernel"
     if len(x) == len(y) >= 3:
-        yield math.prod(x[2:]) // math.prod(y[2:]), "the cells of a window"
         yield math.prod(x) // x[1], "the values of a channel"
     if len(y) == 2:
         yield y[1], "the number of features"
@@ -82,10 +88,10 @@ def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
         yield y[1], "the number of output channels"
         yield math.prod(y[2:]), "the number of output positions"
         yield math.prod(y) // y[1], "images × output positions"
-    if math.prod(x) % math.prod(y) == 0:
-        yield math.prod(x) // math.prod(y), "the values that one output is made of"
+    if not np.isnan(e.true).any():
+        yield int(e.touched.sum(axis=0).max()), "the values that one output is made of"
+    yield int(e.touched.sum(axis=1).max()), "the outputs that one entry is used for"
     yield math.prod(y), "the number of outputs"
-    yield math.prod(x), "the number of entries"
     for axis, n in enumerate(x):
         yield n, f"the length of axis {axis}"
 

@@ -59,11 +59,11 @@ def assignments(e: Evidence) -> Iterator[Hypothesis]:
     """One contribution to each entry, where all of them should be added up.
 
     Which one depends on the axes of the output that the code loops over, the others being
-    summed; a window may overwrite an entry even where its mask is zero.
+    summed; a window may overwrite an entry even where what it adds is zero.
     """
     axes = tuple(range(e.output.ndim))
     others = [axes[-2:], axes[1:], (*axes[:1], *axes[-2:])] if len(axes) > 2 else []
-    for reached in (e.touched, e.reached):
+    for reached in (e.touched, e.together, e.reached):
         for loop in dict.fromkeys([axes, *others]):
             for which in ("last", "first"):
                 yield Hypothesis(
@@ -97,7 +97,9 @@ def masks(e: Evidence) -> Iterator[Hypothesis]:
     if constant and stopped.any():
         for passed, what in _passed(e, e.reached, 1.0), _passed(e, e.reached, slope):
             yield Hypothesis("mask missing", f"{what}: the mask is missing", passed)
-        text = "g where it should be stopped, and zero where it should pass: the mask is"
+        text = (
+            "g where it should be stopped, and zero where it should pass: the mask is"
+        )
         wrong, _ = _passed(e, stopped, slope)
         yield Hypothesis("mask inverted", f"{text} the wrong way round", wrong)
     elif not constant:
@@ -120,6 +122,8 @@ def masks(e: Evidence) -> Iterator[Hypothesis]:
 def _passed(e: Evidence, to: Array, slope: float) -> tuple[Array, str]:
     """g of these outputs, summed, and how that is said."""
     several = to.sum(axis=1).max(initial=0) > 1
-    text = "the sum of g over all outputs that an entry can reach" if several else "g"
-    scale = "" if np.isclose(slope, 1) else f" times {slope:.6g}"
-    return e.full((e.g * to).sum(axis=1) * slope), f"{text}{scale or ' itself'}"
+    text = (
+        "g, summed over all outputs that an entry can reach" if several else "g itself"
+    )
+    scale = "" if np.isclose(slope, 1) else f", times {slope:.6g}"
+    return e.full((e.g * to).sum(axis=1) * slope), f"{text}{scale}"

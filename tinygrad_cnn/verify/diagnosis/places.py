@@ -57,8 +57,9 @@ def misshapen(e: Evidence) -> Hypothesis | None:
 
     def same(a: Array, b: Array) -> bool:
         known = ~np.isnan(b)
-        fits = a.size == b.size and known.any()
-        return fits and bool(np.all(e.close(a.reshape(b.shape), b)[known]))
+        if a.size != b.size or not known.any():
+            return False
+        return bool(np.all(e.close(a.reshape(b.shape), b)[known]))
 
     for axes in permutations(range(e.claim.ndim)):
         turned = e.claim.transpose(axes)

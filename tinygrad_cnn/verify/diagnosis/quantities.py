@@ -44,7 +44,12 @@ def multiples(e: Evidence) -> Iterator[Hypothesis]:
     known = quantities(e)
     y = known.get("y")
     if y is not None:
-        known |= {"(1 − y)": 1 - y, "(1 + y)": 1 + y, "(1 − y²)": 1 - y * y, "exp(y)": np.exp(y)}
+        known |= {
+            "(1 − y)": 1 - y,
+            "(1 + y)": 1 + y,
+            "(1 − y²)": 1 - y * y,
+            "exp(y)": np.exp(y),
+        }
     for t, values in known.items():
         inverse = np.where(values == 0, np.nan, 1 / values)
         for kind, text, factor in (

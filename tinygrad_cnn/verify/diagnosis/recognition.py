@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import TinygradError
 from ...kernels import Window
 from ...ops.base import Op, registry
 from ...ops.convolution import Conv2d
 from ...ops.pooling import MaxPool2d
 from ..subject import Array, OperationSubject, Subject
+from .evidence import ERRORS
 
 
 class Recognised(NamedTuple):
@@ -40,11 +40,10 @@ def recognised(subject: Subject) -> Recognised | None:
         inputs = [subject.arrays[name] if name else None for name in names]
         try:
             y = op(*inputs)
-        except (ValueError, TypeError, TinygradError):
+        except ERRORS:
             continue
         if y.shape == outputs[0].shape and np.allclose(y, outputs[0], 1e-9, 1e-9):
-            rules = {name: rule for name, rule in zip(names, op.inputs, strict=True)}
-            return Recognised(op, inputs, rules)
+            return Recognised(op, inputs, dict(zip(names, op.inputs, strict=True)))
     return None
 
 
@@ -54,7 +53,7 @@ def _registered(subject: OperationSubject) -> Recognised | None:
     bases = [c for c in type(op).__mro__ if registry.get(c.__name__) is c]
     if not bases or op.variadic:
         return None
-    values = {f.name: getattr(op, f.name) for f in fields(bases[0])}  # type: ignore
+    values = {f.name: getattr(op, f.name) for f in fields(bases[0])}  # type: ignore[arg-type]
     return Recognised(bases[0](**values), subject.input_arrays(), subject.inputs_by_key)
 
 

@@ -20,8 +20,8 @@ from .factors import meaning
 class Family(NamedTuple):
     """true = Σ coefficient · term in each group, the coefficients being the group's own.
 
-    groups: a number for each entry. without: the kind, and what it means, if terms (by
-    their places) are missing.
+    groups: a number for each entry. without: the kind and the words for the gradient in
+    which these terms (by their places) are missing.
     """
 
     what: str
@@ -35,22 +35,23 @@ def terms(e: Evidence) -> Iterator[Hypothesis]:
     """The claim as the same sum with one term missing, turned or multiplied."""
     fitted = set()
     for family in _families(e):
-        true, claimed = _coefficients(e, family, e.true), None
+        true = _coefficients(e, family, e.true)
         if true is None or family.what in fitted:  # smaller groups fit as well
             continue
         fitted.add(family.what)
-        if (np.abs(true) > 1e-6 * np.abs(true).max()).any(0).all():
-            claimed = _coefficients(e, family, e.claim)
-        if claimed is None:
+        claimed = _coefficients(e, family, e.claim)
+        sizes = np.abs(true) * [np.abs(term).max() for term in family.terms]
+        telling = np.all(sizes > 1e-5 * sizes.max(), axis=1)
+        if claimed is None or not telling.any():
             continue
-        with np.errstate(all="ignore"):
-            shares = claimed / true
+        shares = claimed[telling] / true[telling]
         absent = np.all(np.abs(shares) < 1e-4, axis=0)
         same = np.all(np.abs(shares - 1) < 1e-4, axis=0)
-        without = family.without.get(tuple(np.flatnonzero(absent)))
-        if without is not None:
-            kind, reason = without
-            yield Hypothesis(kind, f"{family.what} {reason}", e.claim)
+        missing = tuple(np.flatnonzero(absent).tolist())
+        if missing in family.without:
+            kind, text = family.without[missing]
+            more = "" if np.all(absent | same) else ", and with another factor"
+            yield Hypothesis(kind, f"{family.what} {text}{more}", e.claim)
         elif (~same).sum() == 1:
             term = int(np.argmin(same))
             yield _changed(e, family, shares[:, term], family.names[term])
@@ -97,7 +98,7 @@ def _families(e: Evidence) -> Iterator[Family]:
             groups,
             (e.x, np.ones(e.shape)),
             ("x", "mean of x"),
-            {(1,): ("mean term", "without the mean, which is to be subtracted from x")},
+            {(1,): ("mean term", "without the mean that is subtracted from x")},
         )
 
 
@@ -141,7 +142,7 @@ def _couplings(g: Array, y: Array, ndim: int) -> Iterator[Family]:
                 (1, 2): (
                     "batch statistics",
                     "with mean and variance taken as constants, as running statistics "
-                    "are; but those of the batch depend on x",
+                    "are (those of the batch depend on x)",
                 ),
             },
         )
@@ -151,8 +152,10 @@ def _cross_entropy(e: Evidence) -> Iterator[Family]:
     """∂L/∂x = s (p − onehot), with s of the row and p = softmax(x) along axis 1."""
     powers = np.exp(e.x - e.x.max(axis=1, keepdims=True))
     p = powers / powers.sum(axis=1, keepdims=True)
-    scale = np.nanmedian(e.true / p, axis=1, keepdims=True)
-    off = np.nan_to_num(np.abs(e.true - scale * p))
+    ratios = np.sort(e.true / p, axis=1)  # NaN come last
+    known = (~np.isnan(ratios)).sum(axis=1, keepdims=True)
+    middle = np.take_along_axis(ratios, np.maximum(known - 1, 0) // 2, axis=1)
+    off = np.nan_to_num(np.abs(e.true - middle * p))
     onehot = np.zeros(e.shape)
     np.put_along_axis(onehot, off.argmax(axis=1, keepdims=True), 1.0, axis=1)
     yield Family(
@@ -162,17 +165,14 @@ def _cross_entropy(e: Evidence) -> Iterator[Family]:
         ("p", "y, the 1 of the correct class"),
         {
             (0,): ("term", "without the term p"),
-            (1,): ("label term", "without y: the 1 of the correct class is to be "
-                   "subtracted"),
+            (1,): ("label term", "without y: the 1 of the correct class is missing"),
         },
-    )  # fmt: skip
+    )
 
 
 def _groups(shape: tuple[int, ...], fixed: Sequence[int]) -> Array:
     """Numbers the groups of entries that share their index along these axes."""
     groups = np.zeros(shape, int)
     for axis in fixed:
-        index = np.arange(shape[axis]).reshape([-1 if a == axis else 1
-                                                for a in range(len(shape))])  # fmt: skip
-        groups = groups * shape[axis] + index
+        groups = groups * shape[axis] + np.indices(shape)[axis]
     return groups

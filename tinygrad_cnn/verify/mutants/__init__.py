@@ -37,8 +37,8 @@ __all__ = ["CATALOGUE", "Mutant", "SelfTest", "self_test"]
 class Tried:
     """A mutant after the check: whether it was found, and what was said of it.
 
-    killed: whether its gradient is reported as wrong. kind: the keyword of the diagnosis
-    ("" without one), made: the keyword of the mistake. named: whether the diagnosis is true.
+    killed: whether its gradient is reported as wrong. made: the keyword of the mistake.
+    kind: that of the diagnosis, "" without one. named: whether the diagnosis is true.
     """
 
     name: str

@@ -17,7 +17,9 @@ def _(op: Any, g: Any, y: Any) -> Any:
     return g * y * (1 - y)
 
 
-@wrong(SOFTMAX, "grad_x", "without the mean", "softmax mean", says="without the mean Σ g p")
+@wrong(
+    SOFTMAX, "grad_x", "without the mean", "softmax mean", says="without the mean Σ g p"
+)
 def _(op: Any, g: Any, y: Any) -> Any:
     return y * g
 

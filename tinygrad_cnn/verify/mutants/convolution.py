@@ -30,7 +30,9 @@ def _(op: Any, g: Any, x: Any, w_shape: Any) -> Any:
     return Conv2d.grad_w(op, g[-1:], x[-1:], w_shape)
 
 
-@wrong(CONV, "grad_w", "the mean over the images", "factor", says="1 / 4 (the batch size")
+@wrong(
+    CONV, "grad_w", "the mean over the images", "factor", says="1 / 4 (the batch size"
+)
 def _(op: Any, g: Any, x: Any, w_shape: Any) -> Any:
     return Conv2d.grad_w(op, g, x, w_shape) / len(x)
 
@@ -52,7 +54,9 @@ def _(op: Any, g: Any, x: Any, w_shape: Any) -> Any:
     return Conv2d.grad_w(op, g, x, w_shape).swapaxes(2, 3).reshape(w_shape)
 
 
-@wrong(CONV, "grad_w", "the last row of positions left out", "off by one", says="last row")
+@wrong(
+    CONV, "grad_w", "the last row of positions left out", "off by one", says="last row"
+)
 def _(op: Any, g: Any, x: Any, w_shape: Any) -> Any:
     return Conv2d.grad_w(op, g[:, :, :-1], x, w_shape)
 
@@ -100,7 +104,9 @@ def _(op: Any, g: Any, w: Any, x_shape: Any) -> Any:
     return dx[:, :, 1:-1, 1:-1]
 
 
-@wrong(CONV, "grad_b", "counted for each input channel", "factor", says="input channels")
+@wrong(
+    CONV, "grad_b", "counted for each input channel", "factor", says="input channels"
+)
 def _(op: Any, g: Any) -> Any:
     return 3 * Conv2d.grad_b(op, g)
 
@@ -143,7 +149,9 @@ def _(op: Any, g: Any, x: Any, w_shape: Any) -> Any:
     return Conv2d.grad_w(op, g, np.concatenate([first, first], axis=1), w_shape)
 
 
-@wrong(GROUPED, "grad_x", "groups forgotten: every filter reached every group", "groups")
+@wrong(
+    GROUPED, "grad_x", "groups forgotten: every filter reached every group", "groups"
+)
 def _(op: Any, g: Any, w: Any, x_shape: Any) -> Any:
     n, c, *size = x_shape
     dx = Conv2d.grad_x(replace(op, groups=1), g, w, (n, c // 2, *size))

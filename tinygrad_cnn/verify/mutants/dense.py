@@ -17,7 +17,9 @@ def _(op: Any, g: Any, x: Any) -> Any:
     return g[-1:].T @ x[-1:]
 
 
-@wrong(DENSE, "grad_w", "the mean over the batch", "factor", says="1 / 4 (the batch size")
+@wrong(
+    DENSE, "grad_w", "the mean over the batch", "factor", says="1 / 4 (the batch size"
+)
 def _(op: Any, g: Any, x: Any) -> Any:
     return g.T @ x / len(x)
 

@@ -13,7 +13,11 @@ from .mutant import Example, values, wrong
 X, SECOND = values(4, 5), values(4, 5, draw=1)
 POSITIVE, OTHER = values(4, 5, low=0.4, draw=2), values(4, 5, low=0.5, draw=3)
 RELU, LEAKY = Example(ReLU(), (X,)), Example(LeakyReLU(0.1), (X,))
-SIGMOID, TANH, ATAN = Example(Sigmoid(), (X,)), Example(Tanh(), (X,)), Example(Atan(), (X,))
+SIGMOID, TANH, ATAN = (
+    Example(Sigmoid(), (X,)),
+    Example(Tanh(), (X,)),
+    Example(Atan(), (X,)),
+)
 HARDTANH, CLIP = Example(Hardtanh(), (X,)), Example(Clip(-1.0, 0.5), (X,))
 EXP, LOG, SQRT = (Example(op, (POSITIVE,)) for op in (Exp(), Log(), Sqrt()))
 ABS = Example(Abs(), (X,))
@@ -62,7 +66,9 @@ def _(op: Any, g: Any, y: Any) -> Any:
     return g * s * (1 - s)
 
 
-@wrong(SIGMOID, "grad_x", "1 − y forgotten", "missing factor", says="(1 − y) is missing")
+@wrong(
+    SIGMOID, "grad_x", "1 − y forgotten", "missing factor", says="(1 − y) is missing"
+)
 def _(op: Any, g: Any, y: Any) -> Any:
     return g * y
 
@@ -77,7 +83,9 @@ def _(op: Any, g: Any) -> Any:
     return g
 
 
-@wrong(ATAN, "grad_x", "1 + y² in the place of 1 + x²", "wrong operand", says="y stands")
+@wrong(
+    ATAN, "grad_x", "1 + y² in the place of 1 + x²", "wrong operand", says="y stands"
+)
 def _(op: Any, g: Any, y: Any) -> Any:
     return g / (1 + y * y)
 
@@ -131,7 +139,9 @@ def _(op: Any, g: Any) -> Any:
     return 0 * g
 
 
-@wrong(DIV, "grad_b", "divided by b once instead of twice", "extra factor", says="times b")
+@wrong(
+    DIV, "grad_b", "divided by b once instead of twice", "extra factor", says="times b"
+)
 def _(op: Any, g: Any, a: Any, b: Any) -> Any:
     return -g * a / b
 

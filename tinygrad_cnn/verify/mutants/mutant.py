@@ -53,7 +53,7 @@ class Mutant:
         right = type(self.example.op)
         parts = {self.part: self.wrong}
         wrong = type(right.__name__, (right,), parts, register=False)
-        values = {f.name: getattr(self.example.op, f.name) for f in fields(right)}
+        values = {f.name: getattr(self.example.op, f.name) for f in fields(right)}  # type: ignore[arg-type]
         return wrong(**values)
 
 

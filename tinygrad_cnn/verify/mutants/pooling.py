@@ -9,9 +9,7 @@ from ...kernels import Window
 from ...ops.pooling import MaxPool2d, MaxPoolPut, SumPool2d, SumPoolInput
 from .mutant import Example, values, wrong
 
-OVERLAPPING = Example(
-    MaxPool2d(Window((3, 3), (2, 2))), (values(2, 3, 7, 9),)
-)
+OVERLAPPING = Example(MaxPool2d(Window((3, 3), (2, 2))), (values(2, 3, 7, 9),))
 PADDED = Example(
     MaxPool2d(Window((2, 3), (2, 3), padding=(1, 1))), (values(2, 4, 6, 7),)
 )
@@ -52,14 +50,16 @@ def _(op: Any, g: Any, tap: Any, x_shape: Any) -> Any:
     return MaxPoolPut(window, x_shape[2:])(g, tap)
 
 
-@wrong(OVERLAPPING, "grad_x", "divided by the cells, as a mean", "factor", says="window")
+@wrong(
+    OVERLAPPING, "grad_x", "divided by the cells, as a mean", "factor", says="window"
+)
 def _(op: Any, g: Any, tap: Any, x_shape: Any) -> Any:
     return MaxPool2d.grad_x(op, g / 9, tap, x_shape)
 
 
 @wrong(PADDED, "grad_x", "the padding left on", "padding")
 def _(op: Any, g: Any, tap: Any, x_shape: Any) -> Any:
-    n, c, height, width = x_shape
+    height, width = x_shape[2:]
     window = replace(op.window, padding=(0, 0))
     return MaxPoolPut(window, (height + 2, width + 2))(g, tap)[:, :, :height, :width]
 
@@ -77,7 +77,9 @@ def _(op: Any, g: Any, x_shape: Any) -> Any:
     return dx
 
 
-@wrong(SUMMED, "grad_x", "divided by the cells twice", "factor", says="cells of a window")
+@wrong(
+    SUMMED, "grad_x", "divided by the cells twice", "factor", says="cells of a window"
+)
 def _(op: Any, g: Any, x_shape: Any) -> Any:
     return SumPool2d.grad_x(op, g, x_shape) / 6
 

@@ -50,7 +50,9 @@ def _(op: Any, g: Any, x_shape: Any) -> Any:
     return spread(g, x_shape, op.axis)
 
 
-@wrong(TIED, "grad_x", "the whole of g to each of three that tie", "factor", says="times 3")
+@wrong(
+    TIED, "grad_x", "the whole of g to each of three that tie", "factor", says="times 3"
+)
 def _(op: Any, g: Any, y: Any, x: Any) -> Any:
     return spread(g, x.shape, op.axis) * (x == spread(y, x.shape, op.axis))
 

@@ -1,0 +1,457 @@
+"""`check`: the gradients of models and of other people's NumPy files."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAIRS = ROOT / "tests/verify/pairs"
+SMALL = "--data digits --param layers.1.bias layers.4.weight"
+
+
+# --- models ---------------------------------------------------------------------------
+
+
+def test_a_right_model_is_status_0_and_its_table_is_printed(run):
+    outcome = run(f"check net.py {SMALL}")
+    assert outcome.status == 0, outcome.err
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith(
+        "Net (checked on a float64 copy of float32): every gradient"
+    )
+    assert [line.split()[0] for line in lines[2:]] == [
+        "tensor",
+        "layers.1.bias",
+        "layers.4.weight",
+    ]
+
+
+WRONG = """
+import tinygrad_cnn.nn as nn
+from tinygrad_cnn.autograd import Function
+
+class Double(Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+class Net(nn.Module):
+    def __init__(self, in_channels, image_size, num_classes):
+        super().__init__()
+        self.flat = nn.Flatten()
+        self.dense = nn.Linear(in_channels * image_size**2, num_classes)
+
+    def forward(self, x):
+        return Double.apply(self.dense(self.flat(x)))
+"""
+
+
+def test_a_wrong_model_is_status_1_and_the_operation_is_named(run, working_directory):
+    (working_directory / "wrong.py").write_text(WRONG)
+    outcome = run("check wrong.py --data digits --param dense.bias")
+    assert outcome.status == 1
+    assert outcome.out.startswith(
+        "Net (checked on a float64 copy of float32): dense.bias"
+    )
+    assert "The first wrong operation is Double" in outcome.out
+
+
+def test_json_is_one_object_on_stdout(run):
+    (record,) = run(f"check net.py {SMALL} --json").records
+    assert record["right"] is True
+    assert [t["name"] for t in record["tensors"]] == [
+        "layers.1.bias",
+        "layers.4.weight",
+    ]
+
+
+def test_junit_has_a_case_for_each_tensor(run, working_directory):
+    outcome = run(f"check net.py {SMALL} --junit out.xml")
+    assert outcome.status == 0
+    suites = ElementTree.parse(working_directory / "out.xml").getroot()
+    assert suites.tag == "testsuites"
+    (suite,) = suites
+    assert suite.get("failures") == "0"
+    assert [case.get("name") for case in suite] == [
+        "gradient of layers.1.bias",
+        "gradient of layers.4.weight",
+    ]
+
+
+def test_the_options_reach_the_check(run):
+    line = "check net.py --data digits --param layers.1.weight --json"
+    usual = run(line).records[0]["tensors"][0]
+    assert usual["checked"] < usual["size"] == 28 * 28 * 16
+    smaller = run(f"{line} --set hidden=1 --full all --step 1e-4 --seed 3").records[0]
+    assert smaller["seed"] == 3
+    (tensor,) = smaller["tensors"]
+    assert tensor["checked"] == tensor["size"] == 28 * 28
+    assert tensor["worst"]["step"] >= 1e-4 / 4096
+    more = run(f"check net.py {SMALL} --order 2 --json").records[0]["tensors"]
+    assert "layers.4.weight (second order)" in [t["name"] for t in more]
+
+
+def test_a_checkpoint_gives_the_values(run, train):
+    train()
+    line = "check net.py --data digits --param layers.4.bias --json"
+    before, after = run(line), run(f"{line} --checkpoint runs/net.ckpt")
+    claims = [o.records[0]["tensors"][0]["worst"]["claimed"] for o in (before, after)]
+    assert after.status == 0
+    assert claims[0] != claims[1]
+
+
+def test_a_name_that_is_none_is_an_error_in_one_line(run):
+    outcome = run("check net.py --data digits --param conv.weight")
+    assert outcome.status == 1
+    assert outcome.err.startswith(
+        "error: there is no conv.weight to check; there are x, "
+    )
+    assert len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "lenet5.py --param conv1.bias dense3.bias",
+        "lenet5.py --set batch_norm=true --param norm1.weight norm4.bias conv1.bias",
+        "mlp.py --param layers.0.bias layers.2.bias",
+        "mnist_net.py --param conv.weight",
+        "numpy_cnn.py --param conv1.bias dense2.bias",
+        "patches_cnn.py --param conv.bias",
+    ],
+)
+def test_the_models_of_this_project_are_right(run, model):
+    outcome = run(f"check {ROOT}/models/{model} --data digits")
+    assert outcome.status == 0, outcome.out + outcome.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "check",
+        "check net.py --pair conv.py",
+        "check net.py --self-test",
+        "check net.py --inputs teacher.py",
+        "check --pair conv.py --data digits",
+        "check --pair conv.py --order 2",
+        "check --self-test --junit out.xml",
+        "check net.py --json --junit out.xml",
+        "check net.py --order 3",
+        "check net.py --full some",
+    ],
+)
+def test_wrong_usage_is_status_2(run, line):
+    outcome = run(line)
+    assert outcome.status == 2
+    assert outcome.err
+    assert outcome.out == ""
+
+
+def test_help_tells_the_conventions_of_a_pair(run):
+    text = run("check --help").out
+    for word in (
+        "forward_conv",
+        "learning_rate",
+        "inputs_NAME",
+        "arguments_NAME",
+        "dW",
+    ):
+        assert word in text
+
+
+# --- layers in the style of the documents, right and wrong ------------------------------
+
+MISTAKES = {
+    "regions_wrong.py:LastRegion": ("filters", "assigned"),
+    "regions_wrong.py:NotRotated": ("image", "not rotated"),
+    "regions_wrong.py:LastFilter": ("image", None),
+    "regions_wrong.py:NoFilterGradient": ("filters", "never computed"),
+    "regions_wrong.py:Assigned": ("maps", "assigned"),
+    "regions_wrong.py:Spread": ("maps", "mask missing"),
+    "regions_wrong.py:NoMask": ("image filters", None),
+    "patches_wrong.py:NoBias": ("biases", "never computed"),
+    "patches_wrong.py:BiasOfOne": ("biases", "assigned"),
+    "patches_wrong.py:UpdatedFirst": ("image", None),
+    "patches_wrong.py:Ascent": ("kernels", "sign"),
+    "patches_wrong.py:Averaged": ("kernels", "factor"),
+    "patches_wrong.py:Turned": ("kernels", "rotated"),
+    "patches_wrong.py:OffByOne": ("image", "shifted"),
+    "patches_wrong.py:Mean": ("maps", None),
+}
+"""Which gradients are wrong, and the kind of the diagnosis where it must be found."""
+
+
+@pytest.mark.parametrize("name", ["regions.py", "patches.py"])
+def test_right_layers_are_right(run, name):
+    outcome = run(f"check --pair {PAIRS / name}")
+    assert outcome.status == 0, outcome.out
+    assert len(outcome.out.split("\n\n")) >= 2
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_wrong_layers_are_wrong_exactly_where_they_are(run, name):
+    outcome = run(f"check --pair {PAIRS / name} --json")
+    assert outcome.status == 1
+    (report,) = outcome.records[0]["reports"]
+    tensors, kind = MISTAKES[name]
+    bad = [t for t in report["tensors"] if t["verdict"] != "right"]
+    assert [t["name"] for t in bad] == tensors.split()
+    if kind:
+        assert [t["diagnosis"]["kind"] for t in bad] == [kind]
+
+
+def test_every_pair_of_a_file_has_its_report(run, working_directory):
+    command = f"check --pair {PAIRS / 'regions_wrong.py'}"
+    (record,) = run(f"{command} --json").records
+    assert record["right"] is False
+    titles = [report["title"] for report in record["reports"]]
+    assert titles == [name for name in MISTAKES if name.startswith("regions")]
+    run(f"{command} --junit out.xml")
+    suites = ElementTree.parse(working_directory / "out.xml").getroot()
+    assert [suite.get("name") for suite in suites] == titles
+
+
+# --- what a file may define --------------------------------------------------------------
+
+RIGHT = """
+import numpy as np
+
+class Square:
+    def forward(self, x):
+        print("forward!")
+        self.x = x
+        return x * x
+
+    def backward(self, g):
+        return 2 * self.x * g
+"""
+
+
+@pytest.fixture
+def pair(run, working_directory):
+    """Checks a text as --pair; more files by name."""
+
+    def check(text, more="", **others):
+        for name, content in {"own": text, **others}.items():
+            (working_directory / f"{name}.py").write_text(content)
+        return run(f"check --pair own.py {more}")
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        (f"{RIGHT}inputs = np.ones((2, 3))", "Square"),
+        (f"{RIGHT}inputs_Square = {{'x': np.ones(3)}}", "Square"),
+        (f"{RIGHT}def Square_inputs():\n    return np.ones(3)", "Square"),
+        (f"{RIGHT}Square.inputs = np.ones(3)", "Square"),
+        (
+            f"{RIGHT}inputs = np.ones(3)\nfirst, second = Square(), Square()",
+            "first second",
+        ),
+        (f"{RIGHT}inputs = np.ones(3)\nclass Other(Square): pass", "Square Other"),
+        (
+            f"{RIGHT}inputs = np.ones(3)\nclass Layer:\n"
+            "    def forward(self, x): raise NotImplementedError\n"
+            "    def backward(self, g): pass",
+            "Square",
+        ),
+        (
+            "import numpy as np\nfrom own_tools import double\ninputs = np.ones(3)\n"
+            "def forward(x): return double(x)\ndef backward(g, x): return double(g)",
+            "forward",
+        ),
+        (
+            "import numpy as np\ninputs_a, b_inputs = np.ones(3), np.ones(2)\n"
+            "def forward_a(x): return 2 * x\ndef backward_a(g, x): return 2 * g\n"
+            "def b_forward_naive(x): return 3 * x\n"
+            "def b_backward_naive(g, x): return 3 * g\ninputs_b_naive = b_inputs\n"
+            "def c(x): return 4 * x\ndef cBackward(g): return 4 * g\nc_inputs = b_inputs",
+            "a b_naive c",
+        ),
+    ],
+)
+def test_pairs_and_their_inputs_are_found(pair, text, titles):
+    outcome = pair(text, "--json", own_tools="def double(x): return 2 * x")
+    assert outcome.status == 0, outcome.out
+    (record,) = outcome.records  # what the code prints is not among it
+    assert [r["title"] for r in record["reports"]] == [
+        f"own.py:{title}" for title in titles.split()
+    ]
+    assert ("forward!" in outcome.err) == ("Square" in text)
+
+
+def test_constructor_arguments_and_gradient_names_are_given_in_the_file(pair):
+    text = """
+import numpy as np
+
+class Scale:
+    def __init__(self, count, by):
+        self.factor = by * np.ones(count)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.factor
+
+    def backward(self, g):
+        self.slope = g * self.x
+        return g * self.factor
+
+inputs = np.ones(3)
+"""
+    refused = pair(text)
+    assert refused.status == 1
+    assert "Scale(count, by) cannot be made: missing a required argument" in refused.out
+    assert "expected `arguments_Scale = (…, …)`, or a dict, in own.py" in refused.out
+    unknown = pair(f"{text}\narguments_Scale = 3, 2.0")
+    assert "no gradient was found" in unknown.out
+    given = "params_Scale = {'factor': 'slope'}"
+    for arguments in ("3, 2.0", "{'count': 3, 'by': 2.0}"):
+        assert pair(f"{text}\narguments_Scale = {arguments}\n{given}").status == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "own.py: nothing to check; expected functions forward_conv and backward_conv, "
+         "or a class conv with methods forward and backward; found no function"),
+        ("def forwards(x): pass", "found forwards"),
+        (RIGHT, "own.py: no inputs for Square; expected `inputs_Square = np.random.randn"),
+        (f"{RIGHT}inputs = [1, 2]", "no input is a floating array"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_said_in_one_line(pair, text, expected):
+    outcome = pair(text)
+    assert outcome.status == 1
+    assert len(outcome.out.splitlines()) == 1
+    assert expected in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("import numpy\nx = nump.ones(3)",
+         "NameError: name 'nump' is not defined (own.py, line 2: x = nump.ones(3))"),
+        ("def forward(x):\n  return 2 x",
+         "SyntaxError: invalid syntax (line 2: return 2 x)"),
+        ("raise SystemExit('no')",
+         "SystemExit: no (own.py, line 1: raise SystemExit('no'))"),
+        (f"{RIGHT}inputs = np.ones(3)\ndef helper(x):\n    return x[4]\n"
+         "def forward(self, x): return helper(x)\nSquare.forward = forward",
+         "forward raised IndexError: index 4 is out of bounds for axis 0 with size 3 "
+         "(own.py, line 14: return x[4])"),
+        (f"{RIGHT}inputs = np.ones(3)\ndef backward(self, g):\n    return g @ self.y\n"
+         "Square.backward = backward",
+         "backward raised AttributeError: 'Square' object has no attribute 'y' (own.py, "
+         "line 14: return g @ self.y)"),
+    ],
+)  # fmt: skip
+def test_an_exception_is_a_finding_with_its_line(
+    pair, working_directory, text, expected
+):
+    outcome = pair(text, "--junit out.xml")
+    assert outcome.status == 1
+    assert outcome.err.replace("forward!\n", "") == ""
+    (line,) = outcome.out.splitlines()
+    assert expected in line
+    (suite,) = ElementTree.parse(working_directory / "out.xml").getroot()
+    failure = suite.find("testcase/failure")
+    assert failure.text in line
+
+
+# --- a teacher's file ---------------------------------------------------------------------
+
+TEACHER = """
+import numpy as np
+inputs_Scale, inputs_Square = np.random.randn(2, 3), np.random.randn(4)
+arguments_Scale = 3
+"""
+SCALE = """
+class Scale:
+    def __init__(self, count):
+        self.w = np.random.randn(count)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.w
+
+    def backward(self, g):
+        self.dw = (g * self.x).sum(axis=0)
+        return g * self.w
+"""
+
+
+def test_a_teacher_grades_each_class_of_a_students_file(pair):
+    more = "--inputs teacher.py --json"
+    cheat = "\ninputs_Scale = np.zeros((2, 3))\nparams = {}"
+    right = pair(
+        f"{RIGHT}{SCALE}{cheat}\nclass Unasked(Square): pass", more, teacher=TEACHER
+    )
+    assert right.status == 0
+    reports = right.records[0]["reports"]
+    assert [r["title"] for r in reports] == ["own.py:Scale", "own.py:Square"]
+    assert [t["name"] for t in reports[0]["tensors"]] == ["x", "w"]
+    assert reports[0]["tensors"][0]["worst"]["claimed"] != 0
+
+    partial = pair(f"{RIGHT}", more, teacher=TEACHER)
+    assert partial.status == 1
+    missing, square = partial.records[0]["reports"]
+    assert square["right"]
+    assert "class Scale with methods forward and backward; found Square" in str(missing)
+
+    wrong = pair(
+        f"{RIGHT}{SCALE.replace('.sum(axis=0)', '.sum()')}", more, teacher=TEACHER
+    )
+    scale, square = wrong.records[0]["reports"]
+    assert (scale["right"], square["right"]) == (False, True)
+    assert [t["verdict"] for t in scale["tensors"]] == ["right", "wrong shape"]
+
+
+def test_a_students_file_that_breaks_is_graded_as_well(pair, working_directory):
+    outcome = pair("import nothing_like_that", "--inputs t.py --junit o.xml", t=TEACHER)
+    assert outcome.status == 1
+    (suite,) = ElementTree.parse(working_directory / "o.xml").getroot()
+    assert suite.get("name") == "own.py"
+    assert "ModuleNotFoundError" in suite.find("testcase/failure").text
+
+
+def test_a_fault_of_the_teacher_is_an_error(pair):
+    outcome = pair(RIGHT, "--inputs t.py --json", t="raise ValueError('oh')")
+    assert outcome.status == 1
+    assert outcome.out == ""
+    assert outcome.err.startswith("error: t.py: ValueError: oh (t.py, line 1: ")
+    raises = "def inputs():\n    return 1 / 0"
+    assert "ZeroDivisionError" in pair(RIGHT, "--inputs t.py", t=raises).err
+    empty = pair(RIGHT, "--inputs t.py", t="")
+    assert "error: t.py has no inputs; expected `inputs` or inputs_NAME" in empty.err
+    assert "there is no file other.py" in pair(RIGHT, "--inputs other.py").err
+
+
+def test_a_file_that_is_not_there_is_an_error(run):
+    outcome = run("check --pair none.py")
+    assert outcome.status == 1
+    assert outcome.err == "error: there is no file none.py\n"
+
+
+@pytest.mark.parametrize("teacher", ["", "--inputs own.py"])
+def test_the_same_seed_gives_the_same_numbers(pair, teacher):
+    def claims(seed):
+        line = f"{RIGHT}{SCALE}arguments_Scale = 3\ninputs = np.random.rand(2, 3)"
+        (record,) = pair(line, f"--json --seed {seed} {teacher} --param x").records
+        return [r["tensors"][0]["worst"]["claimed"] for r in record["reports"]]
+
+    assert claims(1) == claims(1)
+    assert set(claims(1)).isdisjoint(claims(2))
+
+
+def test_self_test_prints_its_table_and_is_status_0(run):
+    outcome = run("check --self-test")
+    assert outcome.status == 0, outcome.out
+    assert " killed" in outcome.out
+    assert "0 false alarms" in outcome.out.splitlines()[-1]
