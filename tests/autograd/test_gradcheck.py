@@ -533,3 +533,14 @@ def test_gradcheck_is_the_function_however_it_was_imported(name):
         "assert callable(gradcheck) and issubclass(GradcheckError, RuntimeError)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_failure_comes_with_what_verify_says_of_it():
+    x = tensor([0.0, 1.0], dtype=tinygrad_cnn.float64, requires_grad=True)
+    with pytest.raises(GradcheckError) as caught:
+        autograd.gradcheck(tinygrad_cnn.relu, (x,))
+    assert "relu, element (0,): on the corner" in caught.value.__notes__[0]
+    assert not autograd.gradcheck(tinygrad_cnn.relu, (x,), raise_exception=False)
+    report = autograd.gradcheck.last_report
+    assert report
+    assert [kink.index for kink in report["input 0"].kinks] == [(0,)]

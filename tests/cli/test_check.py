@@ -259,8 +259,9 @@ def pair(run, working_directory):
         (
             f"{RIGHT}inputs = np.ones(3)\nclass Layer:\n"
             "    def forward(self, x): raise NotImplementedError\n"
-            "    def backward(self, g): pass",
-            "Square",
+            "    def backward(self, g): pass\n"
+            "class Again(Layer):\n    forward, backward = Square.forward, Square.backward",
+            "Square Again",
         ),
         (
             "import numpy as np\nfrom own_tools import double\ninputs = np.ones(3)\n"

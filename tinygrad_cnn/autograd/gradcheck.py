@@ -21,8 +21,10 @@ from ..errors import (
     GradcheckError,
     NotDifferentiableError,
     ShapeError,
+    TinygradError,
 )
 from ..gradients import grad
+from ..verify import Report, verify
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -62,7 +64,8 @@ def gradcheck(
     check_grad_dtypes: gradients must have the dtypes of their inputs.
     fast_mode: compare vᵀJu for one random v and u instead of all values of J.
 
-    Raises GradcheckError where they differ, or returns False if not raise_exception.
+    Raises GradcheckError where they differ, or returns False if not raise_exception. What
+    `verify` says of the same function, kinks told apart, is in `gradcheck.last_report`.
     ArgumentError if no input requires a gradient, or for what is not offered here: batched
     gradients, forward mode, sparse masks.
     """
@@ -78,11 +81,22 @@ def gradcheck(
     try:
         with np.errstate(all="ignore"):
             check.run(fast_mode, check_grad_dtypes, check_undefined_grad)
-    except GradcheckError:
+    except GradcheckError as error:
+        gradcheck.last_report = _second_opinion(check, eps)  # type: ignore[attr-defined]
         if raise_exception:
+            error.add_note(f"verify() says: {gradcheck.last_report}")  # type: ignore[attr-defined]
             raise
         return False
     return True
+
+
+def _second_opinion(check: Gradcheck, eps: float) -> Report | None:
+    """What `verify` finds, which knows kinks from mistakes; None if it cannot run."""
+    inputs = {f"input {i}": x for i, x in enumerate(check.inputs)}
+    try:
+        return verify(check.func, inputs, step=eps)
+    except TinygradError:
+        return None
 
 
 def gradgradcheck(

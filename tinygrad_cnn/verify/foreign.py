@@ -73,7 +73,7 @@ def described(error: BaseException) -> str:
         text = (error.text or "").strip()
         return f"SyntaxError: {error.msg} (line {error.lineno}: {text})"
     printable = "".join([c if c.isprintable() else " " for c in str(error)])
-    text = ": ".join([type(error).__name__, *printable.split("\n")])
+    text = ": ".join([type(error).__name__, *[printable.strip()] * bool(printable)])
     libraries = os.path.dirname(os.path.dirname(__file__)), os.path.dirname(np.__file__)
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if not f.filename.startswith((*libraries, "<frozen"))]

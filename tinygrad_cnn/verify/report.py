@@ -147,7 +147,7 @@ class TensorReport:
         if self.diagnosis:
             lines.append(self.diagnosis.sentence)
         if self.kinks:
-            lines.append(f"{len(self.kinks):,} kinks, not counted:")
+            lines.append(f"{_kinks(len(self.kinks))}, not counted:")
             lines += [f"    {kink}" for kink in self.kinks[:LISTED]]
             if len(self.kinks) > LISTED:
                 lines.append(f"    and {len(self.kinks) - LISTED:,} more")
@@ -217,7 +217,7 @@ class Report:
         """The verdict in a line."""
         if self:
             kinks = sum(len(t.kinks) for t in self.tensors)
-            but = f", {kinks:,} kinks not counted" if kinks else ""
+            but = f", {_kinks(kinks)} not counted" if kinks else ""
             return f"{self.title}: every gradient checked is right{but}"
         bad = [f"{t.name} ({t.verdict})" for t in self.tensors if not t]
         return f"{self.title}: {', '.join(bad) or 'nothing was checked'}"
@@ -302,6 +302,10 @@ def table(tensors: list[TensorReport]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _kinks(count: int) -> str:
+    return f"{count:,} kink{'s' * (count != 1)}"
 
 
 def _finite(x: Any) -> Any:

@@ -399,7 +399,7 @@ def _named(function: Any, inputs: Any) -> dict[str, Any]:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         parameters = []
-    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    names = [p.name for p in parameters if p.kind < p.VAR_POSITIONAL]
     names += [f"input {i}" for i in range(len(names), len(values))]
     if len(values) > len(names):
         raise ArgumentError(f"{len(values)} inputs, but {function} takes {len(names)}")

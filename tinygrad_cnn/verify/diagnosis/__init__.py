@@ -20,7 +20,7 @@ from .evidence import Evidence, Hypothesis
 from .factors import factors
 from .parts import assignments, loops, masks, outputs
 from .places import misshapen, shifted, turned
-from .quantities import formulas, multiples, operands
+from .quantities import multiples, operands
 from .terms import terms
 
 __all__ = ["diagnose"]
@@ -50,7 +50,6 @@ FAMILIES: tuple[tuple[Family, ...], ...] = (
     (factors,),
     (operands,),
     (multiples,),
-    (formulas,),
     (shifted,),
     (of_other_inputs,),
 )

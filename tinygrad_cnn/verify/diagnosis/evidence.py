@@ -174,7 +174,8 @@ class Evidence:
     def together(self) -> Array:
         """Which outputs each entry, or another of the same first index, contributes to."""
         first = self.entries // max(self.x[:1].size, 1) if self.shape else self.entries
-        return np.array([self.touched[first == i].any(axis=0) for i in first])
+        rows = {i: self.touched[first == i].any(axis=0) for i in set(first.tolist())}
+        return np.array([rows[i] for i in first.tolist()])
 
     @cached_property
     def reached(self) -> Array:

@@ -23,25 +23,22 @@ FORMS: dict[str, Callable[[Array], Array]] = {
 
 
 def operands(e: Evidence) -> Iterator[Hypothesis]:
-    """g · F(t) where g · F(u) is true: the formula is right, and given the wrong array."""
-    g = _aligned(e.cotangent, e.shape)
-    if g is None:
-        return
-    known = quantities(e)
-    for form, f in FORMS.items():
+    """g · F(t) where g · F(u) is true, or a sum of g · t: another array belongs there."""
+    known, g = quantities(e, e.shape), _aligned(e.cotangent, e.shape)
+    for form, f in FORMS.items() if g is not None else ():
         right = [u for u, values in known.items() if _is_true(e, g * f(values))]
-        for t, values in known.items():
-            if right and t not in right:
-                yield Hypothesis(
-                    "wrong operand",
-                    f"g · {form.format(t, t)}: {t} stands where {right[0]} belongs",
-                    g * f(values),
-                )
+        for t, values in known.items() if right else ():
+            text = f"g · {form.format(t, t)}: {t} stands where {right[0]} belongs"
+            yield Hypothesis("wrong operand", text, g * f(values))
+    for t, values in quantities(e, e.output.shape).items():
+        products = e.touched * (e.g * values.reshape(-1))
+        text = f"the sum of g · {t}: another quantity than {t} belongs there"
+        yield Hypothesis("wrong operand", text, e.full(products.sum(axis=1)))
 
 
 def multiples(e: Evidence) -> Iterator[Hypothesis]:
     """The true gradient times or divided by a quantity, entry by entry."""
-    known = quantities(e)
+    known = quantities(e, e.shape)
     y = known.get("y")
     if y is not None:
         known |= {
@@ -69,22 +66,13 @@ def multiples(e: Evidence) -> Iterator[Hypothesis]:
             yield Hypothesis(kind, f"the true gradient {text}", e.true * factor)
 
 
-def formulas(e: Evidence) -> Iterator[Hypothesis]:
-    """g · F(t), whatever is true."""
-    g = _aligned(e.cotangent, e.shape)
-    for form, f in FORMS.items() if g is not None else ():
-        for t, values in quantities(e).items():
-            text = f"g · {form.format(t, t)}, which is another derivative"
-            yield Hypothesis("wrong formula", text, g * f(values))
-
-
-def quantities(e: Evidence) -> dict[str, Array]:
-    """The arrays at hand, each repeated to the shape of the tensor, if it fits."""
+def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
+    """The arrays at hand, each repeated to this shape, if it fits."""
     arrays = {e.name: e.x, "y": e.output, **e.subject.arrays}
     if isinstance(e.subject, OperationSubject) and not e.subject.op.variadic:
         given = zip(e.subject.op.inputs, e.subject.input_arrays(), strict=True)
         arrays |= {name: x for name, x in given if isinstance(x, np.ndarray)}
-    fitting = {name: _aligned(x, e.shape) for name, x in arrays.items()}
+    fitting = {name: _aligned(x, shape) for name, x in arrays.items()}
     return {
         name: x
         for name, x in fitting.items()
