@@ -20,9 +20,9 @@ from ..methods.gradient import cotangent_of
 from ..nn import Module
 from ..ops.base import Op, Value
 from ..recording import enable_grad
+from ..replay import as_dtype, nodes_of, replay
 from .explanation import Explanation, Use, described
 from .local_derivative import LocalDerivative, Position
-from .replay import as_dtype, nodes_of, replay
 
 
 def explain(

@@ -39,7 +39,7 @@ from ..ops.shape import Cast, Clone, Concatenate, Expand, Index, Permute, Reshap
 from ..optim import Optimizer
 from ..random import default_generator
 from ..recording import Where, enable_grad, grad_enabled, module_path, observer
-from .replay import nodes_of, replay
+from ..replay import nodes_of, replay
 
 MIN_IMAGES = 32
 """ReLUs are judged from so many images on: a unit active on one image in ten passes for

@@ -27,7 +27,7 @@ from ..ops.linear import Linear, Matmul
 from ..ops.normalization import Dropout
 from ..ops.pooling import MaxPool2d, MaxPoolPick, SumPool2d
 from ..recording import enable_grad
-from .replay import as_dtype
+from ..replay import as_dtype
 
 Array = np.ndarray[Any, Any]
 Position = tuple[int, ...]

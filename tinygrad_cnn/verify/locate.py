@@ -9,9 +9,9 @@ import numpy as np
 
 from ..engine import Record, Tensor
 from ..errors import TinygradError
+from ..replay import nodes_of, replay
 from .check import Checker, Settings
 from .diagnosis import diagnose
-from .replay import nodes_of, replay
 from .report import Culprit, TensorReport
 from .subject import OperationSubject, TensorSubject
 

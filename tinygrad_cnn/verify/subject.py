@@ -21,6 +21,7 @@ from ..gradients import grad
 from ..nn import Module
 from ..ops.base import Op
 from ..recording import set_grad_enabled
+from ..replay import tensors_in
 from .branches import Path, watched
 
 Array = np.ndarray[Any, Any]
@@ -130,17 +131,6 @@ class OperationSubject(TensorSubject):
         return [x._array if isinstance(x, Tensor) else x for x in self.inputs]
 
 
-def tensors_in(nested: Any) -> Iterator[Tensor]:
-    """The Tensors in any nesting of tuples, lists and dicts."""
-    if isinstance(nested, Tensor):
-        yield nested
-    elif isinstance(nested, Mapping):
-        yield from tensors_in(list(nested.values()))
-    elif isinstance(nested, tuple | list):
-        for part in nested:
-            yield from tensors_in(part)
-
-
 def leaf_of(x: Any, dtype: Any) -> Tensor:
     """A leaf on a copy of x in this dtype."""
     array = x._array if isinstance(x, Tensor) else np.asarray(x)
@@ -171,8 +161,9 @@ def unchanged(modules: Sequence[Module], draws: bool) -> Iterator[str]:
 def random_state() -> str:
     """Where our generator and NumPy's global one stand, to be compared."""
     ours = random.default_generator.numpy.bit_generator.state
+    theirs: Any = np.random.get_state()
     counter, position = ours["state"]["counter"], ours["buffer_pos"]
-    return f"{counter}{position}{ours['has_uint32']}{np.random.get_state()[2:]}"
+    return f"{counter}{position}{ours['has_uint32']}{theirs[2:]}"
 
 
 def modules_behind(function: Any) -> list[Module]:

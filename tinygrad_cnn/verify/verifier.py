@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,28 +12,21 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError
 from ..gradients import grad
-from ..nn import Module
-from ..ops.base import Op
 from .check import Checker, Settings, cotangents_for
 from .conventions import methods_of
 from .difference import usual_step
-from .foreign import ForeignError, failed, is_float
+from .foreign import ForeignError, failed
 from .locate import cut_off, diagnosed, first_wrong
 from .pair import CodeSubject
-from .replay import as_dtype, leaves_of, nodes_of, replay
 from .report import Report, TensorReport
 from .subject import (
     Subject,
     TensorSubject,
     leaf_of,
-    modules_behind,
-    tensors_in,
 )
-
-Build = Callable[[Any], TensorSubject]
-"""Makes the subject in a dtype; None: as the user has it."""
+from .targets import Build, builder, built, named_inputs
 
 Progress = Callable[[str, int, int], None]
 """Told which tensor comes next, how many are done, and of how many."""
@@ -82,7 +73,7 @@ def verify(
     if order not in (1, 2):
         raise ArgumentError(f"order is 1 or 2, got {order!r}")
     dtype = np.dtype(dtype)
-    build = _builder(target, inputs, loss, labels, sys._getframe(1).f_locals)
+    build = builder(target, inputs, loss, labels, sys._getframe(1).f_locals)
     settings = Settings(
         step=usual_step(dtype) if step is None else step,
         full=full,
@@ -91,7 +82,7 @@ def verify(
         unclear=1e-3 if dtype == np.float64 else 0.1,
         seed=seed,
     )
-    subject = _built(build, dtype)
+    subject = built(build, dtype)
     report = _report(subject, settings, _chosen(subject, only), locate, progress)
     if order == 2 and report:
         second = second_order(subject, settings)
@@ -181,7 +172,7 @@ def _pair(
         layer = SimpleNamespace(forward=forward, backward=backward)
     function = getattr(layer, methods_of(layer)[0])
     title = _title(forward, backward, name)
-    return CodeSubject(title, layer, _named(function, inputs), params)
+    return CodeSubject(title, layer, named_inputs(function, inputs), params)
 
 
 def _report(
@@ -291,151 +282,3 @@ def _chosen(subject: Subject, only: str | Sequence[str] | None) -> list[str]:
             f"{', '.join(subject.arrays)}"
         )
     return names
-
-
-def _built(build: Build, dtype: Any) -> TensorSubject:
-    try:
-        subject = build(dtype)
-        subject.outputs()
-    except (ValueError, TypeError) as error:
-        error.add_note(
-            f"while computing on {dtype} copies: what is not among the inputs (a Tensor "
-            "that the function closes over) keeps its dtype; pass it as an input"
-        )
-        raise
-    if not subject.arrays:
-        raise ArgumentError(
-            f"{subject.name} has nothing to check: no floating input and no parameter"
-        )
-    return subject
-
-
-def _builder(target: Any, inputs: Any, loss: Any, labels: Any, scope: Any) -> Build:
-    if isinstance(target, Tensor):
-        return lambda dtype: _of_result(target, inputs, scope, dtype)
-    if isinstance(target, Module):
-        return lambda dtype: _of_module(target, inputs, loss, labels, dtype)
-    if callable(target):
-        return lambda dtype: _of_function(target, inputs, loss, labels, dtype)
-    raise DTypeError(
-        f"verify takes a function, a Module or a Tensor, not {type(target).__name__}"
-    )
-
-
-def _of_function(
-    target: Any, inputs: Any, loss: Any, labels: Any, dtype: Any
-) -> TensorSubject:
-    named = _named(target, inputs)
-    leaves, arguments = _leaves(named, dtype)
-    name = getattr(target, "__name__", None) or str(target)
-    call = _with_loss(lambda: target(*arguments), loss, labels, dtype)
-    return TensorSubject(name, call, leaves, modules_behind(target))
-
-
-def _of_module(
-    model: Module, inputs: Any, loss: Any, labels: Any, dtype: Any
-) -> TensorSubject:
-    twin = copy.deepcopy(model)
-    if dtype is not None:
-        twin = twin.to(dtype)
-    twin.zero_grad()
-    named = _named(twin.forward, inputs)
-    leaves, arguments = _leaves(named, dtype)
-    parameters = {k: p for k, p in twin.named_parameters() if p.requires_grad}
-    for p in parameters.values():
-        p._array = np.array(p._array, order="C")
-    clash = [key for key in leaves if key in parameters]
-    leaves = {f"input {k}" if k in clash else k: leaf for k, leaf in leaves.items()}
-    call = _with_loss(lambda: twin(*arguments), loss, labels, dtype)
-    return TensorSubject(type(model).__name__, call, leaves | parameters, [twin])
-
-
-def _of_result(result: Tensor, names: Any, scope: Any, dtype: Any) -> TensorSubject:
-    if result._node is None:
-        raise ArgumentError(
-            "the Tensor requires no gradient: nothing that it was computed from does"
-        )
-    nodes, originals = nodes_of([result]), leaves_of([result])
-    if names is not None and not isinstance(names, Mapping):
-        raise ArgumentError(
-            "for a computed Tensor, inputs is a dict of names to leaves"
-        )
-    known = {id(t): name for name, t in (names or _names_in(scope)).items()}
-    leaves, standing = {}, {}
-    for i, leaf in enumerate(originals):
-        key = known.get(id(leaf), f"leaf {i}")
-        standing[leaf] = leaves[key] = leaf_of(leaf, dtype or leaf.dtype)
-    convert = as_dtype(dtype) if dtype is not None else (lambda x: x)
-
-    def again() -> Any:
-        *_, last = replay(nodes, standing, convert)
-        return last[3]
-
-    name = f"{result._record.name()}" if result._record else "leaf"
-    chosen = (
-        leaves if names is None else {k: v for k, v in leaves.items() if k in names}
-    )
-    return TensorSubject(f"the result of {name}", again, chosen)
-
-
-def _names_in(scope: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What the caller calls its Tensors, and the parameters of its modules."""
-    found = {name: t for name, t in scope.items() if isinstance(t, Tensor)}
-    for name, module in scope.items():
-        if isinstance(module, Module):
-            found |= {f"{name}.{key}": p for key, p in module.named_parameters()}
-    return found
-
-
-def _named(function: Any, inputs: Any) -> dict[str, Any]:
-    """The inputs by name: given so, or called as the function's parameters are."""
-    if isinstance(inputs, Mapping):
-        return dict(inputs)
-    values = list(inputs) if isinstance(inputs, tuple | list) else [inputs]
-    values = [] if inputs is None else values
-    if isinstance(function, Op):
-        return {function.input_name(i): x for i, x in enumerate(values)}
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    names = [p.name for p in parameters if p.kind < p.VAR_POSITIONAL]
-    names += [f"input {i}" for i in range(len(names), len(values))]
-    if len(values) > len(names):
-        raise ArgumentError(f"{len(values)} inputs, but {function} takes {len(names)}")
-    return dict(zip(names, values, strict=False))
-
-
-def _leaves(
-    named: Mapping[str, Any], dtype: Any
-) -> tuple[dict[str, Tensor], list[Any]]:
-    """A leaf for each floating input, and all arguments with the leaves in place."""
-    leaves: dict[str, Tensor] = {}
-    arguments: list[Any] = []
-    for name, x in named.items():
-        if is_float(x) or (isinstance(x, Tensor) and x.dtype.kind == "f"):
-            leaves[name] = leaf_of(x, dtype or x.dtype)
-            arguments.append(leaves[name])
-        else:
-            arguments.append(Tensor(x.copy()) if isinstance(x, np.ndarray) else x)
-    return leaves, arguments
-
-
-def _with_loss(
-    function: Callable[[], Any], loss: Any, labels: Any, dtype: Any
-) -> Callable[[], Any]:
-    if loss is None:
-        return function
-    if isinstance(loss, Module) and dtype is not None:
-        loss = copy.deepcopy(loss).to(dtype)
-    given = () if labels is None else (_converted(labels, dtype),)
-    return lambda: loss(function(), *given)
-
-
-def _converted(labels: Any, dtype: Any) -> Tensor:
-    array = labels._array if isinstance(labels, Tensor) else np.asarray(labels)
-    wanted = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
-    return Tensor._wrap(np.array(array, wanted))
-
-
-__all__ = ["second_order", "tensors_in", "verify", "verify_pair"]

@@ -2,7 +2,7 @@
 
 It is then added once for each kernel cell, though the text wants it once for each output.
 Eq. (12) and the listing take its derivative for 1: the forward and the backward pass of the
-document do not belong together. This is (21), with channels and a stride of 2.
+document do not belong together. This is (21), with channels and a stride of 2, for a few images and filters.
 """
 
 import numpy as np
@@ -16,29 +16,32 @@ STRIDE = 2
 
 
 def windows(M):
-    return sliding_window_view(M, (3, 3), (1, 2))[:, ::STRIDE, ::STRIDE]
+    return sliding_window_view(M, (3, 3), (2, 3))[:, :, ::STRIDE, ::STRIDE]
 
 
 def forward_stated(M, K, b):
-    products = np.einsum("cxyuv,cuv->xyuv", windows(M), K)
-    return (products + b).sum(axis=(2, 3))
+    products = np.einsum("ncxyuv,ocuv->noxyuv", windows(M), K)
+    return (products + b[:, None, None, None, None]).sum(axis=(4, 5))
 
 
 def forward_right(M, K, b):
-    return np.einsum("cxyuv,cuv->xy", windows(M), K) + b
+    return np.einsum("ncxyuv,ocuv->noxy", windows(M), K) + b[:, None, None]
 
 
 def backward(g, M, K, b):
     dM = np.zeros_like(M)
-    for x, y in np.ndindex(*g.shape):
-        dM[:, 2 * x : 2 * x + 3, 2 * y : 2 * y + 3] += g[x, y] * K
-    return dM, np.einsum("xy,cxyuv->cuv", g, windows(M)), np.array([np.sum(g)])
+    for x, y in np.ndindex(*g.shape[2:]):
+        top, left = STRIDE * x, STRIDE * y
+        dM[:, :, top : top + 3, left : left + 3] += np.einsum(
+            "no,ocuv->ncuv", g[:, :, x, y], K
+        )
+    return dM, np.einsum("noxy,ncxyuv->ocuv", g, windows(M)), g.sum(axis=(0, 2, 3))
 
 
 rng = np.random.default_rng(0)
 backward_stated = backward_right = backward
 inputs = {
-    "M": rng.normal(size=(2, 9, 9)),
-    "K": rng.normal(size=(2, 3, 3)),
-    "b": np.array([0.5]),
+    "M": rng.normal(size=(2, 2, 7, 7)),
+    "K": rng.normal(size=(4, 2, 3, 3)),
+    "b": rng.normal(size=4),
 }

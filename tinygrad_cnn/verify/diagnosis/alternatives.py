@@ -124,7 +124,7 @@ def _changed(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
     if x.ndim >= 2:
         text = "{0} were rotated by 180°: it is not rotated here, or once too often"
         yield "not rotated", text, x[..., ::-1, ::-1]
-        text = "all of {0} were what is last in it: the rest is overwritten"
+        text = "{0} held its last image everywhere: the others are overwritten"
         yield "stale input", text, np.broadcast_to(x[-1:], x.shape)
         if x.shape[-1] == x.shape[-2]:
             yield "transposed", "{0} were transposed", np.swapaxes(x, -1, -2)
@@ -143,7 +143,5 @@ def _changed(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
         if x.shape[1] % groups == 0:
             first = x[:, : x.shape[1] // groups]
             repeats = [1, groups] + [1] * (x.ndim - 2)
-            text = (
-                f"each of the {groups} groups took the channels of {{0}} of the first"
-            )
+            text = f"each of {groups} groups took the first one's channels of {{0}}"
             yield "groups", text, np.tile(first, repeats)

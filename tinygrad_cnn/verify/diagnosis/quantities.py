@@ -30,7 +30,7 @@ def operands(e: Evidence) -> Iterator[Hypothesis]:
         for t, values in known.items() if right else ():
             text = f"g · {form.format(t, t)}: {t} stands where {right[0]} belongs"
             yield Hypothesis("wrong operand", text, g * f(values))
-    for t, values in quantities(e, e.output.shape).items():
+    for t, values in quantities(e, e.output.shape).items() if g is None else ():
         products = e.touched * (e.g * values.reshape(-1))
         text = f"the sum of g · {t}: another quantity than {t} belongs there"
         yield Hypothesis("wrong operand", text, e.full(products.sum(axis=1)))

@@ -57,7 +57,7 @@ wrong(
     NORM,
     "mu",
     "the mean outside of the graph",
-    "term",
+    "constant",
     tensor="x",
     order=2,
 )(lambda op, x: np.mean(x._array, axis=(0, 2), keepdims=True))

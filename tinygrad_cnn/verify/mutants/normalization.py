@@ -51,7 +51,7 @@ def _(op: Any, g: Any, x: Any, mu: Any, r: Any) -> Any:
     return r * (g - mean(g) - normal * mean(g * normal))
 
 
-@wrong(NORM, "grad_gamma", "with y in the place of x̂", "term")
+@wrong(NORM, "grad_gamma", "with y in the place of x̂", "wrong operand")
 def _(op: Any, g: Any, y: Any) -> Any:
     return (g * y).sum(axis=(0, 2, 3))
 

@@ -1,0 +1,174 @@
+"""From a function, a Module or a computed Tensor to the subject of a check."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..engine import Tensor
+from ..errors import ArgumentError, DTypeError
+from ..nn import Module
+from ..ops.base import Op
+from ..replay import as_dtype, leaves_of, nodes_of, replay
+from .foreign import is_float
+from .subject import TensorSubject, leaf_of, modules_behind
+
+Build = Callable[[Any], TensorSubject]
+"""Makes the subject in a dtype; None: as the user has it."""
+
+
+def built(build: Build, dtype: Any) -> TensorSubject:
+    """The subject in this dtype, if it runs and has something to check."""
+    try:
+        subject = build(dtype)
+        subject.outputs()
+    except (ValueError, TypeError) as error:
+        error.add_note(
+            f"while computing on {dtype} copies: what is not among the inputs (a Tensor "
+            "that the function closes over) keeps its dtype; pass it as an input"
+        )
+        raise
+    if not subject.arrays:
+        raise ArgumentError(
+            f"{subject.name} has nothing to check: no floating input and no parameter"
+        )
+    return subject
+
+
+def builder(target: Any, inputs: Any, loss: Any, labels: Any, scope: Any) -> Build:
+    """What makes the subject for `verify`'s arguments; scope: the caller's variables."""
+    if labels is not None and loss is None:
+        loss = getattr(target, "loss", None)
+        if loss is None:
+            raise ArgumentError("there are labels, but no loss: pass loss=…")
+    if isinstance(target, Tensor):
+        return lambda dtype: _of_result(target, inputs, scope, dtype)
+    if isinstance(target, Module):
+        return lambda dtype: _of_module(target, inputs, loss, labels, dtype)
+    if callable(target):
+        return lambda dtype: _of_function(target, inputs, loss, labels, dtype)
+    raise DTypeError(
+        f"verify takes a function, a Module or a Tensor, not {type(target).__name__}"
+    )
+
+
+def _of_function(
+    target: Any, inputs: Any, loss: Any, labels: Any, dtype: Any
+) -> TensorSubject:
+    named = named_inputs(target, inputs)
+    leaves, arguments = _leaves(named, dtype)
+    name = getattr(target, "__name__", None) or str(target)
+    call = _with_loss(lambda: target(*arguments), loss, labels, dtype)
+    return TensorSubject(name, call, leaves, modules_behind(target))
+
+
+def _of_module(
+    model: Module, inputs: Any, loss: Any, labels: Any, dtype: Any
+) -> TensorSubject:
+    twin = copy.deepcopy(model)
+    if dtype is not None:
+        twin = twin.to(dtype)
+    twin.zero_grad()
+    named = named_inputs(twin.forward, inputs)
+    leaves, arguments = _leaves(named, dtype)
+    parameters = {k: p for k, p in twin.named_parameters() if p.requires_grad}
+    for p in parameters.values():
+        p._array = np.array(p._array, order="C")
+    clash = [key for key in leaves if key in parameters]
+    leaves = {f"input {k}" if k in clash else k: leaf for k, leaf in leaves.items()}
+    call = _with_loss(lambda: twin(*arguments), loss, labels, dtype)
+    return TensorSubject(type(model).__name__, call, leaves | parameters, [twin])
+
+
+def _of_result(result: Tensor, names: Any, scope: Any, dtype: Any) -> TensorSubject:
+    if result._node is None:
+        raise ArgumentError(
+            "the Tensor requires no gradient: nothing that it was computed from does"
+        )
+    nodes, originals = nodes_of([result]), leaves_of([result])
+    if names is not None and not isinstance(names, Mapping):
+        raise ArgumentError(
+            "for a computed Tensor, inputs is a dict of names to leaves"
+        )
+    known = {id(t): name for name, t in (names or _names_in(scope)).items()}
+    leaves, standing = {}, {}
+    for i, leaf in enumerate(originals):
+        key = known.get(id(leaf), f"leaf {i}")
+        standing[leaf] = leaves[key] = leaf_of(leaf, dtype or leaf.dtype)
+    convert = as_dtype(dtype) if dtype is not None else (lambda x: x)
+
+    def again() -> Any:
+        *_, last = replay(nodes, standing, convert)
+        return last[3]
+
+    name = f"{result._record.name()}" if result._record else "leaf"
+    chosen = (
+        leaves if names is None else {k: v for k, v in leaves.items() if k in names}
+    )
+    return TensorSubject(f"the result of {name}", again, chosen)
+
+
+def _names_in(scope: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What the caller calls its Tensors, and the parameters of its modules."""
+    found = {name: t for name, t in scope.items() if isinstance(t, Tensor)}
+    for name, module in scope.items():
+        if isinstance(module, Module):
+            found |= {f"{name}.{key}": p for key, p in module.named_parameters()}
+    return found
+
+
+def named_inputs(function: Any, inputs: Any) -> dict[str, Any]:
+    """The inputs by name: given so, or called as the function's parameters are."""
+    if isinstance(inputs, Mapping):
+        return dict(inputs)
+    values = list(inputs) if isinstance(inputs, tuple | list) else [inputs]
+    values = [] if inputs is None else values
+    call = function.forward if isinstance(function, Op) else function
+    try:
+        parameters = list(inspect.signature(call).parameters.values())
+    except (TypeError, ValueError):  # some built-in functions tell nothing
+        parameters = []
+    names = [p.name for p in parameters if p.kind < p.VAR_POSITIONAL]
+    if len(values) > len(names):
+        if parameters and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            raise ArgumentError(
+                f"{len(values)} inputs, but {function} takes {', '.join(names) or 'none'}"
+            )
+        names += [f"input {i}" for i in range(len(names), len(values))]
+    return dict(zip(names, values, strict=False))
+
+
+def _leaves(
+    named: Mapping[str, Any], dtype: Any
+) -> tuple[dict[str, Tensor], list[Any]]:
+    """A leaf for each floating input, and all arguments with the leaves in place."""
+    leaves: dict[str, Tensor] = {}
+    arguments: list[Any] = []
+    for name, x in named.items():
+        if is_float(x) or (isinstance(x, Tensor) and x.dtype.kind == "f"):
+            leaves[name] = leaf_of(x, dtype or x.dtype)
+            arguments.append(leaves[name])
+        else:
+            arguments.append(Tensor(x.copy()) if isinstance(x, np.ndarray) else x)
+    return leaves, arguments
+
+
+def _with_loss(
+    function: Callable[[], Any], loss: Any, labels: Any, dtype: Any
+) -> Callable[[], Any]:
+    if loss is None:
+        return function
+    if isinstance(loss, Module) and dtype is not None:
+        loss = copy.deepcopy(loss).to(dtype)
+    given = () if labels is None else (_converted(labels, dtype),)
+    return lambda: loss(function(), *given)
+
+
+def _converted(labels: Any, dtype: Any) -> Tensor:
+    array = labels._array if isinstance(labels, Tensor) else np.asarray(labels)
+    wanted = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
+    return Tensor._wrap(np.array(array, wanted))
