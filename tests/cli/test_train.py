@@ -173,7 +173,7 @@ def test_without_mnist_training_falls_back_to_digits_and_says_so(run, monkeypatc
     monkeypatch.setitem(sys.modules, "pooch", None)  # as where it is not installed
     outcome = run("train net.py --epochs 1 --limit 64")
     assert outcome.status == 0
-    assert "training on the built-in digits, since mnist/" in outcome.err
+    assert "using the built-in digits, since mnist/" in outcome.err
     assert options()["data"] == "digits"
 
 

@@ -17,7 +17,7 @@ from tinygrad_cnn.cli.modelfile import load_class
 from tinygrad_cnn.kernels import Window
 from tinygrad_cnn.nn import functional as F
 from tinygrad_cnn.ops import Op
-from tinygrad_cnn.verify.explain import explain
+from tinygrad_cnn.verify import explain
 
 MODELS = Path(__file__).parents[2] / "models"
 

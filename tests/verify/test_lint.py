@@ -14,7 +14,8 @@ from tinygrad_cnn import optim
 from tinygrad_cnn.cli.modelfile import load_class
 from tinygrad_cnn.errors import ArgumentError, AutogradError, DTypeError
 from tinygrad_cnn.recording import observer
-from tinygrad_cnn.verify.lint import Findings, lint, watch
+from tinygrad_cnn.verify import lint, watch
+from tinygrad_cnn.verify.linting import Findings
 
 MODELS = Path(__file__).parents[2] / "models"
 LABELS = torch.arange(40) % 3

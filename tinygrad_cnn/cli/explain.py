@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the explanation, and those of --depth."""
     from ..errors import ArgumentError, ModuleError
     from ..nn import functional as F
-    from ..verify.explain import explain
+    from ..verify import explain
 
     model, name, data = _opened(args)
     if args.image + args.batch > len(data):

@@ -27,7 +27,7 @@ def default_data() -> str:
     try:
         load("mnist", train=False)
     except DatasetError as error:
-        print(f"training on the built-in digits, since {error}", file=sys.stderr)
+        print(f"using the built-in digits, since {error}", file=sys.stderr)
         return "digits"
     return "mnist"
 

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the findings; the status is 1 if there are any."""
     from ..data import DataLoader
     from ..random import manual_seed
-    from ..verify.lint import lint
+    from ..verify import lint
     from .images import default_data, facts, open_data
     from .modelfile import build, load_class
 

@@ -17,9 +17,9 @@ from .selection import distance, side
 
 @dataclass(frozen=True)
 class Keep(Op):
-    """y = x where the mask holds, else 0 (also where x is inf or NaN).
+    """y = x where mask, else 0; so also where x is inf or NaN.
 
-    g passes where the mask holds: ∂L/∂x = Keep(g). The gradient of every switch.
+    ∂L/∂x = g where mask, else 0: Keep(g). The gradient of every switch.
     """
 
     constant = ("mask",)
@@ -56,7 +56,10 @@ class ReLU(Op):
 
 @dataclass(frozen=True)
 class LeakyReLU(Op):
-    """y = x for x > 0, else a x, with a the negative slope.   ∂L/∂x = g or a g, alike."""
+    """y = x where x > 0, else negative_slope · x.
+
+    ∂L/∂x = g where x > 0, else negative_slope · g.
+    """
 
     negative_slope: float = 0.01
 
@@ -102,7 +105,7 @@ class Tanh(Op):
 
 @dataclass(frozen=True)
 class Hardtanh(Op):
-    """y = low, x or high as x is below, between or above (−1 and 1: `lenet`).
+    """y = min(max(x, low), high); −1 and 1 in `lenet`.
 
     ∂L/∂x = g · [low < x < high]. At the two corners it is 0 as in PyTorch; the `lenet`
     document counts them in.

@@ -20,10 +20,10 @@ from .selection import Abs, Sign
 
 @dataclass(frozen=True)
 class Softmax(Op):
-    """p_k = e^{x_k} / S with S = Σ_j e^{x_j}, along one axis (`numpy-cnn` eq. 4).
+    """y[k] = exp(x[k]) / Σ_j exp(x[j]), along one axis (`numpy-cnn` eq. 4).
 
-    ∂p_c/∂x_k = −p_c p_k for k ≠ c, p_c (1 − p_c) for k = c (`day3` §3.1), so
-    ∂L/∂x_k = Σ_c g_c p_c ([c = k] − p_k) = p_k (g_k − Σ_c g_c p_c).
+    ∂y[c]/∂x[k] = −y[c] y[k] for k ≠ c, y[c] (1 − y[c]) for k = c (`day3` §3.1), so
+    ∂L/∂x[k] = Σ_c g[c] y[c] ([c = k] − y[k]) = y[k] (g[k] − Σ_c g[c] y[c]).
     Computed from x − max x, which changes nothing and cannot overflow.
     """
 
@@ -39,9 +39,11 @@ class Softmax(Op):
 
 @dataclass(frozen=True)
 class LogSoftmax(Op):
-    """y_k = ln p_k = x_k − m − ln Σ_j e^{x_j − m}, m = max x, along one axis (`lenet` §5).
+    """y[k] = x[k] − ln(Σ_j exp(x[j])), along one axis (`lenet` §5).
 
-    ∂y_c/∂x_k = [c = k] − p_k, so ∂L/∂x_k = g_k − p_k Σ_c g_c, with p = e^y.
+    ∂y[c]/∂x[k] = [c = k] − p[k] with p = exp(y), so
+    ∂L/∂x[k] = Σ_c g[c] ([c = k] − p[k]) = g[k] − p[k] Σ_c g[c], p being the softmax.
+    Computed from x − max x, which changes nothing and cannot overflow.
     """
 
     axis: int
@@ -56,13 +58,13 @@ class LogSoftmax(Op):
 
 @dataclass(frozen=True)
 class NLLLoss(Op):
-    """l[n] = −w[t_n] · x[n, t_n]; their sum, their sum over Σ w[t_n], or each ("none").
+    """y = −Σ_n weight[t] · x[n,t] / S, t = target[n], S = Σ_n weight[t] (mean) or 1 (sum).
 
     x (N, C, …) log-probabilities, target (N, …) integers in 0 … C − 1 or `ignore_index`
-    (which count neither above nor below), weight (C) or None (all 1). `numpy-cnn` eq. (5);
-    the mean divides by N when unweighted.
-    ∂L/∂x[n,k] = g · s[n] at k = t_n, else 0, with s[n] = −w[t_n] or −w[t_n] / Σ w: Place.
-    Behind a log-softmax that gives (p − onehot(c)) / N for the logits (`lenet` §5).
+    (which count neither above nor below), weight (C) or None (all 1). `numpy-cnn` eq. 5;
+    the mean divides by N when unweighted. "none" neither divides nor adds up: y and g [n].
+    ∂L/∂x[n,k] = −g · weight[k] / S where k = target[n], else 0, S = Σ weight (mean) or 1 (sum):
+    Place. Behind a log-softmax that gives (p − onehot(t)) / N for the logits (`lenet` §5).
     """
 
     reduction: str = "mean"
@@ -112,7 +114,10 @@ class NLLLoss(Op):
 
 @dataclass(frozen=True)
 class Pick(Op):
-    """y[n,…] = x[n, t[n,…], …]: one class of each.   Its adjoint is Place."""
+    """y[n,…] = x[n, label[n,…], …]: one class of each.
+
+    ∂L/∂x[n,k,…] = g[n,…] where k = label[n,…], else 0: Place.
+    """
 
     constant = ("label",)
 
@@ -125,7 +130,10 @@ class Pick(Op):
 
 @dataclass(frozen=True)
 class Place(Op):
-    """y[n, t[n,…], …] = x[n,…], zero at the other classes.   Its adjoint is Pick."""
+    """y[n,k,…] = x[n,…] where k = label[n,…], else 0.
+
+    ∂L/∂x[n,…] = g[n, label[n,…], …]: Pick.
+    """
 
     classes: int
     constant = ("label",)
@@ -141,7 +149,10 @@ class Place(Op):
 
 @dataclass(frozen=True)
 class SquaredError(Op):
-    """y = (a − b)².   ∂L/∂a = 2 g (a − b) = −∂L/∂b; its mean is the MSE (`lenet`)."""
+    """y = (a − b)²: its mean is the MSE (`lenet`).
+
+    ∂L/∂a = 2 g (a − b),   ∂L/∂b = 2 g (b − a).
+    """
 
     broadcasts = True
 
@@ -158,7 +169,7 @@ class SquaredError(Op):
 
 @dataclass(frozen=True)
 class AbsoluteError(Op):
-    """y = |a − b|.   ∂L/∂a = g · sign(a − b) = −∂L/∂b; 0 where a = b."""
+    """y = |a − b|.   ∂L/∂a = g · sign(a − b),   ∂L/∂b = g · sign(b − a); 0 where a = b."""
 
     broadcasts = True
 
@@ -185,8 +196,8 @@ class LogisticLoss(Op):
     With −ln σ(x) = ln(1 + e⁻ˣ) and −ln(1 − σ(x)) = x + ln(1 + e⁻ˣ):
     y = (1 − t) x + (1 + (q − 1) t) ln(1 + e⁻ˣ), where
     ln(1 + e⁻ˣ) = ln(1 + e^−|x|) + max(−x, 0) cannot overflow.
-    ∂y/∂x = (1 − t) − (1 + (q − 1) t) (1 − σ(x)), which is σ(x) − t for q = 1.
-    ∂y/∂t = −x + (q − 1) ln(1 + e⁻ˣ).
+    ∂L/∂x = g · ((1 − t) − (1 + (q − 1) t) (1 − σ(x))); for q = 1 that is g · (σ(x) − t).
+    ∂L/∂t = g · ((q − 1) ln(1 + e⁻ˣ) − x).
     """
 
     broadcasts = True

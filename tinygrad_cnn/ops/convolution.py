@@ -51,13 +51,14 @@ class Conv2d(Convolution):
     """y[n,o,i,j] = b[o] + Σ_{c,u,v} x[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v].
 
     x (N, C, H, W), w (O, C/groups, k_y, k_x), b (O) or None; y (N, O, H', W').
-    Sources: `numpy-cnn` eq. (9), (21); `lenet` §2.2.2. The bias stands outside the sum.
+    Sources: `numpy-cnn` eq. 9, 21; `lenet` §2.2.2. The bias stands outside the sum.
 
-    ∂L/∂w[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] x[n, c, s i + d u − p, …]: every output position
-    used w[o,c,u,v] once, times the x that it met (`numpy-cnn` eq. 11; `lenet` §3.0.1).
-    ∂L/∂x: x[n,c,h,w] met w[o,c,u,v] in y[n,o,i,j] wherever h = s i + d u − p, so g comes
-    back through the same weights: for s = d = 1 the full convolution of g, zero-padded by
-    k − 1, with the kernel rotated by 180° (`numpy-cnn` eq. 10; `lenet` proof 2).
+    Every output position used w[o,c,u,v] once, times the x that it met:
+    ∂L/∂w[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] · x[n, c, s i + d u − p, s j + d v − p]
+    (`numpy-cnn` eq. 11; `lenet` §3.0.1). So g comes back to a pixel through the weights it met:
+    ∂L/∂x[n,c,q,r] = Σ_{o,i,j,u,v} g[n,o,i,j] · w[o,c,u,v]
+    where (q, r) = (s i + d u − p, s j + d v − p): for s = d = 1 the full convolution of g,
+    zero-padded by k − 1, with the kernel rotated by 180° (`numpy-cnn` eq. 10; `lenet` proof 2).
     ∂L/∂b[o] = Σ_{n,i,j} g[n,o,i,j] (`numpy-cnn` eq. 12).
     """
 
@@ -114,11 +115,15 @@ def _check_bias(x: Value, w: Value, b: Value, channels: int) -> None:
 
 @dataclass(frozen=True)
 class Conv2dInput(Convolution):
-    """y[n, c, s i + d u − p, …] += Σ_o x[n,o,i,j] · w[o,c,u,v], then + b[c].
+    """y[n,c,q,r] = b[c] + Σ_{o,i,j,u,v} x[n,o,i,j] · w[o,c,u,v]
+    where (q, r) = (s i + d u − p, s j + d v − p).
 
     The adjoint of Conv2d in its images, `size` being theirs; also the transposed
     convolution. x (N, O, i, j), w (O, C/groups, k_y, k_x), b (C) or None; y (N, C, H, W).
-    With T as above: ∂L/∂x = Conv2d(g, w),   ∂L/∂w = Conv2dWeight(g, x),   ∂L/∂b = Σ g.
+    With T as above, Conv2d(g, w), Conv2dWeight(g, x) and a sum:
+    ∂L/∂x[n,o,i,j] = Σ_{c,u,v} g[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v];
+    ∂L/∂w[o,c,u,v] = Σ_{n,i,j} x[n,o,i,j] · g[n, c, s i + d u − p, s j + d v − p];
+    ∂L/∂b[c] = Σ_{n,q,r} g[n,c,q,r].
     """
 
     size: Pair = (0, 0)
@@ -153,7 +158,10 @@ class Conv2dWeight(Convolution):
 
     The adjoint of Conv2d in its kernels, `kernel` being their (k_y, k_x): dL/dF = X ∗ dL/dY
     (`lenet` §3.0.1). x (N, C, H, W), h (N, O, i, j); y (O, C/groups, k_y, k_x).
-    With T as above, g in the place of w: ∂L/∂x = Conv2dInput(h, g),   ∂L/∂h = Conv2d(x, g).
+    With T as above, g in the place of w, Conv2dInput(h, g) and Conv2d(x, g):
+    ∂L/∂x[n,c,q,r] = Σ_{o,i,j,u,v} h[n,o,i,j] · g[o,c,u,v]
+    where (q, r) = (s i + d u − p, s j + d v − p);
+    ∂L/∂h[n,o,i,j] = Σ_{c,u,v} x[n, c, s i + d u − p, s j + d v − p] · g[o,c,u,v].
     """
 
     kernel: Pair = (1, 1)

@@ -24,8 +24,9 @@ class Matmul(Op):
     """y[…,i,k] = Σ_j a[…,i,j] · b[…,j,k]; leading axes broadcast.
 
     a[i,j] meets b[j,k] in y[i,k] for every k, b[j,k] meets a[i,j] for every i:
-    ∂L/∂a = g bᵀ,   ∂L/∂b = aᵀ g   (`numpy-cnn` §1.6; dense layer of `lenet`).
-    Both inputs have at least two axes.
+    ∂L/∂a[…,i,j] = Σ_k g[…,i,k] · b[…,j,k], which is g bᵀ;
+    ∂L/∂b[…,j,k] = Σ_i a[…,i,j] · g[…,i,k], which is aᵀ g
+    (`numpy-cnn` §1.6; dense layer of `lenet`). Both inputs have at least two axes.
     """
 
     broadcasts = True
@@ -48,9 +49,11 @@ class Matmul(Op):
 
 @dataclass(frozen=True)
 class Linear(Op):
-    """y[…,o] = Σ_i x[…,i] · w[o,i] + b[o]: the dense layer, w stored (out, in).
+    """y[n,o] = b[o] + Σ_i x[n,i] · w[o,i]: the dense layer, w stored (out, in).
 
-    ∂L/∂x = g w,   ∂L/∂w[o,i] = Σ g[…,o] · x[…,i] = gᵀ x,   ∂L/∂b = Σ g over all but o.
+    n runs over all leading axes together. The gradients are g w, gᵀ x and the sum of g:
+    ∂L/∂x[n,i] = Σ_o g[n,o] · w[o,i];   ∂L/∂w[o,i] = Σ_n g[n,o] · x[n,i];
+    ∂L/∂b[o] = Σ_n g[n,o].
     (`numpy-cnn` eq. 1; the documents' X^T g, g W^T, Σ_n g with w transposed.)
     """
 

@@ -20,16 +20,16 @@ def per_channel(v: Value, ndim: int) -> Value:
 
 @dataclass(frozen=True)
 class BatchNorm(Op):
-    """y = γ x̂ + β with x̂ = (x − μ) r, r = 1/√(σ² + ε), per channel.
+    """y[k] = γ x̂[k] + β with x̂ = (x − μ) r, r = 1 / √(σ² + ε), per channel.
 
     x (N, C, …); γ, β (C) or None (1 and 0). μ and σ² are the mean and the biased variance
-    over the m = N·… values of a channel. `lenet` §6.1 states the forward (without γ, β)
+    over the m = N·… values k of a channel. `lenet` §6.1 states the forward (without γ, β)
     and no gradient. Derived here, sums running over those m values:
-    x_k acts on y directly, through μ and through σ². With ĝ = γ g,
-      Σ ĝ x̂ reaches r by ∂L/∂r = Σ ĝ (x − μ), and ∂r/∂x_k = −r³ (x_k − μ) / m = −r² x̂_k / m;
-      Σ ĝ reaches μ by −r, and ∂μ/∂x_k = 1/m. Together
-    ∂L/∂x_k = r (ĝ_k − (1/m) Σ ĝ − x̂_k (1/m) Σ ĝ x̂).
-    ∂L/∂γ = Σ g x̂,   ∂L/∂β = Σ g.
+    x[k] acts on y[k] directly, and on all of y through μ and through σ². With ĝ = γ g,
+      Σ ĝ x̂ reaches r by ∂L/∂r = Σ ĝ (x − μ), ∂r/∂x[k] = −r³ (x[k] − μ) / m = −r² x̂[k] / m;
+      Σ ĝ reaches μ by −r, and ∂μ/∂x[k] = 1 / m. Together
+    ∂L/∂x[k] = γ r (g[k] − Σ_j g[j] / m − x̂[k] Σ_j g[j] x̂[j] / m).
+    ∂L/∂γ = Σ_k g[k] x̂[k],   ∂L/∂β = Σ_k g[k].
     """
 
     eps: float = 1e-5

@@ -24,9 +24,10 @@ class MaxPool2d(Op):
     """y[n,c,i,j] = max over (u, v) of x[n, c, s i + d u − p, s j + d v − p]; −∞ outside.
 
     Only the winning tap reaches y, so g goes to its place, *added* where windows overlap
-    (`lenet` §3.0.2; `numpy-cnn`'s listing assigns instead). Ties go to the first tap in
-    row-major order, a NaN wins, as in PyTorch. The tap that won is constant near x: the
-    gradient is MaxPoolPut, whose own gradient is MaxPoolPick.
+    (`lenet` §3.0.2; `numpy-cnn` listing assigns instead):
+    ∂L/∂x[n,c,q,r] = Σ_{i,j} g[n,c,i,j] where x[n,c,q,r] won the window (i, j).
+    Ties go to the first tap in row-major order, a NaN wins, as in PyTorch. The tap that won is
+    constant near x: the gradient is MaxPoolPut, whose own gradient is MaxPoolPick.
     """
 
     window: Window
@@ -55,9 +56,11 @@ class MaxPool2d(Op):
 
 @dataclass(frozen=True)
 class MaxPoolPut(Op):
-    """y[n, c, s i + d u − p, s j + d v − p] += x[n,c,i,j] for the tap (u, v) that won.
+    """y[n,c,q,r] = Σ_{i,j} x[n,c,i,j] where (q, r) is the place of the tap of window (i, j).
 
-    Linear, and the transposed matrix of picking: ∂L/∂x = MaxPoolPick(g).
+    That place is (s i + d u − p, s j + d v − p) for the tap (u, v) that won. Linear, and the
+    transposed matrix of picking, MaxPoolPick:
+    ∂L/∂x[n,c,i,j] = g[n, c, s i + d u − p, s j + d v − p] for the tap (u, v) of window (i, j).
     """
 
     window: Window
@@ -76,9 +79,10 @@ class MaxPoolPut(Op):
 
 @dataclass(frozen=True)
 class MaxPoolPick(Op):
-    """y[n,c,i,j] = x[n, c, s i + d u − p, s j + d v − p] for the tap (u, v) that won.
+    """y[n,c,i,j] = x[n, c, s i + d u − p, s j + d v − p] for the tap (u, v) of window (i, j).
 
-    Linear, and the transposed matrix of putting back: ∂L/∂x = MaxPoolPut(g).
+    Linear, and the transposed matrix of putting back, MaxPoolPut:
+    ∂L/∂x[n,c,q,r] = Σ_{i,j} g[n,c,i,j] where (q, r) is the place of the tap of window (i, j).
     """
 
     window: Window
@@ -96,10 +100,11 @@ class MaxPoolPick(Op):
 
 @dataclass(frozen=True)
 class SumPool2d(Op):
-    """y[n,c,i,j] = Σ over (u, v) of x[n, c, s i + d u − p, s j + d v − p]; 0 outside.
+    """y[n,c,i,j] = Σ_{u,v} x[n, c, s i + d u − p, s j + d v − p]; 0 outside.
 
-    The numerator of average pooling (`day2` §4). x[h,w] counts once in each window over
-    it, so ∂L/∂x[h,w] = Σ of g over those windows: SumPoolInput.
+    The numerator of average pooling (`day2` §4). A pixel counts once in each window over it:
+    ∂L/∂x[n,c,q,r] = Σ_{i,j,u,v} g[n,c,i,j] where (q, r) = (s i + d u − p, s j + d v − p),
+    which is SumPoolInput.
     """
 
     window: Window
@@ -118,9 +123,9 @@ class SumPool2d(Op):
 
 @dataclass(frozen=True)
 class SumPoolInput(Op):
-    """y[n, c, s i + d u − p, s j + d v − p] += x[n,c,i,j] for every tap (u, v).
+    """y[n,c,q,r] = Σ_{i,j,u,v} x[n,c,i,j] where (q, r) = (s i + d u − p, s j + d v − p).
 
-    The adjoint of SumPool2d, so ∂L/∂x = SumPool2d(g).
+    The adjoint of SumPool2d: ∂L/∂x[n,c,i,j] = Σ_{u,v} g[n, c, s i + d u − p, s j + d v − p].
     """
 
     window: Window

@@ -37,7 +37,7 @@ class Reduction(Op):
 
 @dataclass(frozen=True)
 class Sum(Reduction):
-    """y = Σ x over the axes.   Each x counts once: ∂L/∂x = g, repeated."""
+    """y = Σ_k x[k].   Each x counts once: ∂L/∂x[k] = g."""
 
     def forward(self, x: Value) -> Value:
         # Integers add up in int64, as in PyTorch; NumPy would stay unsigned.
@@ -50,7 +50,7 @@ class Sum(Reduction):
 
 @dataclass(frozen=True)
 class Mean(Reduction):
-    """y = (1/n) Σ x over the axes, n values each; NaN where n = 0.   ∂L/∂x = g / n."""
+    """y = Σ_k x[k] / n, the mean of n values; NaN where n = 0.   ∂L/∂x[k] = g / n."""
 
     def forward(self, x: Value) -> Value:
         n = count(x.shape, self.axis)
@@ -64,9 +64,10 @@ class Mean(Reduction):
 
 @dataclass(frozen=True)
 class Var(Reduction):
-    """y = Σ (x − μ)² / (n − c), μ the mean and c the correction (1 gives the unbiased).
+    """y = Σ_k (x[k] − μ)² / (n − correction), μ the mean of n values; 1 gives the unbiased.
 
-    ∂y/∂x_k = 2 (x_k − μ) / (n − c): the terms through μ cancel, since Σ (x − μ) = 0.
+    ∂L/∂x[k] = 2 g (x[k] − μ) / (n − correction): the terms through μ cancel, since
+    Σ_k (x[k] − μ) = 0.
     """
 
     correction: int = 1
@@ -89,9 +90,9 @@ class Var(Reduction):
 
 @dataclass(frozen=True)
 class Max(Reduction):
-    """y = max x over the axes; NaN wins.
+    """y = max_k x[k]; NaN wins. Ties share, as in PyTorch:
 
-    ∂L/∂x = g / m at each of the m places where x = y, else 0: ties share, as in PyTorch.
+    ∂L/∂x[k] = g / m where x[k] = y, else 0, m being the number of such k.
     """
 
     def forward(self, x: Value) -> Value:
@@ -109,7 +110,10 @@ class Max(Reduction):
 
 @dataclass(frozen=True)
 class Min(Reduction):
-    """y = min x over the axes; NaN wins.   ∂L/∂x: as for Max, at the places of the min."""
+    """y = min_k x[k]; NaN wins. Ties share, as in PyTorch:
+
+    ∂L/∂x[k] = g / m where x[k] = y, else 0, m being the number of such k.
+    """
 
     def forward(self, x: Value) -> Value:
         return np.min(x, axis=self.axis, keepdims=self.keepdims)
@@ -140,7 +144,10 @@ def lead(gap: Value, axis: Axis) -> Value:
 
 @dataclass(frozen=True)
 class Norm(Op):
-    """y = √Σ x², of all values.   ∂L/∂x = g · x / y; 0 where y = 0, as in PyTorch."""
+    """y = √(Σ_k x[k]²), of all values.
+
+    ∂L/∂x[k] = g · x[k] / y where y > 0, else 0; 0 as in PyTorch.
+    """
 
     def forward(self, x: Value) -> Value:
         return np.sqrt(np.sum(x * x))
@@ -157,9 +164,9 @@ class Norm(Op):
 
 @dataclass(frozen=True)
 class LogSumExp(Reduction):
-    """y = ln Σ eˣ over the axes, computed as m + ln Σ eˣ⁻ᵐ with m = max x (finite).
+    """y = ln(Σ_k exp(x[k])); computed as m + ln(Σ_k exp(x[k] − m)), m = max x (finite).
 
-    ∂y/∂x_k = eˣᵏ / Σ eˣ = eˣᵏ⁻ʸ: the softmax.
+    ∂L/∂x[k] = g · exp(x[k] − y), where exp(x[k] − y) is the softmax.
     """
 
     def forward(self, x: Value) -> Value:

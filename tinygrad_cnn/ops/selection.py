@@ -38,7 +38,10 @@ class Decision(Op, register=False):
 
 @dataclass(frozen=True)
 class Where(Op):
-    """y = a where the condition holds, else b.   g goes to the one that was taken."""
+    """y = a where condition, else b: g goes to the one that was taken.
+
+    ∂L/∂a = g where condition, else 0;   ∂L/∂b = 0 where condition, else g.
+    """
 
     broadcasts = True
     constant = ("condition",)
@@ -60,7 +63,7 @@ class Where(Op):
 class Sign(Op):
     """y = −1, 0 or 1 as a is negative, zero or positive (`lenet`, activations).
 
-    Constant between the jumps: ∂L/∂a = 0.
+    ∂L/∂a = 0: y is constant between the jumps.
     """
 
     def forward(self, a: Value) -> Value:
@@ -78,7 +81,7 @@ class Sign(Op):
 
 @dataclass(frozen=True)
 class Abs(Op):
-    """y = |a|.   ∂L/∂a = g · sign a; at the corner a = 0 it is 0."""
+    """y = |a|.   ∂L/∂a = g · sign(a); at the corner a = 0 it is 0."""
 
     def forward(self, a: Value) -> Value:
         return np.abs(a)
@@ -95,7 +98,11 @@ class Abs(Op):
 
 @dataclass(frozen=True)
 class Maximum(Op):
-    """y = max(a, b).   g goes to the larger input; where they tie, half to each."""
+    """y = max(a, b): g goes to the larger input; where they tie, half to each.
+
+    ∂L/∂a = g where a > b, g / 2 where a = b, else 0;
+    ∂L/∂b = g where b > a, g / 2 where a = b, else 0.
+    """
 
     broadcasts = True
 
@@ -117,7 +124,11 @@ class Maximum(Op):
 
 @dataclass(frozen=True)
 class Minimum(Op):
-    """y = min(a, b).   g goes to the smaller input; where they tie, half to each."""
+    """y = min(a, b): g goes to the smaller input; where they tie, half to each.
+
+    ∂L/∂a = g where a < b, g / 2 where a = b, else 0;
+    ∂L/∂b = g where b < a, g / 2 where a = b, else 0.
+    """
 
     broadcasts = True
 
@@ -141,7 +152,7 @@ class Minimum(Op):
 class Clip(Op):
     """y = min(max(a, low), high); None is no bound.
 
-    ∂L/∂a = g where low ≤ a ≤ high, the bounds included as in PyTorch, else 0.
+    ∂L/∂a = g where low ≤ a ≤ high, else 0; the bounds are included, as in PyTorch.
     """
 
     low: float | None = None

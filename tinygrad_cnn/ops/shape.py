@@ -17,7 +17,7 @@ from .base import Op, Value
 
 @dataclass(frozen=True)
 class Clone(Op):
-    """y = x, in memory of its own ("C": row-major, "K": as x).   ∂L/∂x = g."""
+    """y = x in memory of its own; of order "C" row-major, "K" as x.   ∂L/∂x = g."""
 
     order: Literal["C", "K"] = "K"
 
@@ -43,9 +43,9 @@ class Cast(Op):
 
 @dataclass(frozen=True)
 class Reshape(Op):
-    """The same values in row-major order under another shape (one entry may be −1).
+    """y = x under another shape, in row-major order; one entry of it may be −1.
 
-    y[unravel(k)] = x[unravel(k)], so ∂L/∂x is g under the shape of x.
+    The k-th value of y is the k-th of x: ∂L/∂x = g under the shape of x.
     """
 
     shape: tuple[int, ...]
@@ -69,7 +69,7 @@ class Reshape(Op):
 class Permute(Op):
     """y[i_σ(0), i_σ(1), …] = x[i_0, i_1, …] for the order σ = axes.
 
-    ∂L/∂x puts the axes back: Permute(σ⁻¹)(g).
+    ∂L/∂x[i_0, i_1, …] = g[i_σ(0), i_σ(1), …]: Permute(σ⁻¹) puts the axes back.
     """
 
     axes: tuple[int, ...]
@@ -86,7 +86,7 @@ class Permute(Op):
 class Expand(Op):
     """y[…, i, …] = x[…, 0, …]: axes of length 1, or new in front, repeated to `shape`.
 
-    x is used once per copy, so ∂L/∂x = Σ over the copies of g: SumTo.
+    x is used once per copy: ∂L/∂x[…, 0, …] = Σ_i g[…, i, …]: SumTo.
     """
 
     shape: tuple[int, ...]
@@ -101,9 +101,9 @@ class Expand(Op):
 
 @dataclass(frozen=True)
 class SumTo(Op):
-    """The sum over all axes that broadcasting from `shape` would have repeated.
+    """y[…, 0, …] = Σ_i x[…, i, …]: over all axes that broadcasting from `shape` would repeat.
 
-    y[j] = Σ x[i] over the i that j was repeated to, so ∂L/∂x[i] = g[j]: Expand.
+    Each x counts once: ∂L/∂x[…, i, …] = g[…, 0, …]: Expand.
     """
 
     shape: tuple[int, ...]
@@ -121,9 +121,10 @@ class SumTo(Op):
 
 @dataclass(frozen=True)
 class Concatenate(Op):
-    """The inputs one after the other along `axis`.
+    """y[…, m + i, …] = xs[k][…, i, …] with m values along the axis before xs[k].
 
-    Each input is one slice of y, and its gradient is the same slice of g.
+    Each input is one slice of y, and its gradient is the same slice of g:
+    ∂L/∂xs[k][…, i, …] = g[…, m + i, …].
     """
 
     axis: int
@@ -140,9 +141,10 @@ class Concatenate(Op):
 
 @dataclass(frozen=True)
 class Pad(Op):
-    """`value` around x: widths[a] = (before, after) along axis a; negative widths crop.
+    """y[…, i, …] = x[…, i − before, …] inside, value outside.
 
-    The inside of y is x, so ∂L/∂x is the inside of g: Pad with the widths negated.
+    widths[a] = (before, after) along axis a; negative widths crop. The inside of y is x:
+    ∂L/∂x[…, i, …] = g[…, i + before, …] inside, 0 outside: Pad with the widths negated.
     """
 
     widths: tuple[tuple[int, int], ...]
@@ -165,9 +167,10 @@ class Pad(Op):
 
 @dataclass(frozen=True, eq=False)
 class Index(Op):
-    """y = x[key]: slices, integers, None, …, integer arrays, masks.
+    """y = x[key] for slices, integers, None, …, integer arrays, masks.
 
-    Every entry of y is a copy of one of x; ∂L/∂x sums g over the copies: IndexAdd.
+    Every entry of y is a copy of one of x: ∂L/∂x[j] = Σ_i g[i] where y[i] is a copy of x[j]:
+    IndexAdd.
     """
 
     key: Any = field(repr=False)
@@ -185,7 +188,7 @@ class Index(Op):
 
 @dataclass(frozen=True, eq=False)
 class IndexAdd(Op):
-    """y = 0 of `shape`, then y[key] += x, entries that meet being added up.
+    """y = 0 of the given shape, then y[key] += x, entries that meet being added up.
 
     ∂L/∂x = g[key]: Index.
     """
@@ -210,8 +213,8 @@ class IndexAdd(Op):
 class Put(Op):
     """y = x, but y[key] = v: what assignment to an index does.
 
-    x passes everywhere but there, v is what stands there (once per copy, if it broadcast):
-    ∂L/∂x = g with g[key] = 0,   ∂L/∂v = SumTo(g[key]).
+    x passes everywhere but there, v is what stands there (once per copy, if it broadcasts):
+    ∂L/∂x = g, but 0 at [key];   ∂L/∂v = g[key], summed to the shape of v.
     """
 
     key: Any = field(repr=False)

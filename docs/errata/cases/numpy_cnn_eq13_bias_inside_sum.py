@@ -2,7 +2,8 @@
 
 It is then added once for each kernel cell, though the text wants it once for each output.
 Eq. (12) and the listing take its derivative for 1: the forward and the backward pass of the
-document do not belong together. This is (21), with channels and a stride of 2, for a few images and filters.
+document do not belong together. This is (21), with channels and a stride of 2, for two
+images and four filters.
 """
 
 import numpy as np
@@ -41,7 +42,7 @@ def backward(g, M, K, b):
 rng = np.random.default_rng(0)
 backward_stated = backward_right = backward
 inputs = {
-    "M": rng.normal(size=(2, 2, 7, 7)),
+    "M": rng.normal(size=(2, 2, 5, 5)),
     "K": rng.normal(size=(4, 2, 3, 3)),
     "b": rng.normal(size=4),
 }

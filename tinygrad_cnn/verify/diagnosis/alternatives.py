@@ -40,8 +40,8 @@ def of_operation(e: Evidence) -> Iterator[Hypothesis]:
             repeats = [1, e.shape[1] // d.shape[1]] + [1] * (d.ndim - 2)
             d = np.tile(d, repeats)
         if d is not None and d.shape == e.shape:
-            text = f"the gradient for {attribute} {other}, and here it is {value}"
-            yield Hypothesis(attribute, text, d)
+            text = f"the gradient of {type(op).__name__} for {attribute} {other}, and"
+            yield Hypothesis(attribute, f"{text} here it is {value}", d)
 
 
 def _gradient(known: Recognised, op: Op, name: str, g: Array) -> Array | None:

@@ -41,9 +41,11 @@ def meaning(e: Evidence, factor: float) -> str:
                 f"{sign}1 / {n} ({_first(names)}): counted once instead of {n} times, or "
                 "a mean where a sum belongs"
             )
-    for value, name in _numbers(e):
-        if _same(size, abs(value)):
-            return f"{sign}{size:.6g}, which is {name}"
+    roots = [(math.sqrt(n), f"√{n} ({_first(names)})") for n, names in counts.items()]
+    for value, name in [*_numbers(e), *roots]:
+        for number, text in (value, name), (1 / value if value else 0.0, f"1 / {name}"):
+            if _same(size, abs(number)):
+                return f"{sign}{size:.6g}, which is {text}"
     for (a, above), (b, below) in permutations(counts.items(), 2):
         if _same(size, a / b):
             return f"{sign}{a} / {b} ({above[0]} / {below[0]})"
@@ -68,7 +70,7 @@ def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
         yield y[0], "the batch size"
     elif len(x) >= 2 and y in ((), x[:1]):
         yield x[0], "the batch size"
-        yield x[1], "the number of classes"
+        yield x[1], "the number of classes or features"
     yield 2, "the 2 of a square, or a value used twice"
     if y == ():
         yield math.prod(x), "the number of entries"
@@ -103,10 +105,6 @@ def _numbers(e: Evidence) -> Iterator[tuple[float, str]]:
         value = getattr(op, f.name)
         if isinstance(value, float) and value:
             yield value, f.name
-            yield 1 / value, f"1 / {f.name}"
             yield 1 - value, f"1 − {f.name}"
     if e.output.size == 1:
-        y = float(e.output.reshape(()))
-        yield y, "the result y"
-        if y:
-            yield 1 / y, "1 / y, y being the result"
+        yield float(e.output.reshape(())), "the result y"

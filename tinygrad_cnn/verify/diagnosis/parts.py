@@ -90,10 +90,13 @@ def _one_of(e: Evidence, reached: Array, loop: tuple[int, ...], last: bool) -> A
 
 
 def masks(e: Evidence) -> Iterator[Hypothesis]:
-    """g passed on where it should be stopped, or without the derivative."""
+    """g passed on where it should be stopped, stopped where it should pass, or as it is."""
     slopes = (e.contributions / e.g)[e.touched]
     slope = float(slopes.mean()) if slopes.size else 1.0
     constant, stopped = np.allclose(slopes, slope), e.reached & ~e.touched
+    own = np.zeros_like(e.touched)
+    if e.output.shape == e.shape:
+        own[np.arange(e.entries.size), e.entries] = True
     if constant and stopped.any():
         for passed, what in _passed(e, e.reached, 1.0), _passed(e, e.reached, slope):
             yield Hypothesis("mask missing", f"{what}: the mask is missing", passed)
@@ -103,12 +106,18 @@ def masks(e: Evidence) -> Iterator[Hypothesis]:
         wrong, _ = _passed(e, stopped, slope)
         yield Hypothesis("mask inverted", f"{text} the wrong way round", wrong)
     elif not constant:
-        own = np.zeros_like(e.touched)
-        if e.output.shape == e.shape:
-            own[np.arange(e.entries.size), e.entries] = True
         for passed, what in _passed(e, own, 1.0), _passed(e, e.reached, 1.0):
             text = f"{what}: the derivative is missing"
             yield Hypothesis("derivative missing", text, passed)
+    if own.any():
+        text = (
+            f"the true gradient less g itself: the way of {e.name} past the operation"
+        )
+        past = e.true - _passed(e, own, 1.0)[0]
+        yield Hypothesis("part missing", f"{text} (a skip) is missing", past)
+        for text, there in ("positive", e.x > 0), ("negative", e.x < 0):
+            text = f"the true gradient where {e.name} is {text}, and zero elsewhere"
+            yield Hypothesis("branch missing", text, e.true * there)
     positive = e.g > 0
     for text, values in (
         ("the true gradient, but only where g is positive", e.contributions * positive),

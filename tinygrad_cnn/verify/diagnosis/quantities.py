@@ -37,33 +37,36 @@ def operands(e: Evidence) -> Iterator[Hypothesis]:
 
 
 def multiples(e: Evidence) -> Iterator[Hypothesis]:
-    """The true gradient times or divided by a quantity, entry by entry."""
-    known = quantities(e, e.shape)
-    y = known.get("y")
-    if y is not None:
-        known |= {
-            "(1 − y)": 1 - y,
-            "(1 + y)": 1 + y,
-            "(1 − y²)": 1 - y * y,
-            "exp(y)": np.exp(y),
-        }
-    for t, values in known.items():
+    """The true gradient times or divided by a quantity, at each entry or each output."""
+    true = "the true gradient"
+    for t, values in _factors(quantities(e, e.shape)):
         inverse = np.where(values == 0, np.nan, 1 / values)
         for kind, text, factor in (
             ("missing factor", f"divided by {t}: the factor {t} is missing", inverse),
             ("extra factor", f"times {t}: that factor is one too many", values),
-            (
-                "inverted factor",
-                f"times {t}²: multiplied by {t} where it should be divided",
-                values**2,
-            ),
-            (
-                "inverted factor",
-                f"divided by {t}²: divided by {t} where it should be multiplied",
-                inverse**2,
-            ),
+            ("inverted factor", f"times {t}²: {MULTIPLIED[0]}", values**2),
+            ("inverted factor", f"divided by {t}²: {MULTIPLIED[1]}", inverse**2),
         ):
-            yield Hypothesis(kind, f"the true gradient {text}", e.true * factor)
+            yield Hypothesis(kind, f"{true} {text}", e.true * factor)
+    for t, values in _factors(quantities(e, e.output.shape)):
+        text = f"{true} without the factor {t}, which g is to be multiplied by"
+        terms = e.contributions / values.reshape(-1)
+        yield Hypothesis("missing factor", text, e.full(terms.sum(axis=1)))
+
+
+MULTIPLIED = (
+    "multiplied by it where it should be divided",
+    "divided by it where it should be multiplied",
+)
+
+
+def _factors(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """These quantities, and what the derivatives of a usual output y are made of."""
+    yield from known.items()
+    if "y" in known:
+        y = known["y"]
+        yield from [("(1 − y)", 1 - y), ("(1 + y)", 1 + y), ("(1 − y²)", 1 - y * y)]
+        yield from [("y (1 − y)", y * (1 - y)), ("exp(y)", np.exp(y))]
 
 
 def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from itertools import product
+from itertools import permutations, product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...kernels import Window
 from ...ops.base import Op, registry
+from ...ops.classification import LogSoftmax, Softmax
 from ...ops.convolution import Conv2d
 from ...ops.pooling import MaxPool2d
 from ..subject import Array, OperationSubject, Subject
@@ -34,9 +35,8 @@ def recognised(subject: Subject) -> Recognised | None:
     if isinstance(subject, OperationSubject):
         return _registered(subject)
     outputs = subject.run().outputs
-    if len(outputs) != 1 or outputs[0].ndim != 4:
-        return None
-    for op, names in _candidates(subject.arrays, outputs[0]):
+    candidates = _candidates(subject.arrays, outputs[0]) if len(outputs) == 1 else ()
+    for op, names in candidates:
         inputs = [subject.arrays[name] if name else None for name in names]
         try:
             y = op(*inputs)
@@ -58,16 +58,19 @@ def _registered(subject: OperationSubject) -> Recognised | None:
 
 
 def _candidates(arrays: dict[str, Array], y: Array) -> Iterator[tuple[Op, list[str]]]:
-    """Convolutions and poolings of these arrays that would give the shape of y."""
-    images = [name for name, a in arrays.items() if a.ndim == 4]
+    """Operations of these arrays that would give the shape of y."""
+    names = list(arrays)
+    if len(names) == 1 and arrays[names[0]].shape == y.shape:
+        for axis in range(y.ndim):
+            yield Softmax(axis), names
+            yield LogSoftmax(axis), names
+    images = [name for name, a in arrays.items() if a.ndim == y.ndim == 4]
     biases = [name for name, a in arrays.items() if a.shape == y.shape[1:2]]
-    layouts = product((1, 2, 3, 4), (0, 1, 2, 3), (1, 2))
-    for stride, padding, dilation in layouts:
+    for stride, padding, dilation in product((1, 2, 3, 4), (0, 1, 2, 3), (1, 2)):
         layout = (stride,) * 2, (padding,) * 2, (dilation,) * 2
-        for x, w in product(images, images):
+        for x, w in permutations(images, 2):
             groups = arrays[x].shape[1] // max(arrays[w].shape[1], 1)
-            if x != w and groups:
+            if groups:
                 yield Conv2d(*layout, groups), [x, w, *(biases[:1] or [""])]
-        for x, k in product(images, (1, 2, 3, 4)) if len(arrays) == 1 else ():
-            if 2 * padding <= k:
-                yield MaxPool2d(Window((k, k), *layout)), [x]
+        for k in (1, 2, 3, 4) if images == names else ():
+            yield MaxPool2d(Window((k, k), *layout)), names

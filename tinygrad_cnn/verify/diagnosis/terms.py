@@ -8,6 +8,7 @@ the term whose coefficient differs is named.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +16,14 @@ import numpy as np
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
 from .factors import meaning
+from .quantities import quantities
 
 
 class Family(NamedTuple):
     """true = Σ coefficient · term in each group, the coefficients being the group's own.
 
-    groups: a number for each entry. without: the kind and the words for the gradient in
-    which these terms (by their places) are missing.
+    groups: a number for each entry, −1 for none. without: the kind and the words for the
+    gradient in which these terms (by their places) are missing.
     """
 
     what: str
@@ -33,28 +35,32 @@ class Family(NamedTuple):
 
 def terms(e: Evidence) -> Iterator[Hypothesis]:
     """The claim as the same sum with one term missing, turned or multiplied."""
-    fitted = set()
     for family in _families(e):
         true = _coefficients(e, family, e.true)
-        if true is None or family.what in fitted:  # smaller groups fit as well
+        if true is None:
             continue
-        fitted.add(family.what)
-        claimed = _coefficients(e, family, e.claim)
         sizes = np.abs(true) * [np.abs(term).max() for term in family.terms]
         telling = np.all(sizes > 1e-5 * sizes.max(), axis=1)
-        if claimed is None or not telling.any():
-            continue
-        shares = claimed[telling] / true[telling]
-        absent = np.all(np.abs(shares) < 1e-4, axis=0)
-        same = np.all(np.abs(shares - 1) < 1e-4, axis=0)
-        missing = tuple(np.flatnonzero(absent).tolist())
-        if missing in family.without:
-            kind, text = family.without[missing]
-            more = "" if np.all(absent | same) else ", and with another factor"
-            yield Hypothesis(kind, f"{family.what} {text}{more}", e.claim)
-        elif (~same).sum() == 1:
-            term = int(np.argmin(same))
-            yield _changed(e, family, shares[:, term], family.names[term])
+        if telling.any():
+            claimed = _coefficients(e, family, e.claim)
+            if claimed is not None:
+                shares = claimed[telling] / true[telling]
+                yield from _compared(e, family, shares)
+            return  # the families that follow are wider
+
+
+def _compared(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]:
+    """What the claim has of each term (1: as it should be; by group and term)."""
+    absent = np.all(np.abs(shares) < 1e-4, axis=0)
+    same = np.all(np.abs(shares - 1) < 1e-4, axis=0)
+    missing = tuple(np.flatnonzero(absent).tolist())
+    if missing in family.without:
+        kind, text = family.without[missing]
+        more = "" if np.all(absent | same) else ", and with another factor"
+        yield Hypothesis(kind, f"{family.what} {text}{more}", e.claim)
+    elif (~same).sum() == 1:
+        term = int(np.argmin(same))
+        yield _changed(e, family, shares[:, term], family.names[term])
 
 
 def _changed(e: Evidence, family: Family, shares: Array, name: str) -> Hypothesis:
@@ -72,14 +78,16 @@ def _changed(e: Evidence, family: Family, shares: Array, name: str) -> Hypothesi
 
 def _coefficients(e: Evidence, family: Family, gradient: Array) -> Array | None:
     """The combination of the terms in each group, if the gradient is one."""
-    found, known = [], ~np.isnan(e.true)
-    for group in np.unique(family.groups[family.groups >= 0]):
-        at = known & (family.groups == group)
-        if at.sum() <= len(family.terms):
+    known = ~np.isnan(e.true)
+    groups, wanted = family.groups[known], gradient[known]
+    terms = np.stack([term[known] for term in family.terms], axis=1)
+    found = []
+    for group, size in zip(*np.unique(groups, return_counts=True), strict=True):
+        at = groups == group
+        if group < 0 or size <= len(family.terms):
             continue
-        basis = np.stack([term[at] for term in family.terms], axis=1)
-        solution, *_ = np.linalg.lstsq(basis, gradient[at], rcond=None)
-        if not np.all(e.close(basis @ solution, gradient[at])):
+        solution, *_ = np.linalg.lstsq(terms[at], wanted[at], rcond=None)
+        if not np.all(e.close(terms[at] @ solution, wanted[at])):
             return None
         found.append(solution)
     return np.array(found) if found else None
@@ -87,7 +95,7 @@ def _coefficients(e: Evidence, family: Family, gradient: Array) -> Array | None:
 
 def _families(e: Evidence) -> Iterator[Family]:
     if e.output.shape == e.shape:
-        yield from _couplings(e.cotangent, e.output, np.ndim(e.x))
+        yield from _couplings(e)
     if e.x.ndim >= 2 and e.output.shape in ((), e.shape[:1]):
         yield from _cross_entropy(e)
     if e.output.size < e.x.size and np.all(e.touched.sum(axis=1) == 1):
@@ -102,9 +110,10 @@ def _families(e: Evidence) -> Iterator[Family]:
         )
 
 
-def _couplings(g: Array, y: Array, ndim: int) -> Iterator[Family]:
+def _couplings(e: Evidence) -> Iterator[Family]:
+    g, y, ndim = e.cotangent, e.output, e.x.ndim
     for axis in range(ndim):
-        groups = _groups(y.shape, [a for a in range(ndim) if a != axis])
+        groups = _groups(e.shape, [a for a in range(ndim) if a != axis])
         if np.allclose(y.sum(axis=axis), 1) and np.all(y >= 0):
             yield Family(
                 "the softmax gradient p (g − Σ g p)",
@@ -128,24 +137,38 @@ def _couplings(g: Array, y: Array, ndim: int) -> Iterator[Family]:
                 },
             )
     axes = [[1], [0], [0, 1], list(range(ndim - 1))] if ndim >= 2 else [[]]
-    for fixed in dict.fromkeys(map(tuple, axes)):
-        constant = "taken as a constant, and it depends on x"
-        others = tuple(a for a in range(ndim) if a not in fixed)
-        yield Family(
-            "the gradient of the normalisation",
-            _groups(y.shape, fixed),
-            (g, np.ones_like(g), y - y.mean(axis=others, keepdims=True)),
-            ("g", "mean of g", "x̂ · mean of g x̂"),
-            {
-                (1,): ("batch mean", f"with the mean {constant}"),
-                (2,): ("batch variance", f"with the variance {constant}"),
-                (1, 2): (
-                    "batch statistics",
-                    "with mean and variance taken as constants, as running statistics "
-                    "are (those of the batch depend on x)",
-                ),
-            },
-        )
+    scales = [np.ones(e.shape), *quantities(e, e.shape).values()]
+    for fixed, scale in product(dict.fromkeys(map(tuple, axes)), scales):
+        yield from _normalisations(e, fixed, g * scale)
+
+
+def _normalisations(e: Evidence, fixed: tuple[int, ...], g: Array) -> Iterator[Family]:
+    """x / |x|, and (x − μ) / σ, over all axes but these; g is multiplied by γ already."""
+    groups = _groups(e.shape, fixed)
+    others = tuple(a for a in range(e.x.ndim) if a not in fixed)
+    constant = "taken as a constant, and it depends on x"
+    yield Family(
+        "the gradient of x / |x|",
+        groups,
+        (g, e.x),
+        ("g", "x̂ Σ g x̂"),
+        {(1,): ("norm term", f"with the length {constant}")},
+    )
+    yield Family(
+        "the gradient of the normalisation",
+        groups,
+        (g, np.ones(e.shape), e.x - e.x.mean(axis=others, keepdims=True)),
+        ("g", "mean of g", "x̂ · mean of g x̂"),
+        {
+            (1,): ("batch mean", f"with the mean {constant}"),
+            (2,): ("batch variance", f"with the variance {constant}"),
+            (1, 2): (
+                "batch statistics",
+                "with mean and variance taken as constants, as running statistics are "
+                "(those of the batch depend on x)",
+            ),
+        },
+    )
 
 
 def _cross_entropy(e: Evidence) -> Iterator[Family]:

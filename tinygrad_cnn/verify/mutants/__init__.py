@@ -30,7 +30,7 @@ from . import pooling as pooling
 from . import reductions as reductions
 from .mutant import CATALOGUE, Example, Mutant
 
-__all__ = ["CATALOGUE", "Mutant", "SelfTest", "self_test"]
+__all__ = ["CATALOGUE", "Example", "Mutant", "SelfTest", "self_test"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""What the checks look at: the records behind a loss, and a run that makes them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ...engine import Node, Record, Tensor
+from ...errors import ArgumentError
+from ...nn import Module
+from ...nn import functional as F
+from ...nn.utils.stateless import functional_call
+from ...ops.base import Op, Value
+from ...ops.shape import Cast, Clone, Concatenate, Expand, Index, Permute, Reshape
+from ...random import default_generator
+from ...recording import Where, enable_grad, grad_enabled, module_path, observer
+from ...replay import nodes_of, replay
+
+MOVES = (Reshape, Permute, Expand, Index, Clone, Cast, Concatenate)
+"""They leave values as they are, up to place and precision."""
+
+
+@dataclass(eq=False)
+class Step:
+    """One operation of the run, whether a gradient was recorded or not."""
+
+    inputs: list[Value]
+    result: Value
+    module: str
+    where: Where
+    recorded: bool
+
+
+def run(
+    model: Module, inputs: Any, labels: Any, loss: Callable[..., Tensor] | None
+) -> tuple[Tensor, list[Step]]:
+    """The loss of one batch and all operations on the way; the model stays as it was."""
+    if inputs is None or (labels is None and loss is None):
+        raise ArgumentError(
+            "to run a model, lint needs inputs, and labels or a loss of the output alone"
+        )
+    loss_of: Any = loss or getattr(model, "loss", None) or F.cross_entropy
+    trace: list[Step] = []
+
+    def note(op: Op, arrays: list[Value], y: Value, kept: Any) -> None:
+        recorded = grad_enabled.get()
+        trace.append(Step(arrays, y, module_path.get(), Where(), recorded))
+
+    # The buffers of this run are copies: the model's own are never touched.
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    modes = [(module, module.training) for module in model.modules()]
+    draws = default_generator.get_state(), np.random.get_state()
+    before = observer.set(note)
+    try:
+        model.train()
+        with enable_grad():
+            output = functional_call(model, buffers, inputs)
+            result = loss_of(output) if labels is None else loss_of(output, labels)
+    finally:
+        observer.reset(before)
+        default_generator.set_state(draws[0])
+        np.random.set_state(draws[1])
+        for module, mode in modes:
+            module.training = mode
+    return result, trace
+
+
+class Graph:
+    """The records behind a loss, as the checks want to see them."""
+
+    def __init__(
+        self, loss: Tensor, model: Module | None, trace: list[Step] | None
+    ) -> None:
+        self.loss, self.trace = loss, trace
+        self.names = names_of(model)
+        self.nodes = nodes_of([loss])
+        self.records = [node for node in self.nodes if isinstance(node, Record)]
+        self.leaves = {n: None for n in self.nodes if isinstance(n, Tensor)}
+        self.uses: dict[Node, list[Record]] = defaultdict(list)
+        for record in self.records:
+            for parent in record.parents:
+                if parent is not None:
+                    self.uses[parent].append(record)
+        self.notes: list[str] = []
+
+    @cached_property
+    def values(self) -> dict[Record, tuple[list[Value], Value]]:
+        """The inputs and the result of each record."""
+        leaves: dict[Node, Value] = {leaf: leaf._array for leaf in self.leaves}
+        with np.errstate(all="ignore"):
+            steps = replay(self.nodes, leaves)
+            return {record: (inputs, y) for record, _, inputs, y in steps}
+
+    @cached_property
+    def flow(self) -> list[Step]:
+        """The operations whose results went into the loss, with or without a gradient."""
+        wanted, flow = {id(self.loss._array)}, []
+        for step in reversed(self.trace or []):
+            if id(step.result) in wanted:
+                wanted |= {id(x) for x in step.inputs}
+                flow.append(step)
+        return flow[::-1]
+
+    def of(self, *kinds: type[Op]) -> Iterator[Record]:
+        """The records of these operations."""
+        return (record for record in self.records if isinstance(record.op, kinds))
+
+    def name_of(self, leaf: Tensor) -> str:
+        """The parameter's name, or else its shape."""
+        return self.names.get(leaf, f"a parameter of shape {list(leaf.shape)}")
+
+    def uses_of(self, node: Node) -> Iterator[Record]:
+        """The operations that compute with a value, moved or not."""
+        for use in self.uses[node]:
+            if isinstance(use.op, MOVES):
+                yield from self.uses_of(use)
+            else:
+                yield use
+
+
+def names_of(model: Module | None) -> dict[Tensor, str]:
+    """What the model calls its parameters; without a model there are none."""
+    named = model.named_parameters() if model is not None else ()
+    return {p: name for name, p in named}
+
+
+def origin(node: Node | None, *through: type[Op]) -> Node | None:
+    """Where a value came from before it was reshaped, moved or cast (or `through`)."""
+    while isinstance(node, Record) and (
+        (isinstance(node.op, MOVES) and len(node.parents) == 1)
+        or (isinstance(node.op, through) and node.parents[1:] in ((), (None,)))
+    ):
+        node = node.parents[0]
+    return node
+
+
+def kind(node: Node | None) -> str:
+    """The name of the operation that a value is the result of; "" for a leaf."""
+    return node.name() if isinstance(node, Record) else ""

@@ -1,0 +1,164 @@
+"""Mistakes in parameters and layers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from ...engine import Record, Tensor
+from ...ops.activation import ReLU
+from ...ops.arithmetic import Add, Sub
+from ...ops.convolution import Conv2d, Conv2dInput, Convolution
+from ...ops.linear import Linear
+from ...ops.normalization import BatchNorm
+from ...ops.pooling import MaxPool2d
+from ...ops.shape import Cast, Clone
+from .finding import Finding, finding, listed
+from .graph import Graph, Step, origin
+
+MIN_IMAGES = 32
+"""ReLUs are judged from so many images on: a unit active on one image in ten passes for
+dead on 32 of them with probability 0.03, on 8 with 0.43."""
+DEAD_SHARE = 0.5
+"""A layer is reported when more of its units are dead; in fresh nets of the documents up to
+45 % are, as PyTorch draws the weights."""
+
+KEEPS_CHANNELS = (Clone, Cast, MaxPool2d)
+"""What was added to a whole channel before them is added to the whole channel after."""
+
+
+def no_gradient(graph: Graph) -> Iterator[Finding]:
+    """Parameters that ask for a gradient and get none."""
+    fates: dict[tuple[Any, ...], list[str]] = defaultdict(list)
+    for p, name in graph.names.items():
+        if p.requires_grad and p not in graph.leaves:
+            fates[_fate(graph, p)].append(name)
+    for (place, fate, remedy), names in fates.items():
+        values = {"names": listed(names), "fate": fate, "remedy": remedy}
+        yield finding("no-gradient", place, **values)
+
+
+def _fate(graph: Graph, p: Tensor) -> tuple[Record | Step | None, str, str]:
+    """Where a parameter was lost on the way to the loss, how, and what to do."""
+    use = "Let forward use what is to be trained, and delete the rest."
+    if graph.trace is None:
+        return None, "not used in forward, or cut off by detach() or no_grad()", use
+    marked, path = {id(p._array)}, []
+    for step in graph.flow:
+        if any(id(x) in marked for x in step.inputs):
+            marked.add(id(step.result))
+            path.append(step)
+    for step in path:
+        if not step.recorded:
+            fate = "used within no_grad(), where nothing is recorded"
+            return step, fate, "Take this line out of no_grad()."
+    if path:
+        cut = [r for r in graph.records if any(id(c) in marked for c in r.constants)]
+        place = cut[0] if cut else path[-1]
+        fate = "the graph is cut before this line, as by detach()"
+        return place, fate, "Look for detach() or .data before this line."
+    for step in graph.trace:
+        if any(x is p._array for x in step.inputs):
+            fate = "used here, but nothing made of that is seen to reach the loss"
+            return step, fate, "Use the result of this line, and not through NumPy."
+    return None, "not used in forward", use
+
+
+def dead_relu(graph: Graph) -> Iterator[Finding]:
+    """Units whose output is 0 for the whole batch: no gradient passes them."""
+    judged = [r for r in graph.of(ReLU) if len(r.shape) in (2, 4)]
+    few = [r.shape[0] for r in judged if r.shape[0] < MIN_IMAGES]
+    if few:
+        graph.notes.append(
+            f"ReLUs were not judged: {few[0]} images are too few to call a unit dead; "
+            f"take at least {MIN_IMAGES}."
+        )
+    for record in judged if not few else ():
+        y = graph.values[record][1]
+        dead = int((y <= 0).all(axis=(0, *range(2, y.ndim))).sum())
+        units, what = y.shape[1], "units" if y.ndim == 2 else "channels"
+        if dead > DEAD_SHARE * units:
+            share = f"All {units}" if dead == units else f"{dead} of {units}"
+            yield finding("dead-relu", record, dead=f"{share} {what}", images=len(y))
+
+
+def bias_before_batch_norm(graph: Graph) -> Iterator[Finding]:
+    """What is added to a whole channel is subtracted again with the channel's mean."""
+    pointless: dict[Tensor, list[Record]] = defaultdict(list)
+    for record in graph.records:
+        bias = _bias_of(record)
+        if bias is not None and _only_normalised(graph, record):
+            pointless[bias].append(record)
+    pointless = {p: r for p, r in pointless.items() if set(graph.uses_of(p)) <= set(r)}
+    if pointless:
+        biases = listed([graph.name_of(p) for p in pointless])
+        place = next(iter(pointless.values()))[0]
+        yield finding("bias-before-batch-norm", place, biases=biases)
+
+
+def _bias_of(record: Record) -> Tensor | None:
+    """The leaf that this operation adds, one value to each channel (axis 1)."""
+    terms = {Conv2d: [2], Conv2dInput: [2], Linear: [2], Add: [0, 1], Sub: [0, 1]}
+    ndim = 2 if isinstance(record.op, Convolution) else len(record.shape)
+    for i in terms.get(type(record.op), []):
+        leaf, shape = origin(record.parents[i]), record.input_shapes[i]
+        lengths = (1,) * (ndim - len(shape)) + shape
+        if isinstance(leaf, Tensor) and math.prod(lengths) == math.prod(lengths[1:2]):
+            return leaf
+    return None
+
+
+def _only_normalised(graph: Graph, record: Record) -> bool:
+    return bool(graph.uses[record]) and all(
+        (isinstance(use.op, BatchNorm) and use.parents[0] is record)
+        or (isinstance(use.op, KEEPS_CHANNELS) and _only_normalised(graph, use))
+        for use in graph.uses[record]
+    )
+
+
+def linear_after_linear(graph: Graph) -> Iterator[Finding]:
+    """Two dense layers in a row are one, unless the middle is narrow on purpose."""
+    for record in graph.of(Linear):
+        first = origin(record.parents[0])
+        if not (isinstance(first, Record) and isinstance(first.op, Linear)):
+            continue
+        weights: list[Any] = [first.input_shapes[1], record.input_shapes[1]]
+        (hidden, n), (m, width) = weights
+        if hidden == width and hidden >= min(n, m) and len(graph.uses[first]) == 1:
+            yield finding("linear-after-linear", record, n=n, hidden=hidden, m=m)
+
+
+def dtype_changed(graph: Graph) -> Iterator[Finding]:
+    """float64 or float16 among parameters of another dtype: the first of each."""
+    sizes = Counter[Any]()
+    for leaf in graph.leaves:
+        sizes[leaf.dtype] += leaf.numel()
+    usual = sizes.most_common(1)[0][0] if sizes else None
+    costs = {
+        "float64": "All that follows, forward and back, is computed in float64 too: twice "
+        "the memory, half the speed.",
+        "float16": "float16 has 11 significant bits and ends at 65504: small gradients "
+        "become 0, large ones inf.",
+    }
+    for dtype, cost in costs.items():
+        record = next((r for r in graph.records if r.dtype == dtype), None)
+        if record is not None and usual != dtype:
+            values = {"usual": usual, "dtype": dtype, "cost": cost}
+            values |= {"operation": record.name(), "bringer": _bringer(graph, record)}
+            yield finding("dtype-changed", record, **values)
+
+
+def _bringer(graph: Graph, record: Record) -> str:
+    """Which input made this the first result of its dtype."""
+    users = graph.uses[record] if isinstance(record.op, Cast) else []
+    for r in (record, *users):
+        inputs = zip(r.parents, r.input_dtypes, r.input_shapes, strict=True)
+        for parent, dtype, shape in inputs:
+            if dtype == record.dtype and parent is not record:
+                leaf = origin(parent)
+                if isinstance(leaf, Tensor):
+                    return graph.name_of(leaf)
+                return f"a {dtype} tensor of shape {list(shape)}"
+    return "a conversion in the code"
