@@ -378,7 +378,7 @@ def test_the_report_as_a_dict_as_json_and_as_junit():
 
 
 def test_the_report_prints_as_a_table_with_the_worst_entry_and_both_values():
-    text = str(verify(Scaled(2.0), np.array([0.5, -2.0])))
+    text = str(verify(Scaled(2.4), np.array([0.5, -2.0])))
     assert text.startswith("Scaled")
     assert "a (wrong)" in text
     assert "2 of 2 entries are wrong; the worst: [" in text

@@ -54,14 +54,16 @@ class Node:
     """An operation, or a value that none made.
 
     kind: operation, parameter, input (a leaf that asks for a gradient), constant (one that
-    does not) or gradient (where a backward pass begins). What was not asked for, or is not
-    known, is None or empty.
+    does not), gradient (where a backward pass begins) or module (operations folded into
+    one node). What was not asked for, or is not known, is None or empty.
     """
 
     id: str
     kind: str
     label: str
     """The operation's name, or what the value is called."""
+    name: str = ""
+    """What the user's code calls the result of the operation."""
     module: str = ""
     """Dotted path of the module that it ran in, or belongs to."""
     attributes: dict[str, str] = field(default_factory=dict)
@@ -95,6 +97,10 @@ class Node:
     """The values themselves, of a small tensor, nested."""
     image: str | None = None
     """A thumbnail as a data URI."""
+    folded: list[str] = field(default_factory=list)
+    """The nodes that this one stands for; its counts are their sums."""
+    parameters: int = 0
+    """How many numbers the parameters among them have."""
 
 
 @dataclass

@@ -104,7 +104,7 @@ class Walk:
     def _add_record(self, record: Record) -> Node:
         op = record.op
         names = input_names(op, len(record.parents))
-        forward, gradients = formulas(type(op))
+        forward, gradients = formulas(type(op))[:2]
         node = Node(
             self._id(),
             "operation",

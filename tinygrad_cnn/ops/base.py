@@ -16,6 +16,10 @@ a rule names what it needs, and the engine keeps exactly that until the backward
     anything in `keeps`   what forward returned beside the result (an argmax, a mask)
     index                 which of the inputs, where `forward` takes `*inputs`
 
+The docstring begins with the formula of y, and has one passage `∂L/∂a = …`, or
+`∂L/∂a[i] = …` with index letters, for each input with a rule. `formulas` reads them out, to
+be shown: each ends with its sentence, a semicolon, a colon, three spaces or the paragraph.
+
 An operation that switches (ReLU, a maximum, a mask) says which piece of it each value took:
 
     branch                an array (of any integers or bools): the piece taken, per value

@@ -1,6 +1,6 @@
 """From scores to a loss: softmax, log-softmax, negative log-likelihood and its relatives.
 
-Index letters: n image, k class, c = t[n] the correct class; p = softmax(x).
+Index letters: n image; j, k, c class; t = target[n] the correct class; p = softmax(x).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class NLLLoss(Op):
     x (N, C, …) log-probabilities, target (N, …) integers in 0 … C − 1 or `ignore_index`
     (which count neither above nor below), weight (C) or None (all 1). `numpy-cnn` eq. 5;
     the mean divides by N when unweighted. "none" neither divides nor adds up: y and g [n].
-    ∂L/∂x[n,k] = −g · weight[k] / S where k = target[n], else 0, S = Σ weight (mean) or 1 (sum):
+    ∂L/∂x[n,k] = −g · weight[k] / S where k = target[n], else 0, S = Σ weight[target] or 1:
     Place. Behind a log-softmax that gives (p − onehot(t)) / N for the logits (`lenet` §5).
     """
 

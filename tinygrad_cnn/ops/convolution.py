@@ -8,9 +8,9 @@ file, and the gradient rules of each are the other two: one derivation, any orde
     ∂T/∂g = Conv2d(x, w)     ∂T/∂x = Conv2dInput(g, w)     ∂T/∂w = Conv2dWeight(x, g)
 
 Index letters: n image, c input channel, o output channel, (i, j) output position, (u, v)
-kernel tap; s stride, p zero padding, d dilation. With groups, c runs over the channels of
-the group of o. This is the cross-correlation that the field calls convolution
-(`numpy-cnn` eq. 9, §2.2.1); `nn.functional.true_conv2d` flips the kernel, eq. 17.
+kernel tap, (q, r) input pixel; s stride, p zero padding, d dilation. With groups, c runs
+over the channels of the group of o. This is the cross-correlation that the field calls
+convolution (`numpy-cnn` eq. 9, §2.2.1); `nn.functional.true_conv2d` flips the kernel, eq. 17.
 """
 
 from __future__ import annotations
@@ -55,10 +55,11 @@ class Conv2d(Convolution):
 
     Every output position used w[o,c,u,v] once, times the x that it met:
     ∂L/∂w[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] · x[n, c, s i + d u − p, s j + d v − p]
-    (`numpy-cnn` eq. 11; `lenet` §3.0.1). So g comes back to a pixel through the weights it met:
+    (`numpy-cnn` eq. 11; `lenet` §3.0.1). To a pixel g comes back through the same weights:
     ∂L/∂x[n,c,q,r] = Σ_{o,i,j,u,v} g[n,o,i,j] · w[o,c,u,v]
     where (q, r) = (s i + d u − p, s j + d v − p): for s = d = 1 the full convolution of g,
-    zero-padded by k − 1, with the kernel rotated by 180° (`numpy-cnn` eq. 10; `lenet` proof 2).
+    zero-padded by k − 1, with the kernel rotated by 180° (`numpy-cnn` eq. 10; `lenet`
+    proof 2).
     ∂L/∂b[o] = Σ_{n,i,j} g[n,o,i,j] (`numpy-cnn` eq. 12).
     """
 

@@ -24,8 +24,8 @@ class Matmul(Op):
     """y[…,i,k] = Σ_j a[…,i,j] · b[…,j,k]; leading axes broadcast.
 
     a[i,j] meets b[j,k] in y[i,k] for every k, b[j,k] meets a[i,j] for every i:
-    ∂L/∂a[…,i,j] = Σ_k g[…,i,k] · b[…,j,k], which is g bᵀ;
-    ∂L/∂b[…,j,k] = Σ_i a[…,i,j] · g[…,i,k], which is aᵀ g
+    ∂L/∂a[…,i,j] = Σ_k g[…,i,k] · b[…,j,k]: g bᵀ;
+    ∂L/∂b[…,j,k] = Σ_i a[…,i,j] · g[…,i,k]: aᵀ g
     (`numpy-cnn` §1.6; dense layer of `lenet`). Both inputs have at least two axes.
     """
 

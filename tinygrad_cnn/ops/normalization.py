@@ -26,7 +26,7 @@ class BatchNorm(Op):
     over the m = N·… values k of a channel. `lenet` §6.1 states the forward (without γ, β)
     and no gradient. Derived here, sums running over those m values:
     x[k] acts on y[k] directly, and on all of y through μ and through σ². With ĝ = γ g,
-      Σ ĝ x̂ reaches r by ∂L/∂r = Σ ĝ (x − μ), ∂r/∂x[k] = −r³ (x[k] − μ) / m = −r² x̂[k] / m;
+      Σ ĝ x̂ reaches r by ∂L/∂r = Σ ĝ (x − μ), ∂r/∂x[k] = −r³ (x[k] − μ)/m = −r² x̂[k]/m;
       Σ ĝ reaches μ by −r, and ∂μ/∂x[k] = 1 / m. Together
     ∂L/∂x[k] = γ r (g[k] − Σ_j g[j] / m − x̂[k] Σ_j g[j] x̂[j] / m).
     ∂L/∂γ = Σ_k g[k] x̂[k],   ∂L/∂β = Σ_k g[k].

@@ -1,5 +1,5 @@
 """Pooling over windows. Index letters as in `convolution`: output position (i, j), tap
-(u, v), stride s, padding p, dilation d.
+(u, v), input pixel (q, r), stride s, padding p, dilation d.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class MaxPool2d(Op):
     Only the winning tap reaches y, so g goes to its place, *added* where windows overlap
     (`lenet` §3.0.2; `numpy-cnn` listing assigns instead):
     ∂L/∂x[n,c,q,r] = Σ_{i,j} g[n,c,i,j] where x[n,c,q,r] won the window (i, j).
-    Ties go to the first tap in row-major order, a NaN wins, as in PyTorch. The tap that won is
-    constant near x: the gradient is MaxPoolPut, whose own gradient is MaxPoolPick.
+    Ties go to the first tap in row-major order, a NaN wins, as in PyTorch. The tap that won
+    is constant near x: the gradient is MaxPoolPut, whose own gradient is MaxPoolPick.
     """
 
     window: Window
@@ -56,11 +56,10 @@ class MaxPool2d(Op):
 
 @dataclass(frozen=True)
 class MaxPoolPut(Op):
-    """y[n,c,q,r] = Σ_{i,j} x[n,c,i,j] where (q, r) is the place of the tap of window (i, j).
+    """y[n,c,q,r] = Σ_{i,j} x[n,c,i,j] where the tap that won (i, j) lies on (q, r).
 
-    That place is (s i + d u − p, s j + d v − p) for the tap (u, v) that won. Linear, and the
-    transposed matrix of picking, MaxPoolPick:
-    ∂L/∂x[n,c,i,j] = g[n, c, s i + d u − p, s j + d v − p] for the tap (u, v) of window (i, j).
+    Linear, and the transposed matrix of picking, MaxPoolPick:
+    ∂L/∂x[n,c,i,j] = g[n, c, s i + d u − p, s j + d v − p] for the tap (u, v) that won.
     """
 
     window: Window
@@ -79,10 +78,10 @@ class MaxPoolPut(Op):
 
 @dataclass(frozen=True)
 class MaxPoolPick(Op):
-    """y[n,c,i,j] = x[n, c, s i + d u − p, s j + d v − p] for the tap (u, v) of window (i, j).
+    """y[n,c,i,j] = x[n, c, s i + d u − p, s j + d v − p] for the tap (u, v) that won.
 
     Linear, and the transposed matrix of putting back, MaxPoolPut:
-    ∂L/∂x[n,c,q,r] = Σ_{i,j} g[n,c,i,j] where (q, r) is the place of the tap of window (i, j).
+    ∂L/∂x[n,c,q,r] = Σ_{i,j} g[n,c,i,j] where the tap that won (i, j) lies on (q, r).
     """
 
     window: Window
@@ -102,9 +101,9 @@ class MaxPoolPick(Op):
 class SumPool2d(Op):
     """y[n,c,i,j] = Σ_{u,v} x[n, c, s i + d u − p, s j + d v − p]; 0 outside.
 
-    The numerator of average pooling (`day2` §4). A pixel counts once in each window over it:
-    ∂L/∂x[n,c,q,r] = Σ_{i,j,u,v} g[n,c,i,j] where (q, r) = (s i + d u − p, s j + d v − p),
-    which is SumPoolInput.
+    The numerator of average pooling (`day2` §4). A pixel counts once in each window on it:
+    ∂L/∂x[n,c,q,r] = Σ_{i,j,u,v} g[n,c,i,j] where (q, r) = (s i + d u − p, s j + d v − p):
+    SumPoolInput.
     """
 
     window: Window
@@ -125,7 +124,8 @@ class SumPool2d(Op):
 class SumPoolInput(Op):
     """y[n,c,q,r] = Σ_{i,j,u,v} x[n,c,i,j] where (q, r) = (s i + d u − p, s j + d v − p).
 
-    The adjoint of SumPool2d: ∂L/∂x[n,c,i,j] = Σ_{u,v} g[n, c, s i + d u − p, s j + d v − p].
+    The adjoint of SumPool2d:
+    ∂L/∂x[n,c,i,j] = Σ_{u,v} g[n, c, s i + d u − p, s j + d v − p].
     """
 
     window: Window

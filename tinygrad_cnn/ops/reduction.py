@@ -1,4 +1,7 @@
-"""Sums, means and extremes over axes. `axis` is None (all axes) or a tuple of axes."""
+"""Sums, means and extremes over axes. `axis` is None (all axes) or a tuple of axes.
+
+Index letter: k runs over the values that become one.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +149,7 @@ def lead(gap: Value, axis: Axis) -> Value:
 class Norm(Op):
     """y = √(Σ_k x[k]²), of all values.
 
-    ∂L/∂x[k] = g · x[k] / y where y > 0, else 0; 0 as in PyTorch.
+    ∂L/∂x[k] = g · x[k] / y where y ≠ 0, else 0, as in PyTorch.
     """
 
     def forward(self, x: Value) -> Value:
@@ -166,7 +169,7 @@ class Norm(Op):
 class LogSumExp(Reduction):
     """y = ln(Σ_k exp(x[k])); computed as m + ln(Σ_k exp(x[k] − m)), m = max x (finite).
 
-    ∂L/∂x[k] = g · exp(x[k] − y), where exp(x[k] − y) is the softmax.
+    ∂L/∂x[k] = g · exp(x[k] − y): the softmax.
     """
 
     def forward(self, x: Value) -> Value:

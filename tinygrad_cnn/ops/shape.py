@@ -101,7 +101,7 @@ class Expand(Op):
 
 @dataclass(frozen=True)
 class SumTo(Op):
-    """y[…, 0, …] = Σ_i x[…, i, …]: over all axes that broadcasting from `shape` would repeat.
+    """y[…, 0, …] = Σ_i x[…, i, …]: over all axes that broadcasting from `shape` repeats.
 
     Each x counts once: ∂L/∂x[…, i, …] = g[…, 0, …]: Expand.
     """
@@ -169,8 +169,8 @@ class Pad(Op):
 class Index(Op):
     """y = x[key] for slices, integers, None, …, integer arrays, masks.
 
-    Every entry of y is a copy of one of x: ∂L/∂x[j] = Σ_i g[i] where y[i] is a copy of x[j]:
-    IndexAdd.
+    Every entry of y is a copy of one of x, and one of x may have several:
+    ∂L/∂x[j] = Σ_i g[i] where y[i] is a copy of x[j]: IndexAdd.
     """
 
     key: Any = field(repr=False)

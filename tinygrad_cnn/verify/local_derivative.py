@@ -23,6 +23,7 @@ from ..ops.arithmetic import Mul
 from ..ops.base import Op, Value, shape_of
 from ..ops.classification import LogSoftmax, NLLLoss
 from ..ops.convolution import Conv2d, Conv2dInput, Conv2dWeight
+from ..ops.formulas import formulas
 from ..ops.linear import Linear, Matmul
 from ..ops.normalization import Dropout
 from ..ops.pooling import MaxPool2d, MaxPoolPick, SumPool2d
@@ -34,19 +35,6 @@ Position = tuple[int, ...]
 
 PRODUCTS = (Conv2d, Conv2dInput, Conv2dWeight, Linear, Matmul, Mul, Dropout)
 """Linear in each of their first two inputs: ∂y/∂(one) is an entry of the other."""
-
-FORMULAS = {
-    "Conv2d.w": "∂L/∂w[o,c,u,v] = Σ g[n,o,i,j] · x[n, c, s i + d u − p, s j + d v − p]",
-    "Conv2d.x": "∂L/∂x[n,c,h,w] = Σ g[n,o,i,j] · w[o,c,u,v], h = s i + d u − p, w = …",
-    "Conv2d.b": "∂L/∂b[o] = Σ g[n,o,i,j]",
-    "Linear.w": "∂L/∂w[o,i] = Σ g[n,o] · x[n,i]",
-    "Linear.x": "∂L/∂x[n,i] = Σ g[n,o] · w[o,i]",
-    "Linear.b": "∂L/∂b[o] = Σ g[n,o]",
-    "MaxPool2d.x": "∂L/∂x[n,c,h,w] = Σ g[n,c,i,j] of the windows that x[n,c,h,w] won",
-    "LogSoftmax.x": "∂L/∂x[k] = Σ g[c] · ([c = k] − p[k])",
-    "NLLLoss.x": "∂L/∂x[n,k] = −g · w[t_n] / Σ w at the label k = t_n (w = 1 if not given)",
-}
-"""The gradient rules of the layers, in the index letters of their operations."""
 
 
 class Entry(NamedTuple):
@@ -73,9 +61,9 @@ class LocalDerivative:
 
     @property
     def formula(self) -> str:
-        """The gradient rule in index letters, or what the operation says of itself."""
-        doc = (self.op.__doc__ or "").partition("\n")[0]
-        return FORMULAS.get(f"{type(self.op).__name__}.{self.letter}", doc)
+        """The gradient rule, or of an operation that does not state it, what it computes."""
+        found = formulas(type(self.op))
+        return found.gradients.get(self.op.input_name(self.i)) or found.forward
 
     @cached_property
     def column(self) -> Array:

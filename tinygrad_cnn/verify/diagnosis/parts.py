@@ -109,11 +109,11 @@ def masks(e: Evidence) -> Iterator[Hypothesis]:
         for passed, what in _passed(e, own, 1.0), _passed(e, e.reached, 1.0):
             text = f"{what}: the derivative is missing"
             yield Hypothesis("derivative missing", text, passed)
-    if own.any():
+    if own.any() and not constant:
+        past = e.true - _passed(e, own, 1.0)[0]
         text = (
             f"the true gradient less g itself: the way of {e.name} past the operation"
         )
-        past = e.true - _passed(e, own, 1.0)[0]
         yield Hypothesis("part missing", f"{text} (a skip) is missing", past)
         for text, there in ("positive", e.x > 0), ("negative", e.x < 0):
             text = f"the true gradient where {e.name} is {text}, and zero elsewhere"
