@@ -473,7 +473,7 @@ def test_the_text_has_the_largest_terms_the_rest_and_the_sum(lenet):
     assert lines[0] == f"∂L/∂conv1.weight[1, 0, 2, 2] = {explanation.value}"
     assert lines[2].startswith("as w of Conv2d in conv1 at ")
     assert lines[4] == (
-        "   ∂L/∂w[o,c,u,v] = Σ g[n,o,i,j] · x[n, c, s i + d u − p, s j + d v − p]"
+        "   ∂L/∂w[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] · x[n, c, s i + d u − p, s j + d v − p]"
     )
     assert lines[6].split() == ["result", "g", "∂y/∂w", "g", "·", "∂y/∂w"]
     for i, term in enumerate(explanation.terms[:3]):

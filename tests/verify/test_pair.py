@@ -571,3 +571,14 @@ def test_progress_is_told_each_tensor_before_it_is_checked():
     seen = []
     verify_pair(ReturnsAll(), inputs=X, progress=lambda *told: seen.append(told))
     assert seen == [("x", 0, 3), ("W", 1, 3), ("b", 2, 3)]
+
+
+def test_a_backward_of_any_number_of_inputs_is_given_them_all():
+    def forward(*inputs):
+        return inputs[0] * inputs[1]
+
+    def backward(g, *inputs):
+        return g * inputs[1], g * inputs[0]
+
+    a, b = np.random.default_rng(0).normal(size=(2, 3))
+    assert verify_pair(forward, backward, (a, b))

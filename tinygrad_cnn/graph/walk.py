@@ -1,147 +1,250 @@
-"""From recorded Tensors to a graph of plain data. A loop, never a recursion."""
+"""From recorded Tensors to a graph of plain data. Loops, never a recursion."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..engine import Node as Recorded
 from ..engine import Record, Tensor
+from ..errors import ArgumentError
 from ..nn import Module, Parameter
 from ..ops.base import Op
-from ..ops.formulas import formulas
-from ..replay import nodes_of, tensors_in
+from ..ops.formulas import Formulas, formulas
+from ..recording import enable_grad
+from ..replay import replay
 from .data import Edge, Graph, Node
 
 
 def walk(target: Any, names: Mapping[str, Any] | None = None, title: str = "") -> Graph:
-    """The graph behind Tensors, nested as you like: operations, leaves and constants.
+    """The graph behind Tensors, which may be nested in lists, dicts and dataclasses.
 
-    names: what to call Tensors and arrays, by name; Modules among them name their
-    parameters. A tensor that is used twice is one node.
+    names: Tensors, arrays and Modules by what to call them; a Module names its parameters
+    and buffers, below its own name unless that is "". A tensor that is used twice is one
+    node, and so are constants on the same memory. Raises ArgumentError if there is no
+    Tensor in `target`.
+
+    A leaf is a "parameter" if it is one, else an "input". A value that asks for no gradient
+    is what its name says: a (frozen) parameter, or an input such as images and labels; a
+    buffer, and what has no name, is a "constant", called as the operation calls it.
+    Numbers are no nodes but attributes.
     """
-    outputs = list(tensors_in(target))
-    return Walk(Names(names or {}), title).graph(outputs)
-
-
-class Names:
-    """What the user calls Tensors, arrays and parameters."""
-
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self.by_array: dict[int, str] = {}
-        for name, value in given.items():
-            for path, tensor in _named_tensors(name, value):
-                self.by_array.setdefault(id(tensor._array), path)
-
-    def of(self, array: Any, otherwise: str) -> str:
-        """The name of an array, which may be a view of a named one."""
-        return self.by_array.get(id(array), otherwise)
-
-
-def _named_tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Module):
-        prefix = f"{name}." if name else ""
-        yield from ((prefix + key, p) for key, p in value.named_parameters())
-        yield from ((prefix + key, b) for key, b in value.named_buffers())
-    elif isinstance(value, Tensor):
-        yield name, value
+    return Walk(target, names, title).graph
 
 
 class Walk:
-    """Numbers the nodes; keeps which node stands for what was recorded."""
+    """A graph, and what was recorded for each of its nodes.
 
-    def __init__(self, names: Names, title: str = "") -> None:
-        self.names = names
-        self.result = Graph(title=title)
-        self.ids: dict[Recorded, str] = {}
-        self.numbers = count()
-        self.constants: dict[int, str] = {}
+    outputs: the Tensors that were walked from. ends: what was recorded of each, None for
+    constants. ids: the node of each record and leaf, inputs first. arrays: the values of
+    constants, by node.
+    """
 
-    def graph(self, outputs: Sequence[Tensor]) -> Graph:
-        """The graph of these results."""
-        for recorded in nodes_of(outputs):
-            self.add(recorded)
-        for output in outputs:
-            if output._node is None:
-                self.add_constant(output._array, "result")
-        nodes = [t._node for t in outputs]
-        self.result.outputs = list(
-            dict.fromkeys(
-                self.constants[id(t._array)] if node is None else self.ids[node]
-                for node, t in zip(nodes, outputs, strict=True)
+    def __init__(
+        self, target: Any, names: Mapping[str, Any] | None = None, title: str = ""
+    ) -> None:
+        self.outputs = list(tensors_in(target))
+        if not self.outputs:
+            raise ArgumentError(
+                f"there is no Tensor in this {type(target).__name__}: give a result, or "
+                "several in a list, a dict or a dataclass"
             )
-        )
-        return self.result
+        self.names = Names(names or {})
+        self.graph = Graph(title=title)
+        self.ids: dict[Recorded, str] = {}
+        self.arrays: dict[str, Any] = {}
+        self._constants: dict[Any, str] = {}
+        self._formulas: dict[type[Op], Formulas] = {}
+        self.ends = [t._node for t in self.outputs]
+        self.extend([node for node in self.ends if node is not None])
+        found = [self.node_of(output, "result").id for output in self.outputs]
+        self.graph.outputs = list(dict.fromkeys(found))
+
+    def extend(self, roots: Iterable[Recorded]) -> list[Node]:
+        """Add what leads to these records and leaves, inputs first; the nodes added."""
+        before = len(self.graph)
+        stack = [(root, False) for root in roots][::-1]
+        seen: set[Recorded] = set()
+        while stack:
+            recorded, done = stack.pop()
+            if done:
+                self.add(recorded)
+            elif recorded not in self.ids and recorded not in seen:
+                seen.add(recorded)
+                stack.append((recorded, True))
+                parents = recorded.parents if isinstance(recorded, Record) else ()
+                stack += [(p, False) for p in reversed(parents) if p is not None]
+        added = len(self.graph) - before
+        newest = zip(reversed(self.graph.nodes.values()), range(added), strict=False)
+        return [node for node, _ in newest][::-1]
+
+    def again(self) -> dict[Recorded, Tensor]:
+        """Every result and leaf computed again, as a new graph; what is there stays.
+
+        From the values that the leaves have now. Hooks are not called.
+        """
+        values: dict[Recorded, Any] = {
+            leaf: Tensor._wrap(leaf._array).requires_grad_()
+            for leaf in self.ids
+            if isinstance(leaf, Tensor)
+        }
+        with enable_grad():
+            for record, _, _, y in replay(list(self.ids), values):
+                values[record] = y
+        return values
+
+    def node_of(self, tensor: Tensor, label: str) -> Node:
+        """The node of a result, a leaf or a constant; label: of a constant not seen yet."""
+        recorded = tensor._node
+        if recorded is None:
+            return self._constant(tensor._array, label)
+        return self.graph.nodes[self.ids[recorded]]
 
     def add(self, recorded: Recorded) -> Node:
-        """The node of a record, whose inputs have nodes already, or of a leaf."""
+        """Add the node of a record, whose inputs have nodes already, or of a leaf."""
         if isinstance(recorded, Record):
-            return self._add_record(recorded)
-        label = self.names.of(recorded._array, "")
-        kind = "parameter" if isinstance(recorded, Parameter) else "input"
-        node = self._value(kind, label or kind, recorded._array)
+            node = self._operation(recorded)
+        else:
+            kind = "parameter" if isinstance(recorded, Parameter) else "input"
+            node = self.value(recorded._array, kind, kind)
         self.ids[recorded] = node.id
         return node
 
-    def add_constant(self, array: Any, label: str) -> Node:
+    def value(self, array: Any, kind: str, label: str) -> Node:
+        """Add a node for a value that no operation made; its name tells best what it is."""
+        name = self.names.of_array.get(_memory(array), Name(label, kind))
+        node = Node(self._id(), name.kind, name.label, module=name.module)
+        node.shape, node.dtype, node.bytes = array.shape, str(array.dtype), array.nbytes
+        return self.graph.add(node)
+
+    def _constant(self, array: Any, label: str) -> Node:
         """The node of an array that no gradient goes to."""
-        if id(array) in self.constants:
-            return self.result.nodes[self.constants[id(array)]]
-        node = self._value("constant", self.names.of(array, label), array)
-        self.constants[id(array)] = node.id
-        return node
+        key = _memory(array)
+        if key not in self._constants:
+            node = self.value(array, "constant", label)
+            self._constants[key] = node.id
+            self.arrays[node.id] = array
+        return self.graph.nodes[self._constants[key]]
 
-    def _value(self, kind: str, label: str, array: Any) -> Node:
-        node = Node(self._id(), kind, label, shape=array.shape, dtype=str(array.dtype))
-        node.module = label.rpartition(".")[0] if kind == "parameter" else ""
-        node.bytes = array.nbytes
-        return self.result.add(node)
-
-    def _add_record(self, record: Record) -> Node:
+    def _operation(self, record: Record) -> Node:
         op = record.op
         names = input_names(op, len(record.parents))
-        forward, gradients = formulas(type(op))[:2]
+        numbers: dict[str, str] = {}
+        sources: dict[str, str] = {}
+        for name, parent, constant in zip(
+            names, record.parents, record.constants, strict=True
+        ):
+            if parent is not None:
+                sources[name] = self.ids[parent]
+            elif self._is_node(constant):
+                sources[name] = self._constant(constant, name).id
+            elif constant is not None:
+                numbers[name] = str(constant)
+        known = self._formulas_of(type(op))
         node = Node(
             self._id(),
             "operation",
             record.name(),
+            name=self.names.of_record.get(record, ""),
             module=record.module,
-            attributes=attributes(op),
+            attributes=attributes(op) | numbers,
             shape=record.shape,
             dtype=str(record.dtype),
-            bytes=int(np.prod(record.shape)) * record.dtype.itemsize,
+            bytes=math.prod(record.shape) * record.dtype.itemsize,
             inputs=names,
             input_shapes=list(record.input_shapes),
-            formula=forward,
+            formula=known.forward,
             gradients={
-                name: gradients.get(op.input_name(i), "")
+                name: known.gradients.get(op.input_name(i), "")
                 for i, name in enumerate(names)
                 if record.parents[i] is not None
             },
-            documentation=type(op).__doc__ or "",
+            documentation=known.text,
             where=str(record.where),
         )
-        self.ids[record] = node.id
-        self.result.edges += [
-            Edge(source, node.id, name) for source, name in self._sources(record, names)
-        ]
-        return self.result.add(node)
+        edges = [Edge(source, node.id, name) for name, source in sources.items()]
+        self.graph.edges += edges
+        return self.graph.add(node)
 
-    def _sources(self, record: Record, names: list[str]) -> Iterator[tuple[str, str]]:
-        """The nodes that the inputs come from, and what they are as inputs."""
-        triples = zip(names, record.parents, record.constants, strict=True)
-        for name, parent, constant in triples:
-            if parent is not None:
-                yield self.ids[parent], name
-            elif isinstance(constant, np.ndarray) and constant.ndim:
-                yield self.add_constant(constant, name).id, name
+    def _formulas_of(self, op: type[Op]) -> Formulas:
+        if op not in self._formulas:
+            self._formulas[op] = formulas(op)
+        return self._formulas[op]
+
+    def _is_node(self, constant: Any) -> bool:
+        """Whether it is an array, not merely a number without a name."""
+        if not isinstance(constant, np.ndarray):
+            return False
+        return bool(constant.ndim) or _memory(constant) in self.names.of_array
 
     def _id(self) -> str:
-        return f"n{next(self.numbers)}"
+        return f"n{len(self.graph)}"
+
+
+@dataclasses.dataclass
+class Name:
+    """What a value is called, what it is, and the path of the module that it belongs to."""
+
+    label: str
+    kind: str
+    module: str = ""
+
+
+class Names:
+    """What the user calls values: arrays by the memory that they are, results by record."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.of_array: dict[Any, Name] = {}
+        self.of_record: dict[Recorded | None, str] = {}
+        for label, value in given.items():
+            if isinstance(value, Module):
+                self._add_module(label, value)
+            elif isinstance(value, Tensor) and value._record is not None:
+                self.of_record.setdefault(value._record, label)
+            elif isinstance(value, Tensor):
+                kind = "parameter" if isinstance(value, Parameter) else "input"
+                self._add(value._array, Name(label, kind))
+            elif isinstance(value, np.ndarray):
+                self._add(value, Name(label, "input"))
+
+    def _add_module(self, label: str, module: Module) -> None:
+        prefix = f"{label}." if label else ""
+        for kind, named in (
+            ("parameter", module.named_parameters()),
+            ("constant", module.named_buffers()),
+        ):
+            for path, tensor in named:
+                name = Name(prefix + path, kind, path.rpartition(".")[0])
+                self._add(tensor._array, name)
+
+    def _add(self, array: Any, name: Name) -> None:
+        self.of_array.setdefault(_memory(array), name)
+
+
+def _memory(array: Any) -> Any:
+    """Equal for arrays that show the same memory in the same way."""
+    address = array.__array_interface__["data"][0]
+    return address, array.shape, array.strides, array.dtype.str
+
+
+def tensors_in(nested: Any) -> Iterator[Tensor]:
+    """The Tensors in tuples, lists, dicts and dataclasses, in order."""
+    stack = [nested]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Tensor):
+            yield part
+        elif isinstance(part, Mapping):
+            stack += list(part.values())[::-1]
+        elif isinstance(part, tuple | list):
+            stack += reversed(part)
+        elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+            fields = dataclasses.fields(part)
+            stack += [getattr(part, field.name) for field in reversed(fields)]
 
 
 def input_names(op: Op, count: int) -> list[str]:

@@ -1,6 +1,6 @@
 """From scores to a loss: softmax, log-softmax, negative log-likelihood and its relatives.
 
-Index letters: n image; j, k, c class; t = target[n] the correct class; p = softmax(x).
+Index letters: n image; c, j, k class; p = softmax(x).
 """
 
 from __future__ import annotations
@@ -58,13 +58,15 @@ class LogSoftmax(Op):
 
 @dataclass(frozen=True)
 class NLLLoss(Op):
-    """y = −Σ_n weight[t] · x[n,t] / S, t = target[n], S = Σ_n weight[t] (mean) or 1 (sum).
+    """y = −Σ_n weight[target[n]] · x[n, target[n]] / S, S = Σ weight[target], 1 for a sum.
 
+    For "none" there is no Σ either, but one y[n] and g[n] each.
     x (N, C, …) log-probabilities, target (N, …) integers in 0 … C − 1 or `ignore_index`
     (which count neither above nor below), weight (C) or None (all 1). `numpy-cnn` eq. 5;
-    the mean divides by N when unweighted. "none" neither divides nor adds up: y and g [n].
-    ∂L/∂x[n,k] = −g · weight[k] / S where k = target[n], else 0, S = Σ weight[target] or 1:
-    Place. Behind a log-softmax that gives (p − onehot(t)) / N for the logits (`lenet` §5).
+    the mean divides by N when unweighted.
+    ∂L/∂x[n,k] = −g · weight[k] / S where k = target[n], else 0,
+    S = Σ weight[target], 1 for a sum: Place. Behind a log-softmax that gives
+    (p − onehot(target)) / N for the logits (`lenet` §5).
     """
 
     reduction: str = "mean"

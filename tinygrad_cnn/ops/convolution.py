@@ -10,7 +10,8 @@ file, and the gradient rules of each are the other two: one derivation, any orde
 Index letters: n image, c input channel, o output channel, (i, j) output position, (u, v)
 kernel tap, (q, r) input pixel; s stride, p zero padding, d dilation. With groups, c runs
 over the channels of the group of o. This is the cross-correlation that the field calls
-convolution (`numpy-cnn` eq. 9, §2.2.1); `nn.functional.true_conv2d` flips the kernel, eq. 17.
+convolution (`numpy-cnn` eq. 9, §2.2.1); `nn.functional.true_conv2d` flips the kernel,
+eq. 17.
 """
 
 from __future__ import annotations
@@ -168,7 +169,14 @@ class Conv2dWeight(Convolution):
     kernel: Pair = (1, 1)
 
     def forward(self, x: Value, h: Value) -> Value:
-        return active.conv2d_weight(x, h, self.window(self.kernel), self.groups)
+        window = self.window(self.kernel)
+        i, j = window.output_size((x.shape[2], x.shape[3]))
+        if h.shape[2] > i or h.shape[3] > j:
+            raise ShapeError(
+                f"images {list(x.shape)} have {i}×{j} positions for this window, "
+                f"the gradient {list(h.shape)} has more"
+            )
+        return active.conv2d_weight(x, h, window, self.groups)
 
     def grad_x(self, g: Value, h: Value, x_shape: tuple[int, ...]) -> Value:
         return Conv2dInput(*self._layout, size=(x_shape[2], x_shape[3]))(h, g, None)

@@ -21,7 +21,7 @@ def check_images(x: Value, name: str) -> None:
 
 @dataclass(frozen=True)
 class MaxPool2d(Op):
-    """y[n,c,i,j] = max over (u, v) of x[n, c, s i + d u − p, s j + d v − p]; −∞ outside.
+    """y[n,c,i,j] = max_{u,v} x[n, c, s i + d u − p, s j + d v − p]; −∞ outside.
 
     Only the winning tap reaches y, so g goes to its place, *added* where windows overlap
     (`lenet` §3.0.2; `numpy-cnn` listing assigns instead):

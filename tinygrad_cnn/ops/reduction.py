@@ -149,7 +149,7 @@ def lead(gap: Value, axis: Axis) -> Value:
 class Norm(Op):
     """y = √(Σ_k x[k]²), of all values.
 
-    ∂L/∂x[k] = g · x[k] / y where y ≠ 0, else 0, as in PyTorch.
+    ∂L/∂x[k] = g · x[k] / y where y ≠ 0, else 0; as in PyTorch.
     """
 
     def forward(self, x: Value) -> Value:

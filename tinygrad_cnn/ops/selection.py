@@ -61,7 +61,7 @@ class Where(Op):
 
 @dataclass(frozen=True)
 class Sign(Op):
-    """y = −1, 0 or 1 as a is negative, zero or positive (`lenet`, activations).
+    """y = sign(a): −1, 0 or 1 as a is negative, zero or positive (`lenet`, activations).
 
     ∂L/∂a = 0: y is constant between the jumps.
     """

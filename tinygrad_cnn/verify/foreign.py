@@ -43,11 +43,11 @@ def required(function: Callable[..., Any]) -> list[str]:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return ["*"]
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    names = [
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return ["*"]
+    return [
         p.name for p in parameters if p.default is p.empty and p.kind not in VARIADIC
     ]
-    return names or ["*"] * variadic
 
 
 def called(

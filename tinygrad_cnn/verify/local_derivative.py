@@ -61,7 +61,7 @@ class LocalDerivative:
 
     @property
     def formula(self) -> str:
-        """The gradient rule, or of an operation that does not state it, what it computes."""
+        """The gradient rule, or what the operation computes where it does not say."""
         found = formulas(type(self.op))
         return found.gradients.get(self.op.input_name(self.i)) or found.forward
 

@@ -18,7 +18,7 @@ from ..subject import Array
 from .alternatives import of_operation, of_other_inputs
 from .evidence import Evidence, Hypothesis
 from .factors import factors
-from .parts import assignments, loops, masks, outputs
+from .parts import assignments, loops, masks, outputs, passages
 from .places import misshapen, shifted, turned
 from .quantities import multiples, operands
 from .terms import terms
@@ -45,7 +45,7 @@ def diagonal(e: Evidence) -> Iterator[Hypothesis]:
 FAMILIES: tuple[tuple[Family, ...], ...] = (
     (plain,),
     (loops, outputs, terms, turned, of_operation),
-    (masks, diagonal),
+    (masks, passages, diagonal),
     (assignments,),
     (factors,),
     (operands,),

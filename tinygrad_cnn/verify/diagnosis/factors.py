@@ -86,7 +86,7 @@ def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
         yield math.prod(x) // x[1], "the values of a channel"
     if len(y) == 2:
         yield y[1], "the number of features"
-    if len(y) > 2:
+    if len(y) == 4:
         yield y[1], "the number of output channels"
         yield math.prod(y[2:]), "the number of output positions"
         yield math.prod(y) // y[1], "images × output positions"

@@ -21,7 +21,11 @@ ASSIGNED = "it is assigned where it should be accumulated"
 def loops(e: Evidence) -> Iterator[Hypothesis]:
     """The contributions of one image, channel, row or column; or of all but one."""
     n, c = e.output.ndim, e.by_output
-    for axis, name in enumerate(NAMES.get(n, [f"slice of axis {a}" for a in range(n)])):
+    if len(e.checker.outputs) > 1:
+        return
+    for axis, name in enumerate(
+        NAMES.get(n, [f"slice of axis {a} of the output" for a in range(n)])
+    ):
         for which, at, late in (
             ("last", -1, "ends one too early"),
             ("first", 0, "begins one too late"),
@@ -90,14 +94,9 @@ def _one_of(e: Evidence, reached: Array, loop: tuple[int, ...], last: bool) -> A
 
 
 def masks(e: Evidence) -> Iterator[Hypothesis]:
-    """g passed on where it should be stopped, stopped where it should pass, or as it is."""
-    slopes = (e.contributions / e.g)[e.touched]
-    slope = float(slopes.mean()) if slopes.size else 1.0
-    constant, stopped = np.allclose(slopes, slope), e.reached & ~e.touched
-    own = np.zeros_like(e.touched)
-    if e.output.shape == e.shape:
-        own[np.arange(e.entries.size), e.entries] = True
-    if constant and stopped.any():
+    """g passed on where it should be stopped, or stopped where it should pass."""
+    slope, stopped = _slope(e), e.reached & ~e.touched
+    if slope is not None and stopped.any():
         for passed, what in _passed(e, e.reached, 1.0), _passed(e, e.reached, slope):
             yield Hypothesis("mask missing", f"{what}: the mask is missing", passed)
         text = (
@@ -105,19 +104,6 @@ def masks(e: Evidence) -> Iterator[Hypothesis]:
         )
         wrong, _ = _passed(e, stopped, slope)
         yield Hypothesis("mask inverted", f"{text} the wrong way round", wrong)
-    elif not constant:
-        for passed, what in _passed(e, own, 1.0), _passed(e, e.reached, 1.0):
-            text = f"{what}: the derivative is missing"
-            yield Hypothesis("derivative missing", text, passed)
-    if own.any() and not constant:
-        past = e.true - _passed(e, own, 1.0)[0]
-        text = (
-            f"the true gradient less g itself: the way of {e.name} past the operation"
-        )
-        yield Hypothesis("part missing", f"{text} (a skip) is missing", past)
-        for text, there in ("positive", e.x > 0), ("negative", e.x < 0):
-            text = f"the true gradient where {e.name} is {text}, and zero elsewhere"
-            yield Hypothesis("branch missing", text, e.true * there)
     positive = e.g > 0
     for text, values in (
         ("the true gradient, but only where g is positive", e.contributions * positive),
@@ -128,11 +114,37 @@ def masks(e: Evidence) -> Iterator[Hypothesis]:
             yield Hypothesis("mask of g", text, e.full(values.sum(axis=1)))
 
 
+def passages(e: Evidence) -> Iterator[Hypothesis]:
+    """g passed on as it is, only the rest passed on, or only one side of zero."""
+    if _slope(e) is not None:
+        return  # then it is a factor, or a mask
+    own = np.zeros_like(e.touched)
+    if e.output.shape == e.shape:
+        own[np.arange(e.entries.size), e.entries] = True
+    for passed, what in _passed(e, own, 1.0), _passed(e, e.reached, 1.0):
+        text = f"{what}: the derivative is missing"
+        yield Hypothesis("derivative missing", text, passed)
+    if own.any():
+        text = (
+            f"the true gradient less g itself: the way of {e.name} past the operation"
+        )
+        rest = e.true - _passed(e, own, 1.0)[0]
+        yield Hypothesis("part missing", f"{text} (a skip) is missing", rest)
+        for sign, there in ("positive", e.x > 0), ("negative", e.x < 0):
+            text = f"the true gradient where {e.name} is {sign}, and zero elsewhere"
+            yield Hypothesis("branch missing", text, e.true * there)
+
+
+def _slope(e: Evidence) -> float | None:
+    """∂y/∂x, where it is the same wherever an entry contributes; 1 if none does."""
+    slopes = (e.contributions / e.g)[e.touched]
+    slope = float(slopes.mean()) if slopes.size else 1.0
+    return slope if np.allclose(slopes, slope) else None
+
+
 def _passed(e: Evidence, to: Array, slope: float) -> tuple[Array, str]:
     """g of these outputs, summed, and how that is said."""
     several = to.sum(axis=1).max(initial=0) > 1
-    text = (
-        "g, summed over all outputs that an entry can reach" if several else "g itself"
-    )
+    text = "g, summed over what an entry can reach" if several else "g itself"
     scale = "" if np.isclose(slope, 1) else f", times {slope:.6g}"
     return e.full((e.g * to).sum(axis=1) * slope), f"{text}{scale}"

@@ -77,11 +77,11 @@ def wrong(
     """
 
     def add(rule: Any) -> Any:
-        of = type(example.op).__name__
-        target = part.removeprefix("grad_")
+        letter = part.removeprefix("grad_") if part.startswith("grad_") else tensor
+        title = f"{type(example.op).__name__} {letter}: {name}"
         mutant = Mutant(
-            f"{of} {target}: {name}",
-            *(example, part, rule, tensor or target, kind, says, order),
+            title + " (second order)" * (order == 2),
+            *(example, part, rule, tensor or letter, kind, says, order),
         )
         CATALOGUE.append(mutant)
         return rule

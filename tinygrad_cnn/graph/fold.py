@@ -1,0 +1,295 @@
+"""A graph made smaller: modules, and the backward pass of an operation, as one node each.
+
+Whatever is folded, the sums stay: parameters, multiply-adds, bytes and times of a graph are
+the same before and after.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from ..errors import ArgumentError
+from .data import Branches, Edge, Graph, Node, Statistics
+
+Group = tuple[str, int]
+"""A module's dotted path, and which of its calls."""
+
+
+def fold(
+    graph: Graph,
+    depth: int | None = None,
+    collapse: Callable[[str], bool] | None = None,
+) -> Graph:
+    """The graph with modules as one node for each call, with the sums of what is inside.
+
+    depth: those that are this deep; 1 is directly in the model. collapse: those for whose
+    dotted path this is true, the outermost first.
+    Raises ArgumentError if depth is less than 1.
+    """
+    if depth is not None and depth < 1:
+        raise ArgumentError(f"depth is {depth}; modules are 1 deep or more")
+    paths = {module: "" for module in {node.module for node in graph}}
+    for module in paths:
+        paths[module] = _outermost(module, depth, collapse)
+    members = defaultdict(list)
+    for id, group in _calls(graph, paths).items():
+        members[group].append(graph.nodes[id])
+    standing = {}
+    for (path, number), nodes in members.items():
+        node = _module(path, number, nodes)
+        standing |= {n.id: node for n in nodes}
+    backward = [n for n in graph if n.backward_of in standing]
+    return contracted(graph, standing | _backward(graph, backward, standing))
+
+
+def paired(graph: Graph) -> Graph:
+    """The graph with one node for all that the backward pass does for a forward node."""
+    backward = [n for n in graph if n.backward_of is not None]
+    return contracted(graph, _backward(graph, backward, {}))
+
+
+def plain(path: str) -> str:
+    """A module's path, with the first of several equal blocks instead of all of them."""
+    parts = [part.partition("…")[0] for part in path.split(".")]
+    return ".".join([part for part in parts if not part.startswith("×")])
+
+
+def _outermost(
+    module: str, depth: int | None, collapse: Callable[[str], bool] | None
+) -> str:
+    """The outermost module around this one that is to be folded, or nothing."""
+    parts = module.split(".") if module else []
+    for i in range(1, len(parts) + 1):
+        path = plain(".".join(parts[:i]))
+        if parts[i - 1].startswith("×"):
+            continue
+        if path.count(".") + 1 == depth or (collapse and collapse(path)):
+            return ".".join(parts[:i])
+    return ""
+
+
+def _calls(graph: Graph, paths: Mapping[str, str]) -> dict[str, Group]:
+    """For each node inside a folded module, the module and which of its calls.
+
+    A new call begins where the data left the module and came back, so that no node
+    needs its own result. Parameters and buffers go to the only call that uses them.
+    """
+    order = list(graph.nodes)
+    position = {id: i for i, id in enumerate(order)}
+    sources = defaultdict(list)
+    for edge in graph.edges:
+        sources[edge.target].append(edge.source)
+    inside = defaultdict(list)
+    for node in graph.operations():
+        if paths[node.module]:
+            inside[paths[node.module]].append(node.id)
+    found: dict[str, Group] = {}
+    for path, ids in inside.items():
+        members, number = set(ids), dict[str, int]()
+        for id in order[position[ids[0]] : position[ids[-1]] + 1]:
+            before = [s for s in sources[id] if s in number]
+            left = [number[s] + (s in members and id not in members) for s in before]
+            number[id] = max(left, default=0)
+        found |= {id: (path, number[id]) for id in ids}
+    return found | _leaves(graph, found)
+
+
+def _leaves(graph: Graph, calls: Mapping[str, Group]) -> dict[str, Group]:
+    users = defaultdict(set)
+    for edge in graph.edges:
+        if graph.nodes[edge.source].kind in ("parameter", "constant"):
+            users[edge.source].add(calls.get(edge.target))
+    found = {}
+    for id, groups in users.items():
+        label = graph.nodes[id].label
+        own = {g for g in groups if g and label.startswith(f"{g[0]}.")}
+        if len(own) == 1:
+            found[id] = own.pop()
+    return found
+
+
+def _module(path: str, number: int, members: Sequence[Node]) -> Node:
+    """The node of one call of a module."""
+    last = [n for n in members if n.kind == "operation"][-1]
+    return merged(
+        members,
+        id=last.id,
+        kind="module",
+        label=path + f" (call {number + 1})" * bool(number),
+        name=last.name,
+        module=path.rpartition(".")[0],
+        attributes={},
+        shape=last.shape,
+        dtype=last.dtype,
+        inputs=[],
+        input_shapes=[],
+        formula="",
+        gradients={},
+        documentation="",
+        where=last.where,
+        values=last.values,
+        gradient=last.gradient,
+        gradient_computed=last.gradient_computed,
+    )
+
+
+def _backward(
+    graph: Graph, nodes: Iterable[Node], standing: Mapping[str, Node]
+) -> dict[str, Node]:
+    """For each of these nodes, one for all that serve the same forward node."""
+    groups = defaultdict(list)
+    for node in nodes:
+        forward = graph.nodes[str(node.backward_of)]
+        groups[standing.get(forward.id, forward).id].append(node)
+    forwards = {n.id: n for n in [*graph, *standing.values()]}
+    found = {}
+    for id, members in groups.items():
+        forward = forwards[id]
+        node = merged(
+            members,
+            kind=forward.kind if forward.kind == "module" else members[0].kind,
+            label=f"{forward.label} backward",
+            name="",
+            module=forward.module,
+            attributes={},
+            backward_of=id,
+            backward_input=None,
+            shape=forward.shape,
+            inputs=forward.inputs,
+            input_shapes=forward.input_shapes,
+            formula="",
+            gradients=forward.gradients,
+            documentation="",
+        )
+        found |= {n.id: node for n in members}
+    return found
+
+
+# ----------------------------------------------------------------- contraction
+
+
+def contracted(
+    graph: Graph,
+    standing: Mapping[str, Node],
+    between: Callable[[Edge], bool] = lambda edge: False,
+) -> Graph:
+    """The graph with each node replaced by the one that stands for it.
+
+    Edges within what becomes one node, and those for which `between` is true, are left
+    out; of equal ones, one is left.
+    """
+
+    def new(id: str) -> str:
+        return standing[id].id if id in standing else id
+
+    result = Graph(title=graph.title)
+    for node in graph:
+        node = standing.get(node.id, node)
+        if node.id not in result.nodes:
+            owners = [replace(s, owner=new(s.owner)) for s in node.saved]
+            of = node.backward_of and new(node.backward_of)
+            result.add(replace(node, saved=owners, backward_of=of))
+    edges = dict.fromkeys(
+        (new(e.source), new(e.target), e.input) for e in graph.edges if not between(e)
+    )
+    modules = {n.id for n in result if n.kind == "module"}
+    edges = dict.fromkeys(
+        (s, t, "" if t in modules else name) for s, t, name in edges if s != t
+    )
+    result.edges = [Edge(*edge) for edge in edges]
+    result.outputs = list(dict.fromkeys(map(new, graph.outputs)))
+    _sort(result)
+    return result
+
+
+def _sort(graph: Graph) -> None:
+    """Put inputs before results, and leave the order where that allows it."""
+    position = {id: i for i, id in enumerate(graph.nodes)}
+    waiting = dict.fromkeys(position, 0)
+    users = defaultdict(list)
+    for edge in graph.edges:
+        waiting[edge.target] += 1
+        users[edge.source].append(edge.target)
+    ready = [(position[id], id) for id, count in waiting.items() if not count]
+    heapq.heapify(ready)
+    order: dict[str, Node] = {}
+    while ready:
+        _, id = heapq.heappop(ready)
+        order[id] = graph.nodes[id]
+        for user in users[id]:
+            waiting[user] -= 1
+            if not waiting[user]:
+                heapq.heappush(ready, (position[user], user))
+    graph.nodes = order | graph.nodes  # the rest, if modules wait for each other
+
+
+def merged(members: Sequence[Node], **changes: object) -> Node:
+    """The first of these nodes, with the sums of all, and with these changes."""
+    sums = {
+        name: _total([getattr(n, name) for n in members])
+        for name in ("macs", "seconds", "backward_seconds")
+    }
+    counts = [(parameter_count(n), parameter_bytes(n)) for n in members]
+    sums |= {
+        "folded": [id for n in members for id in n.folded or [n.id]],
+        "parameters": sum([count for count, _ in counts]),
+        "parameter_bytes": sum([size for _, size in counts]),
+        "bytes": sum([n.bytes for n in members]),
+        "saved": [s for n in members for s in n.saved],
+        "branches": _branches([n.branches for n in members if n.branches]),
+        "values": _together([(n.values, n.shape) for n in members]),
+        "gradient": _together([(n.gradient, n.shape) for n in members]),
+        "numbers": None,
+        "image": None,
+    }
+    return replace(members[0], **sums | changes)
+
+
+def parameter_count(node: Node) -> int:
+    """How many numbers a parameter has, or those that were folded into this node."""
+    own = math.prod(node.shape) if node.kind == "parameter" else 0
+    return node.parameters if node.folded else own
+
+
+def parameter_bytes(node: Node) -> int:
+    """The bytes of a parameter, or of those that were folded into this node."""
+    return (
+        node.parameter_bytes
+        if node.folded
+        else node.bytes * (node.kind == "parameter")
+    )
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) if known else None
+
+
+def _branches(parts: Sequence[Branches]) -> Branches | None:
+    """The sums, where all are of one sort."""
+    if len({b.what for b in parts}) != 1:
+        return None
+    counts = sum([b.count for b in parts]), sum([b.total for b in parts])
+    return Branches(parts[0].what, *counts)
+
+
+def _together(
+    parts: Sequence[tuple[Statistics | None, tuple[int, ...]]],
+) -> Statistics | None:
+    """The statistics of all the values together, where they are known of all."""
+    if any(s is None for s, _ in parts):
+        return None
+    found = [(s, math.prod(shape) - s.not_finite) for s, shape in parts if s]
+    size = sum([n for _, n in found])
+    return Statistics(
+        min=min([s.min for s, _ in found]),
+        mean=sum([s.mean * n for s, n in found]) / max(size, 1),
+        max=max([s.max for s, _ in found]),
+        norm=math.hypot(*[s.norm for s, _ in found]),
+        not_finite=sum([s.not_finite for s, _ in found]),
+    )

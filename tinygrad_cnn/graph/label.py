@@ -1,0 +1,228 @@
+"""What a node says: on its face, as asked for by `show`, and in its tooltip, everything."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .data import Graph, Node, Statistics
+from .theme import Theme
+
+SHOWN = (
+    *("names", "shapes", "dtype", "formula", "gradients", "values", "parameters"),
+    *("saved", "time", "macs", "branches", "numbers", "images"),
+)
+FORMULA_WIDTH = 46
+TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 9.5, 8.5
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is said of the nodes of one graph.
+
+    show: some of SHOWN. reasons: why nodes are pointed out, by their ids. image: the file
+    that stands for the thumbnail of a node, by its id, where pictures can be shown.
+    """
+
+    graph: Graph
+    theme: Theme
+    show: Collection[str]
+    reasons: Mapping[str, Sequence[str]]
+    images: Mapping[str, str]
+
+    def html(self, node: Node) -> str:
+        """The face of a node, as Graphviz's HTML-like label."""
+        rows = [self._row(self._title(node))]
+        if node.id in self.images and "images" in self.show:
+            source = html.escape(self.images[node.id])
+            size = 'FIXEDSIZE="TRUE" WIDTH="64" HEIGHT="64"'
+            rows.append(f'<TD {size}><IMG SRC="{source}" SCALE="TRUE"/></TD>')
+        rows += [self._row(self._small(line)) for line in self._details(node)]
+        rows += [self._row(self._formula(line)) for line in self._formulas(node)]
+        if "numbers" in self.show and node.numbers is not None:
+            rows.append(f"<TD>{self._table(node.numbers)}</TD>")
+        for reason in self.reasons.get(node.id, ()):
+            text = "<BR/>".join(map(escaped, textwrap.wrap(f"▲ {reason}", 34)))
+            rows.append(self._row(_font(f"<B>{text}</B>", self.theme.highlight)))
+        body = "".join([f"<TR>{row}</TR>" for row in rows])
+        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
+        return f"<<TABLE {form}>{body}</TABLE>>"
+
+    def tooltip(self, node: Node) -> str:
+        """All that is known of a node, in lines."""
+        lines = [self.title(node), node.module and f"in {node.module}"]
+        lines += self.reasons.get(node.id, ())
+        lines += [f"{name} = {value}" for name, value in node.attributes.items()]
+        lines += [" ".join([shape_text(node.shape), node.dtype])]
+        lines += [node.formula, *node.gradients.values(), node.documentation]
+        lines += [*self._statistics(node, ("values", "gradients")), *self._counts(node)]
+        if node.folded:
+            lines.append(f"{len(node.folded):,} nodes folded into one; sums of them all")
+        lines.append(node.where)
+        return "\n".join(filter(None, lines))
+
+    def title(self, node: Node) -> str:
+        """What a node is called."""
+        if node.kind == "module":
+            outside = node.module
+        else:
+            outside = node.module if node.kind == "parameter" else ""
+        label = node.label.removeprefix(f"{outside}.") if outside else node.label
+        return f"{node.name} = {label}" if self._is_named(node) else label
+
+    def _is_named(self, node: Node) -> bool:
+        return bool(node.name) and "names" in self.show
+
+    def _title(self, node: Node) -> str:
+        if node.kind == "parameter":
+            return _font(escaped(self.title(node)), self.theme.text, TEXT_SIZE)
+        return f"<B>{escaped(self.title(node))}</B>"
+
+    def _details(self, node: Node) -> Iterator[str]:
+        """The lines below the title, but for formulas."""
+        shape = [shape_text(node.shape)] if "shapes" in self.show else []
+        if self._is_pair(node):
+            yield from self._gradient_shapes(node)
+        elif shape or "dtype" in self.show:
+            yield " ".join([*shape, *([node.dtype] if "dtype" in self.show else [])])
+        yield from self._statistics(node, self.show)
+        yield from self._counts(node, self.show)
+
+    def _is_pair(self, node: Node) -> bool:
+        """Whether it stands for the whole backward pass of a forward node."""
+        return node.backward_of is not None and bool(node.folded)
+
+    def _gradient_shapes(self, node: Node) -> Iterator[str]:
+        if "shapes" in self.show:
+            shapes = dict(zip(node.inputs, node.input_shapes, strict=True))
+            for name in node.gradients:
+                yield f"∂L/∂{name}: {shape_text(shapes.get(name, ()))}"
+
+    def _formulas(self, node: Node) -> Iterator[str]:
+        if "formula" not in self.show:
+            return
+        backward = node.backward_of is not None
+        formulas = list(node.gradients.values()) if backward else []
+        for formula in formulas or [node.formula]:
+            yield from textwrap.wrap(
+                formula, FORMULA_WIDTH, subsequent_indent="    ", break_long_words=False
+            )
+
+    def _statistics(self, node: Node, show: Collection[str]) -> Iterator[str]:
+        if "values" in show and node.values:
+            yield statistics_text("values", node.values)
+        if "gradients" in show:
+            if node.gradient:
+                yield statistics_text("gradient", node.gradient)
+            elif node.gradient_computed is False:
+                yield "gradient: not computed"
+
+    def _counts(self, node: Node, show: Collection[str] = SHOWN) -> Iterator[str]:
+        if "parameters" in show and node.parameters:
+            yield (
+                f"{node.parameters:,} parameters, {bytes_text(node.parameter_bytes)}"
+            )
+        if "macs" in show and node.macs:
+            yield f"{count_text(node.macs)} multiply-adds"
+        if "branches" in show and node.branches:
+            b = node.branches
+            alive = f"{100 * b.count / b.total:.3g} %" if b.total else "none"
+            yield f"{alive if b.what == 'alive' else f'{b.count:,}'} {b.what}"
+        if "time" in show and node.seconds is not None:
+            yield f"forward {seconds_text(node.seconds)}"
+        if "time" in show and node.backward_seconds is not None:
+            yield f"backward {seconds_text(node.backward_seconds)}"
+        if "saved" in show and node.saved:
+            yield f"keeps {bytes_text(sum([s.bytes for s in node.saved]))}:"
+            for s in node.saved:
+                owner = self.graph.nodes.get(s.owner)
+                of = "its own" if owner in (None, node) else f"of {self.title(owner)}"
+                yield f"{s.name} {shape_text(s.shape)}, {of}"
+
+    def _row(self, content: str, align: str = "CENTER") -> str:
+        return f'<TD ALIGN="{align}">{content}</TD>'
+
+    def _small(self, text: str) -> str:
+        return _font(escaped(text), self.theme.muted, TEXT_SIZE)
+
+    def _formula(self, text: str) -> str:
+        text = escaped(text).replace(" ", "&#160;")
+        return _font(text, self.theme.text, TEXT_SIZE + 1, self.theme.formula_font)
+
+    def _table(self, numbers: Any) -> str:
+        """The numbers of a small tensor: a table of its innermost two dimensions."""
+        rows = []
+        for row in rows_of(numbers):
+            cells = [
+                f'<TD ALIGN="RIGHT">{_font(number_text(x), size=SMALL_SIZE)}</TD>'
+                for x in row
+            ]
+            rows.append(f"<TR>{''.join(cells) or '<TD></TD>'}</TR>")
+        form = 'BORDER="1" CELLBORDER="0" CELLSPACING="1" CELLPADDING="1"'
+        return f'<TABLE {form} COLOR="{self.theme.muted}">{"".join(rows)}</TABLE>'
+
+
+def rows_of(numbers: Any) -> Iterator[list[Any]]:
+    """The innermost lists, with an empty one between matrices."""
+    if not isinstance(numbers, list):
+        yield [numbers]
+    elif not any(isinstance(x, list) for x in numbers):
+        yield numbers
+    else:
+        for i, part in enumerate(numbers):
+            rows = list(rows_of(part))
+            if i and len(rows) > 1:
+                yield []
+            yield from rows
+
+
+def escaped(text: str) -> str:
+    """Text inside an HTML-like label."""
+    return html.escape(text).replace("\n", "<BR/>") or "&#160;"
+
+
+def _font(
+    content: str, color: str = "", size: float | None = None, face: str = ""
+) -> str:
+    attributes = {"COLOR": color, "POINT-SIZE": size or "", "FACE": face}
+    given = " ".join([f'{k}="{v}"' for k, v in attributes.items() if v])
+    return f"<FONT {given}>{content}</FONT>"
+
+
+def statistics_text(what: str, s: Statistics) -> str:
+    """Of values or a gradient, in two lines."""
+    low, mean, high, norm = map(number_text, (s.min, s.mean, s.max, s.norm))
+    text = f"{what}: {low} … {high}, mean {mean}\nnorm {norm}"
+    return text + f", {s.not_finite:,} inf or NaN" * bool(s.not_finite)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """4×6×28×28."""
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def number_text(x: float | None) -> str:
+    """Three digits, with a proper minus; None is what JSON made of inf and NaN."""
+    return "not finite" if x is None else f"{x:.3g}".replace("-", "−")
+
+
+def count_text(count: float, unit: str = "") -> str:
+    """416 k, 2.35 M."""
+    for prefix in ("", "k", "M", "G", "T"):
+        if abs(count) < 1000 or prefix == "T":
+            break
+        count /= 1000
+    return f"{count:.3g} {prefix}{unit}".rstrip()
+
+
+def bytes_text(count: int) -> str:
+    """75.3 kB."""
+    return count_text(count, "B")
+
+
+def seconds_text(seconds: float) -> str:
+    """0.35 ms."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
