@@ -12,7 +12,9 @@ import pytest
 
 import tinygrad_cnn as torch
 import tinygrad_cnn.nn.functional as F
+from tinygrad_cnn.kernels import Window
 from tinygrad_cnn.ops.activation import Keep, ReLU
+from tinygrad_cnn.ops.pooling import MaxPool2d
 from tinygrad_cnn.verify import verify
 
 STEPS = 1e-2, 1e-3, 1e-5
@@ -199,3 +201,23 @@ def test_a_corner_crossed_by_the_first_step_only_is_no_kink():
     report = verify(torch.relu, {"x": np.array([1e-3, -1e-6, 1.0])}, step=1e-2)
     assert report
     assert report["x"].kinks == ()
+
+
+def test_a_rule_that_is_wrong_only_at_ties_is_found_by_moving_all_values_alike():
+    class Generous(MaxPool2d, register=False):
+        """Every value that ties gets the whole of g."""
+
+        def grad_x(self, g, x, y):
+            d = np.zeros_like(x)
+            for i, j, row, column in np.ndindex(2, 2, 2, 2):
+                at = np.s_[:, :, 2 * i + row, 2 * j + column]
+                d[at] += g[:, :, i, j] * (x[at] == y[:, :, i, j])
+            return d
+
+    flat, window = np.zeros((1, 1, 4, 4)), Window((2, 2), (2, 2))
+    flat[..., 2:] = np.arange(8.0).reshape(4, 2)
+    report = verify(Generous(window), flat)
+    assert report["x"].verdict == "wrong"
+    assert report["x"].wrong == ()
+    assert "the kinks are wrong" in str(report)
+    assert verify(MaxPool2d(window), flat)

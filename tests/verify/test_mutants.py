@@ -42,7 +42,9 @@ def test_no_right_rule_is_called_wrong(result):
 def test_the_mistake_that_was_made_is_the_one_that_is_named(result):
     unnamed = [(m.name, m.sentence) for m in result.mutants if not m.named]
     # a kept value that is a constant where it should not be: no hypothesis says that
-    assert unnamed == [("BatchNorm x: the mean outside of the graph (second order)", "")]
+    assert unnamed == [
+        ("BatchNorm x: the mean outside of the graph (second order)", "")
+    ]
 
 
 def test_no_sentence_is_left_ambiguous(result):

@@ -30,9 +30,7 @@ def with_backward(walk: Walk, gradient: Any = None) -> Walk:
     Raises AutogradError where nothing requires a gradient, or an output needs `gradient`.
     """
     cotangents = cotangents_of(walk, gradient)
-    values = walk.again()
-    walk.ids = {values[n]._node or n: id for n, id in walk.ids.items()}
-    walk.ends = [None if n is None else values[n]._node for n in walk.ends]
+    walk.move(walk.again())
     _Backward(walk).run(cotangents)
     return walk
 

@@ -106,8 +106,8 @@ def _leaves(graph: Graph, calls: Mapping[str, Group]) -> dict[str, Group]:
             users[edge.source].add(calls.get(edge.target))
     found = {}
     for id, groups in users.items():
-        label = graph.nodes[id].label
-        own = {g for g in groups if g and label.startswith(f"{g[0]}.")}
+        module = f"{graph.nodes[id].module}."
+        own = {g for g in groups if g and module.startswith(f"{g[0]}.")}
         if len(own) == 1:
             found[id] = own.pop()
     return found
@@ -150,10 +150,12 @@ def _backward(
     found = {}
     for id, members in groups.items():
         forward = forwards[id]
+        end = next((n for n in members if n.kind == "gradient"), None)
+        inside = "module" if forward.kind == "module" else "operation"
         node = merged(
             members,
-            kind=forward.kind if forward.kind == "module" else members[0].kind,
-            label=f"{forward.label} backward",
+            kind=end.kind if end else inside,
+            label=end.label if end else f"{forward.label} backward",
             name="",
             module=forward.module,
             attributes={},

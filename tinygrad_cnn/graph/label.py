@@ -65,12 +65,12 @@ class Label:
         return "\n".join(filter(None, lines))
 
     def title(self, node: Node) -> str:
-        """What a node is called."""
+        """What a node is called, inside the module that is drawn around it."""
+        label = node.label
         if node.kind == "module":
-            outside = node.module
-        else:
-            outside = node.module if node.kind == "parameter" else ""
-        label = node.label.removeprefix(f"{outside}.") if outside else node.label
+            label = label.removeprefix(f"{node.module}.")
+        elif node.module and node.kind != "operation":
+            label = "∂L/∂" * (node.kind == "gradient") + label.rpartition(".")[2]
         return f"{node.name} = {label}" if self._is_named(node) else label
 
     def _is_named(self, node: Node) -> bool:

@@ -97,6 +97,12 @@ class Walk:
                 values[record] = y
         return values
 
+    def move(self, values: Mapping[Recorded, Tensor]) -> None:
+        """Let the nodes stand for what was recorded of these values from now on."""
+        new = {old: _recorded(y) for old, y in values.items()}
+        self.ids = {new[old]: id for old, id in self.ids.items()}
+        self.ends = [None if old is None else new[old] for old in self.ends]
+
     def node_of(self, tensor: Tensor, label: str) -> Node:
         """The node of a result, a leaf or a constant; label: of a constant not seen yet."""
         recorded = tensor._node
@@ -229,6 +235,10 @@ def _memory(array: Any) -> Any:
     """Equal for arrays that show the same memory in the same way."""
     address = array.__array_interface__["data"][0]
     return address, array.shape, array.strides, array.dtype.str
+
+
+def _recorded(tensor: Tensor) -> Recorded:
+    return tensor if tensor._record is None else tensor._record
 
 
 def tensors_in(nested: Any) -> Iterator[Tensor]:

@@ -105,7 +105,26 @@ class Checker:
                 if not self._agrees(found, block):
                     self._entries(found, block)
             found.blocks = self.settings.blocks
+        if found.kinks:
+            found.together = self._together(found)
         return self._judged(found)
+
+    def _together(self, found: Findings) -> tuple[float, float] | None:
+        """Claimed and true slope along all entries at once, if they disagree.
+
+        Values that tie stay tied when all of them move alike: what is a kink for each alone
+        can be smooth for all together.
+        """
+        n = found.claim.size
+        scale = max(float(np.max(np.abs(self.subject.arrays[found.name]))), 1.0)
+        common = Direction(np.arange(n), np.full(n, n**-0.5), scale)
+        slope, claimed = (
+            self.differences.slope(found.name, common),
+            float(np.sum(found.claim) * n**-0.5),
+        )
+        if not isinstance(slope, Slope) or self._close(claimed, slope):
+            return None
+        return claimed, slope.value
 
     def _sample(self, claim: Array) -> list[int]:
         """The first and last entries, those with the largest gradients, and some drawn."""
@@ -204,6 +223,7 @@ class Checker:
             vanishing=vanishing and bool(vague),
             kinks=tuple(Kink(found.index(k), tuple(c)) for k, c in found.kinks.items()),
             never_computed=found.never_computed,
+            together=found.together,
         )
 
     def _vanishes(self, found: Findings, k: int) -> bool:
@@ -243,6 +263,7 @@ class Findings:
         self.blocks = 0
         self.sensitivity = 0.0
         self.never_computed = False
+        self.together: tuple[float, float] | None = None
 
     def add(self, k: int, claimed: float, result: Slope | list[Corner]) -> None:
         """Note the result of one entry."""

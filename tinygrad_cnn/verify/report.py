@@ -72,6 +72,8 @@ class TensorReport:
     claimed_shape: tuple[int, ...] | None = None
     low_precision: float | None = None
     diagnosis: Diagnosis | None = None
+    together: tuple[float, float] | None = None
+    """Claimed and true slope along all entries at once, where that shows kinks wrong."""
     failure: str | None = None
     """Why there was no gradient to check: the backward pass raised, say."""
 
@@ -97,7 +99,7 @@ class TensorReport:
             return "failed"
         if self.claimed_shape is not None:
             return "wrong shape"
-        if self.wrong:
+        if self.wrong or self.together:
             return "wrong"
         if self.unclear:
             return "unclear"
@@ -136,6 +138,11 @@ class TensorReport:
             lines.append(
                 f"{len(self.wrong):,} of {self.checked:,} entries are wrong; the worst: "
                 f"{self._worst()}"
+            )
+        if self.together:
+            lines.append(
+                "the kinks are wrong: with all entries moved alike, which keeps ties, the "
+                "slope is claimed to be {:.9g}, and is {:.9g}".format(*self.together)
             )
         if self.never_computed and self.wrong:
             lines.append("no gradient arrived here at all, and it should")
