@@ -239,7 +239,7 @@ FIELDS = {
 }
 FIELDS["Conv2dInput"] = FIELDS["Conv2d"] | {"size": (4, 4)}
 FIELDS["Conv2dWeight"] = FIELDS["Conv2d"] | {"kernel": (2, 2)}
-FIELDS["SumPoolInput"] = FIELDS["SumPool2d"] | {"size": (7, 7)}
+FIELDS["SumPoolInput"] = FIELDS["SumPool2d"] | {"size": (8, 8)}
 
 
 def inputs_and_letters(name):
@@ -281,7 +281,7 @@ def inputs_and_letters(name):
         case "Conv2dWeight":
             return (images, results), LAYOUT
         case "SumPool2d":
-            return (draw(2, 3, 7, 7),), LAYOUT
+            return (draw(2, 3, 8, 8),), LAYOUT
         case "SumPoolInput":
             return (results,), LAYOUT
     return (GRID, GRID[[0, 2, 1, 3, 6, 4, 5]], GRID**2), {}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Node as Recorded
-from ..engine import Record, Tensor, _topological_order
+from ..engine import Tensor, _topological_order
 from ..errors import ArgumentError
 from ..methods.gradient import cotangent_of
 from ..recording import enable_grad
@@ -75,6 +75,8 @@ class _Backward:
             return self._finish(recorded, g)
         asked = [i for i, p in enumerate(recorded.parents) if p is not None]
         forward = self.node(recorded)
+        for name in recorded.op.keeps:
+            self.walk.names.add_kept(recorded.held().get(name, (None,))[0], name)
         for i, d in recorded.gradients(asked, g, True):
             if d is not None:
                 d = d if isinstance(d, Tensor) else Tensor._wrap(d)

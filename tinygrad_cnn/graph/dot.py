@@ -13,7 +13,8 @@ from .data import Edge, Graph, Node
 from .label import SMALL_SIZE, TEXT_SIZE, TITLE_SIZE, Label, shape_text
 from .theme import Style
 
-DATA = ("input", "constant", "parameter")
+BESIDE = ("parameter", "constant")
+"""Kinds of nodes that stand beside the operation that uses them."""
 
 
 @dataclass
@@ -36,6 +37,12 @@ class Writer:
         self.label, self.graph, self.theme = label, label.graph, label.theme
         self.mode = mode
         self.rankdir = rankdir or "TB"
+        self.beside = self._attached()
+        self.place = {
+            node.id: f"{literal(f'beside {id}')}:{literal(node.id)}"
+            for id, nodes in self.beside.items()
+            for node in nodes
+        }
         self.input_names = "formula" in label.show
         self.fan_in: dict[str, int] = defaultdict(int)
         for edge in self.graph.edges:
@@ -85,28 +92,56 @@ class Writer:
     # -------------------------------------------------------------------- nodes
 
     def _modules(self) -> Cluster:
-        """The nodes by their modules."""
+        """The nodes by their modules; what stands beside another node is with that."""
+        beside = {node.id for nodes in self.beside.values() for node in nodes}
         top = Cluster()
         for node in self.graph:
+            if node.id in beside:
+                continue
             cluster = top
             for name in node.module.split(".") if node.module else ():
                 cluster = cluster.parts.setdefault(name, Cluster())
             cluster.nodes.append(node)
         return top
 
+    def _attached(self) -> dict[str, list[Node]]:
+        """The parameters and constants that one operation alone uses, by its id."""
+        users: dict[str, set[str]] = defaultdict(set)
+        for edge in self.graph.edges:
+            users[edge.source].add(edge.target)
+        found = defaultdict(list)
+        for node in self.graph:
+            if node.kind in BESIDE and len(users[node.id]) == 1:
+                found[min(users[node.id])].append(node)
+        return found
+
     def _cluster(self, path: str, cluster: Cluster, depth: int) -> Iterator[str]:
         indent = "  " * depth
         for node in cluster.nodes:
             yield indent + self._node(node)
+            if node.id in self.beside:
+                yield from (indent + line for line in self._side(node))
         for name, part in cluster.parts.items():
             inner, title = f"{path}.{name}".lstrip("."), name
             while len(part.parts) == 1 and not part.nodes:
-                (name, part), = part.parts.items()
+                ((name, part),) = part.parts.items()
                 inner, title = f"{inner}.{name}", f"{title}.{name}"
             yield f"{indent}subgraph {literal(f'cluster {inner}')} {{"
             yield indent + "  " + self._module_style(title, inner)
             yield from self._cluster(inner, part, depth + 1)
             yield indent + "}"
+
+    def _side(self, node: Node) -> Iterator[str]:
+        """What stands beside a node: its parameters, as one frame each."""
+        nodes = self.beside[node.id]
+        side = literal(f"beside {node.id}")
+        yield statement(
+            side,
+            html=self.label.html_of_several(nodes),
+            tooltip="\n\n".join(map(self.label.tooltip, nodes)),
+            shape="plain",
+        )
+        yield f"{{rank=same; {side}; {literal(node.id)}}}"
 
     def _module_style(self, title: str, path: str) -> str:
         return statement(
@@ -153,9 +188,10 @@ class Writer:
 
     def _edge(self, edge: Edge) -> str:
         source, target = (self.graph.nodes[i] for i in (edge.source, edge.target))
-        ends = f"{literal(edge.source)} -> {literal(edge.target)}"
+        start = self.place.get(edge.source, literal(edge.source))
+        ends = f"{start} -> {literal(edge.target)}"
         named = self.input_names and self.fan_in[edge.target] > 1 and edge.input
-        side = source.kind == "parameter"
+        side = edge.source in self.place
         return statement(
             ends,
             label=f" {edge.input} " if named else None,

@@ -35,6 +35,29 @@ class Label:
 
     def html(self, node: Node) -> str:
         """The face of a node, as Graphviz's HTML-like label."""
+        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
+        return f"<<TABLE {form}>{self._rows(node)}</TABLE>>"
+
+    def html_of_several(self, nodes: Sequence[Node]) -> str:
+        """The faces of several nodes in one, each in a frame, with its id as the port."""
+        cells = []
+        for node in nodes:
+            style = self.theme.styles[node.kind]
+            pointed = node.id in self.reasons
+            frame = {
+                "PORT": node.id,
+                "BORDER": 3 if pointed else 1,
+                "COLOR": self.theme.highlight if pointed else style.border,
+                "BGCOLOR": style.fill,
+                "STYLE": "dashed" if "dashed" in style.style else "",
+            }
+            form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"'
+            face = f"<TABLE {form}>{self._rows(node)}</TABLE>"
+            cells.append(f"<TR><TD {attributes(frame)}>{face}</TD></TR>")
+        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="2" CELLPADDING="2"'
+        return f"<<TABLE {form}>{''.join(cells)}</TABLE>>"
+
+    def _rows(self, node: Node) -> str:
         rows = [self._row(self._title(node))]
         if node.id in self.images and "images" in self.show:
             source = html.escape(self.images[node.id])
@@ -47,9 +70,7 @@ class Label:
         for reason in self.reasons.get(node.id, ()):
             text = "<BR/>".join(map(escaped, textwrap.wrap(f"▲ {reason}", 34)))
             rows.append(self._row(_font(f"<B>{text}</B>", self.theme.highlight)))
-        body = "".join([f"<TR>{row}</TR>" for row in rows])
-        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
-        return f"<<TABLE {form}>{body}</TABLE>>"
+        return "".join([f"<TR>{row}</TR>" for row in rows])
 
     def tooltip(self, node: Node) -> str:
         """All that is known of a node, in lines."""
@@ -184,12 +205,17 @@ def escaped(text: str) -> str:
     return html.escape(text).replace("\n", "<BR/>") or "&#160;"
 
 
+def attributes(given: Mapping[str, object]) -> str:
+    """Attributes of an element, but for empty ones."""
+    filled = {key: value for key, value in given.items() if value not in ("", None)}
+    return " ".join([f'{k}="{html.escape(str(v))}"' for k, v in filled.items()])
+
+
 def _font(
     content: str, color: str = "", size: float | None = None, face: str = ""
 ) -> str:
-    attributes = {"COLOR": color, "POINT-SIZE": size or "", "FACE": face}
-    given = " ".join([f'{k}="{v}"' for k, v in attributes.items() if v])
-    return f"<FONT {given}>{content}</FONT>"
+    form = attributes({"COLOR": color, "POINT-SIZE": size, "FACE": face})
+    return f"<FONT {form}>{content}</FONT>"
 
 
 def statistics_text(what: str, s: Statistics) -> str:

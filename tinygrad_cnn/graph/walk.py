@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..engine import Node as Recorded
 from ..engine import Record, Tensor
@@ -122,14 +123,14 @@ class Walk:
 
     def value(self, array: Any, kind: str, label: str) -> Node:
         """Add a node for a value that no operation made; its name tells best what it is."""
-        name = self.names.of_array.get(_memory(array), Name(label, kind))
+        name = self.names.of(array) or Name(label, kind)
         node = Node(self._id(), name.kind, name.label, module=name.module)
         node.shape, node.dtype, node.bytes = array.shape, str(array.dtype), array.nbytes
         return self.graph.add(node)
 
     def _constant(self, array: Any, label: str) -> Node:
         """The node of an array that no gradient goes to."""
-        key = _memory(array)
+        key = _shown(array)
         if key not in self._constants:
             node = self.value(array, "constant", label)
             self._constants[key] = node.id
@@ -185,7 +186,7 @@ class Walk:
         """Whether it is an array, not merely a number without a name."""
         if not isinstance(constant, np.ndarray):
             return False
-        return bool(constant.ndim) or _memory(constant) in self.names.of_array
+        return bool(constant.ndim) or self.names.of(constant) is not None
 
     def _id(self) -> str:
         return f"n{len(self.graph)}"
@@ -205,6 +206,7 @@ class Names:
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.of_array: dict[Any, Name] = {}
+        self.of_memory: dict[int, tuple[Name, Any]] = {}
         self.of_record: dict[Recorded | None, str] = {}
         for label, value in given.items():
             if isinstance(value, Module):
@@ -217,6 +219,15 @@ class Names:
             elif isinstance(value, np.ndarray):
                 self._add(value, Name(label, "input"))
 
+    def of(self, array: Any) -> Name | None:
+        """The name of an array; that of a view of one says so."""
+        named = self.of_array.get(_shown(array))
+        of, named_one = self.of_memory.get(id(memory_of(array)), (None, array))
+        if named or not of or not _within(array, named_one):
+            return named
+        kind = "input" if of.kind == "input" else "constant"
+        return Name(f"view of {of.label}", kind, of.module)
+
     def _add_module(self, label: str, module: Module) -> None:
         prefix = f"{label}." if label else ""
         for kind, named in (
@@ -227,11 +238,30 @@ class Names:
                 name = Name(prefix + path, kind, path.rpartition(".")[0])
                 self._add(tensor._array, name)
 
+    def add_kept(self, array: Any, name: str) -> None:
+        """What an operation kept is called as the operation calls it."""
+        if isinstance(array, np.ndarray):
+            self._add(array, Name(name, "constant"))
+
     def _add(self, array: Any, name: Name) -> None:
-        self.of_array.setdefault(_memory(array), name)
+        self.of_array.setdefault(_shown(array), name)
+        self.of_memory.setdefault(id(memory_of(array)), (name, array))
 
 
-def _memory(array: Any) -> Any:
+def memory_of(array: Any) -> Any:
+    """The array whose memory this one is, or is a view of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _within(array: Any, other: Any) -> bool:
+    """Whether all the memory of an array is that of the other, both on the same."""
+    (low, high), (least, most) = byte_bounds(array), byte_bounds(other)
+    return least <= low and high <= most
+
+
+def _shown(array: Any) -> Any:
     """Equal for arrays that show the same memory in the same way."""
     address = array.__array_interface__["data"][0]
     return address, array.shape, array.strides, array.dtype.str
