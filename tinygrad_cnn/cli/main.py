@@ -22,6 +22,9 @@ COMMANDS = {
     "predict": "name the class of images",
     "check": "compare the gradients of a model, or of your code, with differences",
     "lint": "look for mistakes in the graph of a model",
+    "draw": "draw the graph of a model, forward, backward or both",
+    "summary": "sum up a model: parameters, multiply-adds, memory and time",
+    "diff": "compare two models, or two checkpoints of one",
     "explain": "show the products that one number of a gradient is the sum of",
 }
 """Each command, which is the module of that name in this package, and its line of help.

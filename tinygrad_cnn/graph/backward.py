@@ -75,8 +75,6 @@ class _Backward:
             return self._finish(recorded, g)
         asked = [i for i, p in enumerate(recorded.parents) if p is not None]
         forward = self.node(recorded)
-        for name in recorded.op.keeps:
-            self.walk.names.add_kept(recorded.held().get(name, (None,))[0], name)
         for i, d in recorded.gradients(asked, g, True):
             if d is not None:
                 d = d if isinstance(d, Tensor) else Tensor._wrap(d)

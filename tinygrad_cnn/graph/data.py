@@ -36,6 +36,7 @@ class Saved:
     name: str
     shape: tuple[int, ...]
     bytes: int
+    """That it occupies in memory; views of one memory share them."""
     owner: str
     """The node whose value it is; the operation itself for what only it holds."""
 
@@ -53,9 +54,10 @@ class Branches:
 class Node:
     """An operation, or a value that none made.
 
-    kind: operation, parameter, input (a leaf that asks for a gradient), constant (one that
-    does not), gradient (where a backward pass begins) or module (operations folded into
-    one node). What was not asked for, or is not known, is None or empty.
+    kind: operation, parameter, input (another leaf that asks for a gradient, or a constant
+    that the user's code names), constant, gradient (where a backward pass begins, and that
+    of a leaf, where it ends) or module (operations folded into one node). What was not
+    asked for, or is not known, is None or empty.
     """
 
     id: str
@@ -101,6 +103,7 @@ class Node:
     """The nodes that this one stands for; its counts are their sums."""
     parameters: int = 0
     """How many numbers the parameters among them have."""
+    parameter_bytes: int = 0
 
 
 @dataclass

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import heapq
 import math
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import ArgumentError
@@ -28,14 +27,24 @@ def fold(
     """The graph with modules as one node for each call, with the sums of what is inside.
 
     depth: those that are this deep; 1 is directly in the model. collapse: those for whose
-    dotted path this is true, the outermost first.
+    dotted path this is true, the outermost first. With depth, modules that are less deep
+    and have none inside are folded as well.
     Raises ArgumentError if depth is less than 1.
     """
     if depth is not None and depth < 1:
         raise ArgumentError(f"depth is {depth}; modules are 1 deep or more")
-    paths = {module: "" for module in {node.module for node in graph}}
-    for module in paths:
-        paths[module] = _outermost(module, depth, collapse)
+    modules = {node.module for node in graph}
+    inside = {m[: m.rfind(".")] for m in _prefixes(modules) if "." in m}
+
+    def is_folded(path: str) -> bool:
+        if path.rpartition(".")[2].startswith("×"):
+            return False
+        known = plain(path)
+        level = known.count(".") + 1
+        smallest = path not in inside and depth is not None and level < depth
+        return level == depth or smallest or bool(collapse and collapse(known))
+
+    paths = {m: next(filter(is_folded, _prefixes([m])), "") for m in modules}
     members = defaultdict(list)
     for id, group in _calls(graph, paths).items():
         members[group].append(graph.nodes[id])
@@ -45,6 +54,11 @@ def fold(
         standing |= {n.id: node for n in nodes}
     backward = [n for n in graph if n.backward_of in standing]
     return contracted(graph, standing | _backward(graph, backward, standing))
+
+
+def _is_pair(node: Node) -> bool:
+    """Whether it stands for all that the backward pass does for a forward node."""
+    return node.backward_of is not None and bool(node.folded)
 
 
 def paired(graph: Graph) -> Graph:
@@ -59,18 +73,11 @@ def plain(path: str) -> str:
     return ".".join([part for part in parts if not part.startswith("×")])
 
 
-def _outermost(
-    module: str, depth: int | None, collapse: Callable[[str], bool] | None
-) -> str:
-    """The outermost module around this one that is to be folded, or nothing."""
-    parts = module.split(".") if module else []
-    for i in range(1, len(parts) + 1):
-        path = plain(".".join(parts[:i]))
-        if parts[i - 1].startswith("×"):
-            continue
-        if path.count(".") + 1 == depth or (collapse and collapse(path)):
-            return ".".join(parts[:i])
-    return ""
+def _prefixes(modules: Iterable[str]) -> Iterator[str]:
+    """These modules, each after those that it is in."""
+    for module in modules:
+        parts = module.split(".") if module else []
+        yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
 
 
 def _calls(graph: Graph, paths: Mapping[str, str]) -> dict[str, Group]:
@@ -149,6 +156,8 @@ def _backward(
     forwards = {n.id: n for n in [*graph, *standing.values()]}
     found = {}
     for id, members in groups.items():
+        if [n.kind for n in members] == ["gradient"]:
+            continue  # of a parameter that is used once
         forward = forwards[id]
         end = next((n for n in members if n.kind == "gradient"), None)
         inside = "module" if forward.kind == "module" else "operation"
@@ -199,9 +208,9 @@ def contracted(
     edges = dict.fromkeys(
         (new(e.source), new(e.target), e.input) for e in graph.edges if not between(e)
     )
-    modules = {n.id for n in result if n.kind == "module"}
+    several = {n.id for n in result if n.kind == "module" or _is_pair(n)}
     edges = dict.fromkeys(
-        (s, t, "" if t in modules else name) for s, t, name in edges if s != t
+        (s, t, "" if t in several else name) for s, t, name in edges if s != t
     )
     result.edges = [Edge(*edge) for edge in edges]
     result.outputs = list(dict.fromkeys(map(new, graph.outputs)))
@@ -261,9 +270,7 @@ def parameter_count(node: Node) -> int:
 def parameter_bytes(node: Node) -> int:
     """The bytes of a parameter, or of those that were folded into this node."""
     return (
-        node.parameter_bytes
-        if node.folded
-        else node.bytes * (node.kind == "parameter")
+        node.parameter_bytes if node.folded else node.bytes * (node.kind == "parameter")
     )
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import html
+import re
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .data import Graph, Node, Statistics
+from .fold import parameter_bytes, parameter_count
+from .highlight import ON_PATH
 from .theme import Theme
 
 SHOWN = (
     *("names", "shapes", "dtype", "formula", "gradients", "values", "parameters"),
     *("saved", "time", "macs", "branches", "numbers", "images"),
 )
-FORMULA_WIDTH = 46
+FORMULA_WIDTH = 50
+NO_BREAK = chr(160)
 TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 9.5, 8.5
 
 
@@ -23,7 +27,7 @@ TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 9.5, 8.5
 class Label:
     """What is said of the nodes of one graph.
 
-    show: some of SHOWN. reasons: why nodes are pointed out, by their ids. image: the file
+    graph: the nodes, drawn or not. show: some of SHOWN. reasons: why nodes are pointed out, by their ids. image: the file
     that stands for the thumbnail of a node, by its id, where pictures can be shown.
     """
 
@@ -33,41 +37,61 @@ class Label:
     reasons: Mapping[str, Sequence[str]]
     images: Mapping[str, str]
 
-    def html(self, node: Node) -> str:
-        """The face of a node, as Graphviz's HTML-like label."""
-        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
-        return f"<<TABLE {form}>{self._rows(node)}</TABLE>>"
+    def html(self, node: Node, module: str = "") -> str:
+        """The face of a node, as Graphviz's HTML-like label.
 
-    def html_of_several(self, nodes: Sequence[Node]) -> str:
+        module: to be named, because it is not drawn around the node.
+        """
+        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
+        return f"<<TABLE {form}>{self._rows(node, module)}</TABLE>>"
+
+    def backward_lines(self, node: Node) -> list[str]:
+        """What the backward pass of an operation is called, and its formulas if shown."""
+        return [f"{node.label} backward", *self._wrapped(node.gradients.values())]
+
+    def html_of_several(self, nodes: Sequence[Node], across: bool) -> str:
         """The faces of several nodes in one, each in a frame, with its id as the port."""
         cells = []
         for node in nodes:
             style = self.theme.styles[node.kind]
+            form = "dashed" * ("dashed" in style.style) or "rounded" * (
+                style.shape != "box"
+            )
             pointed = node.id in self.reasons
             frame = {
                 "PORT": node.id,
                 "BORDER": 3 if pointed else 1,
                 "COLOR": self.theme.highlight if pointed else style.border,
                 "BGCOLOR": style.fill,
-                "STYLE": "dashed" if "dashed" in style.style else "",
+                "STYLE": form,
             }
-            form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"'
+            form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
             face = f"<TABLE {form}>{self._rows(node)}</TABLE>"
-            cells.append(f"<TR><TD {attributes(frame)}>{face}</TD></TR>")
-        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="2" CELLPADDING="2"'
-        return f"<<TABLE {form}>{''.join(cells)}</TABLE>>"
+            cells.append(f"<TD {attributes(frame)}>{face}</TD>")
+        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="2" CELLPADDING="3"'
+        rows = f"<TR>{('' if across else '</TR><TR>').join(cells)}</TR>"
+        return f"<<TABLE {form}>{rows}</TABLE>>"
 
-    def _rows(self, node: Node) -> str:
-        rows = [self._row(self._title(node))]
+    def size(self, node: Node) -> tuple[float, float]:
+        """About how wide and high the face of a node is, in points."""
+        lines = [self.title(node), *self._details(node), *self._formulas(node)]
+        lines = [part for line in lines for part in line.split("\n")]
+        return 0.65 * TEXT_SIZE * max(map(len, lines)), 1.4 * TEXT_SIZE * len(lines)
+
+    def _rows(self, node: Node, module: str = "") -> str:
+        rows = [self._row(self._title(node, module))]
         if node.id in self.images and "images" in self.show:
             source = html.escape(self.images[node.id])
             size = 'FIXEDSIZE="TRUE" WIDTH="64" HEIGHT="64"'
             rows.append(f'<TD {size}><IMG SRC="{source}" SCALE="TRUE"/></TD>')
         rows += [self._row(self._small(line)) for line in self._details(node)]
-        rows += [self._row(self._formula(line)) for line in self._formulas(node)]
+        formulas = [self._formula(line) for line in self._formulas(node)]
+        rows += [self._row(f, "LEFT" if formulas[1:] else "CENTER") for f in formulas]
         if "numbers" in self.show and node.numbers is not None:
             rows.append(f"<TD>{self._table(node.numbers)}</TD>")
         for reason in self.reasons.get(node.id, ()):
+            if reason.startswith(ON_PATH):
+                continue  # a thick border says so
             text = "<BR/>".join(map(escaped, textwrap.wrap(f"▲ {reason}", 34)))
             rows.append(self._row(_font(f"<B>{text}</B>", self.theme.highlight)))
         return "".join([f"<TR>{row}</TR>" for row in rows])
@@ -81,14 +105,18 @@ class Label:
         lines += [node.formula, *node.gradients.values(), node.documentation]
         lines += [*self._statistics(node, ("values", "gradients")), *self._counts(node)]
         if node.folded:
-            lines.append(f"{len(node.folded):,} nodes folded into one; sums of them all")
+            lines.append(
+                f"{len(node.folded):,} nodes folded into one; sums of them all"
+            )
         lines.append(node.where)
         return "\n".join(filter(None, lines))
 
     def title(self, node: Node) -> str:
         """What a node is called, inside the module that is drawn around it."""
         label = node.label
-        if node.kind == "module":
+        if node.kind == "gradient" and node.backward_of is None:
+            label = f"∂L/∂L = {label}" if label == "1" else label
+        elif node.kind == "module":
             label = label.removeprefix(f"{node.module}.")
         elif node.module and node.kind != "operation":
             label = "∂L/∂" * (node.kind == "gradient") + label.rpartition(".")[2]
@@ -97,10 +125,16 @@ class Label:
     def _is_named(self, node: Node) -> bool:
         return bool(node.name) and "names" in self.show
 
-    def _title(self, node: Node) -> str:
-        if node.kind == "parameter":
-            return _font(escaped(self.title(node)), self.theme.text, TEXT_SIZE)
-        return f"<B>{escaped(self.title(node))}</B>"
+    def _title(self, node: Node, module: str) -> str:
+        text = escaped(f"{module}: " * self._names(node, module) + self.title(node))
+        leaf = node.kind in ("parameter", "constant")
+        end = node.kind == "gradient" and node.backward_of is not None
+        small = leaf or end
+        return _font(text, self.theme.text, TEXT_SIZE) if small else f"<B>{text}</B>"
+
+    def _names(self, node: Node, module: str) -> bool:
+        """Whether the title names the module: of operations, not of their gradients."""
+        return bool(module) and node.kind == "operation" and node.backward_of is None
 
     def _details(self, node: Node) -> Iterator[str]:
         """The lines below the title, but for formulas."""
@@ -114,7 +148,7 @@ class Label:
 
     def _is_pair(self, node: Node) -> bool:
         """Whether it stands for the whole backward pass of a forward node."""
-        return node.backward_of is not None and bool(node.folded)
+        return node.kind != "gradient" and bool(node.backward_of and node.folded)
 
     def _gradient_shapes(self, node: Node) -> Iterator[str]:
         if "shapes" in self.show:
@@ -123,13 +157,17 @@ class Label:
                 yield f"∂L/∂{name}: {shape_text(shapes.get(name, ()))}"
 
     def _formulas(self, node: Node) -> Iterator[str]:
-        if "formula" not in self.show:
-            return
-        backward = node.backward_of is not None
-        formulas = list(node.gradients.values()) if backward else []
-        for formula in formulas or [node.formula]:
+        pair = self._is_pair(node)
+        return self._wrapped(node.gradients.values() if pair else [node.formula])
+
+    def _wrapped(self, formulas: Iterable[str]) -> Iterator[str]:
+        """Formulas, if they are shown, in lines that do not break inside brackets."""
+        for formula in formulas if "formula" in self.show else ():
+            whole = re.sub(
+                r"\[[^\]]*\]", lambda m: m[0].replace(" ", NO_BREAK), formula
+            )
             yield from textwrap.wrap(
-                formula, FORMULA_WIDTH, subsequent_indent="    ", break_long_words=False
+                whole, FORMULA_WIDTH, subsequent_indent="    ", break_long_words=False
             )
 
     def _statistics(self, node: Node, show: Collection[str]) -> Iterator[str]:
@@ -142,10 +180,9 @@ class Label:
                 yield "gradient: not computed"
 
     def _counts(self, node: Node, show: Collection[str] = SHOWN) -> Iterator[str]:
-        if "parameters" in show and node.parameters:
-            yield (
-                f"{node.parameters:,} parameters, {bytes_text(node.parameter_bytes)}"
-            )
+        count = parameter_count(node)
+        if "parameters" in show and count:
+            yield f"{count:,} parameters, {bytes_text(parameter_bytes(node))}"
         if "macs" in show and node.macs:
             yield f"{count_text(node.macs)} multiply-adds"
         if "branches" in show and node.branches:
@@ -170,17 +207,14 @@ class Label:
         return _font(escaped(text), self.theme.muted, TEXT_SIZE)
 
     def _formula(self, text: str) -> str:
-        text = escaped(text).replace(" ", "&#160;")
+        text = escaped(text.replace(" ", NO_BREAK))
         return _font(text, self.theme.text, TEXT_SIZE + 1, self.theme.formula_font)
 
     def _table(self, numbers: Any) -> str:
         """The numbers of a small tensor: a table of its innermost two dimensions."""
         rows = []
         for row in rows_of(numbers):
-            cells = [
-                f'<TD ALIGN="RIGHT">{_font(number_text(x), size=SMALL_SIZE)}</TD>'
-                for x in row
-            ]
+            cells = [f"<TD>{_font(number_text(x), size=SMALL_SIZE)}</TD>" for x in row]
             rows.append(f"<TR>{''.join(cells) or '<TD></TD>'}</TR>")
         form = 'BORDER="1" CELLBORDER="0" CELLSPACING="1" CELLPADDING="1"'
         return f'<TABLE {form} COLOR="{self.theme.muted}">{"".join(rows)}</TABLE>'
@@ -219,8 +253,10 @@ def _font(
 
 
 def statistics_text(what: str, s: Statistics) -> str:
-    """Of values or a gradient, in two lines."""
+    """Of values or a gradient, in two lines; in one if they are all the same."""
     low, mean, high, norm = map(number_text, (s.min, s.mean, s.max, s.norm))
+    if s.min == s.max and not s.not_finite:
+        return f"{what}: {'' if abs(s.min) == s.norm else 'all '}{low}"
     text = f"{what}: {low} … {high}, mean {mean}\nnorm {norm}"
     return text + f", {s.not_finite:,} inf or NaN" * bool(s.not_finite)
 
@@ -238,7 +274,7 @@ def number_text(x: float | None) -> str:
 def count_text(count: float, unit: str = "") -> str:
     """416 k, 2.35 M."""
     for prefix in ("", "k", "M", "G", "T"):
-        if abs(count) < 1000 or prefix == "T":
+        if abs(count) < 999.5 or prefix == "T":
             break
         count /= 1000
     return f"{count:.3g} {prefix}{unit}".rstrip()
@@ -250,5 +286,9 @@ def bytes_text(count: int) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """0.35 ms."""
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
+    """350 µs."""
+    for unit in ("s", "ms", "µs"):
+        if seconds >= 1 or unit == "µs":
+            break
+        seconds *= 1000
+    return f"{seconds:.3g} {unit}"

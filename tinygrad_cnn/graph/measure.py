@@ -48,7 +48,7 @@ def measure(
                     rules: the median of `repeats` runs
         values      statistics of the values of each node
         gradients   of ∂L/∂value of each forward node, and whether one was computed
-        saved       what each operation keeps for the backward pass
+        saved       what each forward operation keeps for the backward pass
         branches    alive values of ReLU and its kin, kept ones of Dropout, tied windows of
                     MaxPool2d
         macs        multiply-accumulates, see `macs`
@@ -178,6 +178,8 @@ class _Run:
         for key, array in self.arrays.items():
             owners.setdefault(id(memory_of(array)), key)
         for record, node in self.records:
+            if node.backward_of is not None:
+                continue  # nobody differentiates a backward pass, unless asked to
             node.saved = [
                 Saved(
                     *(name, array.shape, Memory().add(array)),
@@ -201,8 +203,15 @@ class _Run:
 
     def images(self) -> None:
         for key, array in self.arrays.items():
-            if self.node(key).kind != "parameter":
-                self.node(key).image = thumbnail(array)
+            node = self.node(key)
+            if not self._is_weight(node):
+                node.image = thumbnail(array)
+
+    def _is_weight(self, node: Node) -> bool:
+        """Whether it holds kernels, or their gradient, not images."""
+        serves = node.kind == "gradient" and node.backward_of
+        kind = self.node(serves).kind if serves else node.kind
+        return kind == "parameter" or node.label == Conv2dWeight.__name__
 
 
 MEASURES: dict[str, Callable[[_Run], None]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
@@ -142,7 +142,9 @@ class Repeats:
     def _alike(self, start: int, length: int) -> int:
         """How many operations from here on have an equal, `length` later."""
         possible = range(start, len(self.operations) - length)
-        return sum(1 for _ in takewhile(lambda i: self._same(i, length, start), possible))
+        return sum(
+            1 for _ in takewhile(lambda i: self._same(i, length, start), possible)
+        )
 
     def _same(self, i: int, length: int, start: int) -> bool:
         """Whether the inputs of operation i are those of the one `length` later.
@@ -156,7 +158,9 @@ class Repeats:
         for s, t in zip(self.sources[a], self.sources[b], strict=True):
             from_s, from_t = self.index.get(s), self.index.get(t)
             outside = from_s is None or from_s < start
-            entering = outside and from_t is not None and start <= from_t < start + length
+            entering = (
+                outside and from_t is not None and start <= from_t < start + length
+            )
             moved = None not in (from_s, from_t) and i - from_s == j - from_t
             own = self._is_own(s) and self._is_own(t)
             if not (s == t or moved or own or (entering and i < start + length)):
@@ -187,7 +191,7 @@ class Repeats:
             len(self.sources[node.id]),
             tuple(
                 [
-                    (part.label, part.backward_input, part.shape)
+                    (part.kind == "gradient" or part.label, part.shape)
                     for n in around
                     for part in self.backward[n.id]
                 ]
@@ -195,8 +199,9 @@ class Repeats:
         )
 
     def _is_own(self, id: str) -> bool:
-        """Whether it is no operation, and one operation alone uses it."""
-        return id not in self.index and len(self.users[id]) == 1
+        """Whether it is a parameter or a constant that one operation alone uses."""
+        kind = self.graph.nodes[id].kind
+        return kind in ("parameter", "constant") and len(self.users[id]) == 1
 
     # ------------------------------------------------------------------ folding
 
@@ -219,7 +224,7 @@ class Repeats:
                 standing |= {n.id: node for n in equal}
         return standing
 
-    def _rename(self, run: Run):
+    def _rename(self, run: Run) -> Callable[[Node], Node]:
         """Gives a node of the first block its module path, with all blocks in it."""
         first, last = [
             _common([n.module for n in self.operations[i : i + run.length]])

@@ -238,11 +238,6 @@ class Names:
                 name = Name(prefix + path, kind, path.rpartition(".")[0])
                 self._add(tensor._array, name)
 
-    def add_kept(self, array: Any, name: str) -> None:
-        """What an operation kept is called as the operation calls it."""
-        if isinstance(array, np.ndarray):
-            self._add(array, Name(name, "constant"))
-
     def _add(self, array: Any, name: Name) -> None:
         self.of_array.setdefault(_shown(array), name)
         self.of_memory.setdefault(id(memory_of(array)), (name, array))

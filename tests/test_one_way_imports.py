@@ -37,19 +37,15 @@ def imported(path):
     """The modules of the package that a file imports when it is loaded or used."""
     here = path.relative_to(PACKAGE).with_suffix("").parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.ImportFrom) or not node.level:
-            continue
-        package = here[: len(here) - node.level]
-        names = [package + tuple((node.module or "").split("."))] if node.module else [
-            (*package, alias.name) for alias in node.names
-        ]  # fmt: skip
-        for name in names:
-            yield tuple(name) if node.module is None else (*name, node.names[0].name)
+        if isinstance(node, ast.ImportFrom) and node.level:
+            module = tuple(node.module.split(".")) if node.module else ()
+            for alias in node.names:
+                yield (*here[: len(here) - node.level], *module, alias.name)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_import_goes_upwards(path):
     own = layer_of(path.relative_to(PACKAGE).with_suffix("").parts)
     for name in imported(path):
-        if name and layer_of(name) in RANK:
+        if layer_of(name) in RANK:
             assert RANK[layer_of(name)] <= RANK[own], f"{own} imports {'.'.join(name)}"

@@ -1,0 +1,60 @@
+"""A model, and a batch of images to run it on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engine import Tensor
+from ..nn import Module
+from ..nn import functional as F
+from ..random import manual_seed
+from .images import facts, open_data
+from .modelfile import build, load_class
+from .saved import restore
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A model, as training would begin or as it was trained, and test images for it."""
+
+    model: Module
+    data: str
+    images: Tensor
+    labels: Tensor
+
+    @property
+    def loss(self) -> Any:
+        """The model's `loss`, or cross-entropy."""
+        return getattr(self.model, "loss", F.cross_entropy)
+
+
+def opened(
+    spec: str,
+    settings: Mapping[str, Any],
+    size: int,
+    data: str | None = None,
+    checkpoint: Path | None = None,
+) -> Batch:
+    """The model of a file, in training mode, and `size` images of `data`.
+
+    settings: keyword arguments of the model. data: by default what the checkpoint or the
+    model's `defaults` say, else the digits, which need no file.
+    """
+    manual_seed(0)
+    if checkpoint:
+        model, saved = restore(spec, checkpoint, dict(settings))
+        model_class, usual = type(model), saved.options
+    else:
+        model_class = load_class(spec)
+        usual = getattr(model_class, "defaults", {})
+    name, dtype = data or usual.get("data") or "digits", usual.get("dtype", "float32")
+    images = open_data(name, False, model_class, dtype, size)
+    if not checkpoint:
+        model, _ = build(model_class, dict(settings), facts(images))
+        model.to(np.dtype(dtype))
+    return Batch(model.train(), name, *images.get_batch(range(len(images))))

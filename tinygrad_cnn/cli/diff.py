@@ -1,0 +1,120 @@
+"""Compare the graphs of two model files; or two checkpoints of one model: its parameters,
+and the values and gradients of a training step on the same images; or, without a model
+file, two checkpoints by their parameters alone. Exit status 0 means that nothing differs, 1
+that something does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import DATA, UsageError, assignment, number_from
+
+if TYPE_CHECKING:
+    from ..graph.diff import Difference
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `diff`."""
+    add, count = parser.add_argument, number_from(int, 1)
+    add(
+        "compared",
+        nargs="+",
+        metavar="FILE",
+        help="A.py B.py, or MODEL.py and two checkpoints, or two checkpoints",
+    )
+    settings: dict[str, Any] = {
+        "metavar": "NAME=VALUE",
+        "type": assignment,
+        "action": "append",
+    }
+    add(
+        "--set",
+        default=[],
+        **settings,
+        help="a keyword argument of the model, or of both",
+    )
+    add("--set-b", default=[], **settings, help="one of the second model file alone")
+    add("--data", choices=DATA, help="default: digits, or as trained")
+    add("--batch-size", type=count, default=2, metavar="N", help="images; default: 2")
+    add("--rtol", type=number_from(float, 0), default=0.0, metavar="R",
+        help="closer than R of a tensor's largest value is equal; default: 0")  # fmt: skip
+    add("--theme", choices=("light", "dark"), default="light")
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="draw both side by side: .svg and the like",
+    )
+    add("--json", action="store_true", help="print a JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what differs; the status is 1 if anything does."""
+    found = _difference(args)
+    print(found.to_json() if args.json else found)
+    if args.out:
+        written = found.save(args.out, args.theme)
+        print(f"{written} has both side by side", file=sys.stderr)
+    return 1 if found else 0
+
+
+def _difference(args: argparse.Namespace) -> Difference:
+    from ..graph.diff import diff
+    from .modelfile import split_spec
+
+    *model, a, b = args.compared if len(args.compared) > 1 else (*args.compared, "", "")
+    files = [split_spec(spec)[0].suffix == ".py" for spec in (*model, a, b)]
+    if files == [True, True]:
+        return _of_models(args, a, b)
+    if files == [True, False, False]:
+        return _of_checkpoints(args, model[0], Path(a), Path(b))
+    if files == [False, False]:
+        return diff(a, b, rtol=args.rtol)
+    raise UsageError(
+        "give A.py and B.py, or MODEL.py and two checkpoints, or these alone"
+    )
+
+
+def _of_models(args: argparse.Namespace, a: str, b: str) -> Difference:
+    from ..graph.diff import diff
+    from ..graph.draw import draw
+    from .batch import opened
+
+    graphs = []
+    for spec, settings in ((a, args.set), (b, args.set + args.set_b)):
+        of = opened(spec, dict(settings), args.batch_size, args.data)
+        said = [f"{name}={value}" for name, value in settings]
+        names = {"labels": of.labels}
+        graphs.append(
+            draw(
+                of.model,
+                of.images,
+                labels=of.labels,
+                loss=of.loss,
+                show=(),
+                names=names,
+                title=" ".join([type(of.model).__name__, *said]),
+            ).graph
+        )
+    return diff(*graphs)
+
+
+def _of_checkpoints(
+    args: argparse.Namespace, spec: str, a: Path, b: Path
+) -> Difference:
+    from ..graph.diff import diff
+    from .batch import opened
+
+    of, other = (
+        opened(spec, dict(args.set), args.batch_size, args.data, path)
+        for path in (a, b)
+    )
+    step = {"labels": of.labels, "loss": of.loss}
+    found = diff(of.model, other.model, of.images, rtol=args.rtol, **step)
+    for graph, path in ((found.a, a), (found.b, b)):
+        if graph is not None:
+            graph.title = path.stem
+    return found

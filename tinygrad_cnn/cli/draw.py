@@ -1,0 +1,97 @@
+"""Draw the graph of a model: its forward pass in evaluation mode; or, where gradients are
+asked for, a training step with the model's `loss`, or cross-entropy. Untrained unless a
+checkpoint is given."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import DATA, add_model, number_from
+
+if TYPE_CHECKING:
+    from .batch import Batch
+
+OF_GRADIENTS = {"gradients", "saved", "nonfinite", "vanishing", "exploding", "wrong"}
+"""What is shown or highlighted of a training step."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `draw`."""
+    count = number_from(int, 1)
+    add_model(parser)
+    add = parser.add_argument
+    add("--mode", choices=("forward", "backward", "both"), default="forward")
+    add("--depth", type=count, metavar="N", help="modules N deep as one node each")
+    shown = (
+        "of names, shapes, dtype, formula, values, gradients, parameters, saved, time, "
+        "macs, branches, numbers, images; default: names,shapes"
+    )
+    add("--show", type=_words, default="names,shapes", metavar="WORDS", help=shown)
+    highlighted = (
+        "of nonfinite, vanishing, exploding, dead, path:NAME, and wrong for the operation "
+        "that `check` blames"
+    )
+    add("--highlight", type=_words, default="", metavar="WORDS", help=highlighted)
+    add("--theme", choices=("light", "dark"), default="light")
+    add("--data", choices=DATA, help="default: as trained, or digits")
+    add("--batch-size", type=count, default=1, metavar="N", help="images; default: 1")
+    add("--checkpoint", type=Path, metavar="FILE", help="what `train` has written")
+    add("--out", type=Path, metavar="FILE",
+        help=".svg, .png, .pdf, .dot or .json; default: MODEL.svg")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the picture, and say where."""
+    from ..graph.draw import draw
+    from .batch import opened
+    from .modelfile import split_spec
+
+    of = opened(args.model, dict(args.set), args.batch_size, args.data, args.checkpoint)
+    step: dict[str, Any] = {}
+    if args.mode != "forward" or OF_GRADIENTS.intersection(args.show + args.highlight):
+        step = {"labels": of.labels, "loss": of.loss}
+    of.model.train(bool(step))
+    look = {"mode": args.mode, "show": args.show}
+    highlight: list[Any] = [
+        ("path", word[5:]) if word.startswith("path:") else word
+        for word in args.highlight
+        if word != "wrong"
+    ]
+    names = {"labels": of.labels}
+    drawing = draw(
+        of.model, of.images, highlight=highlight, names=names, **look, **step
+    )
+    for node in drawing.graph:
+        node.where = short(node.where)
+    if "wrong" in args.highlight:
+        highlight.append(_report(of))
+    look |= {"depth": args.depth, "theme": args.theme}
+    drawing = draw(drawing.graph, highlight=highlight, **look)
+    path, name = split_spec(args.model)
+    out = drawing.save(args.out or f"{name or path.stem}.svg")
+    print(f"{out}: {type(of.model).__name__} on {of.data}, {len(drawing.drawn)} nodes")
+    return 0
+
+
+def _report(of: Batch) -> Any:
+    """What `verify` says of the model, with lines as the graph has them."""
+    from ..verify import verify
+
+    report = verify(of.model, of.images, loss=of.loss, labels=of.labels)
+    if report.culprit:
+        report.culprit = replace(report.culprit, where=short(report.culprit.where))
+    return report
+
+
+def short(where: str) -> str:
+    """A line of a file below the working directory, or of one whose name is enough."""
+    path = Path(where)
+    below = path.is_relative_to(Path.cwd())
+    return str(path.relative_to(Path.cwd())) if below else path.name
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]

@@ -1,0 +1,63 @@
+"""Sum up a training step of a model: parameters, multiply-adds, memory and time of each
+module and operation, at the batch size that `train` would take. --memory draws how the
+memory of the step grows and shrinks."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .options import DATA, add_model, number_from
+
+FORMATS = ("markdown", "latex", "csv", "json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `summary`."""
+    add_model(parser)
+    add, count = parser.add_argument, number_from(int, 1)
+    add("--data", choices=DATA, help="default: digits")
+    add("--batch-size", type=count, metavar="N", help="images; default: as for `train`")
+    add(
+        "--memory",
+        type=Path,
+        metavar="FILE",
+        help="draw memory instead: .svg, .png, .pdf",
+    )
+    output = parser.add_mutually_exclusive_group()
+    for name in FORMATS:
+        output.add_argument(
+            f"--{name}",
+            action="store_const",
+            const=name,
+            dest="format",
+            help="print so",
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table; or write the picture of memory, and print what it shows."""
+    from ..graph.memory import memory
+    from ..graph.summary import summary
+    from .batch import opened
+    from .modelfile import load_class
+    from .session import DEFAULTS
+
+    usual = DEFAULTS | dict(getattr(load_class(args.model), "defaults", {}))
+    size = args.batch_size or usual["batch_size"]
+    of = opened(args.model, dict(args.set), size, args.data)
+    step = of.model, of.images, of.labels, of.loss
+    about = f"{type(of.model).__name__}, a training step on {size} images of {of.data}"
+    if args.memory:
+        found = memory(*step)
+        found.save(args.memory)
+        print(
+            found.to_json()
+            if args.format == "json"
+            else f"{args.memory}: {about}\n{found}"
+        )
+    elif args.format:
+        print(getattr(summary(*step), f"to_{args.format}")().rstrip())
+    else:
+        print(f"{about}\n\n{summary(*step)}")
+    return 0

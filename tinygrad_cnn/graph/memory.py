@@ -1,0 +1,338 @@
+"""The memory of a training step: what lives from when to when, and who held the peak."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engine import Node as Recorded
+from ..engine import Tensor, _topological_order
+from ..errors import ArgumentError
+from ..methods.gradient import cotangent_of
+from ..nn import Module
+from ..nn.utils.stateless import functional_call
+from ..ops.base import Op, Value
+from ..recording import module_path
+from .summary import LOSS, loss_of, unchanged
+from .walk import memory_of, tensors_in
+
+GRADIENTS, OTHERS = "gradients", "others"
+GREYS = {OTHERS: "#999999", GRADIENTS: "#dddddd"}
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
+"""Of the holders in the picture (Okabe and Ito's, told apart by the colour-blind)."""
+
+
+def memory(
+    model: Module,
+    x: Any,
+    labels: Any = None,
+    loss: Callable[..., Tensor] | None = None,
+) -> Memory:
+    """How the memory of one training step grows and shrinks.
+
+    Arguments as for `summary`; without a loss, ∂L/∂output is 1. The step is run. Each array
+    that a forward operation makes or keeps, and each gradient, is watched from its making
+    until nobody holds it. What was there before (parameters, buffers, x, labels) does not
+    count, nor what a kernel needs while it runs.
+
+    The model stays as it was, as for `summary`: `.grad` is made, as in a first step, but
+    not given to it. Raises AutogradError if nothing requires a gradient.
+    """
+    watch = _Watch(model)
+    watch.ignore([*model.parameters(), *tensors_in((x, labels))])
+    with unchanged(model, watch.applied) as buffers:
+        watch.ignore(list(buffers.values()))
+        output = functional_call(model, buffers, x)
+        watch.in_loss = True
+        result = loss_of(model, output, labels, loss)
+        del output
+    watch.backward(result)
+    return watch.seen()
+
+
+@dataclass
+class Moment:
+    """One operation, or the gradient rules of one; bytes: what lives while it runs."""
+
+    phase: str
+    """forward or backward."""
+    operation: str
+    module: str
+    bytes: int = 0
+
+
+@dataclass
+class Life:
+    """A piece of memory. born, dropped: the first and the last moment that it was there,
+    dropped is None for what outlives the step."""
+
+    name: str
+    """What it is: "∂L/∂conv1.weight", "y", "tap"."""
+    holder: str
+    """The module that made it; the operation in it, if it has modules inside; or
+    GRADIENTS."""
+    bytes: int
+    born: int
+    dropped: int | None = None
+
+
+@dataclass
+class Memory:
+    """The moments of a step, and what lived in them."""
+
+    moments: list[Moment]
+    lives: list[Life]
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that lived at one time."""
+        return max([moment.bytes for moment in self.moments], default=0)
+
+    @property
+    def peak_at(self) -> int:
+        """The first moment of the peak."""
+        return [moment.bytes for moment in self.moments].index(self.peak)
+
+    def alive(self, at: int) -> list[Life]:
+        """What lives at a moment, the largest first."""
+        end = len(self.moments)
+        found = [
+            life
+            for life in self.lives
+            if life.born <= at <= (end if life.dropped is None else life.dropped)
+        ]
+        return sorted(found, key=lambda life: -life.bytes)
+
+    def holders(self) -> dict[str, int]:
+        """Who held how many bytes of the peak, the largest first."""
+        held: Counter[str] = Counter()
+        for life in self.alive(self.peak_at):
+            held[life.holder] += life.bytes
+        return dict(held.most_common())
+
+    def __str__(self) -> str:
+        """The peak, and who held it."""
+        moment = self.moments[self.peak_at]
+        place = f" in {moment.module}" if moment.module else ""
+        lines = [
+            f"peak {_size(self.peak)} of {len(self.moments)} operations at "
+            f"{self.peak_at + 1}: {moment.operation}, {moment.phase}{place}"
+        ]
+        for holder, count in self.holders().items():
+            lines.append(f"  {_size(count):>10}  {count / self.peak:6.1%}  {holder}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values: moments, lives, peak, peak_at and holders."""
+        found = {"peak": self.peak, "peak_at": self.peak_at, "holders": self.holders()}
+        return asdict(self) | found
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON."""
+        return json.dumps(self.to_dict())
+
+    def save(self, path: str | Path) -> None:
+        """Draw bytes over operations, stacked by holder, with the peak; by matplotlib.
+
+        The format is that of the suffix: .svg, .png, .pdf. Raises ArgumentError if
+        matplotlib is not installed.
+        """
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise ArgumentError(
+                "to draw the memory of a step, `pip install matplotlib` (or the extra "
+                "tinygrad-cnn[plot]); to_json() has the same as data"
+            ) from None
+        figure = Figure(figsize=(9, 4.5), layout="constrained")
+        self._draw(figure.add_subplot())
+        figure.savefig(path)
+
+    def _draw(self, axes: Any) -> None:
+        scale, unit = _unit(self.peak)
+        stacks = self._stacks()
+        edges = np.arange(len(self.moments) + 1) + 0.5
+        heights = np.array([[*h, h[-1]] for h in stacks.values()]) / scale
+        colours = [
+            GREYS.get(name, c) for name, c in zip(stacks, cycle(COLOURS), strict=False)
+        ]
+        axes.stackplot(
+            edges, heights, labels=list(stacks), colors=colours, step="post", lw=0
+        )
+        middle = [m.phase for m in self.moments].count("forward") + 0.5
+        axes.axvline(middle, color="black", lw=0.8, ls=":")
+        top = 1.22 * self.peak / scale
+        for x, side, text in ((-4, "right", "forward"), (4, "left", "backward")):
+            axes.annotate(
+                text,
+                (middle, top),
+                (x, -4),
+                textcoords="offset points",
+                ha=side,
+                va="top",
+            )
+        moment, at = self.moments[self.peak_at], self.peak_at + 1
+        place = f" in {moment.module}" if moment.module else ""
+        axes.annotate(
+            f"peak {_size(self.peak)}\n{moment.operation}{place}, {moment.phase}",
+            (at, self.peak / scale),
+            (0, 16),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            arrowprops={"arrowstyle": "->"},
+        )
+        axes.set(xlim=(0.5, edges[-1]), ylim=(0, top))
+        axes.set(xlabel="operation", ylabel=f"memory, {unit}")
+        handles, names = axes.get_legend_handles_labels()
+        axes.legend(
+            handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1, 0.5)
+        )
+
+    def _bytes(self, group: Callable[[Life], str] = lambda life: "") -> dict[str, Any]:
+        """How much lives at each moment, by groups of lives."""
+        found: dict[str, Any] = defaultdict(lambda: np.zeros(len(self.moments)))
+        for life in self.lives:
+            end = None if life.dropped is None else life.dropped + 1
+            found[group(life)][life.born : end] += life.bytes
+        return found
+
+    def _stacks(self) -> dict[str, Any]:
+        """Bytes at each moment by holder, in order; the small as one, gradients on top."""
+        found = self._bytes(lambda life: life.holder)
+        gradients = found.pop(GRADIENTS, None)
+        largest = sorted(found, key=lambda holder: -found[holder].sum())
+        small = largest[len(COLOURS) :]
+        stacks = {holder: h for holder, h in found.items() if holder not in small}
+        if small:
+            stacks[OTHERS] = sum([found[holder] for holder in small])
+        return stacks if gradients is None else stacks | {GRADIENTS: gradients}
+
+
+def _unit(count: int) -> tuple[int, str]:
+    """A power of 1024 that leaves few digits, and its name."""
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if count >= 1024**power:
+            return 1024**power, unit
+    return 1, "B"
+
+
+def _size(count: int) -> str:
+    scale, unit = _unit(count)
+    return f"{count / scale:,.4g} {unit}"
+
+
+# ---------------------------------------------------------------------- the step, watched
+
+
+class _Watch:
+    """Notes when memory comes and goes."""
+
+    def __init__(self, model: Module) -> None:
+        self.names = {id(p): name for name, p in model.named_parameters()}
+        modules = dict(model.named_modules())
+        self.leaves = {path for path, m in modules.items() if path and not m._modules}
+        self.in_loss = False
+        self.modules: dict[int, str] = {}
+        """By the id of an operation that was recorded."""
+        self.moments: list[Moment] = []
+        self.lives: list[Life] = []
+        self.known: dict[int, Any] = {}
+        """Memory that lives, by the id of its array; what is ignored, as itself."""
+        self.counts: Counter[str] = Counter()
+        self.kept: list[Any] = []
+
+    def ignore(self, tensors: list[Tensor]) -> None:
+        """These were there before."""
+        arrays = [memory_of(t._array) for t in tensors]
+        self.known |= {id(array): array for array in arrays}
+
+    def see(self, array: Any, name: str, holder: str) -> None:
+        """An array is there; if its memory is new, its life begins."""
+        owner = memory_of(array)
+        if id(owner) in self.known:
+            return
+        life = Life(name, holder, owner.nbytes, len(self.moments) - 1)
+        self.lives.append(life)
+
+        def end(_: Any, key: int = id(owner)) -> None:
+            life.dropped = len(self.moments) - 1
+            del self.known[key]
+
+        self.known[id(owner)] = weakref.ref(owner, end)
+
+    def applied(self, op: Op, inputs: list[Value], y: Value, kept: list[Value]) -> None:
+        """Observe a forward operation."""
+        module = LOSS if self.in_loss else module_path.get()
+        name = getattr(op, "name", type(op).__name__)
+        self.moments.append(Moment("forward", name, module))
+        self.modules[id(op)] = module
+        holder = self._holder(name, module)
+        found = [(op.input_name(i), x) for i, x in enumerate(inputs)]
+        found += [("y", y), *zip(op.keeps, kept, strict=True)]
+        for what, array in found:
+            if isinstance(array, np.ndarray):
+                self.see(array, what, holder)
+
+    def _holder(self, name: str, module: str) -> str:
+        if module in self.leaves:
+            return module
+        holder = f"{module}.{name}".removeprefix(".")
+        self.counts[holder] += 1
+        return f"{holder} {self.counts[holder]}"
+
+    def backward(self, result: Any) -> None:
+        """The engine's walk back, with its gradients watched."""
+        grads: dict[Recorded, Value] = {}
+        self.moments.append(Moment("backward", "∂L/∂output", ""))
+        ends = list(tensors_in(result))
+        for end in [t for t in ends if t._node is not None] or ends:
+            one = Tensor._wrap(np.ones_like(end._array))
+            self._add(grads, end._node, cotangent_of(end, one)._array, "∂L/∂output")
+            del one
+        with np.errstate(all="ignore"):
+            for node in _topological_order(list(grads)):
+                if node not in grads:
+                    continue
+                g = grads.pop(node)
+                if isinstance(node, Tensor):
+                    self._finish(node, g)
+                    continue
+                module = self.modules[id(node.op)]
+                self.moments.append(Moment("backward", node.name(), module))
+                asked = [i for i, p in enumerate(node.parents) if p is not None]
+                for i, d in node.gradients(asked, g, False):
+                    what = f"∂L/∂{node.op.input_name(i)} of {node.name()}"
+                    self._add(grads, node.parents[i], d, what)
+                node.saved = None
+
+    def _add(self, grads: dict[Any, Value], node: Any, d: Value, name: str) -> None:
+        if d is None:
+            return
+        self.see(d, name, GRADIENTS)
+        grads[node] = grads[node] + d if node in grads else d
+        self.see(grads[node], name, GRADIENTS)
+
+    def _finish(self, leaf: Tensor, g: Value) -> None:
+        """A leaf keeps a copy."""
+        name = f"∂L/∂{self.names.get(id(leaf), 'x')}"
+        module = self.names.get(id(leaf), "").rpartition(".")[0]
+        self.moments.append(Moment("backward", name, module))
+        self.kept.append(np.array(g))
+        self.see(self.kept[-1], name, GRADIENTS)
+
+    def seen(self) -> Memory:
+        """What was noted; the watch is over."""
+        self.known.clear()
+        memory = Memory(self.moments, self.lives)
+        for moment, count in zip(self.moments, memory._bytes()[""], strict=True):
+            moment.bytes = int(count)
+        return memory
