@@ -1,10 +1,13 @@
 """What README and docs show is true: their examples run, and print what they say."""
 
 import doctest
+import html
 import os
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -61,3 +64,69 @@ def test_readme_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         little = ["--limit", "64", "--epochs", "1"] if arguments[0] == "train" else []
         data = [] if arguments[0] == "predict" else ["--data", "digits"]
         assert main([*arguments, *data, *little]) == 0, line
+
+
+# --- the gallery ----------------------------------------------------------------------
+
+GALLERY = (ROOT / "docs/gallery.md").read_text("utf-8")
+COMMANDS = re.findall(
+    r"^tinygrad-cnn (.*docs/pictures/(\w+)\.svg)$", GALLERY, re.MULTILINE
+)
+LARGEST = 150_000
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_the_gallery_has_every_picture_beside_its_command() -> None:
+    assert len(COMMANDS) >= 6
+    shown = re.findall(r"\]\(pictures/(\w+)\.svg\)\]\(pictures/(\w+)\.svg\)", GALLERY)
+    assert shown == [(name, name) for _, name in COMMANDS]
+    stored = {path.stem for path in (ROOT / "docs/pictures").glob("*.svg")}
+    assert stored == {name for _, name in COMMANDS}
+
+
+@pytest.mark.parametrize("name", [name for _, name in COMMANDS])
+def test_a_stored_picture_is_small_and_knows_nothing_of_a_machine(name: str) -> None:
+    text = (ROOT / f"docs/pictures/{name}.svg").read_text("utf-8")
+    assert len(text.encode()) <= LARGEST
+    absolute = r"(?:^|[\s\"'(;])(?:/(?:home|root|tmp|usr|work|Users)/|[A-Z]:\\)"
+    assert not re.search(absolute, text)
+
+
+@pytest.mark.parametrize(("line", "name"), COMMANDS, ids=[name for _, name in COMMANDS])
+def test_a_stored_picture_says_what_its_command_says_now(
+    line: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    stored = ROOT / f"docs/pictures/{name}.svg"
+    drawn = tmp_path / f"{name}.{'svg' if '--memory' in line else 'dot'}"
+    if "--memory" in line:
+        pytest.importorskip("matplotlib")
+    assert main(shlex.split(line.replace(f"docs/pictures/{name}.svg", str(drawn)))) in (
+        {1} if line.startswith("diff") else {0}
+    )
+    read = texts_of_svg if "--memory" in line else texts_of_dot
+    assert read(drawn.read_text("utf-8")) == texts_of_svg(stored.read_text("utf-8"))
+
+
+def texts_of_svg(text: str) -> Counter[str]:
+    """The words of a picture, piece by piece."""
+    root = ElementTree.fromstring(text)
+    pieces = [" ".join("".join(t.itertext()).split()) for t in root.iter(f"{SVG}text")]
+    return Counter(map(rounded, filter(None, pieces)))
+
+
+def texts_of_dot(text: str) -> Counter[str]:
+    """The words that Graphviz would draw: of labels, but not of tooltips."""
+    text = re.sub(r'tooltip="(?:[^"\\]|\\.)*"', "", text)
+    markup = re.findall(r"label=<(<.*?>)>", text)
+    pieces = [piece for label in markup for piece in re.split(r"<[^>]*>", label)]
+    for quoted, word in re.findall(r'label=(?:"((?:[^"\\]|\\.)*)"|(\w+))', text):
+        pieces += re.split(r"\\[nlr]", quoted or word)
+    plain = [" ".join(html.unescape(piece).split()) for piece in pieces]
+    return Counter(map(rounded, filter(None, plain)))
+
+
+def rounded(text: str) -> str:
+    """Without figures that are computed in floating point."""
+    return re.sub(r"\d\.\d+e[-−]?\d+", "#", text)

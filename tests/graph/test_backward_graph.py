@@ -198,7 +198,7 @@ def test_second_order():
     np.testing.assert_allclose(found["x"], 6 * np.array([1, 2]))
 
 
-# ---------------------------------------------------------------------------- where it begins
+# ---------------------------------------------------------------------- where it begins
 
 
 def test_a_given_gradient():

@@ -26,7 +26,7 @@ def described(graph):
 
 
 def edges_by_next_functions(*outputs):
-    """(operation, input position, operation or "leaf"), by PyTorch's way through a graph."""
+    """(operation, input position, operation or "leaf") along `next_functions`."""
     stack, seen, found = [t.grad_fn for t in outputs], set(), []
     while stack:
         node = stack.pop()
@@ -238,12 +238,12 @@ def test_no_tensor_no_graph(nothing):
 def test_a_graph_of_random_operations_has_the_edges_that_next_functions_has():
     draw = np.random.default_rng(3)
     for _ in range(20):
-        tensors = [leaf(*draw.uniform(1, 2, 2)) for _ in range(3)] + [tensor([1.0, 2.0])]
+        tensors = [leaf(*draw.uniform(1, 2, 2)) for _ in range(3)] + [
+            tensor([1.0, 2.0])
+        ]
         for _ in range(30):
             a, b = (tensors[i] for i in draw.integers(len(tensors), size=2))
-            tensors.append(
-                [a * b, a + b, a.tanh(), a / 2, a[:1] - b][draw.integers(5)]
-            )
+            tensors.append([a * b, a + b, a.tanh(), a / 2, a[:1] - b][draw.integers(5)])
         outputs = [t for t in tensors[-3:] if t.grad_fn is not None]
         assert edges_of(walk(outputs)) == edges_by_next_functions(*outputs)
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .draw import shorten
 from .options import DATA, UsageError, assignment, number_from
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     found = _difference(args)
     print(found.to_json() if args.json else found)
     if args.out:
+        for graph in filter(None, (found.a, found.b)):
+            shorten(graph)
         written = found.save(args.out, args.theme)
         print(f"{written} has both side by side", file=sys.stderr)
     return 1 if found else 0
@@ -65,14 +68,14 @@ def _difference(args: argparse.Namespace) -> Difference:
     from ..graph.diff import diff
     from .modelfile import split_spec
 
-    *model, a, b = args.compared if len(args.compared) > 1 else (*args.compared, "", "")
-    files = [split_spec(spec)[0].suffix == ".py" for spec in (*model, a, b)]
+    given = args.compared
+    files = [split_spec(spec)[0].suffix == ".py" for spec in given]
     if files == [True, True]:
-        return _of_models(args, a, b)
+        return _of_models(args, *given)
     if files == [True, False, False]:
-        return _of_checkpoints(args, model[0], Path(a), Path(b))
+        return _of_checkpoints(args, given[0], *map(Path, given[1:]))
     if files == [False, False]:
-        return diff(a, b, rtol=args.rtol)
+        return diff(*given, rtol=args.rtol)
     raise UsageError(
         "give A.py and B.py, or MODEL.py and two checkpoints, or these alone"
     )

@@ -1,5 +1,5 @@
-"""Draw the graph of a model: its forward pass in evaluation mode; or, where gradients are
-asked for, a training step with the model's `loss`, or cross-entropy. Untrained unless a
+"""Draw the graph of a model, in training mode: its forward pass; or, where gradients are
+asked for, a training step, with the model's `loss` or cross-entropy. Untrained unless a
 checkpoint is given."""
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .options import DATA, add_model, number_from
 
 if TYPE_CHECKING:
+    from ..graph import Graph
     from .batch import Batch
 
 OF_GRADIENTS = {"gradients", "saved", "nonfinite", "vanishing", "exploding", "wrong"}
@@ -37,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--highlight", type=_words, default="", metavar="WORDS", help=highlighted)
     add("--theme", choices=("light", "dark"), default="light")
     add("--data", choices=DATA, help="default: as trained, or digits")
-    add("--batch-size", type=count, default=1, metavar="N", help="images; default: 1")
+    add("--batch-size", type=count, metavar="N",
+        help="images; default: 1, or 2 for BatchNorm1d, which needs several")  # fmt: skip
     add("--checkpoint", type=Path, metavar="FILE", help="what `train` has written")
     add("--out", type=Path, metavar="FILE",
         help=".svg, .png, .pdf, .dot or .json; default: MODEL.svg")  # fmt: skip
@@ -46,14 +48,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the picture, and say where."""
     from ..graph.draw import draw
+    from ..nn import BatchNorm1d
     from .batch import opened
     from .modelfile import split_spec
 
-    of = opened(args.model, dict(args.set), args.batch_size, args.data, args.checkpoint)
+    size = args.batch_size or 2
+    of = opened(args.model, dict(args.set), size, args.data, args.checkpoint)
+    several = any(isinstance(part, BatchNorm1d) for part in of.model.modules())
+    if not (args.batch_size or several):
+        of = replace(of, images=of.images[:1], labels=of.labels[:1])
     step: dict[str, Any] = {}
     if args.mode != "forward" or OF_GRADIENTS.intersection(args.show + args.highlight):
         step = {"labels": of.labels, "loss": of.loss}
-    of.model.train(bool(step))
+    else:
+        of.images.requires_grad_()  # so that all that is done to them is in the graph
     look = {"mode": args.mode, "show": args.show}
     highlight: list[Any] = [
         ("path", word[5:]) if word.startswith("path:") else word
@@ -64,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
     drawing = draw(
         of.model, of.images, highlight=highlight, names=names, **look, **step
     )
-    for node in drawing.graph:
-        node.where = short(node.where)
+    shorten(drawing.graph)
     if "wrong" in args.highlight:
         highlight.append(_report(of))
     look |= {"depth": args.depth, "theme": args.theme}
@@ -82,12 +89,18 @@ def _report(of: Batch) -> Any:
 
     report = verify(of.model, of.images, loss=of.loss, labels=of.labels)
     if report.culprit:
-        report.culprit = replace(report.culprit, where=short(report.culprit.where))
+        report.culprit = replace(report.culprit, where=_short(report.culprit.where))
     return report
 
 
-def short(where: str) -> str:
-    """A line of a file below the working directory, or of one whose name is enough."""
+def shorten(graph: Graph) -> None:
+    """Leave out of the lines of the user's code where on this machine the files are."""
+    for node in graph:
+        node.where = _short(node.where)
+
+
+def _short(where: str) -> str:
+    """Relative to the working directory, if the file is below; or else its name."""
     path = Path(where)
     below = path.is_relative_to(Path.cwd())
     return str(path.relative_to(Path.cwd())) if below else path.name

@@ -233,8 +233,10 @@ class Difference:
                 if node is not None:
                     reasons[side + node.id] += d.told or ["only here"]
         graph = Graph()
+        same = self.a.title == self.b.title
         for side, part in (("a", self.a), ("b", self.b)):
-            _put(part, graph, side, (part.title or side).replace(".", "·"))
+            title = f"{part.title} ({side})" if same else part.title or side
+            _put(part, graph, side, title.strip().replace(".", "·"))
         show = frozenset({"names", "shapes"})
         return Drawing(
             graph, Look("forward", None, None, show, theme_of(theme)), reasons
@@ -352,7 +354,7 @@ def _measure(found: ParameterDifference, a: Any, b: Any) -> None:
     )
     with np.errstate(all="ignore"):
         differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
-        largest = np.nan_to_num(np.abs(a - b)[differs], nan=np.inf)
+        largest = np.nan_to_num(np.abs(a - b)[differs], nan=np.inf, posinf=np.inf)
     both = np.abs(np.concatenate([a.ravel(), b.ravel()]))
     scale = float(both[np.isfinite(both)].max(initial=0.0))
     found.count, found.size = int(differs.sum()), a.size
@@ -381,16 +383,19 @@ class _Comparison:
         self.b_of |= {ids[key]: others[key] for key in ids.keys() & others.keys()}
         taken = set(self.b_of.values())
         for edge in self.a.edges:
-            used = self.inputs[1][self.b_of.get(edge.target, "")].get(edge.input, "")
-            both = self.a.nodes[edge.source], self.b.nodes.get(used)
-            if edge.source in self.b_of or used in taken or both[1] is None:
+            target = self.b_of.get(edge.target, "")
+            source = self.inputs[1][target].get(edge.input, "")
+            if not source or source in taken or edge.source in self.b_of:
                 continue
-            if not (_is_made(both[0]) or _is_made(both[1])):
-                self.b_of[edge.source] = used
-                taken.add(used)
-                users = self.a.nodes[edge.target], self.b.nodes[self.b_of[edge.target]]
-                for node, user in zip(both, users, strict=True):
-                    self.names[id(node)] = node.label.removeprefix(f"{user.module}.")
+            p, q = self.a.nodes[edge.source], self.b.nodes[source]
+            if not (_is_made(p) or _is_made(q)):
+                self.b_of[p.id] = q.id
+                taken.add(q.id)
+                for leaf, user in (
+                    (p, self.a.nodes[edge.target]),
+                    (q, self.b.nodes[target]),
+                ):
+                    self.names[id(leaf)] = leaf.label.removeprefix(f"{user.module}.")
 
     def differences(self) -> Iterator[NodeDifference]:
         """In the order of a; what only b has comes before the node that it leads to."""

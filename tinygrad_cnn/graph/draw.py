@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -64,10 +63,10 @@ def draw(
     for each operation face to face with its backward pass, where data flow one way and
     gradients the other. L is the result, or the sum of all results.
 
-    depth, collapse: modules to show as one node each, with the sums of what is inside: those
-    `depth` deep (1: directly in the model), and those for whose dotted path `collapse` is
-    true. Three or more equal blocks in a row are drawn once, with "×3" on them, unless
-    collapse is False.
+    depth, collapse: modules to show as one node each, with the sums of what is inside:
+    those `depth` deep (1: directly in the model), and those for whose dotted path
+    `collapse` is true. Three or more equal blocks in a row are drawn once, with "×3" on
+    them, unless collapse is False.
 
     show: any of
         names       what your code calls results
@@ -246,7 +245,7 @@ class Drawing:
         return standalone(picture.decode()).encode() if format == "svg" else picture
 
 
-def _folded(graph: Graph, look: Look, marked: Collection[str]) -> Graph:
+def _folded(graph: Graph, look: Look, marked: Mapping[str, Sequence[str]]) -> Graph:
     """The nodes of both passes, if the mode asks for both, folded."""
     if look.mode == "forward":
         graph = _part(graph, [n.id for n in graph if not _is_backward(n)])
@@ -289,12 +288,11 @@ def _reasons_of(
     node: Node, graph: Graph, reasons: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """Why a drawn node is pointed out: for any of those that it stands for."""
-    if not node.folded:
-        return list(reasons.get(node.id, ()))
-    found = [
-        reason if reason.startswith(ON_PATH) else f"{graph.nodes[id].label}: {reason}"
-        for id in node.folded
-        for reason in reasons.get(id, ())
-    ]
+    found: dict[str, None] = {}
+    for id in node.folded or [node.id]:
+        inside = node.kind == "module"
+        for reason in reasons.get(id, ()):
+            named = inside and not reason.startswith(ON_PATH)
+            found[f"{graph.nodes[id].label}: " * named + reason] = None
     more = [f"and {len(found) - LISTED} more"] * (len(found) > LISTED)
-    return [*dict.fromkeys(found[:LISTED]), *more]
+    return [*list(found)[:LISTED], *more]

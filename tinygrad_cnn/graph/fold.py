@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ..errors import ArgumentError
 from .data import Branches, Edge, Graph, Node, Statistics
@@ -48,7 +49,7 @@ def fold(
     members = defaultdict(list)
     for id, group in _calls(graph, paths).items():
         members[group].append(graph.nodes[id])
-    standing = {}
+    standing: dict[str, Node] = {}
     for (path, number), nodes in members.items():
         node = _module(path, number, nodes)
         standing |= {n.id: node for n in nodes}
@@ -154,7 +155,7 @@ def _backward(
         forward = graph.nodes[str(node.backward_of)]
         groups[standing.get(forward.id, forward).id].append(node)
     forwards = {n.id: n for n in [*graph, *standing.values()]}
-    found = {}
+    found: dict[str, Node] = {}
     for id, members in groups.items():
         if [n.kind for n in members] == ["gradient"]:
             continue  # of a parameter that is used once
@@ -239,17 +240,12 @@ def _sort(graph: Graph) -> None:
     graph.nodes = order | graph.nodes  # the rest, if modules wait for each other
 
 
-def merged(members: Sequence[Node], **changes: object) -> Node:
+def merged(members: Sequence[Node], **changes: Any) -> Node:
     """The first of these nodes, with the sums of all, and with these changes."""
-    sums = {
-        name: _total([getattr(n, name) for n in members])
-        for name in ("macs", "seconds", "backward_seconds")
-    }
-    counts = [(parameter_count(n), parameter_bytes(n)) for n in members]
-    sums |= {
+    sums: dict[str, Any] = {
         "folded": [id for n in members for id in n.folded or [n.id]],
-        "parameters": sum([count for count, _ in counts]),
-        "parameter_bytes": sum([size for _, size in counts]),
+        "parameters": sum([parameter_count(n) for n in members]),
+        "parameter_bytes": sum([parameter_bytes(n) for n in members]),
         "bytes": sum([n.bytes for n in members]),
         "saved": [s for n in members for s in n.saved],
         "branches": _branches([n.branches for n in members if n.branches]),
@@ -258,6 +254,9 @@ def merged(members: Sequence[Node], **changes: object) -> Node:
         "numbers": None,
         "image": None,
     }
+    for name in ("macs", "seconds", "backward_seconds"):
+        known = [v for n in members if (v := getattr(n, name)) is not None]
+        sums[name] = sum(known) if known else None
     return replace(members[0], **sums | changes)
 
 
@@ -272,11 +271,6 @@ def parameter_bytes(node: Node) -> int:
     return (
         node.parameter_bytes if node.folded else node.bytes * (node.kind == "parameter")
     )
-
-
-def _total(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) if known else None
 
 
 def _branches(parts: Sequence[Branches]) -> Branches | None:

@@ -9,26 +9,28 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import graphviz  # type: ignore[import-untyped]
+
 from .data import Graph, Node, Statistics
 from .fold import parameter_bytes, parameter_count
 from .highlight import ON_PATH
-from .theme import Theme
+from .theme import Theme, style_of
 
 SHOWN = (
     *("names", "shapes", "dtype", "formula", "gradients", "values", "parameters"),
     *("saved", "time", "macs", "branches", "numbers", "images"),
 )
 FORMULA_WIDTH = 50
-NO_BREAK = chr(160)
-TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 9.5, 8.5
+NO_BREAK, WORD_JOINER = chr(160), chr(0x2060)
+TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 10, 9
 
 
 @dataclass(frozen=True)
 class Label:
     """What is said of the nodes of one graph.
 
-    graph: the nodes, drawn or not. show: some of SHOWN. reasons: why nodes are pointed out, by their ids. image: the file
-    that stands for the thumbnail of a node, by its id, where pictures can be shown.
+    graph: the nodes, drawn or not. show: some of SHOWN. reasons: why nodes are pointed out,
+    by their ids. images: the files with the thumbnails of nodes, by their ids.
     """
 
     graph: Graph
@@ -45,6 +47,11 @@ class Label:
         form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
         return f"<<TABLE {form}>{self._rows(node, module)}</TABLE>>"
 
+    def html_of_lines(self, lines: Iterable[str]) -> str:
+        """Lines of small text, one below the other."""
+        text = "".join([f'{escaped(line)}<BR ALIGN="LEFT"/>' for line in lines])
+        return f"<{_font(text, self.theme.muted, TEXT_SIZE)}>"
+
     def backward_lines(self, node: Node) -> list[str]:
         """What the backward pass of an operation is called, and its formulas if shown."""
         return [f"{node.label} backward", *self._wrapped(node.gradients.values())]
@@ -53,13 +60,13 @@ class Label:
         """The faces of several nodes in one, each in a frame, with its id as the port."""
         cells = []
         for node in nodes:
-            style = self.theme.styles[node.kind]
+            style = self.theme.styles[style_of(node)]
             form = "dashed" * ("dashed" in style.style) or "rounded" * (
                 style.shape != "box"
             )
             pointed = node.id in self.reasons
             frame = {
-                "PORT": node.id,
+                "PORT": graphviz.escape(node.id),
                 "BORDER": 3 if pointed else 1,
                 "COLOR": self.theme.highlight if pointed else style.border,
                 "BGCOLOR": style.fill,
@@ -101,7 +108,7 @@ class Label:
         lines = [self.title(node), node.module and f"in {node.module}"]
         lines += self.reasons.get(node.id, ())
         lines += [f"{name} = {value}" for name, value in node.attributes.items()]
-        lines += [" ".join([shape_text(node.shape), node.dtype])]
+        lines += [f"{shape_text(node.shape)} {node.dtype}".strip()]
         lines += [node.formula, *node.gradients.values(), node.documentation]
         lines += [*self._statistics(node, ("values", "gradients")), *self._counts(node)]
         if node.folded:
@@ -234,9 +241,17 @@ def rows_of(numbers: Any) -> Iterator[list[Any]]:
             yield from rows
 
 
+def shielded(text: str) -> str:
+    """Text in which Graphviz, which looks twice, finds no \\N or the like to replace.
+
+    A word joiner, of no width, stands between the backslash and the letter.
+    """
+    return re.sub(r"\\(?=[NGETHL])", lambda m: m[0] + WORD_JOINER, text)
+
+
 def escaped(text: str) -> str:
     """Text inside an HTML-like label."""
-    return html.escape(text).replace("\n", "<BR/>") or "&#160;"
+    return shielded(html.escape(text)).replace("\n", "<BR/>") or "&#160;"
 
 
 def attributes(given: Mapping[str, object]) -> str:

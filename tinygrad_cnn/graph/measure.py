@@ -163,11 +163,11 @@ class _Run:
             self.node(key).values = statistics_of(array)
 
     def gradient_statistics(self) -> None:
-        found = {}
+        gradients, found = self.gradients, {}
         for recorded, tensor in self.tensors.items():
-            node = tensor if tensor._record is None else tensor._record
-            if node in self.gradients:
-                found[self.walk.ids[recorded]] = self.gradients[node]
+            new = tensor if tensor._record is None else tensor._record
+            if new in gradients:
+                found[self.walk.ids[recorded]] = gradients[new]
         for node in self.walk.graph:
             if node.backward_of is None and node.kind != "gradient":
                 node.gradient_computed = node.id in found

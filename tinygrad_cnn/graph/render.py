@@ -77,8 +77,8 @@ def with_images(
             file.write_bytes(base64.b64decode(uri.partition(",")[2]))
             files[key] = str(file)
         picture = draw(dot(files))
-        for key, file in files.items():
-            picture = picture.replace(f'"{file}"'.encode(), f'"{images[key]}"'.encode())
+        for key, name in files.items():
+            picture = picture.replace(f'"{name}"'.encode(), f'"{images[key]}"'.encode())
     return picture
 
 

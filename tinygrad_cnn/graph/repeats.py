@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
@@ -20,37 +20,40 @@ LONGEST = 2000
 TRIED = 32
 """How many lengths of a block are tried from each operation."""
 
+Marks = Mapping[str, Sequence[str]]
 
-def fold_repeats(graph: Graph, marked: Collection[str] = ()) -> Graph:
+
+def fold_repeats(graph: Graph, marked: Marks | None = None) -> Graph:
     """The graph with equal blocks in a row as the first of them, with the sums of all.
 
     Blocks are alike in operations and their settings, shapes, connections, modules (but
     for numbers in their paths) and what the backward pass does. Only the last may be used
-    by anything but the next. marked: nodes that make a block unlike all others.
+    by anything but the next. marked: what is said of nodes, by their ids; where that
+    differs, blocks do.
     """
     while True:
         before = len(graph)
-        graph = Repeats(graph, marked).folded()
+        graph = Repeats(graph, marked or {}).folded()
         if len(graph) == before:
             return graph
 
 
 class Run(NamedTuple):
-    """`count` blocks of `length` operations each, from the operation `start` on."""
+    """`blocks` of `length` operations each, from the operation `start` on."""
 
     start: int
     length: int
-    count: int
+    blocks: int
 
     @property
     def end(self) -> int:
-        return self.start + self.length * self.count
+        return self.start + self.length * self.blocks
 
 
 class Repeats:
     """The operations of a graph as a sequence, and what makes two of them alike."""
 
-    def __init__(self, graph: Graph, marked: Collection[str]) -> None:
+    def __init__(self, graph: Graph, marked: Marks) -> None:
         self.graph = graph
         kinds = ("operation", "module")
         forward = [n for n in graph if n.backward_of is None]
@@ -105,7 +108,7 @@ class Repeats:
                 if best.length and length % best.length == 0:
                     continue
                 run = self._aligned(i, length)
-                if run.count >= FEWEST and run.end > best.end:
+                if run.blocks >= FEWEST and run.end > best.end:
                     best = run
             if best.length:
                 yield best
@@ -158,12 +161,11 @@ class Repeats:
         for s, t in zip(self.sources[a], self.sources[b], strict=True):
             from_s, from_t = self.index.get(s), self.index.get(t)
             outside = from_s is None or from_s < start
-            entering = (
-                outside and from_t is not None and start <= from_t < start + length
-            )
-            moved = None not in (from_s, from_t) and i - from_s == j - from_t
+            entering = outside and i < start + length
+            inside = from_t is not None and start <= from_t < start + length
+            moved = from_s is not None and from_t == from_s + length
             own = self._is_own(s) and self._is_own(t)
-            if not (s == t or moved or own or (entering and i < start + length)):
+            if not (s == t or moved or own or (entering and inside)):
                 return False
         return True
 
@@ -177,7 +179,7 @@ class Repeats:
                 return (i - start) // length + 1
         return count
 
-    def _look(self, node: Node, marked: Collection[str]) -> object:
+    def _look(self, node: Node, marked: Marks) -> object:
         """What can be seen of an operation without following its inputs."""
         leaves = [self.graph.nodes[s] for s in self.sources[node.id] if self._is_own(s)]
         around = [node, *leaves]
@@ -186,7 +188,7 @@ class Repeats:
             *(node.shape, re.sub(r"\d+", "#", node.module), len(node.folded)),
             tuple(node.attributes.items()),
             tuple([(n.kind, n.shape, n.dtype) for n in leaves]),
-            tuple([n.id for n in around if n.id in marked]),
+            tuple([tuple(marked.get(n.id, ())) for n in around]),
             tuple([n.gradient_computed for n in around]),
             len(self.sources[node.id]),
             tuple(
@@ -215,7 +217,7 @@ class Repeats:
     def _standing(self, run: Run) -> dict[str, Node]:
         """For each node of the run, the one in the first block that stands for it."""
         rename = self._rename(run)
-        standing = {}
+        standing: dict[str, Node] = {}
         for i in range(run.start, run.start + run.length):
             copies = [self._around(j) for j in range(i, run.end, run.length)]
             for equal in zip(*copies, strict=True):
@@ -233,7 +235,7 @@ class Repeats:
         pairs = zip(first, last, strict=False)
         at = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
         differ = at < min(len(first), len(last))
-        new = f"{first[at]}…{last[at]} ×{run.count}" if differ else f"×{run.count}"
+        new = f"{first[at]}…{last[at]} ×{run.blocks}" if differ else f"×{run.blocks}"
 
         def rename(node: Node) -> Node:
             parts = node.module.split(".") if node.module else []

@@ -359,7 +359,9 @@ def _is_in(inner: str, outer: str) -> bool:
 
 
 def _begin(trace: _Trace, path: str) -> float:
-    """When a module, or one inside it, ran first."""
+    """When a module, or one inside it, ran first; the loss is last of all."""
+    if path == LOSS:
+        return math.inf
     calls = [order for p, order in trace.began.items() if _is_in(p, path)]
     steps = [s.order for s in trace.steps if _is_in(s.module, path)]
     return min([*calls, *steps], default=math.inf)

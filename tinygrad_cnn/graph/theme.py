@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import ArgumentError
+from .data import Node
 
 
 @dataclass(frozen=True)
 class Style:
-    """How nodes of one kind look: colours, and `shape` and `style` as Graphviz names them."""
+    """How nodes of one kind look; `shape` and `style` are Graphviz's."""
 
     fill: str
     border: str
@@ -87,6 +88,14 @@ DARK = Theme(
         "parameter": Style("#1b1b1b", "#999999"),
     },
 )
+
+
+def style_of(node: Node) -> str:
+    """Which of a theme's styles is that of a node."""
+    backward = node.backward_of is not None and node.kind in ("operation", "module")
+    return "backward" if backward else node.kind
+
+
 THEMES = {"light": LIGHT, "dark": DARK}
 
 
