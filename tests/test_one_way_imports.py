@@ -19,8 +19,8 @@ LAYERS = [
     "functions",
     "nn",
     "optim data utils metrics checkpoint",
-    "training verify graph",
-    "autograd",
+    "training verify",
+    "graph autograd",
     "cli __main__",
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}

@@ -66,8 +66,8 @@ class Where:
 
     def __str__(self) -> str:
         spans = self.code.co_lines()
-        lines = [n for start, end, n in spans if start <= self.position < end]
-        return f"{self.code.co_filename}:{lines[0] if lines else '?'}"
+        lines = (n for start, end, n in spans if start <= self.position < end)
+        return f"{self.code.co_filename}:{next(lines, '?')}"
 
 
 class Version:

@@ -13,7 +13,8 @@ import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn.errors import ArgumentError, CheckpointError
 from tinygrad_cnn.graph import Graph, walk
-from tinygrad_cnn.graph.diff import diff, longest_common_subsequence
+from tinygrad_cnn.graph.align import longest_common_subsequence
+from tinygrad_cnn.graph.diff import diff
 from tinygrad_cnn.graph.draw import draw
 
 # --- alignment -------------------------------------------------------------------------
@@ -185,6 +186,15 @@ def test_a_gradient_that_does_not_arrive_is_told() -> None:
     found = diff(graph_of(model, "gradients"), graph_of(frozen, "gradients"))
     (weight,) = [d for d in found.nodes if d.a.label == "conv.weight"]
     assert "gradient computed true → false" in weight.told
+
+
+def test_a_relu_that_died_is_told() -> None:
+    def graph(bias: float) -> Graph:
+        x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        return draw((x + bias).relu().sum(), show="branches", names={}).graph
+
+    (found,) = [d for d in diff(graph(0.0), graph(-9.0)).nodes if d.a.label == "ReLU"]
+    assert found.told == ["alive 3 → 0"]
 
 
 def test_a_graph_read_back_from_json_is_the_same() -> None:

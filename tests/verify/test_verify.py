@@ -10,7 +10,7 @@ import tinygrad_cnn as torch
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn.errors import ArgumentError, DTypeError
-from tinygrad_cnn.ops.base import Op
+from tinygrad_cnn.ops.base import Op, registry
 from tinygrad_cnn.verify import verify
 
 
@@ -394,3 +394,19 @@ def test_the_same_seed_gives_the_same_report():
     first, second = (verify(model, images(), seed=3, labels=LABELS) for _ in "ab")
     first.seconds = second.seconds = 0.0
     assert first.to_json() == second.to_json()
+
+
+def test_an_operation_of_the_users_own_may_be_any_class():
+    class Twice(Op):
+        def forward(self, a):
+            return a * 2
+
+        def grad_a(self, g):
+            return g * 3
+
+    try:
+        report = verify(Twice(), np.array([0.5, -2.0]))
+    finally:
+        del registry["Twice"]
+    assert not report
+    assert report.diagnosis.kind == "factor"

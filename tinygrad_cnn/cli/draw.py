@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ..graph import Graph
     from .batch import Batch
 
-OF_GRADIENTS = {"gradients", "saved", "nonfinite", "vanishing", "exploding", "wrong"}
+WRONG = "wrong"
+OF_GRADIENTS = {"gradients", "saved", "nonfinite", "vanishing", "exploding", WRONG}
 """What is shown or highlighted of a training step."""
 
 
@@ -48,39 +49,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the picture, and say where."""
     from ..graph.draw import draw
+    from .modelfile import split_spec
+
+    of = _opened(args)
+    pairs = [word.partition(":") for word in args.highlight]
+    requests = [(kind, name) if colon else kind for kind, colon, name in pairs]
+    look: dict[str, Any] = {"mode": args.mode, "show": args.show}
+    measured = draw(
+        of.model,
+        of.images,
+        highlight=[request for request in requests if request != WRONG],
+        names={"labels": of.labels},
+        **look,
+        **_step(args, of),
+    )
+    shorten(measured.graph)
+    drawing = draw(
+        measured.graph,
+        highlight=[_report(of) if r == WRONG else r for r in requests],
+        depth=args.depth,
+        theme=args.theme,
+        **look,
+    )
+    path, name = split_spec(args.model)
+    out = drawing.save(args.out or f"{name or path.stem}.svg")
+    print(f"{out}: {type(of.model).__name__} on {of.data}, {len(drawing.drawn)} nodes")
+    return 0
+
+
+def _opened(args: argparse.Namespace) -> Batch:
+    """The model, and as many images as are asked for, or needed."""
     from ..nn import BatchNorm1d
     from .batch import opened
-    from .modelfile import split_spec
 
     size = args.batch_size or 2
     of = opened(args.model, dict(args.set), size, args.data, args.checkpoint)
     several = any(isinstance(part, BatchNorm1d) for part in of.model.modules())
     if not (args.batch_size or several):
         of = replace(of, images=of.images[:1], labels=of.labels[:1])
-    step: dict[str, Any] = {}
-    if args.mode != "forward" or OF_GRADIENTS.intersection(args.show + args.highlight):
-        step = {"labels": of.labels, "loss": of.loss}
-    else:
+    if args.mode == "forward":
         of.images.requires_grad_()  # so that all that is done to them is in the graph
-    look = {"mode": args.mode, "show": args.show}
-    highlight: list[Any] = [
-        ("path", word[5:]) if word.startswith("path:") else word
-        for word in args.highlight
-        if word != "wrong"
-    ]
-    names = {"labels": of.labels}
-    drawing = draw(
-        of.model, of.images, highlight=highlight, names=names, **look, **step
-    )
-    shorten(drawing.graph)
-    if "wrong" in args.highlight:
-        highlight.append(_report(of))
-    look |= {"depth": args.depth, "theme": args.theme}
-    drawing = draw(drawing.graph, highlight=highlight, **look)
-    path, name = split_spec(args.model)
-    out = drawing.save(args.out or f"{name or path.stem}.svg")
-    print(f"{out}: {type(of.model).__name__} on {of.data}, {len(drawing.drawn)} nodes")
-    return 0
+    return of
+
+
+def _step(args: argparse.Namespace, of: Batch) -> dict[str, Any]:
+    """What makes a training step of it, if that is needed."""
+    asked = OF_GRADIENTS.intersection(args.show + args.highlight)
+    step = {"labels": of.labels, "loss": of.loss}
+    return step if asked or args.mode != "forward" else {}
 
 
 def _report(of: Batch) -> Any:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from ..checkpoint import load
 from ..engine import Tensor
 from ..errors import ArgumentError
 from ..nn import Module
+from .align import Alignment, is_made
 from .data import Edge, Graph, Node, Statistics, _plain
 from .draw import Drawing, Look, draw
 from .label import shape_text
@@ -104,8 +104,7 @@ class NodeDifference:
         return [str(change) for change in telling or self.changes]
 
     def __str__(self) -> str:
-        node = self.a or self.b
-        assert node is not None
+        (node, *_) = [node for node in (self.a, self.b) if node is not None]
         title = f"{SIGNS[self.kind]} {_place(node)}"
         if not self.changes:
             return f"{title}, {shape_text(node.shape)} {node.dtype}"
@@ -237,10 +236,9 @@ class Difference:
         for side, part in (("a", self.a), ("b", self.b)):
             title = f"{part.title} ({side})" if same else part.title or side
             _put(part, graph, side, title.strip().replace(".", "·"))
+        mode = "both" if any(node.backward_of for node in graph) else "forward"
         show = frozenset({"names", "shapes"})
-        return Drawing(
-            graph, Look("forward", None, None, show, theme_of(theme)), reasons
-        )
+        return Drawing(graph, Look(mode, None, None, show, theme_of(theme)), reasons)
 
     def save(self, path: str | PathLike[str], theme: str | Theme = "light") -> Path:
         """Write the picture as a .svg, .png, .pdf or .dot file, as `Drawing.save`."""
@@ -259,14 +257,9 @@ def _named(node: Node) -> dict[str, str]:
 def _put(part: Graph, graph: Graph, side: str, title: str) -> None:
     """Add a graph to another, in a module of its own."""
     for n in part:
-        saved = [replace(s, owner=side + s.owner) for s in n.saved]
-        module, of = (
-            f"{title}.{n.module}".rstrip("."),
-            n.backward_of and side + n.backward_of,
-        )
-        graph.add(
-            replace(n, id=side + n.id, module=module, backward_of=of, saved=saved)
-        )
+        module = f"{title}.{n.module}".rstrip(".")
+        of = n.backward_of and side + n.backward_of
+        graph.add(replace(n, id=side + n.id, module=module, backward_of=of, saved=[]))
     graph.edges += [Edge(side + e.source, side + e.target, e.input) for e in part.edges]
     graph.outputs += [side + id for id in part.outputs]
 
@@ -283,9 +276,9 @@ def _texts(a: Any, b: Any) -> tuple[str, str]:
 
 
 def _text(x: Any) -> str:
-    return (
-        shape_text(x) if isinstance(x, tuple) else "none" if x in (None, "") else str(x)
-    )
+    if isinstance(x, tuple):
+        return shape_text(x)
+    return "none" if x is None else str(x) or "none"
 
 
 # ------------------------------------------------------------------- what was given
@@ -349,9 +342,7 @@ def _measure(found: ParameterDifference, a: Any, b: Any) -> None:
     """Fill in the largest differences, if the shapes are equal."""
     if a.shape != b.shape:
         return
-    a, b = (
-        v.astype(np.complex128 if v.dtype.kind == "c" else np.float64) for v in (a, b)
-    )
+    a, b = (v.astype(np.result_type(v, np.float64)) for v in (a, b))
     with np.errstate(all="ignore"):
         differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
         largest = np.nan_to_num(np.abs(a - b)[differs], nan=np.inf, posinf=np.inf)
@@ -366,46 +357,21 @@ def _measure(found: ParameterDifference, a: Any, b: Any) -> None:
 
 
 class _Comparison:
-    """Two graphs, and which nodes of them are the same."""
+    """Two graphs, node by node."""
 
     def __init__(self, a: Graph, b: Graph, rtol: float) -> None:
         self.a, self.b, self.rtol = a, b, rtol
-        self.inputs = _inputs(a), _inputs(b)
-        self.names: dict[int, str] = {}
-        """Of leaves that were found by their use: below the module that uses them."""
-        self.b_of = {p.id: q.id for p, q in _aligned(*map(_operations, (a, b)))}
-        self._match_leaves()
-        self.a_of = {q: p for p, q in self.b_of.items()}
-
-    def _match_leaves(self) -> None:
-        """Parameters, inputs and constants: by name, or else by what uses them."""
-        ids, others = [dict(_numbered(graph)) for graph in (self.a, self.b)]
-        self.b_of |= {ids[key]: others[key] for key in ids.keys() & others.keys()}
-        taken = set(self.b_of.values())
-        for edge in self.a.edges:
-            target = self.b_of.get(edge.target, "")
-            source = self.inputs[1][target].get(edge.input, "")
-            if not source or source in taken or edge.source in self.b_of:
-                continue
-            p, q = self.a.nodes[edge.source], self.b.nodes[source]
-            if not (_is_made(p) or _is_made(q)):
-                self.b_of[p.id] = q.id
-                taken.add(q.id)
-                for leaf, user in (
-                    (p, self.a.nodes[edge.target]),
-                    (q, self.b.nodes[target]),
-                ):
-                    self.names[id(leaf)] = leaf.label.removeprefix(f"{user.module}.")
+        self.same = Alignment(a, b)
 
     def differences(self) -> Iterator[NodeDifference]:
         """In the order of a; what only b has comes before the node that it leads to."""
         new = iter(self.b)
         for p in self.a:
-            if p.id not in self.b_of:
+            if p.id not in self.same.b_of:
                 yield NodeDifference(p, None)
                 continue
-            q = self.b.nodes[self.b_of[p.id]]
-            if _is_made(p):
+            q = self.b.nodes[self.same.b_of[p.id]]
+            if is_made(p):
                 yield from self._added(new, q)
             changes = list(self._changes(p, q))
             if changes:
@@ -418,7 +384,7 @@ class _Comparison:
         for q in new:
             if q is until:
                 return
-            if q.id not in self.a_of:
+            if q.id not in self.same.a_of:
                 yield NodeDifference(None, q)
 
     def _changes(self, p: Node, q: Node) -> Iterator[Change]:
@@ -427,20 +393,19 @@ class _Comparison:
             values = [f.get(what) for f in facts]
             if values[0] != values[1]:
                 yield Change(what, *values)
-        sources = self.inputs[0][p.id], self.inputs[1][q.id]
-        for name in [name for name in sources[0] if name in sources[1]]:
-            s, t = sources[0][name], sources[1][name]
+        into = self.same.inputs_of_b[q.id]
+        for name, s in self.same.inputs_of_a[p.id].items():
+            t = into.get(name, "")
             # What was put between, or taken out, is said where that is.
-            if s in self.b_of and t in self.a_of and self.b_of[s] != t:
+            if s in self.same.b_of and t in self.same.a_of and self.same.b_of[s] != t:
                 ends = _place(self.a.nodes[s]), _place(self.b.nodes[t])
-                yield Change(f"input {name}".rstrip(), *ends)
+                yield Change(f"input {name}", *ends)
         yield from self._measured(p, q)
 
     def _facts(self, node: Node, graph: Graph) -> dict[str, Any]:
         """What is compared exactly; a shape that is given as an attribute, once."""
-        name = self.names.get(id(node), node.label)
-        facts: dict[str, Any] = {"kind": node.kind, "name": name}
-        facts |= {"module": node.module} if _is_made(node) else {}
+        facts: dict[str, Any] = {"kind": node.kind, "name": self.same.name(node)}
+        facts |= {"module": node.module} if is_made(node) else {}
         attributes = node.attributes.items()
         facts |= {f"attribute {k}": v for k, v in attributes if v != str(node.shape)}
         facts |= {"shape": node.shape, "dtype": node.dtype}
@@ -474,90 +439,6 @@ def _number(x: float | None) -> float:
     return math.nan if x is None else float(x)
 
 
-def _is_made(node: Node) -> bool:
-    return node.kind in ("operation", "module")
-
-
 def _place(node: Node) -> str:
     inside = f"{node.module}." * bool(node.module and node.kind == "operation")
     return inside + node.label
-
-
-def _operations(graph: Graph) -> list[Node]:
-    return [node for node in graph if _is_made(node)]
-
-
-def _numbered(graph: Graph) -> Iterator[tuple[tuple[str, int], str]]:
-    """Each leaf by its label, and how many before it have the same."""
-    seen: Counter[str] = Counter()
-    for node in graph:
-        if not _is_made(node):
-            yield (node.label, seen[node.label]), node.id
-            seen[node.label] += 1
-
-
-def _inputs(graph: Graph) -> dict[str, dict[str, str]]:
-    """What goes into each node, by the names of its inputs."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    for edge in graph.edges:
-        found[edge.target][edge.input] = edge.source
-    return found
-
-
-# ----------------------------------------------------------------------- alignment
-
-
-def _aligned(a: list[Node], b: list[Node]) -> list[tuple[Node, Node]]:
-    """Pairs of nodes in order: the same in all; in the gaps, in less and less."""
-    pairs: list[tuple[int, int]] = []
-    for key in KEYS:
-        ends = [(-1, -1), *pairs, (len(a), len(b))]
-        for (i, k), (j, m) in pairwise(ends):
-            between = [list(map(key, part)) for part in (a[i + 1 : j], b[k + 1 : m])]
-            found = longest_common_subsequence(*between)
-            pairs += [(i + 1 + p, k + 1 + q) for p, q in found]
-        pairs.sort()
-    return [(a[p], b[q]) for p, q in pairs]
-
-
-def _operation(node: Node) -> tuple[Hashable, ...]:
-    label = node.label if node.kind == "operation" else node.kind
-    return label, node.backward_input, node.backward_of is None
-
-
-KEYS: tuple[Callable[[Node], Hashable], ...] = (
-    lambda node: (node.module, node.label, *_operation(node), node.name),
-    lambda node: (node.module, node.label, *_operation(node)),
-    _operation,
-)
-
-
-def longest_common_subsequence(
-    a: Sequence[Hashable], b: Sequence[Hashable]
-) -> list[tuple[int, int]]:
-    """The positions in a and b of a longest common subsequence.
-
-    The rows of the usual table as bits of integers, which are 0 where the length grows
-    (H. Hyyrö, "Bit-parallel LCS-length computation revisited", 2004): time and memory are
-    len(a) · len(b) bits.
-    """
-    places: dict[Hashable, int] = defaultdict(int)
-    for j, item in enumerate(b):
-        places[item] |= 1 << j
-    every = (1 << len(b)) - 1
-    rows = [every]
-    for item in a:
-        row = rows[-1]
-        here = row & places.get(item, 0)
-        rows.append(((row + here) | (row - here)) & every)
-    pairs = []
-    i, j = len(a), len(b)
-    while i and j:
-        if rows[i] >> (j - 1) & 1:
-            j -= 1
-        elif rows[i - 1] >> (j - 1) & 1:
-            i, j = i - 1, j - 1
-            pairs.append((i, j))
-        else:
-            i -= 1
-    return pairs[::-1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-import graphviz  # type: ignore[import-untyped]
-from graphviz.quoting import quote  # type: ignore[import-untyped]
+import graphviz
+from graphviz.quoting import quote
 
 from .data import Edge, Graph, Node
 from .highlight import ON_PATH
@@ -144,16 +144,16 @@ class Writer:
         ):
             if beside[node.id]:
                 line.append(f"{where} {node.id}")
-                yield self._beside(line[-1], beside[node.id])
+                yield self._beside(line[-1], beside[node.id], node.module)
         if node.id in self.layout.partner:
             line.append(self.layout.partner[node.id].id)
         if len(line) > 1:
             yield f"{{rank=same; {'; '.join(map(literal, line))}}}"
 
-    def _beside(self, name: str, nodes: Sequence[Node]) -> str:
+    def _beside(self, name: str, nodes: Sequence[Node], module: str) -> str:
         return statement(
             literal(name),
-            html=self.label.html_of_several(nodes, self.across),
+            html=self.label.html_of_several(nodes, module, self.across),
             tooltip="\n\n".join(map(self.label.tooltip, nodes)),
             shape="plain",
         )

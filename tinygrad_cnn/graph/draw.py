@@ -25,6 +25,7 @@ from .label import SHOWN, Label
 from .measure import MEASURES, measure
 from .render import FORMATS, RenderError, rendered, standalone, with_images
 from .repeats import fold_repeats
+from .summary import loss_of
 from .theme import Theme, theme_of
 from .walk import Walk
 
@@ -57,7 +58,8 @@ def draw(
     target: a loss or any other Tensor, nested in lists, dicts and dataclasses as you like;
     or a Graph; or a model, which is then run on `x` (a Tensor, or a tuple of several
     arguments), in the mode that it is in and without a trace. With `labels`, the picture
-    ends at loss(model(x), labels); loss: by default, the model's attribute `loss`.
+    ends at loss(model(x), labels); loss: by default, the model's attribute `loss`, or
+    cross entropy.
 
     mode: "forward"; "backward" for what computes the gradients, and what that uses; "both"
     for each operation face to face with its backward pass, where data flow one way and
@@ -101,7 +103,7 @@ def draw(
             title = type(target).__name__ if title is None else title
             model, target = target, _run(target, x, labels, loss)
             variables = {"": model, **variables, "x": x}
-            variables |= {"loss": target} if labels is not None else {}
+            variables |= {"loss": target} if loss or labels is not None else {}
         elif x is not None or labels is not None:
             raise ArgumentError(
                 "x and labels are for a model; this is a result already"
@@ -135,15 +137,7 @@ def _run(model: Module, x: Any, labels: Any, loss: Any) -> Any:
         raise ArgumentError("a model is drawn with an input: draw(model, x)")
     with unchanged([model], True):
         y = model(*x) if isinstance(x, tuple) else model(x)
-        if labels is None:
-            return y
-        loss = loss or getattr(model, "loss", None)
-        if loss is None:
-            raise ArgumentError(
-                f"with labels, {type(model).__name__} needs an attribute `loss`, or give "
-                "draw the loss, as loss=F.cross_entropy"
-            )
-        return loss(y, labels)
+        return loss_of(model, y, labels, loss)
 
 
 def _measured(walk: Walk, mode: str, what: Collection[str]) -> Graph:

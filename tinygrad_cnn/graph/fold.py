@@ -160,12 +160,11 @@ def _backward(
         if [n.kind for n in members] == ["gradient"]:
             continue  # of a parameter that is used once
         forward = forwards[id]
-        end = next((n for n in members if n.kind == "gradient"), None)
-        inside = "module" if forward.kind == "module" else "operation"
+        of_leaf = forward.kind not in ("operation", "module")
         node = merged(
             members,
-            kind=end.kind if end else inside,
-            label=end.label if end else f"{forward.label} backward",
+            kind="gradient" if of_leaf else forward.kind,
+            label=f"∂L/∂{forward.label}" if of_leaf else f"{forward.label} backward",
             name="",
             module=forward.module,
             attributes={},

@@ -72,9 +72,9 @@ def _reasons(graph: Graph, request: Any) -> Iterator[Reason]:
 def nonfinite(graph: Graph) -> Iterator[Reason]:
     """Values and gradients with inf or NaN, and where they begin."""
     before, after = _neighbours(graph)
-    for what, name, nearby in (
-        ("values", "values", before),
-        ("gradient", "values of its gradient", after),
+    for what, of, nearby in (
+        ("values", "", before),
+        ("gradient", " of its gradient", after),
     ):
         bad = {
             node.id: getattr(node, what).not_finite
@@ -82,40 +82,35 @@ def nonfinite(graph: Graph) -> Iterator[Reason]:
             if getattr(node, what) and getattr(node, what).not_finite
         }
         for id, count in bad.items():
-            begins = not any(n.id in bad for n in nearby[id])
-            yield id, f"{count:,} {name} are inf or NaN" + ", first here" * begins
+            first = ", first here" * (not any(n.id in bad for n in nearby[id]))
+            total = math.prod(graph.nodes[id].shape)
+            yield id, f"inf or NaN in {count:,} of {total:,} values{of}{first}"
 
 
 def vanishing(graph: Graph) -> Iterator[Reason]:
     """Gradients that are very much smaller than those that they were computed from."""
-    for node, ratio in _ratios(graph, max):
-        if ratio and ratio[0] < 1 / STEP:
-            yield node.id, f"vanishing: gradient norm {ratio[0]:.1e} × the next node's"
-        elif ratio and ratio[1] < 1 / WHOLE:
-            yield (
-                node.id,
-                f"vanishing: gradient norm {ratio[1]:.1e} × the largest later",
-            )
+    for id, to_next, to_all in _ratios(graph, max):
+        if to_next < 1 / STEP:
+            yield id, f"vanishing: gradient norm {to_next:.1e} × the next node's"
+        elif to_all < 1 / WHOLE:
+            yield id, f"vanishing: gradient norm {to_all:.1e} × the largest later"
 
 
 def exploding(graph: Graph) -> Iterator[Reason]:
     """Gradients that are very much larger than those that they were computed from."""
-    for node, ratio in _ratios(graph, min):
-        if ratio and ratio[0] > STEP:
-            yield node.id, f"exploding: gradient norm {ratio[0]:.1e} × the next node's"
-        elif ratio and ratio[1] > WHOLE:
-            yield (
-                node.id,
-                f"exploding: gradient norm {ratio[1]:.1e} × the smallest later",
-            )
+    for id, to_next, to_all in _ratios(graph, min):
+        if to_next > STEP:
+            yield id, f"exploding: gradient norm {to_next:.1e} × the next node's"
+        elif to_all > WHOLE:
+            yield id, f"exploding: gradient norm {to_all:.1e} × the smallest later"
 
 
 def _ratios(
     graph: Graph, extreme: Callable[[Sequence[float]], float]
-) -> Iterator[tuple[Node, tuple[float, float] | None]]:
+) -> Iterator[tuple[str, float, float]]:
     """For each node, its gradient's norm in units of that of the nodes that use it.
 
-    And of the extreme one of all nodes from there on; None where one of them is unknown.
+    And of the extreme one of all nodes from there on, where these are known.
     """
     _, after = _neighbours(graph)
     furthest: dict[str, float] = {}
@@ -125,7 +120,7 @@ def _ratios(
         known = [x for x in next_ones if x > 0 and math.isfinite(x)]
         beyond = [furthest[n.id] for n in after[node.id] if n.id in furthest]
         if known and math.isfinite(norm):
-            yield node, (norm / extreme(known), norm / extreme([*known, *beyond]))
+            yield node.id, norm / extreme(known), norm / extreme([*known, *beyond])
         own = [norm] if norm > 0 and math.isfinite(norm) else []
         if own or beyond:
             furthest[node.id] = extreme([*own, *beyond])
@@ -149,7 +144,7 @@ def path(graph: Graph, name: str) -> Iterator[Reason]:
     if not named:
         values = [n.label for n in graph if n.kind in ("parameter", "input")]
         raise ArgumentError(
-            f"there is no {name!r} in the graph; {', '.join(values)} are"
+            f"there is no {name!r} in the graph; it has {', '.join(values) or 'no names'}"
         )
     _, after = _neighbours(graph)
     found, stack = dict.fromkeys([n.id for n in named]), [n.id for n in named]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import graphviz  # type: ignore[import-untyped]
+import graphviz
 
 from .data import Graph, Node, Statistics
 from .fold import parameter_bytes, parameter_count
@@ -20,7 +21,7 @@ SHOWN = (
     *("names", "shapes", "dtype", "formula", "gradients", "values", "parameters"),
     *("saved", "time", "macs", "branches", "numbers", "images"),
 )
-FORMULA_WIDTH = 50
+FORMULA_WIDTH, REASON_WIDTH = 50, 34
 NO_BREAK, WORD_JOINER = chr(160), chr(0x2060)
 TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 10, 9
 
@@ -56,8 +57,11 @@ class Label:
         """What the backward pass of an operation is called, and its formulas if shown."""
         return [f"{node.label} backward", *self._wrapped(node.gradients.values())]
 
-    def html_of_several(self, nodes: Sequence[Node], across: bool) -> str:
-        """The faces of several nodes in one, each in a frame, with its id as the port."""
+    def html_of_several(self, nodes: Sequence[Node], module: str, across: bool) -> str:
+        """The faces of several nodes in one, each in a frame, with its id as the port.
+
+        module: the one that is drawn around them.
+        """
         cells = []
         for node in nodes:
             style = self.theme.styles[style_of(node)]
@@ -73,7 +77,7 @@ class Label:
                 "STYLE": form,
             }
             form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
-            face = f"<TABLE {form}>{self._rows(node)}</TABLE>"
+            face = f"<TABLE {form}>{self._rows(node, around=module)}</TABLE>"
             cells.append(f"<TD {attributes(frame)}>{face}</TD>")
         form = 'BORDER="0" CELLBORDER="0" CELLSPACING="2" CELLPADDING="3"'
         rows = f"<TR>{('' if across else '</TR><TR>').join(cells)}</TR>"
@@ -82,11 +86,13 @@ class Label:
     def size(self, node: Node) -> tuple[float, float]:
         """About how wide and high the face of a node is, in points."""
         lines = [self.title(node), *self._details(node), *self._formulas(node)]
+        lines += self._reasons(node)
         lines = [part for line in lines for part in line.split("\n")]
         return 0.65 * TEXT_SIZE * max(map(len, lines)), 1.4 * TEXT_SIZE * len(lines)
 
-    def _rows(self, node: Node, module: str = "") -> str:
-        rows = [self._row(self._title(node, module))]
+    def _rows(self, node: Node, module: str = "", around: str | None = None) -> str:
+        title = self._inside(node, module) + self.title(node, around)
+        rows = [self._row(self._title(node, title))]
         if node.id in self.images and "images" in self.show:
             source = html.escape(self.images[node.id])
             size = 'FIXEDSIZE="TRUE" WIDTH="64" HEIGHT="64"'
@@ -96,11 +102,10 @@ class Label:
         rows += [self._row(f, "LEFT" if formulas[1:] else "CENTER") for f in formulas]
         if "numbers" in self.show and node.numbers is not None:
             rows.append(f"<TD>{self._table(node.numbers)}</TD>")
-        for reason in self.reasons.get(node.id, ()):
-            if reason.startswith(ON_PATH):
-                continue  # a thick border says so
-            text = "<BR/>".join(map(escaped, textwrap.wrap(f"▲ {reason}", 34)))
-            rows.append(self._row(_font(f"<B>{text}</B>", self.theme.highlight)))
+        for line in self._reasons(node):
+            rows.append(
+                self._row(_font(f"<B>{escaped(line)}</B>", self.theme.highlight))
+            )
         return "".join([f"<TR>{row}</TR>" for row in rows])
 
     def tooltip(self, node: Node) -> str:
@@ -118,30 +123,36 @@ class Label:
         lines.append(node.where)
         return "\n".join(filter(None, lines))
 
-    def title(self, node: Node) -> str:
-        """What a node is called, inside the module that is drawn around it."""
+    def title(self, node: Node, around: str | None = None) -> str:
+        """What a node is called.
+
+        around: the module that is drawn around it; its own, unless given.
+        """
         label = node.label
         if node.kind == "gradient" and node.backward_of is None:
             label = f"∂L/∂L = {label}" if label == "1" else label
         elif node.kind == "module":
             label = label.removeprefix(f"{node.module}.")
-        elif node.module and node.kind != "operation":
+        elif node.kind != "operation" and node.module and around in (None, node.module):
             label = "∂L/∂" * (node.kind == "gradient") + label.rpartition(".")[2]
         return f"{node.name} = {label}" if self._is_named(node) else label
 
     def _is_named(self, node: Node) -> bool:
         return bool(node.name) and "names" in self.show
 
-    def _title(self, node: Node, module: str) -> str:
-        text = escaped(f"{module}: " * self._names(node, module) + self.title(node))
+    def _title(self, node: Node, text: str) -> str:
         leaf = node.kind in ("parameter", "constant")
         end = node.kind == "gradient" and node.backward_of is not None
-        small = leaf or end
-        return _font(text, self.theme.text, TEXT_SIZE) if small else f"<B>{text}</B>"
+        if leaf or end:
+            return _font(escaped(text), self.theme.text, TEXT_SIZE)
+        return f"<B>{escaped(text)}</B>"
 
-    def _names(self, node: Node, module: str) -> bool:
-        """Whether the title names the module: of operations, not of their gradients."""
-        return bool(module) and node.kind == "operation" and node.backward_of is None
+    def _inside(self, node: Node, module: str) -> str:
+        """The module, before the title of what is in it; not of an operation's gradient."""
+        if node.kind == "module":
+            return module and f"{module}."
+        leads = node.kind == "operation" and node.backward_of is None
+        return f"{module}: " if module and leads else ""
 
     def _details(self, node: Node) -> Iterator[str]:
         """The lines below the title, but for formulas."""
@@ -176,6 +187,12 @@ class Label:
             yield from textwrap.wrap(
                 whole, FORMULA_WIDTH, subsequent_indent="    ", break_long_words=False
             )
+
+    def _reasons(self, node: Node) -> Iterator[str]:
+        """Why it is pointed out; of a path, a thick border says so."""
+        for reason in self.reasons.get(node.id, ()):
+            if not reason.startswith(ON_PATH):
+                yield from textwrap.wrap(f"▲ {reason}", REASON_WIDTH)
 
     def _statistics(self, node: Node, show: Collection[str]) -> Iterator[str]:
         if "values" in show and node.values:
@@ -270,6 +287,8 @@ def _font(
 def statistics_text(what: str, s: Statistics) -> str:
     """Of values or a gradient, in two lines; in one if they are all the same."""
     low, mean, high, norm = map(number_text, (s.min, s.mean, s.max, s.norm))
+    if s.mean is None or math.isnan(s.mean):
+        return f"{what}: none finite, {s.not_finite:,} inf or NaN"
     if s.min == s.max and not s.not_finite:
         return f"{what}: {'' if abs(s.min) == s.norm else 'all '}{low}"
     text = f"{what}: {low} … {high}, mean {mean}\nnorm {norm}"
@@ -286,18 +305,22 @@ def number_text(x: float | None) -> str:
     return "not finite" if x is None else f"{x:.3g}".replace("-", "−")
 
 
-def count_text(count: float, unit: str = "") -> str:
+def count_text(count: float) -> str:
     """416 k, 2.35 M."""
-    for prefix in ("", "k", "M", "G", "T"):
-        if abs(count) < 999.5 or prefix == "T":
-            break
-        count /= 1000
-    return f"{count:.3g} {prefix}{unit}".rstrip()
+    return _scaled(count, 1000, ("", " k", " M", " G", " T"))
 
 
 def bytes_text(count: int) -> str:
-    """75.3 kB."""
-    return count_text(count, "B")
+    """73.5 KiB."""
+    return _scaled(count, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
+
+
+def _scaled(count: float, step: int, units: Sequence[str]) -> str:
+    for unit in units:
+        if abs(count) < 999.5 or unit == units[-1]:
+            break
+        count /= step
+    return f"{count:.3g}{unit}"
 
 
 def seconds_text(seconds: float) -> str:

@@ -51,9 +51,9 @@ def _registered(subject: OperationSubject) -> Recognised | None:
     """The operation itself; of a subclass, the class that it derives from."""
     op = subject.op
     bases = [c for c in type(op).__mro__ if registry.get(c.__name__) is c]
-    if not bases or op.variadic:
+    if not bases or op.variadic or not is_dataclass(bases[0]):
         return None
-    values = {f.name: getattr(op, f.name) for f in fields(bases[0])}  # type: ignore[arg-type]
+    values = {f.name: getattr(op, f.name) for f in fields(bases[0])}
     return Recognised(bases[0](**values), subject.input_arrays(), subject.inputs_by_key)
 
 
