@@ -19,8 +19,9 @@ from ..errors import ArgumentError
 from ..nn import Module
 from .align import Alignment, is_made
 from .data import Edge, Graph, Node, Statistics, _plain
+from .dot import Writer, literal
 from .draw import Drawing, Look, draw
-from .label import shape_text
+from .label import Label, shape_text
 from .theme import Theme, theme_of
 from .walk import walk
 
@@ -67,7 +68,8 @@ def diff(
     graphs = [_graph(side, x, labels, loss) for side in (a, b)]
     found = Difference(graphs[0], graphs[1], len(states[0] or ()))
     if graphs[0] is not None and graphs[1] is not None:
-        found.nodes = list(_Comparison(graphs[0], graphs[1], rtol).differences())
+        comparison = _Comparison(graphs[0], graphs[1], rtol)
+        found.nodes, found.b_of = list(comparison.differences()), comparison.same.b_of
     if states[0] is not None and states[1] is not None:
         found.parameters = list(_parameters(states[0], states[1], rtol))
     return found
@@ -159,7 +161,8 @@ class Difference:
     """What differs: true if anything does. Prints as a list.
 
     a, b: the graphs, None where parameters alone were compared. nodes, parameters: those
-    that differ. compared: how many parameters a has, 0 where they were not compared.
+    that differ. compared: how many parameters a has, 0 where they were not compared. b_of:
+    the ids of nodes of b by those of the same in a.
     """
 
     a: Graph | None
@@ -167,6 +170,7 @@ class Difference:
     compared: int = 0
     nodes: list[NodeDifference] = field(default_factory=list)
     parameters: list[ParameterDifference] = field(default_factory=list)
+    b_of: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.nodes or self.parameters)
@@ -220,6 +224,8 @@ class Difference:
     def draw(self, theme: str | Theme = "light") -> Drawing:
         """Both graphs side by side; what differs has a thick border, and says how.
 
+        The same operations are on the same line.
+
         Raises ArgumentError if parameters alone were compared.
         """
         if self.a is None or self.b is None:
@@ -238,11 +244,39 @@ class Difference:
             _put(part, graph, side, title.strip().replace(".", "·"))
         mode = "both" if any(node.backward_of for node in graph) else "forward"
         show = frozenset({"names", "shapes"})
-        return Drawing(graph, Look(mode, None, None, show, theme_of(theme)), reasons)
+        look = Look(mode, None, None, show, theme_of(theme))
+        pairs = [(f"a{p}", f"b{q}") for p, q in self.b_of.items()]
+        return SideBySide(graph, look, reasons, pairs)
 
     def save(self, path: str | PathLike[str], theme: str | Theme = "light") -> Path:
         """Write the picture as a .svg, .png, .pdf or .dot file, as `Drawing.save`."""
         return self.draw(theme).save(path)
+
+
+class SideBySide(Drawing):
+    """Two graphs that go down the page, with pairs of operations on the same line."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        look: Look,
+        reasons: Mapping[str, Sequence[str]],
+        pairs: Sequence[tuple[str, str]],
+    ) -> None:
+        self.pairs = pairs
+        super().__init__(graph, look, reasons)
+
+    def _dot(self, images: Mapping[str, str]) -> str:
+        look, nodes = self.look, self.drawn.nodes
+        label = Label(self._folded, look.theme, look.show, self.reasons, images)
+        writer = Writer(self.drawn, label, look.mode)
+        writer.across = False
+        *lines, end = writer.lines()
+        lines.append("graph [newrank=true]")  # lines across frames
+        for p, q in self.pairs:
+            if p in nodes and q in nodes and is_made(nodes[p]):
+                lines.append(f"{{rank=same; {literal(p)}; {literal(q)}}}")
+        return "\n".join([*lines, end, ""])
 
 
 def _counts(found: Sequence[NodeDifference] | Sequence[ParameterDifference]) -> str:

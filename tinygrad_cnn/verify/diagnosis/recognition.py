@@ -7,7 +7,7 @@ the like.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from itertools import permutations, product
 from typing import Any, NamedTuple
 
