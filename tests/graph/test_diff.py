@@ -1,6 +1,7 @@
 """`diff`: what differs between graphs, models, checkpoints."""
 
 import json
+import re
 from functools import cache
 
 import numpy as np
@@ -340,6 +341,9 @@ def test_the_picture_has_both_side_by_side_and_says_what_differs(title, titles) 
     assert len(drawing.graph) == len(a) + len(b)
     sides = [[d.a and f"a{d.a.id}", d.b and f"b{d.b.id}"] for d in found.nodes]
     assert set(drawing.reasons) == {id for pair in sides for id in pair if id}
+    lines = re.findall(r"^\{rank=same; (a\w+); (b\w+)\}", drawing.dot, re.M)
+    same = [[drawing.graph.nodes[id].label for id in pair] for pair in lines]
+    assert same == [["Conv2d"] * 2, ["ReLU"] * 2, ["Sum"] * 2]
     told = {reason for reasons in drawing.reasons.values() for reason in reasons}
     assert "only here" in told
     assert "attribute stride (1, 1) → (2, 2)" in told

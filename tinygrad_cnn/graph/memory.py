@@ -146,6 +146,7 @@ class Memory:
         matplotlib is not installed.
         """
         try:
+            from matplotlib import rc_context
             from matplotlib.figure import Figure
         except ImportError:
             raise ArgumentError(
@@ -154,7 +155,11 @@ class Memory:
             ) from None
         figure = Figure(figsize=(9, 4.5), layout="constrained")
         self._draw(figure.add_subplot())
-        figure.savefig(path)
+        # Words as text, and the same file each time.
+        stable: Any = {"svg.fonttype": "none", "svg.hashsalt": "memory"}
+        about: Any = {"Date": None} if Path(path).suffix == ".svg" else None
+        with rc_context(stable):
+            figure.savefig(path, metadata=about)
 
     def _draw(self, axes: Any) -> None:
         scale, unit = _unit(self.peak)
