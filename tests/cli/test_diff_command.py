@@ -84,6 +84,8 @@ def test_the_picture_is_written(run, other, working_directory):
         ("net.py a.ckpt", 2),
         ("a.ckpt b.ckpt net.py", 2),
         ("net.py net.py net.py net.py", 2),
+        ("net.py a.ckpt b.ckpt --set-b hidden=3", 2),
+        ("a.ckpt b.ckpt --set hidden=3", 2),
         ("net.py nowhere.py", 1),
         ("nowhere.ckpt elsewhere.ckpt", 1),
     ],

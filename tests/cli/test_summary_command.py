@@ -65,5 +65,8 @@ def test_the_memory_of_a_step_is_drawn(run, working_directory):
     assert json.loads(outcome.out)["peak"] > 0
 
 
-def test_two_formats_at_once_are_wrong_usage(run):
-    assert run("summary net.py --json --csv").status == 2
+@pytest.mark.parametrize("options", ["--json --csv", "--memory memory.svg --csv"])
+def test_two_formats_at_once_are_wrong_usage(run, options):
+    outcome = run(f"summary net.py {options}")
+    assert outcome.status == 2
+    assert outcome.err

@@ -173,6 +173,7 @@ def test_formulas_name_the_inputs_on_the_edges():
     assert 'label=" a "' not in str(draw(y))
 
 
+@pytest.mark.slow
 def test_fifty_thousand_operations_are_written_without_recursion():
     y = Tensor([1.0], requires_grad=True)
     for _ in range(25_000):

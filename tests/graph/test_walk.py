@@ -301,6 +301,7 @@ def test_the_inputs_of_an_operation_that_takes_any_number():
     assert list(node.gradients) == ["xs[0]", "xs[1]"]
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_hundred_thousand_operations():
     y = leaf(1.0)
     for _ in range(100_000):

@@ -16,6 +16,7 @@ from ..random import manual_seed
 from .images import facts, open_data
 from .modelfile import build, load_class
 from .saved import restore
+from .session import DEFAULTS
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,15 @@ class Batch:
 def opened(
     spec: str,
     settings: Mapping[str, Any],
-    size: int,
+    size: int | None = None,
     data: str | None = None,
     checkpoint: Path | None = None,
 ) -> Batch:
-    """The model of a file, in training mode, and `size` images of `data`.
+    """The model of a file, in training mode, and images for it.
 
-    settings: keyword arguments of the model. data: by default what the checkpoint or the
-    model's `defaults` say, else the digits, which need no file.
+    settings: keyword arguments of the model. size: how many images, by default as many as
+    in a batch of `train`. data: by default what the checkpoint or the model's `defaults`
+    say, else the digits, which need no file.
     """
     manual_seed(0)
     if checkpoint:
@@ -51,9 +53,9 @@ def opened(
         model_class, usual = type(model), saved.options
     else:
         model_class = load_class(spec)
-        usual = getattr(model_class, "defaults", {})
-    name, dtype = data or usual.get("data") or "digits", usual.get("dtype", "float32")
-    images = open_data(name, False, model_class, dtype, size)
+        usual = DEFAULTS | dict(getattr(model_class, "defaults", {}))
+    name, dtype = data or usual["data"] or "digits", usual["dtype"]
+    images = open_data(name, False, model_class, dtype, size or usual["batch_size"])
     if not checkpoint:
         model, _ = build(model_class, dict(settings), facts(images))
         model.to(np.dtype(dtype))

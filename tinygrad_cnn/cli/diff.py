@@ -65,11 +65,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _difference(args: argparse.Namespace) -> Difference:
-    from ..graph.diff import diff
+    from ..graph import diff
     from .modelfile import split_spec
 
     given = args.compared
     files = [split_spec(spec)[0].suffix == ".py" for spec in given]
+    unfit = args.set_b if files != [True, True] else None
+    if unfit or (files == [False, False] and args.set):
+        raise UsageError("--set is for model files, and --set-b for the second of two")
     if files == [True, True]:
         return _of_models(args, *given)
     if files == [True, False, False]:
@@ -82,8 +85,7 @@ def _difference(args: argparse.Namespace) -> Difference:
 
 
 def _of_models(args: argparse.Namespace, a: str, b: str) -> Difference:
-    from ..graph.diff import diff
-    from ..graph.draw import draw
+    from ..graph import diff, draw
     from .batch import opened
 
     graphs = []
@@ -108,7 +110,7 @@ def _of_models(args: argparse.Namespace, a: str, b: str) -> Difference:
 def _of_checkpoints(
     args: argparse.Namespace, spec: str, a: Path, b: Path
 ) -> Difference:
-    from ..graph.diff import diff
+    from ..graph import diff
     from .batch import opened
 
     of, other = (

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the picture, and say where."""
-    from ..graph.draw import draw
+    from ..graph import draw
     from .modelfile import split_spec
 
     of = _opened(args)

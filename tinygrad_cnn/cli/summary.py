@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import DATA, add_model, number_from
+from .options import DATA, UsageError, add_model, number_from
 
 FORMATS = ("markdown", "latex", "csv", "json")
 
@@ -37,25 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; or write the picture of memory, and print what it shows."""
-    from ..graph.memory import memory
-    from ..graph.summary import summary
+    if args.memory and args.format not in (None, "json"):
+        raise UsageError("--memory is a picture; of the formats, it has only --json")
+    from ..graph import memory, summary
     from .batch import opened
-    from .modelfile import load_class
-    from .session import DEFAULTS
 
-    usual = DEFAULTS | dict(getattr(load_class(args.model), "defaults", {}))
-    size = args.batch_size or usual["batch_size"]
-    of = opened(args.model, dict(args.set), size, args.data)
+    of = opened(args.model, dict(args.set), args.batch_size, args.data)
     step = of.model, of.images, of.labels, of.loss
-    about = f"{type(of.model).__name__}, a training step on {size} images of {of.data}"
+    about = f"a training step on {len(of.images)} images of {of.data}"
+    about = f"{type(of.model).__name__}, {about}"
     if args.memory:
         found = memory(*step)
         found.save(args.memory)
-        print(
-            found.to_json()
-            if args.format == "json"
-            else f"{args.memory}: {about}\n{found}"
-        )
+        text = f"{args.memory}: {about}\n{found}"
+        print(found.to_json() if args.format == "json" else text)
     elif args.format:
         print(getattr(summary(*step), f"to_{args.format}")().rstrip())
     else:

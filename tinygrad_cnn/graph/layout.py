@@ -74,7 +74,7 @@ class Layout:
         return self.is_backward(edge.target) and not self.is_backward(edge.source)
 
     def _put_before(self, node: Node) -> None:
-        uses = self.out[node.id]
+        uses = [e for e in self.out[node.id] if not (self.pairs and self.is_use(e))]
         if len(uses) == 1 and self._is_aside(uses[0]):
             self.place[node.id] = uses[0].target
             self.before[uses[0].target].append(node)
