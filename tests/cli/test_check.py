@@ -264,6 +264,12 @@ def pair(run, working_directory):
             "Square Again",
         ),
         (
+            "import numpy as np\ninputs = np.ones(3)\nclass Base:\n"
+            "    def forward(self, x): return 2 * x\n"
+            "    def backward(self, g): return 2 * g\nclass Derived(Base): pass",
+            "Base Derived",  # a base that computes is no stub
+        ),
+        (
             "import numpy as np\nfrom own_tools import double\ninputs = np.ones(3)\n"
             "def forward(x): return double(x)\ndef backward(g, x): return double(g)",
             "forward",

@@ -53,16 +53,24 @@ def split_spec(spec: str) -> tuple[Path, str | None]:
 def _run(path: Path) -> ModuleType:
     if not path.is_file():
         raise ModelFileError(f"there is no model file {path}")
-    # The prefix keeps a file called random.py from taking the place of a library's module.
-    spec = importlib.util.spec_from_file_location(f"model_{path.stem}", path)
+    try:
+        return run_file(path, "model")
+    except SyntaxError as error:
+        raise ModelFileError(f"{path}, line {error.lineno}: {error.msg}") from error
+
+
+def run_file(path: Path, role: str) -> ModuleType:
+    """Run a Python file; what it raises is not caught.
+
+    The role, a prefix of the module's name, keeps a file called random.py from taking the
+    place of a library's module.
+    """
+    spec = importlib.util.spec_from_file_location(f"{role}_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ModelFileError(f"{path} is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ModelFileError(f"{path}, line {error.lineno}: {error.msg}") from error
+    spec.loader.exec_module(module)
     return module
 
 

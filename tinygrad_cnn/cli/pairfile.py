@@ -7,7 +7,7 @@ file with the inputs is an error.
 
 from __future__ import annotations
 
-import importlib.util
+import dis
 import inspect
 import re
 import sys
@@ -22,7 +22,7 @@ from ..errors import ArgumentError, ModelFileError
 from ..verify import Report, verify_pair
 from ..verify.conventions import is_layer, methods_of
 from ..verify.foreign import ForeignError, called, described, failed
-from .modelfile import split_spec
+from .modelfile import run_file, split_spec
 
 Pair = tuple[Any, Any]
 """forward and backward, or a layer (or its class) and None."""
@@ -106,18 +106,13 @@ def _namespace(path: Path, role: str) -> dict[str, Any]:
     """Run a file; what it defines. What it raises becomes a ForeignError."""
     if not path.is_file():
         raise ModelFileError(f"there is no file {path}")
-    # The prefix keeps a file called random.py from taking the place of a library's module.
-    spec = importlib.util.spec_from_file_location(f"{role}_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ModelFileError(f"{path} is not a Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     sys.path.append(str(path.parent.resolve()))  # for the files that it imports
     try:
-        spec.loader.exec_module(module)
+        return vars(run_file(path, role))
+    except ModelFileError:
+        raise
     except (Exception, SystemExit) as error:
         raise ForeignError(described(error)) from error
-    return vars(module)
 
 
 def _pairs_in(own: Mapping[str, Any]) -> dict[str, Pair]:
@@ -146,9 +141,11 @@ def _pairs_in(own: Mapping[str, Any]) -> dict[str, Pair]:
 
 
 def _is_stub(layer_class: type) -> bool:
-    """Whether its forward only passes, or raises NotImplementedError."""
+    """Whether its forward only passes, or raises NotImplementedError: takes no argument."""
     code = getattr(getattr(layer_class, methods_of(layer_class)[0]), "__code__", None)
-    return code is not None and set(code.co_names) <= {"NotImplementedError"}
+    if code is None or not set(code.co_names) <= {"NotImplementedError"}:
+        return False
+    return not any(i.opname.startswith("LOAD_FAST") for i in dis.get_instructions(code))
 
 
 class Source:

@@ -18,7 +18,7 @@ from ..nn import Module
 from ..nn import functional as F
 from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value, shape_of
-from ..random import default_generator
+from ..random import undisturbed
 from ..recording import enable_grad, module_path, observer
 from .data import Node
 from .measure import Memory, macs, measure, saved_arrays, seconds
@@ -196,15 +196,12 @@ def unchanged(model: Module, observe: Observer) -> Iterator[dict[str, Tensor]]:
     The random generators are put back afterwards.
     """
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    draws = default_generator.get_state(), np.random.get_state()
     before = observer.set(observe)
     try:
-        with enable_grad():
+        with undisturbed(), enable_grad():
             yield buffers
     finally:
         observer.reset(before)
-        default_generator.set_state(draws[0])
-        np.random.set_state(draws[1])
 
 
 def loss_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -144,16 +144,12 @@ def unchanged(modules: Sequence[Module], draws: bool) -> Iterator[str]:
 
     Gives the state of the generators; without `draws`, they are left alone.
     """
-    ours = random.default_generator.numpy.bit_generator
-    before = (ours.state, np.random.get_state()) if draws else None
     buffers = [b for module in modules for b in module.buffers()]
     values = [b._array.copy() for b in buffers]
     try:
-        yield random_state() if draws else ""
+        with random.undisturbed() if draws else nullcontext():
+            yield random_state() if draws else ""
     finally:
-        if before is not None:
-            ours.state = before[0]
-            np.random.set_state(before[1])
         for buffer, value in zip(buffers, values, strict=True):
             buffer._array[...] = value  # in place: a state_dict shares the memory
 

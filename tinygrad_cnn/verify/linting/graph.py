@@ -17,7 +17,7 @@ from ...nn import functional as F
 from ...nn.utils.stateless import functional_call
 from ...ops.base import Op, Value
 from ...ops.shape import Cast, Clone, Concatenate, Expand, Index, Permute, Reshape
-from ...random import default_generator
+from ...random import undisturbed
 from ...recording import Where, enable_grad, grad_enabled, module_path, observer
 from ...replay import nodes_of, replay
 
@@ -54,17 +54,14 @@ def run(
     # The buffers of this run are copies: the model's own are never touched.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     modes = [(module, module.training) for module in model.modules()]
-    draws = default_generator.get_state(), np.random.get_state()
     before = observer.set(note)
     try:
         model.train()
-        with enable_grad():
+        with undisturbed(), enable_grad():
             output = functional_call(model, buffers, inputs)
             result = loss_of(output) if labels is None else loss_of(output, labels)
     finally:
         observer.reset(before)
-        default_generator.set_state(draws[0])
-        np.random.set_state(draws[1])
         for module, mode in modes:
             module.training = mode
     return result, trace
