@@ -7,6 +7,7 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # One BLAS thread for each of the processes that pytest-xdist starts.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("TINYGRAD_CNN_THREADS", "1")
 
 import pytest
 from cases import Draw

@@ -1,6 +1,61 @@
 """Arrays in, arrays out. Which table of kernels serves is decided here."""
 
-from . import reference as active
+from __future__ import annotations
+
+import importlib.util
+import os
+from types import ModuleType
+from typing import Any
+
+from ..errors import ArgumentError
+from . import reference
 from .geometry import Pair, Window, pair
 
-__all__ = ["Pair", "Window", "active", "pair"]
+__all__ = ["Pair", "Window", "active", "pair", "use"]
+
+
+class Active:
+    """The kernels of the table that serves, found when the first of them is asked for.
+
+    That is `fast` where Numba is installed (which takes a moment to load), else
+    `reference`. TINYGRAD_CNN_KERNELS=reference asks for the readable ones.
+    """
+
+    table = ""
+
+    def __getattr__(self, name: str) -> Any:
+        if not self.table:
+            use(os.environ.get("TINYGRAD_CNN_KERNELS") or _best())
+            return getattr(self, name)
+        raise AttributeError(f"there is no kernel {name}")
+
+
+active = Active()
+
+
+def _best() -> str:
+    return "fast" if importlib.util.find_spec("numba") else "reference"
+
+
+def use(table: str) -> None:
+    """Compute with the kernels of "fast" or of "reference", in every thread, from now on.
+
+    Raises ArgumentError for another name, and for "fast" where Numba is not installed.
+    """
+    if table not in ("fast", "reference"):
+        raise ArgumentError(
+            f"there are no kernels {table!r}; use 'fast' or 'reference' "
+            "(TINYGRAD_CNN_KERNELS, or kernels.use)"
+        )
+    if table == "fast" and _best() != "fast":
+        raise ArgumentError(
+            "the fast kernels need Numba: pip install 'tinygrad-cnn[fast]'"
+        )
+    kernels: ModuleType = reference
+    if table == "fast":
+        from . import fast
+
+        kernels = fast
+    active.table = table
+    for name in reference.KERNELS:
+        setattr(active, name, getattr(kernels, name))

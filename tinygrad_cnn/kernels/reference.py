@@ -20,6 +20,13 @@ from .geometry import Pair, Window
 
 Array = np.ndarray[Any, Any]
 
+KERNELS = (
+    *("conv2d", "conv2d_input", "conv2d_weight", "matmul", "relu", "keep"),
+    *("max_pool2d", "max_pool2d_put", "max_pool2d_pick"),
+    *("sum_pool2d", "sum_pool2d_input"),
+)
+"""What every table of kernels has."""
+
 
 def _batch_last(x: Array) -> Array:
     """(N, C, H, W) as a contiguous (C, H, W, N)."""
@@ -31,7 +38,7 @@ def _batch_first(x: Array) -> Array:
     return x.transpose(3, 0, 1, 2)
 
 
-def _padded(x: Array, window: Window, positions: Pair, value: float) -> Array:
+def padded(x: Array, window: Window, positions: Pair, value: float) -> Array:
     """`_batch_last` of x with `value` around it, wherever a window reaches."""
     x = _batch_last(x)
     (py, px), size = window.padding, (x.shape[1], x.shape[2])
@@ -55,7 +62,7 @@ def _taps(window: Window, positions: Pair) -> list[tuple[slice, slice]]:
 
 def _columns(x: Array, window: Window, positions: Pair, groups: int) -> Array:
     """Row (c, u, v), column (i, j, n): x[n, c, s i + d u − p, s j + d v − p]; per group."""
-    x = _padded(x, window, positions, 0)
+    x = padded(x, window, positions, 0)
     c, _, _, n = x.shape
     (ky, kx), (sy, sx), (dy, dx), (i, j) = (
         *(window.kernel, window.stride, window.dilation),
@@ -120,7 +127,7 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
     positions = window.output_size((x.shape[2], x.shape[3]), ceil_mode)
     shape = x.shape
     low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    x = _padded(x, window, positions, low)
+    x = padded(x, window, positions, low)
     seen = [x[:, rows, columns] for rows, columns in _taps(window, positions)]
     y = seen[0].copy()
     for values in seen[1:]:
@@ -135,7 +142,7 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
             tap[np.isnan(values)] = t
     if (y == low).any() and any(window.padding):
         # A window of −∞ alone takes its first place inside, not one in the padding.
-        inside = _padded(np.ones(shape, bool), window, positions, 0)
+        inside = padded(np.ones(shape, bool), window, positions, 0)
         places = list(enumerate(_taps(window, positions)))
         for t, (rows, columns) in reversed(places):
             tap[(y == low) & inside[:, rows, columns]] = t
@@ -153,7 +160,7 @@ def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
 def max_pool2d_pick(x: Array, tap: Array, window: Window) -> Array:
     """y[n,c,i,j] = x at the tap that the window took: the adjoint of putting back."""
     positions = tap.shape[2], tap.shape[3]
-    x, tap = _padded(x, window, positions, 0), _batch_last(tap)
+    x, tap = padded(x, window, positions, 0), _batch_last(tap)
     y = np.zeros(tap.shape, x.dtype)
     for t, (rows, columns) in enumerate(_taps(window, positions)):
         np.copyto(y, x[:, rows, columns], where=tap == t)
@@ -162,7 +169,7 @@ def max_pool2d_pick(x: Array, tap: Array, window: Window) -> Array:
 
 def sum_pool2d(x: Array, window: Window, positions: Pair) -> Array:
     """y[n,c,i,j] = Σ over (u, v) of x[n, c, s i + d u − p, s j + d v − p]."""
-    x = _padded(x, window, positions, 0)
+    x = padded(x, window, positions, 0)
     (first, *rest) = _taps(window, positions)
     y = x[:, first[0], first[1]].copy()
     for rows, columns in rest:
@@ -175,6 +182,18 @@ def sum_pool2d_input(g: Array, size: Pair, window: Window) -> Array:
     g = _batch_last(g)
     parts = [g] * (window.kernel[0] * window.kernel[1])
     return _batch_first(_overlap_add(parts, size, window, (g.shape[1], g.shape[2])))
+
+
+def relu(x: Array) -> Array:
+    """max(0, x); NaN stays."""
+    y: Array = np.maximum(x, 0)
+    return y
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """y[…,i,k] = Σ_j a[…,i,j] · b[…,j,k]."""
+    y: Array = np.matmul(a, b)
+    return y
 
 
 def keep(x: Array, mask: Array) -> Array:

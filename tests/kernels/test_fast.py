@@ -1,0 +1,135 @@
+"""The compiled kernels against the readable ones, at the sizes that they are made for."""
+
+import numpy as np
+import pytest
+from cases import LAYOUTS
+
+from tinygrad_cnn.kernels import Window, reference, threads
+
+pytest.importorskip("numba")
+
+from tinygrad_cnn.kernels import fast
+
+# (N, C, H, W), (O, C / groups, k_y, k_x), stride, padding, dilation, groups
+NETWORKS = {
+    "LeNet-5, first": ((64, 1, 32, 32), (6, 1, 5, 5), 1, 0, 1, 1),
+    "LeNet-5, second": ((64, 6, 14, 14), (16, 6, 5, 5), 1, 0, 1, 1),
+    "LeNet-5, one image": ((1, 6, 14, 14), (16, 6, 5, 5), 1, 0, 1, 1),
+    "VGG, first": ((8, 3, 32, 32), (32, 3, 3, 3), 1, 1, 1, 1),
+    "VGG, padded": ((16, 32, 16, 16), (64, 32, 3, 3), 1, 1, 1, 1),
+    "VGG, one image": ((1, 32, 16, 16), (64, 32, 3, 3), 1, 1, 1, 1),
+    "ResNet, halving": ((20, 16, 15, 15), (32, 16, 3, 3), 2, 1, 1, 1),
+    "ResNet, projection": ((17, 16, 16, 16), (32, 16, 1, 1), 2, 0, 1, 1),
+    "grouped": ((33, 24, 9, 9), (36, 8, 3, 3), 1, 1, 1, 3),
+    "depthwise": ((16, 12, 9, 9), (12, 1, 3, 3), 1, 1, 1, 12),
+    "dilated": ((5, 4, 20, 20), (7, 4, 3, 3), 1, 2, 2, 1),
+    "uneven": ((7, 3, 13, 17), (5, 3, 4, 2), 3, 2, 1, 1),
+}
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+def number(request, monkeypatch):
+    monkeypatch.setattr(threads.Pool, "compiled", request.param)
+    return request.param
+
+
+@pytest.fixture(params=NETWORKS.values(), ids=NETWORKS)
+def layer(request):
+    x, w, stride, padding, dilation, groups = request.param
+    window = Window(w[2:], (stride,) * 2, (padding,) * 2, (dilation,) * 2)
+    return x, w, window, groups
+
+
+def assert_agree(found, expected, k, factors):
+    """Equal up to 8 √k ε for sums of k products, as large as the factors allow."""
+    size = np.prod([np.abs(f).max() for f in factors])
+    limit = 8 * np.sqrt(k) * np.finfo(expected.dtype).eps * size
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["row-major", "batch innermost", "negative strides"])
+def test_convolution_and_its_adjoints_agree(layer, dtype, layout, number, rng):
+    x_shape, w_shape, window, groups = layer
+    laid = LAYOUTS[layout]
+    x = laid(rng.normal(size=x_shape).astype(dtype))
+    w = rng.normal(size=w_shape).astype(dtype)
+    b = rng.normal(size=w_shape[0]).astype(dtype)
+    y = reference.conv2d(x, w, b, window, groups)
+    g = laid(rng.normal(size=y.shape).astype(dtype))
+    area = window.kernel[0] * window.kernel[1]
+    terms = w_shape[1] * area + 1
+    assert_agree(fast.conv2d(x, w, b, window, groups), y, terms, (x, w))
+    dx = reference.conv2d_input(g, w, x_shape[2:], window, groups)
+    found = fast.conv2d_input(g, w, x_shape[2:], window, groups)
+    assert_agree(found, dx, w_shape[0] // groups * area, (g, w))
+    dw = reference.conv2d_weight(x, g, window, groups)
+    found = fast.conv2d_weight(x, g, window, groups)
+    assert_agree(found, dw, g[:, 0].size, (x, g))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(64, 400, 120), (200, 3, 700), (256, 800, 128)])
+@pytest.mark.parametrize("orders", ["CC", "CF", "FC", "FF"])
+def test_matrix_products_agree(dtype, shape, orders, number, rng):
+    i, j, k = shape
+    a, b = rng.normal(size=(i, j)).astype(dtype), rng.normal(size=(j, k)).astype(dtype)
+    a, b = (np.array(v, order=o) for v, o in zip((a, b), orders, strict=True))
+    assert_agree(fast.matmul(a, b), a @ b, j, (a, b))
+
+
+@pytest.mark.parametrize(
+    "window", [Window((2, 2), (2, 2)), Window((3, 3), (2, 2), (1, 1))]
+)
+@pytest.mark.parametrize("batch", [1, 64])
+def test_pooling_is_equal_to_the_bit(window, batch, number, rng):
+    x = rng.integers(-3, 4, (batch, 6, 28, 28)).astype(np.float32)
+    (y, tap), (maxima, first) = (
+        table.max_pool2d(x, window, False) for table in (fast, reference)
+    )
+    np.testing.assert_array_equal(y, maxima)
+    np.testing.assert_array_equal(tap, first)
+    g = rng.integers(-9, 9, y.shape).astype(np.float32)
+    found = fast.max_pool2d_put(g, tap, (28, 28), window)
+    expected = reference.max_pool2d_put(g, tap, (28, 28), window)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_number_of_threads_changes_no_bit(layer, monkeypatch, rng):
+    x_shape, w_shape, window, groups = layer
+    x = rng.normal(size=x_shape).astype(np.float32)
+    w = rng.normal(size=w_shape).astype(np.float32)
+    bits = []
+    for number in (1, 2):
+        monkeypatch.setattr(threads.Pool, "compiled", number)
+        monkeypatch.setattr(threads, "WORTH", 0)
+        y = fast.conv2d(x, w, None, window, groups)
+        dx = fast.conv2d_input(y, w, x_shape[2:], window, groups)
+        dw = fast.conv2d_weight(x, y, window, groups)
+        bits.append([np.ascontiguousarray(v).tobytes() for v in (y, dx, dw)])
+    assert bits[0] == bits[1]
+
+
+@np.errstate(invalid="ignore")
+def test_a_weight_that_is_not_finite_meets_the_border_as_in_the_reference(rng):
+    """Zeros around the image are terms of the sum; those between gradients are none."""
+    window = Window((3, 3), (1, 1), (1, 1))
+    for batch in (2, 32):
+        x = rng.normal(size=(batch, 20, 6, 6)).astype(np.float32)
+        w = rng.normal(size=(18, 20, 3, 3)).astype(np.float32)
+        w[3, 2, 0, 0] = np.nan
+        pairs = [
+            [table.conv2d(x, w, None, window, 1) for table in (fast, reference)],
+            [
+                table.conv2d_input(x[:, :18], w, (6, 6), window, 1)
+                for table in (fast, reference)
+            ],
+        ]
+        g = np.array(x[:, :18])
+        g[0, 3, 0, 0] = np.inf
+        pairs.append(
+            [table.conv2d_weight(x, g, window, 1) for table in (fast, reference)]
+        )
+        for found, expected in pairs:
+            np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))

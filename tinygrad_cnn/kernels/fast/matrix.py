@@ -1,0 +1,63 @@
+"""Matrix products, by whichever operand's rows lie in one piece."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from ..threads import WORTH
+from .layout import row_by_row, writeable
+from .sums import (
+    OuterTable,
+    outer_sums,
+    outer_table,
+)
+
+Array = np.ndarray[Any, Any]
+
+RUN = 512  # values of a row of the result that one thread takes at a time
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """y[…,i,k] = Σ_j a[…,i,j] · b[…,j,k].
+
+    Where the rows of a lie across memory, as behind a convolution those of images with
+    the batch innermost, so do those of y. BLAS has the products that one thread does at
+    once, and those of stacks; it lies on one thread here (see `threads`).
+    """
+    if a.ndim != 2 or b.ndim != 2:
+        return np.matmul(a, b)
+    if a.shape[1] == 1:
+        return a * b
+    across = _runs_down(a) and a.shape[0] >= 16
+    if a.shape[0] * b.size < WORTH or a.dtype != b.dtype:
+        return np.matmul(b.T, a.T).T if across else np.matmul(a, b)
+    return _outer(b.T, a.T).T if across else _outer(a, b)
+
+
+def _runs_down(a: Array) -> bool:
+    """Whether each column of a lies in one piece."""
+    return a.strides[0] == a.itemsize and a.strides[1] == a.itemsize * a.shape[0]
+
+
+def _outer(a: Array, b: Array) -> Array:
+    """a b row by row, for which b is copied if it is not so."""
+    (m, k), n = a.shape, b.shape[1]
+    y = np.empty((m, n), a.dtype)
+    down = _runs_down(a)
+    table = _rows(k, n, m if down else 1)
+    a = writeable(a.T if down else a)
+    b = row_by_row(b)
+    outer_sums(
+        table, a.reshape(-1), 1 if down else k, b.reshape(-1), None, y.reshape(-1), n, m
+    )
+    return y
+
+
+@functools.lru_cache(maxsize=256)
+def _rows(k: int, n: int, a_column: int) -> OuterTable:
+    """y[m, run] = Σ_j a[m, j] · b[j, run]."""
+    runs = [(p, p, min(RUN, n - p), 0, k) for p in range(0, n, RUN)]
+    return outer_table([(j * n, j * a_column) for j in range(k)], runs)

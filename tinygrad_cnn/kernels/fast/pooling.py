@@ -1,0 +1,126 @@
+"""Max pooling in one pass over windows; see `reference` for the formulas and the ties."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from .. import reference
+from ..geometry import Pair, Window
+from ..threads import parts_for
+from .compiling import compiled, in_parallel
+from .layout import batch_first, batch_last
+
+Array = np.ndarray[Any, Any]
+
+
+def _geometry(window: Window) -> Array:
+    places = *window.kernel, *window.stride, *window.padding, *window.dilation
+    return np.array(places, np.int64)
+
+
+def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]:
+    """y[n,c,i,j] = max over (u, v) of x[n, c, s i + d u − p, s j + d v − p], and its tap."""
+    if window.kernel[0] * window.kernel[1] > 256:
+        return reference.max_pool2d(x, window, ceil_mode)
+    i, j = window.output_size((x.shape[2], x.shape[3]), ceil_mode)
+    x = batch_last(x)
+    y = np.empty((x.shape[0], i, j, x.shape[3]), x.dtype)
+    tap = np.empty(y.shape, np.uint8)
+    arguments = x, _geometry(window), y, tap
+    parts = parts_for(8 * x.size)
+    if parts == 1:
+        pool_part(0, 1, *arguments)
+    else:
+        pool_parts(parts, *arguments)
+    return batch_first(y), batch_first(tap)
+
+
+def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
+    """dx += g at the tap that each window took, windows that overlap adding up."""
+    if tap.dtype != np.uint8:
+        return reference.max_pool2d_put(g, tap, size, window)
+    g, tap = batch_last(g), batch_last(tap)
+    x = np.empty((g.shape[0], *size, g.shape[3]), g.dtype)
+    arguments = g, tap, _geometry(window), x
+    parts = min(parts_for(8 * x.size), g.shape[0])
+    if parts <= 1:
+        put_part(0, 1, *arguments)
+    else:
+        put_parts(parts, *arguments)
+    return batch_first(x)
+
+
+@compiled
+def pool_part(
+    part: int, parts: int, x: Array, geometry: Array, y: Array, tap: Array
+) -> None:
+    """One of `parts` equal parts of the rows of y; arrays (C, H, W, N)."""
+    ky, kx, sy, sx, py, px, dy, dx = geometry
+    _, h, w, n = x.shape
+    c, i, j, _ = y.shape
+    for row in range(part * c * i // parts, (part + 1) * c * i // parts):
+        channel, a = row // i, row % i
+        for b in range(j):
+            best, chosen = y[channel, a, b], tap[channel, a, b]
+            found = False
+            for u in range(ky):
+                q = sy * a + dy * u - py
+                for v in range(kx):
+                    r = sx * b + dx * v - px
+                    if q < 0 or q >= h or r < 0 or r >= w:
+                        continue
+                    t = np.uint8(u * kx + v)
+                    values = x[channel, q, r]
+                    if not found:
+                        found = True
+                        for m in range(n):
+                            best[m] = values[m]
+                            chosen[m] = t
+                        continue
+                    for m in range(n):
+                        value = values[m]
+                        better = value > best[m] or value != value
+                        best[m] = value if better else best[m]
+                        chosen[m] = t if better else chosen[m]
+
+
+@in_parallel
+def pool_parts(parts: int, x: Array, geometry: Array, y: Array, tap: Array) -> None:
+    """All parts, one to a thread."""
+    for part in numba.prange(parts):
+        pool_part(part, parts, x, geometry, y, tap)
+
+
+@compiled
+def put_part(
+    part: int, parts: int, g: Array, tap: Array, geometry: Array, x: Array
+) -> None:
+    """One of `parts` equal parts of the channels; arrays (C, H, W, N)."""
+    ky, kx, sy, sx, py, px, dy, dx = geometry
+    c, i, j, n = g.shape
+    _, h, w, _ = x.shape
+    for channel in range(part * c // parts, (part + 1) * c // parts):
+        x[channel] = 0
+        for a in range(i):
+            for b in range(j):
+                values, chosen = g[channel, a, b], tap[channel, a, b]
+                for u in range(ky):
+                    q = sy * a + dy * u - py
+                    for v in range(kx):
+                        r = sx * b + dx * v - px
+                        if q < 0 or q >= h or r < 0 or r >= w:
+                            continue
+                        t = np.uint8(u * kx + v)
+                        into = x[channel, q, r]
+                        for m in range(n):
+                            into[m] += values[m] if chosen[m] == t else x.dtype.type(0)
+
+
+@in_parallel
+def put_parts(parts: int, g: Array, tap: Array, geometry: Array, x: Array) -> None:
+    """All parts, one to a thread."""
+    for part in numba.prange(parts):
+        put_part(part, parts, g, tap, geometry, x)

@@ -1,0 +1,107 @@
+"""How many threads compute: one number for the kernels and for BLAS, never both at once.
+
+A thread that waits for work keeps its core busy for a moment, so that two pools at once
+slow each other down tenfold. While the compiled kernels serve, BLAS has one thread.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+from ..errors import ArgumentError, DTypeError
+
+WORTH = 400_000
+"""Products for which a second thread is worth the few microseconds of waking it."""
+
+
+class Pool:
+    """How many threads are asked for, and how many the compiled kernels may use."""
+
+    asked = 0
+    compiled = 0  # 0: the compiled kernels are not loaded
+
+
+def _checked(number: int, source: str) -> int:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise DTypeError(f"{source}: the number of threads must be an int")
+    if number < 1:
+        raise ArgumentError(f"{source}: at least one thread is needed, got {number}")
+    return number
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # the system does not say
+        return os.cpu_count() or 1
+
+
+def get_num_threads() -> int:
+    """How many threads compute: TINYGRAD_CNN_THREADS, or one for each core."""
+    if not Pool.asked:
+        text = os.environ.get("TINYGRAD_CNN_THREADS", "")
+        if text and not text.isdigit():
+            raise ArgumentError(
+                f"TINYGRAD_CNN_THREADS={text!r} is no number of threads"
+            )
+        Pool.asked = _checked(int(text), "TINYGRAD_CNN_THREADS") if text else cores()
+    return Pool.asked
+
+
+def set_num_threads(number: int) -> None:
+    """Let so many threads compute, in the kernels or in BLAS, whichever serves.
+
+    DTypeError for other than an int, ArgumentError below 1. More than the cores there are
+    when the compiled kernels are loaded gain nothing, and count as that many.
+    """
+    Pool.asked = _checked(number, "set_num_threads")
+    if Pool.compiled:
+        Pool.compiled = start_pool()
+    else:
+        limit_blas(number)
+
+
+def start_pool() -> int:
+    """Ready Numba's threads, and how many they are: 1 where Numba's only pool is its own,
+    which is slow and fails when two threads of Python use it.
+    """
+    # Waiting threads give up their core soon: a pool that spins, as this one does by
+    # itself, brings itself to a crawl on a machine that does something else as well.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    import numba
+
+    limit_blas(1)
+    for pool in ("tbbpool", "omppool"):
+        try:
+            importlib.import_module(f"numba.np.ufunc.{pool}")
+        except ImportError:
+            continue
+        number: int = min(get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+        numba.set_num_threads(number)
+        return number
+    return 1
+
+
+def limit_blas(number: int) -> None:
+    """Give NumPy's BLAS so many threads, if threadpoolctl is there to say so."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return
+    threadpool_limits(number, user_api="blas")
+
+
+def parts_for(products: int) -> int:
+    """How many threads share work of so many products."""
+    return Pool.compiled if products >= WORTH else 1
+
+
+def _alone() -> None:
+    # The pool's threads do not survive a fork, and waiting for them would end the process.
+    Pool.compiled = min(Pool.compiled, 1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_alone)
