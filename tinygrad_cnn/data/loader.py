@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ class DataLoader:
         seed = self._seed()
         chunks = itertools.islice(self._chunks(seed, epoch), start, None)
         for position, chunk in enumerate(chunks, start):
-            with drawing_from(stream(seed, epoch, position + 1)):
+            with drawing_from(partial(stream, seed, epoch, position + 1)):
                 batch = self._build(chunk)
             yield batch
 
