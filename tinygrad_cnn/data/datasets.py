@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import copy
 import itertools
 import math
 import warnings
@@ -19,7 +20,7 @@ from ..random import Generator, default_generator
 from . import cifar, download, idx
 from .collate import default_collate, gather, items
 from .digits import draw_digits
-from .kept import Kept, lock, pixel_by_pixel, rows, split
+from .kept import Kept, lock, locked, ours, pixel_by_pixel, rows, split
 from .transforms import Compose, to_unit_interval, transform_batch
 
 T = TypeVar("T", covariant=True)
@@ -199,13 +200,39 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         steps, rest = split(self.transform)
         images: Any
         if steps:
-            self._kept = self._kept or Kept()
-            images = self._kept.results(steps, self.images, chosen)
+            images = self._keeper().results(steps, self.images, chosen)
         else:
             images = rows(self.images, chosen)
         if pixel_by_pixel(rest) and images.dtype == np.uint8 and images.ndim == 4:
             images = _batch_innermost(images)
         return transform_batch(Compose(rest), images)
+
+    def _keeper(self) -> Kept:
+        self._kept = self._kept or Kept()
+        return self._kept
+
+    def for_thread(self) -> ImageDataset | None:
+        """A copy of which a thread may make batches; None where it may not or need not.
+
+        It must not run code of the user's, who counts on one thread and on draws in the
+        order of the program, nor read what may change while it runs; and it need not
+        where batches are as cheap as handing them over.
+        """
+        steps, rest = split(self.transform)
+        plain = all(
+            getattr(type(self), name) is getattr(ImageDataset, name)
+            for name in ("__getitem__", "get_batch")
+        )
+        may = plain and self.target_transform is None and ours([*steps, *rest])
+        if not may or not locked(self.images):
+            return None
+        # The copy fills the same memory.
+        known = not steps or self._keeper().all_known(steps, self.images)
+        if known and pixel_by_pixel(rest):
+            return None
+        twin = copy.copy(self)
+        twin.transform = Compose([*steps, *rest])
+        return twin
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -16,6 +16,8 @@ from .transforms import (
     Grayscale,
     Normalize,
     Pad,
+    RandomCrop,
+    RandomHorizontalFlip,
     Resize,
     Scale,
     ToTensor,
@@ -30,6 +32,7 @@ LIMIT = 2**30
 
 _CHEAP = (ToTensor, Scale)
 _COSTLY = (Pad, Resize, Grayscale)
+_RANDOM = (RandomCrop, RandomHorizontalFlip)
 
 
 def split(transform: Step | None) -> tuple[list[Step], list[Step]]:
@@ -60,10 +63,17 @@ def pixel_by_pixel(steps: Sequence[Step]) -> bool:
     return all(type(step) in (*_CHEAP, Normalize) for step in steps)
 
 
+def ours(steps: Sequence[Step]) -> bool:
+    """Whether all steps are known, so that none of the user's code runs."""
+    known = (*_CHEAP, *_COSTLY, *_RANDOM, Normalize)
+    return all(type(step) in known for step in steps)
+
+
 def rows(array: Array, chosen: NDArray[np.intp]) -> Array:
     """array[chosen], in memory of its own."""
     # `take` is the faster, but would first copy the whole of a strided array.
-    return array.take(chosen, 0) if array.flags.c_contiguous else array[chosen]
+    plain = type(array) is np.ndarray and array.flags.c_contiguous
+    return array.take(chosen, 0) if plain else array[chosen]
 
 
 def lock(array: Array) -> Array:
@@ -121,6 +131,13 @@ class Kept:
 
     def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
         return Kept, ()
+
+    def all_known(self, steps: list[Step], images: Array) -> bool:
+        """Whether all results are there."""
+        store = self._store
+        return (
+            store is not None and store.fits(steps, images) and bool(store.known.all())
+        )
 
     def results(
         self, steps: list[Step], images: Array, chosen: NDArray[np.intp]
