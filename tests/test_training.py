@@ -42,8 +42,10 @@ def images_and_labels(count, seed=0):
 
 
 def data_loader(count=4 * BATCHES - 1, transform=None, **options):
+    images, labels = images_and_labels(count)
+    images.flags.writeable = False  # so that a thread may make batches ahead
     return DataLoader(
-        ImageDataset(*images_and_labels(count), transform),
+        ImageDataset(images, labels, transform),
         **{"batch_size": 4, **options},
     )
 

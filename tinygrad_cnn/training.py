@@ -224,6 +224,12 @@ def _reason_to_stop(
     return "epochs" if progress.epoch >= epochs else None
 
 
+def _count_right(output: Tensor, labels: Tensor) -> int:
+    """How many rows of output (N, classes) are largest at their label (N,)."""
+    # On arrays, since operations on Tensors cost ten times as much at this size.
+    return int(np.count_nonzero(output._array.argmax(1) == labels._array))
+
+
 def _batches(loader: Any, epoch: int, start: int = 0) -> Iterator[Any]:
     """The batches of an epoch from `start` on; a DataLoader gives the same each time."""
     if hasattr(loader, "batches"):
@@ -283,7 +289,7 @@ class _Run:
         self.optimizer.step()
         if isinstance(self.scheduler, OneCycleLR):
             self.scheduler.step()
-        return value, int((output.detach().argmax(1) == labels).sum().item())
+        return value, _count_right(output, labels)
 
     def end_epoch(self, test_loader: Any) -> EpochRecord:
         """Evaluate, decide on the learning rate, save, and begin the next epoch."""

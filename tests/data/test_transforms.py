@@ -54,6 +54,29 @@ def test_pad_takes_one_two_or_four_numbers_in_torchvisions_order(padding):
     np.testing.assert_array_equal(T.Pad(padding, fill=7)(x), expected)
 
 
+def test_pad_refuses_to_cut_images_off():
+    with pytest.raises(ArgumentError, match="cut off"):
+        T.Pad((1, -1))(image_batch((1, 4, 5)))
+
+
+def test_resize_to_the_same_size_changes_nothing_as_in_pytorch():
+    x = image_batch((2, 1, 4, 5))
+    x[0, 0, 1, 2] = np.nan
+    expected = F.interpolate(torch.tensor(x), (4, 5), mode="bilinear")
+    np.testing.assert_array_equal(T.Resize((4, 5))(x), expected)
+    assert not np.shares_memory(T.Resize((4, 5))(x), x)
+
+
+@given(count=st.integers(0, 70), size=st.tuples(sizes, sizes))
+def test_resize_gives_an_image_the_same_bits_in_any_company(count, size):
+    x = np.random.default_rng(count).integers(0, 256, (count, 1, 28, 28), np.uint8)
+    size = size[0] * 8, size[1] * 8
+    together = T.Resize(size)(x)
+    assert together.shape == (count, 1, *size)
+    for image, resized in zip(x, together, strict=True):
+        np.testing.assert_array_equal(T.Resize(size)(image), resized)
+
+
 def test_pad_by_two_makes_28_pixels_32():
     assert T.Pad(2)(image_batch((5, 1, 28, 28), np.uint8)).shape == (5, 1, 32, 32)
 

@@ -48,7 +48,7 @@ def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
             raise damaged(path, f"{size} bytes of {_KIND[dimensions]} ({told})", found)
         if isinstance(source, Gunzip):
             source.finish()
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    return np.frombuffer(bytes(content), np.uint8).reshape(shape)
 
 
 def _shape(path: Path, header: bytes | bytearray, dimensions: int) -> tuple[int, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,9 @@ import numpy as np
 from ..engine import Tensor
 from ..errors import ArgumentError
 from ..random import Generator, initial_seed, stream
+from .ahead import ahead
 from .collate import default_collate, gather, items
-from .datasets import IterableDataset
+from .datasets import ImageDataset, IterableDataset
 from .transforms import drawing_from
 
 
@@ -28,6 +31,11 @@ class DataLoader:
     shuffle. batch_sampler: an iterable of lists of indices, in place of batch_size,
     shuffle, sampler and drop_last. batch_size=None gives single items. drop_last leaves
     out a last batch that is not full. collate_fn: makes a list of items a batch.
+
+    Batches that cost more than handing them over (random transforms of this package, or
+    images whose Resize is not kept yet) are built ahead in a thread, two at most, where
+    the images are locked and no code of the user's takes part; then changes of the data
+    set count from the next epoch on. The batches are the same either way.
 
     Accepted for PyTorch's sake and ignored: num_workers, timeout, worker_init_fn,
     multiprocessing_context, prefetch_factor, persistent_workers and in_order (batches
@@ -100,10 +108,29 @@ class DataLoader:
 
         Those before it are not built, and `self.epoch` stays as it is.
         """
-        seed = self._seed()
+        twin = self._for_thread()
+        built = (twin or self)._built(self._seed(), epoch, start)
+        yield from ahead(built) if twin else built
+
+    def _for_thread(self) -> DataLoader | None:
+        """A copy of which a thread builds the batches; None: they are built here."""
+        own = (self.sampler, self.batch_sampler, self.collate_fn)
+        plain = type(self) is DataLoader and all(part is None for part in own)
+        if not plain or self.batch_size is None:
+            return None
+        if not isinstance(self.dataset, ImageDataset):
+            return None
+        dataset = self.dataset.for_thread()
+        if dataset is None:
+            return None
+        twin = copy.copy(self)
+        twin.dataset = dataset
+        return twin
+
+    def _built(self, seed: int, epoch: int, start: int) -> Iterator[Any]:
         chunks = itertools.islice(self._chunks(seed, epoch), start, None)
         for position, chunk in enumerate(chunks, start):
-            with drawing_from(stream(seed, epoch, position + 1)):
+            with drawing_from(partial(stream, seed, epoch, position + 1)):
                 batch = self._build(chunk)
             yield batch
 

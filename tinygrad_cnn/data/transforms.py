@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..engine import Tensor
@@ -29,19 +28,31 @@ from .collate import default_collate
 
 Array = NDArray[Any]
 
-_generator: ContextVar[np.random.Generator | None] = ContextVar(
-    "generator", default=None
-)
+Source = np.random.Generator | Callable[[], np.random.Generator]
+
+_generator: ContextVar[Source | None] = ContextVar("generator", default=None)
 
 
 @contextmanager
-def drawing_from(generator: np.random.Generator) -> Iterator[None]:
-    """Inside the block, random transforms of this thread draw from `generator`."""
+def drawing_from(generator: Source) -> Iterator[None]:
+    """Inside the block, random transforms of this thread draw from `generator`.
+
+    A function that makes it is called once, when the first number is drawn.
+    """
     token = _generator.set(generator)
     try:
         yield
     finally:
         _generator.reset(token)
+
+
+def _current() -> np.random.Generator:
+    """The generator to draw from here."""
+    source = _generator.get() or default_generator.numpy
+    if not isinstance(source, np.random.Generator):
+        source = source()
+        _generator.set(source)
+    return source
 
 
 class Transform:
@@ -134,7 +145,9 @@ class Scale(Transform):
 
     def apply(self, images: Array) -> Array:
         dtype = images.dtype if images.dtype.kind == "f" else np.dtype(np.float32)
-        return images * dtype.type(self.factor) + dtype.type(self.shift)
+        result = images * dtype.type(self.factor)
+        result += dtype.type(self.shift)
+        return result
 
 
 @dataclass(frozen=True)
@@ -154,9 +167,9 @@ class Normalize(Transform):
                 f"Normalize needs floating-point images, not {images.dtype}; put "
                 "ToTensor() before it"
             )
-        return (images - self._column(self.mean, images)) / self._column(
-            self.std, images
-        )
+        result = images - self._column(self.mean, images)
+        result /= self._column(self.std, images)
+        return result
 
     def _column(self, values: float | Sequence[float], images: Array) -> Array:
         column = np.array(values, images.dtype).reshape(-1, 1, 1)
@@ -180,9 +193,14 @@ class Pad(Transform):
         p = (self.padding,) if isinstance(self.padding, int) else tuple(self.padding)
         if len(p) not in (1, 2, 4):
             raise ArgumentError(f"Pad needs 1, 2 or 4 numbers, not {len(p)}: {p}")
+        if min(p) < 0:
+            raise ArgumentError(f"{self} would cut off a part of the image")
         left, top, right, bottom = (p * 4)[:4]
-        width = [(0, 0)] * (images.ndim - 2) + [(top, bottom), (left, right)]
-        return np.pad(images, width, constant_values=self.fill)
+        *lead, height, width = images.shape
+        size = height + top + bottom, width + left + right
+        result = np.full((*lead, *size), np.asarray(self.fill), images.dtype)
+        result[..., top : top + height, left : left + width] = images
+        return result
 
 
 @dataclass(frozen=True)
@@ -204,19 +222,42 @@ class Resize(Transform):
             new = self.size
         if min(*new, height, width) < 1:
             raise ArgumentError(f"cannot resize {height} x {width} pixels to {new}")
-        x = images if images.dtype.kind == "f" else images.astype(np.float32)
-        low, high, weight = _neighbours(height, new[0], x.dtype)
-        x = x[..., low, :] * (1 - weight)[:, None] + x[..., high, :] * weight[:, None]
-        low, high, weight = _neighbours(width, new[1], x.dtype)
-        return _rounded(
-            x[..., low] * (1 - weight) + x[..., high] * weight, images.dtype
-        )
+        if tuple(new) == (height, width):
+            return images.copy()
+        floating = images.dtype if images.dtype.kind == "f" else np.dtype(np.float32)
+        rows = _neighbours(height, new[0], floating)
+        columns = _neighbours(width, new[1], floating)
+        # Weights as large as an image make a product one long loop.
+        down = np.repeat(rows[2][:, None], width, axis=1)
+        across = np.repeat(columns[2][None], new[0], axis=0)
+        each = images.reshape(-1, height, width)
+        result = np.empty((len(each), *new), images.dtype)
+        few = max(1, _AT_ONCE // max(height * width, new[0] * new[1]))
+        for i in range(0, len(each), few):
+            x = each[i : i + few].astype(floating, copy=False)
+            x = _between(x.take(rows[0], 1), x.take(rows[1], 1), down)
+            x = _between(x.take(columns[0], 2), x.take(columns[1], 2), across)
+            result[i : i + few] = _rounded(x, images.dtype)
+        return result.reshape(*images.shape[:-2], *new)
+
+
+_AT_ONCE = 2**14
+"""How many pixels are resized at once: few enough that they stay in a core's cache."""
 
 
 def _neighbours(size: int, new: int, dtype: Any) -> tuple[Array, Array, Array]:
+    """Of each new pixel: the old ones before and after it, and the weight of the latter."""
     position = np.maximum((np.arange(new) + 0.5) * (size / new) - 0.5, 0)
     low = np.minimum(position.astype(np.intp), size - 1)
     return low, np.minimum(low + 1, size - 1), (position - low).astype(dtype)
+
+
+def _between(low: Array, high: Array, weight: Array) -> Array:
+    """low · (1 − weight) + high · weight, in their memory."""
+    low *= 1 - weight
+    high *= weight
+    low += high
+    return low
 
 
 def _rounded(x: Array, dtype: np.dtype[Any]) -> Array:
@@ -240,7 +281,7 @@ class _Random(Transform):
 
     def apply(self, images: Array) -> Array:
         each = images.reshape(-1, *images.shape[-3:])
-        changed = self.draw(each, _generator.get() or default_generator.numpy)
+        changed = self.draw(each, _current())
         return changed.reshape(*images.shape[:-3], *changed.shape[1:])
 
     def draw(self, images: Array, generator: np.random.Generator) -> Array:
@@ -258,13 +299,15 @@ class RandomCrop(_Random):
         if self.padding is not None:
             images = Pad(self.padding).apply(images)
         window = (self.size, self.size) if isinstance(self.size, int) else self.size
-        count, _, height, width = images.shape
+        count, channels, height, width = images.shape
         if window[0] > height or window[1] > width:
             raise ArgumentError(f"{self} is larger than the {height} x {width} image")
         top = generator.integers(height - window[0] + 1, size=count)
         left = generator.integers(width - window[1] + 1, size=count)
-        windows = sliding_window_view(images, window, axis=(-2, -1))
-        return windows[np.arange(count), :, top, left]
+        result = np.empty((count, channels, *window), images.dtype)
+        for i, (y, x) in enumerate(zip(top.tolist(), left.tolist(), strict=True)):
+            result[i] = images[i, :, y : y + window[0], x : x + window[1]]
+        return result
 
 
 @dataclass(frozen=True)
@@ -275,4 +318,6 @@ class RandomHorizontalFlip(_Random):
 
     def draw(self, images: Array, generator: np.random.Generator) -> Array:
         flip = generator.random(len(images)) < self.p
-        return np.where(flip[:, None, None, None], images[..., ::-1], images)
+        result = images.copy()
+        result[flip] = images[flip, ..., ::-1]
+        return result
