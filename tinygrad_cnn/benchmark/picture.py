@@ -8,6 +8,7 @@ from typing import Any
 
 from ..checkpoint import replacing
 from ..errors import ArgumentError
+from .report import times
 
 COLOURS = (
     *("#000000", "#0072b2", "#56b4e9", "#e69f00", "#f0e442", "#009e73", "#cc79a7"),
@@ -107,7 +108,7 @@ def _bar(axes: Any, place: int, peer: dict[str, Any], label: str, index: int) ->
         linewidth=0.4,
     )
     axes.plot([spread["lower"], spread["upper"]], [place] * 2, color="#808080", lw=1.5)
-    ratio = f"{peer['ratio']['of_medians']:.2f}" if peer["ratio"] else ""
+    ratio = times(peer["ratio"]["of_medians"]) if peer["ratio"] else ""
     axes.annotate(
         f"{ratio}×" if ratio else f"{middle:.3g} ms",
         (max(middle, spread["upper"]), place),

@@ -53,14 +53,19 @@ def _cells(peer: dict[str, Any]) -> Iterator[str]:
     spread = {name: f"{1000 * s:.3g}" for name, s in peer["spread"].items()}
     ratio, share = peer["ratio"], peer["matrix_share"]
     yield peer["label"]
-    yield f"{ratio['of_medians']:.2f}" if ratio else ""
-    yield f"{ratio['median']:.2f}" if ratio else ""
+    yield times(ratio["of_medians"]) if ratio else ""
+    yield times(ratio["median"]) if ratio else ""
     yield from (spread["median"], spread["min"])
     yield f"{spread['lower']} to {spread['upper']}"
     yield spread["max"]
     yield f"{share:.1%}" if share is not None else ""
     sizes = [peer[f"memory_{kind}"] / 2**20 for kind in ("growth", "total")]
     yield f"{sizes[0]:,.0f} of {sizes[1]:,.0f}"
+
+
+def times(ratio: float) -> str:
+    """A ratio with two decimals, or with two digits where it is small."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def conditions(results: dict[str, Any]) -> list[str]:

@@ -19,7 +19,9 @@ def of_case(
 ) -> dict[str, Any]:
     """What was found of a case. Ratios are to the first outcome, where that was timed."""
     count = multiply_adds(case) if case.kind != "model" else 0
-    peers = [_of_peer(o, outcomes[0], count, roofline) for o in outcomes]
+    # A chain is no matrix product, and cannot be as fast as one.
+    matrix = count if case.kind != "chain" else 0
+    peers = [_of_peer(o, outcomes[0], matrix, roofline) for o in outcomes]
     return {
         "name": case.name,
         "kind": case.kind,

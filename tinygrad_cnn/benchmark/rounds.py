@@ -144,4 +144,4 @@ def _round(turns: Sequence[_Turn], number: int, pause: float) -> None:
 def measured_roofline(peer: Peer, plan: Plan) -> dict[str, Any]:
     """The machine's rates, found in a process with as many threads as the peers'."""
     with Process(peer, plan.threads, plan.limit) as process:
-        return process.ask("roofline")
+        return process.ask("roofline", runs=plan.rounds)

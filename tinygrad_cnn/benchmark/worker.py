@@ -7,7 +7,7 @@ It answers requests on stdin, a JSON object on each line, with one on stdout:
     {"do": "calibrate", "seconds": s}   find how many steps take s: {"steps"}
     {"do": "time", "steps": n}          {"seconds"} of one step, the mean of n
     {"do": "memory"}                    {"growth", "total"} in bytes, at most at any time
-    {"do": "roofline"}                  what `roofline.measure` finds
+    {"do": "roofline", "runs": n}       what `roofline.measure` finds
 
 or with {"unsupported": why} or {"error": why}. Between requests it waits in a read, which
 costs nothing.
@@ -98,11 +98,12 @@ class Worker:
         total = peak_memory()
         return {"growth": max(0, total - self.before), "total": total}
 
-    def roofline(self) -> dict[str, Any]:
-        """The rates of the machine."""
+    def roofline(self, runs: int) -> dict[str, Any]:
+        """The rates of the machine, the best of so many runs."""
         from .roofline import measure
 
-        return vars(measure(int(os.environ.get("OMP_NUM_THREADS", "1"))))
+        threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        return vars(measure(threads, runs=runs))
 
     def run(self, steps: int) -> float:
         """Seconds of so many steps."""

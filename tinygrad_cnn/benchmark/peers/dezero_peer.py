@@ -19,7 +19,7 @@ from ..layers import (
 )
 from .base import Program, version
 
-LIBRARY = "dezero"
+LIBRARY = "tinygrad_cnn.benchmark.peers.dezero_import"
 
 
 def available() -> str | None:
@@ -29,10 +29,6 @@ def available() -> str | None:
 
 def build(case: Case) -> Program:
     """The program of a case."""
-    import numpy as np
-
-    # DeZero 0.0.13 still uses this name, which NumPy 1.24 removed; only in this process.
-    np.int = int  # type: ignore[attr-defined]
     kinds: dict[str, Callable[[Case], Program]] = {
         "training": Training,
         "inference": Inference,
