@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint import replacing
 from ..errors import ArgumentError
-from .report import times
+from .report import milliseconds, times
 
 COLOURS = (
     *("#000000", "#0072b2", "#56b4e9", "#e69f00", "#f0e442", "#009e73", "#cc79a7"),
@@ -20,22 +21,24 @@ HATCHES = ("", "//", "", "\\\\", "..", "", "xx", "--")
 FORMATS = ("svg", "png", "pdf")
 
 
-def save(results: dict[str, Any], path: Path) -> None:
-    """Draw the results into an .svg, .png or .pdf file.
-
-    Raises ArgumentError for another ending, and where matplotlib is missing.
-    """
+def check(path: Path) -> None:
+    """Raise ArgumentError for a file of another ending, and where matplotlib is missing."""
     if path.suffix[1:] not in FORMATS:
         raise ArgumentError(
             f"{path} is no picture that can be drawn; .{', .'.join(FORMATS)} are"
         )
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
+    if importlib.util.find_spec("matplotlib") is None:
         raise ArgumentError(
             "to draw the picture, `pip install matplotlib` (the extra `plot`)"
-        ) from None
+        )
+
+
+def save(results: dict[str, Any], path: Path) -> None:
+    """Draw the results into an .svg, .png or .pdf file. Raises as `check`."""
+    check(path)
+    import matplotlib
+    from matplotlib.figure import Figure
+
     labels = _labels(results)
     bars = sum([len(case["peers"]) + 1 for case in results["cases"]])
     fixed: Any = {
@@ -110,7 +113,7 @@ def _bar(axes: Any, place: int, peer: dict[str, Any], label: str, index: int) ->
     axes.plot([spread["lower"], spread["upper"]], [place] * 2, color="#808080", lw=1.5)
     ratio = times(peer["ratio"]["of_medians"]) if peer["ratio"] else ""
     axes.annotate(
-        f"{ratio}×" if ratio else f"{middle:.3g} ms",
+        f"{ratio}×" if ratio else f"{milliseconds(middle / 1000)} ms",
         (max(middle, spread["upper"]), place),
         xytext=(3, 0),
         textcoords="offset points",

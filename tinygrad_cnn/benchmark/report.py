@@ -50,7 +50,7 @@ def notes(case: dict[str, Any]) -> Iterator[str]:
 
 
 def _cells(peer: dict[str, Any]) -> Iterator[str]:
-    spread = {name: f"{1000 * s:.3g}" for name, s in peer["spread"].items()}
+    spread = {name: milliseconds(s) for name, s in peer["spread"].items()}
     ratio, share = peer["ratio"], peer["matrix_share"]
     yield peer["label"]
     yield times(ratio["of_medians"]) if ratio else ""
@@ -66,6 +66,12 @@ def _cells(peer: dict[str, Any]) -> Iterator[str]:
 def times(ratio: float) -> str:
     """A ratio with two decimals, or with two digits where it is small."""
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A time in milliseconds, three digits of it or all before the point."""
+    ms = 1000 * seconds
+    return f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}"
 
 
 def conditions(results: dict[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ is not timed. --model measures your own file against PyTorch."""
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
             "--set, --data and --batch-size are of --model, which is missing"
         )
     from ..benchmark.cases import chosen
+    from ..benchmark.picture import check
 
+    if args.picture:
+        check(args.picture)  # before minutes of measuring
     if args.model:
         from .model_peers import case_of_file
 
@@ -166,8 +170,6 @@ def _print(case: dict[str, Any]) -> None:
 
 def _write(args: argparse.Namespace, results: dict[str, Any]) -> None:
     """Write the files that are asked for."""
-    import os
-
     from ..benchmark import picture, report
 
     shown = None

@@ -20,7 +20,8 @@ def available() -> str | None:
     """The version, if it can plan."""
     import tinygrad_cnn
 
-    return ours.available() if hasattr(tinygrad_cnn, "planned") else None
+    exists = callable(getattr(tinygrad_cnn, "planned", None))
+    return ours.available() if exists else None
 
 
 def build(case: Case) -> Program:
