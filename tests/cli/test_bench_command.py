@@ -106,3 +106,34 @@ def missing(name):
     from importlib import metadata
 
     raise metadata.PackageNotFoundError(name)
+
+
+def test_progress_guesses_the_time_left(monkeypatch, capsys):
+    from tinygrad_cnn.cli import bench_progress
+
+    now = 0.0
+    monkeypatch.setattr(bench_progress.time, "perf_counter", lambda: now)
+    shown = bench_progress.Progress(cases=2, peers=1, rounds=2)
+    assert shown.left() == ""
+    shown.begin("first")
+    for what in ("builds", "warms up", "round 1", "round 2"):
+        shown.tell(what)
+    now = 30.0
+    assert shown.share == 0.5
+    shown.begin("second")
+    assert capsys.readouterr().err.splitlines() == [
+        "first, 1 of 2",
+        "second, 2 of 2, about 0:00:30 left",
+    ]
+
+
+def test_the_bar_shows_what_goes_on(capsys):
+    pytest.importorskip("rich")
+    from tinygrad_cnn.cli.bench_progress import LiveProgress
+
+    with LiveProgress(cases=1, peers=1, rounds=1) as shown:
+        shown.begin("lenet5-b1")
+        shown.tell("PyTorch warms up")
+        (task,) = shown.bar.tasks
+        assert task.description == "lenet5-b1: PyTorch warms up"
+        assert task.completed == pytest.approx(1 / 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ COLOURS = (
 """Of Okabe and Ito, which the colour-blind can tell apart; the order alternates in grey."""
 HATCHES = ("", "//", "", "\\\\", "..", "", "xx", "--")
 """So that bars of a similar grey are told apart."""
+LONGEST = 9
+"""So many cases stand in one column."""
 FORMATS = ("svg", "png", "pdf")
+
+Case = dict[str, Any]
 
 
 def check(path: Path) -> None:
@@ -39,16 +44,14 @@ def save(results: dict[str, Any], path: Path) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
-    labels = _labels(results)
-    bars = sum([len(case["peers"]) + 1 for case in results["cases"]])
     fixed: Any = {
         "svg.hashsalt": "bench",
         "svg.fonttype": "none",
         "hatch.linewidth": 0.5,
     }
     with matplotlib.rc_context(fixed):
-        figure = Figure((9, 1.5 + 0.19 * bars), layout="constrained")
-        _draw(figure.subplots(), results, labels)
+        figure = Figure(layout="constrained")
+        _draw_columns(figure, results["cases"])
         buffer = io.BytesIO()
         metadata = {"Date": None} if path.suffix == ".svg" else None
         figure.savefig(buffer, format=path.suffix[1:], dpi=150, metadata=metadata)
@@ -57,54 +60,65 @@ def save(results: dict[str, Any], path: Path) -> None:
         file.write(buffer.getvalue())
 
 
-def _labels(results: dict[str, Any]) -> list[str]:
-    """The peers that were timed anywhere, in their order."""
-    found = [p for c in results["cases"] for p in c["peers"] if p["state"] == "timed"]
-    return list(dict.fromkeys([p["label"] for p in found]))
+def _draw_columns(figure: Any, cases: Sequence[Case]) -> None:
+    """One column of cases, or two where they are many, with one legend above."""
+    found = [peer["label"] for case in cases for peer in _timed(case)]
+    indices = {label: i for i, label in enumerate(dict.fromkeys(found))}
+    columns = 1 if len(cases) <= LONGEST else 2
+    size = -(-len(cases) // columns)
+    parts = [cases[i * size : (i + 1) * size] for i in range(columns)]
+    bars = max([sum([len(_timed(case)) + 1 for case in part]) for part in parts])
+    figure.set_size_inches(8 * columns, 1.5 + 0.19 * bars)
+    places = figure.subplots(1, columns, squeeze=False)[0]
+    for axes, part in zip(places, parts, strict=True):
+        _draw(axes, part, indices)
+    named = {
+        label: handle
+        for axes in places
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    if named:
+        handles, labels = [named[name] for name in indices], list(indices)
+        where: Any = {"loc": "outside upper center", "ncols": 4 * columns}
+        figure.legend(handles, labels, frameon=False, **where)
 
 
-def _draw(axes: Any, results: dict[str, Any], labels: list[str]) -> None:
+def _timed(case: Case) -> list[dict[str, Any]]:
+    return [peer for peer in case["peers"] if peer["state"] == "timed"]
+
+
+def _draw(axes: Any, cases: Sequence[Case], indices: dict[str, int]) -> None:
     """Bars from the top down: the median, its spread as a line, the ratio beside it."""
-    place, ticks, named = 0, [], set()
-    for case in results["cases"]:
-        timed = [p for p in case["peers"] if p["state"] == "timed"]
-        ticks.append((place + (len(timed) - 1) / 2, case["name"]))
+    place, ticks, names = 0, [], []
+    for case in cases:
+        timed = _timed(case)
+        ticks.append(place + (len(timed) - 1) / 2)
+        names.append(case["name"])
         for peer in timed:
-            label = "_" if peer["label"] in named else peer["label"]
-            named.add(peer["label"])
-            _bar(axes, place, peer, label, labels.index(peer["label"]))
+            _bar(axes, place, peer, indices[peer["label"]])
             place += 1
         place += 1
-    _set_range(axes, results)
-    axes.set_yticks(*zip(*ticks, strict=True)) if ticks else None
+    spreads = [peer["spread"] for case in cases for peer in _timed(case)]
+    axes.set_xscale("log")
+    if spreads:  # a little wider than the bars, with room for the ratios
+        least, most = min(s["lower"] for s in spreads), max(s["upper"] for s in spreads)
+        axes.set_xlim(1000 * least / 2, 1000 * most * 3)
+    axes.set_yticks(ticks, names)
     axes.set_ylim(place - 0.5, -1)
-    axes.set_xlabel(
-        "milliseconds per step; beside the bars: times as long as the first"
-    )
+    axes.set_xlabel("milliseconds per step; times as long as the first")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if labels:
-        axes.figure.legend(loc="outside upper center", ncols=4, frameon=False)
 
 
-def _set_range(axes: Any, results: dict[str, Any]) -> None:
-    """A logarithmic axis a little wider than the bars, with room for the ratios."""
-    spreads = [p["spread"] for c in results["cases"] for p in c["peers"] if p["spread"]]
-    axes.set_xscale("log")
-    if spreads:
-        least, most = min(s["lower"] for s in spreads), max(s["upper"] for s in spreads)
-        axes.set_xlim(1000 * least / 2, 1000 * most * 2)
-
-
-def _bar(axes: Any, place: int, peer: dict[str, Any], label: str, index: int) -> None:
+def _bar(axes: Any, place: int, peer: dict[str, Any], index: int) -> None:
     spread = {name: 1000 * seconds for name, seconds in peer["spread"].items()}
     middle = spread["median"]
     axes.barh(
         place,
         middle,
         height=0.9,
-        label=label,
+        label=peer["label"],
         color=COLOURS[index % len(COLOURS)],
         hatch=HATCHES[index % len(HATCHES)],
         edgecolor="white",
