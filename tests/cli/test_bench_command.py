@@ -96,7 +96,7 @@ def test_who_is_not_installed_is_said(run, monkeypatch):
     monkeypatch.setattr("tinygrad_cnn.benchmark.peers.base.metadata.version", missing)
     outcome = run("bench relu --peers tinygrad_cnn,torch")
     assert outcome.status == 2
-    assert "PyTorch cannot take part: not installed here" in outcome.err
+    assert "PyTorch cannot take part: not available here" in outcome.err
     outcome = run(f"bench relu {QUICK}")
     assert outcome.status == 0, outcome.err
     assert "PyTorch compiled, JAX jit, autograd, MyGrad, DeZero" in outcome.err

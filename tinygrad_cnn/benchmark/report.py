@@ -79,8 +79,8 @@ def conditions(results: dict[str, Any]) -> list[str]:
     machine, rates = results["machine"], results["roofline"]
     versions = ", ".join([f"{k} {v}" for k, v in machine["versions"].items()])
     return [
-        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads "
-        f"for each peer, {machine['system']}, Python {machine['python']}",
+        f"{machine['processor']}, {machine['cores']} cores, threads of each peer: "
+        f"{machine['threads']}, {machine['system']}, Python {machine['python']}",
         versions,
         f"{rates['multiply_adds']:.3g} multiply-adds and {rates['bytes']:.3g} bytes per "
         f"second at most; {results['rounds']} rounds; {machine['date']}",

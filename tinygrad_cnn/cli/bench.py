@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--list", action="store_true", help="list the cases, groups and peers")
     add("--rounds", type=count, metavar="N", help="turns of each peer; default: 11")
     add("--threads", type=count, metavar="N", help="of each peer; default: all cores")
-    add("--peers", metavar="NAME,...", help="the first is compared with the others")
+    add("--peers", metavar="NAME,...", help="the others are compared with the first")
     add("--quick", action="store_true", help="3 short rounds: to try, not to quote")
     add("--model", metavar="MODEL.py[:Class]", help="your own file, against PyTorch")
     add(
@@ -92,7 +92,7 @@ def _list() -> int:
         print(f"{name:27s}{len(of)} cases")
     print("\npeers:")
     for name, peer in PEERS.items():
-        print(f"{name:27s}{peer.label}, {peer.available() or 'not installed'}")
+        print(f"{name:27s}{peer.label}, {peer.available() or 'not available'}")
     return 0
 
 
@@ -117,9 +117,9 @@ def _peers(args: argparse.Namespace) -> list[Peer]:
     missing = [peer for peer in wanted if not peer.available()]
     labels = ", ".join([peer.label for peer in missing])
     if missing and args.peers:
-        raise UsageError(f"{labels} cannot take part: not installed here")
+        raise UsageError(f"{labels} cannot take part: not available here")
     if missing:
-        note(f"without {labels}: not installed here")
+        note(f"without {labels}: not available here")
     return [peer for peer in wanted if peer not in missing]
 
 
@@ -129,7 +129,10 @@ def _measure(
     peers: Sequence[Peer],
     plan: Plan,
 ) -> int:
-    """Measure case by case; the files have at any time what is done."""
+    """Measure case by case; the files have at any time what is done.
+
+    The status is 1 if nothing could be timed.
+    """
     from ..benchmark.machine import describe
     from ..benchmark.report import conditions, explained
     from ..benchmark.results import of_case, of_run
@@ -149,12 +152,7 @@ def _measure(
             _write(args, results)
             _print(found[-1])
     print("\n".join([*conditions(results), "", explained(results)]))
-    failed = [
-        p for c in found for p in c["peers"] if p["state"] in ("failed", "disagrees")
-    ]
-    return (
-        1 if failed and not any(p["spread"] for c in found for p in c["peers"]) else 0
-    )
+    return 0 if any(p["spread"] for c in found for p in c["peers"]) else 1
 
 
 def _print(case: dict[str, Any]) -> None:
@@ -192,5 +190,7 @@ def _command(args: argparse.Namespace) -> str:
         if (value := getattr(args, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for name, value in args.set:
-        words += ["--set", f"{name}={value}"]
+        several = isinstance(value, tuple)
+        text = ",".join(map(str, value)) if several else str(value)
+        words += ["--set", f"{name}={text}"]
     return shlex.join(words)

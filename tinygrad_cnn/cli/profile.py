@@ -78,6 +78,6 @@ def _print_table(found: Profile, about: str) -> None:
     print(f"{about}: {1000 * found.step:.3f} ms forward and backward")
     print(
         f"at most {rates.multiply_adds:.3g} multiply-adds and {rates.bytes:.3g} bytes per "
-        f"second with {rates.threads} threads\n"
+        f"second; threads: {rates.threads}\n"
     )
     show(HEADINGS, list(cells(found)))
