@@ -21,6 +21,7 @@ LAYERS = [
     "optim data utils metrics checkpoint",
     "training verify",
     "graph autograd",
+    "benchmark",
     "cli __main__",
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}

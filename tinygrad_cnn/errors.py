@@ -15,7 +15,8 @@
     ├── DivergenceError (ArithmeticError)  a loss or a parameter that is not finite
     ├── DatasetError (RuntimeError)    a data file missing, damaged or not what it claims
     ├── CheckpointError (RuntimeError) a checkpoint that cannot be read or does not fit
-    └── ModelFileError (RuntimeError)  a model file that cannot be loaded
+    ├── ModelFileError (RuntimeError)  a model file that cannot be loaded
+    └── BenchmarkError (RuntimeError)  a benchmark that cannot be run
 
 Each derives from the built-in exception shown, and from RuntimeError, which PyTorch raises
 for most of these, so that `except` clauses written for PyTorch keep working.
@@ -86,3 +87,7 @@ class CheckpointError(TinygradError, RuntimeError):
 
 class ModelFileError(TinygradError, RuntimeError):
     """A model file cannot be loaded."""
+
+
+class BenchmarkError(TinygradError, RuntimeError):
+    """A measurement cannot be made, or a peer's process has failed."""

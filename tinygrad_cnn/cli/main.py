@@ -25,6 +25,8 @@ COMMANDS = {
     "draw": "draw the graph of a model, forward, backward or both",
     "summary": "sum up a model: parameters, multiply-adds, memory and time",
     "diff": "compare two models, or two checkpoints of one",
+    "bench": "measure speed beside PyTorch and other libraries",
+    "profile": "show where the time of a training step goes",
     "explain": "show the products that one number of a gradient is the sum of",
 }
 """Each command, which is the module of that name in this package, and its line of help.

@@ -1,0 +1,9 @@
+"""A peer that never answers."""
+
+import time
+
+LIBRARY = "json"
+
+
+def build(case):
+    time.sleep(1000)

@@ -1,0 +1,7 @@
+"""A peer whose library fails."""
+
+LIBRARY = "json"
+
+
+def build(case):
+    raise ValueError("shapes\ndo not fit")

@@ -1,0 +1,9 @@
+"""A peer that cannot do what is asked."""
+
+from tinygrad_cnn.benchmark.peers.base import Unsupported
+
+LIBRARY = "json"
+
+
+def build(case):
+    raise Unsupported("it has no such layer")

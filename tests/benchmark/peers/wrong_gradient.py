@@ -1,0 +1,19 @@
+"""A peer whose update goes one per cent too far, and who prints on stdout."""
+
+from tinygrad_cnn.benchmark.peers import ours
+from tinygrad_cnn.benchmark.peers.ours import LIBRARY as LIBRARY
+
+
+def available():
+    return "1"
+
+
+def build(case):
+    print("a library that talks")
+    program = ours.build(case)
+    starts = case.weights()
+    right = program.arrays
+    program.arrays = lambda: [
+        w + 0.01 * (w - s) for w, s in zip(right(), starts, strict=True)
+    ]
+    return program

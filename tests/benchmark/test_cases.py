@@ -1,0 +1,75 @@
+"""The cases: their networks are the model files', and each travels to a process whole."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn.benchmark.cases import CASES, GROUPS, chosen
+from tinygrad_cnn.benchmark.layers import with_shapes, with_weights
+from tinygrad_cnn.benchmark.messages import case_of, pack, unpack, values_of
+from tinygrad_cnn.cli.modelfile import load_class
+from tinygrad_cnn.errors import ArgumentError
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+@pytest.mark.parametrize(
+    ("case", "file", "settings"),
+    [
+        ("lenet5-b64", "lenet5", {}),
+        ("lenet5-colour-b64", "lenet5", {"in_channels": 3}),
+        ("lenet5-batchnorm-adam-b64", "lenet5", {"batch_norm": True}),
+        ("mnist-net-b64", "mnist_net", {}),
+        ("numpy-cnn-b256", "numpy_cnn", {}),
+    ],
+)
+def test_a_network_has_the_weights_of_the_model_file(case, file, settings):
+    model = load_class(str(MODELS / f"{file}.py"))(**settings)
+    shapes = sorted([tuple(p.shape) for p in model.parameters()])
+    assert sorted([w.shape for w in CASES[case].weights()]) == shapes
+
+
+def test_the_vgg_ends_with_2048_features():
+    shapes = [
+        after for _, _, after in with_shapes(CASES["vgg-b64"].layers, (3, 32, 32))
+    ]
+    assert shapes[-2:] == [(2048,), (10,)]
+
+
+def test_weights_are_drawn_once_and_belong_to_their_layers():
+    case = CASES["lenet5-batchnorm-adam-b64"]
+    first, again = case.weights(), case.weights()
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert {a.dtype for a in first} == {np.dtype(np.float32)}
+    pairs = zip(
+        with_weights(case.layers, first),
+        with_shapes(case.layers, case.image),
+        strict=True,
+    )
+    for (layer, own), (_, before, _) in pairs:
+        assert [w.shape for w in own] == layer.weights(before)
+    bound = 25**-0.5
+    assert np.abs(first[0]).max() <= bound
+    assert first[0].std() == pytest.approx(bound / math.sqrt(3), rel=0.2)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_a_case_travels_as_json(case):
+    assert case_of(values_of(case)) == case
+    assert case.images().shape == (case.batch, *case.image)
+
+
+def test_arrays_travel_to_the_bit():
+    array = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32).T
+    array[0, 0] = np.nan
+    assert np.array_equal(unpack(pack(array)), array, equal_nan=True)
+
+
+def test_names_and_groups_are_chosen_once_each():
+    names = [case.name for case in chosen(["relu", "inference", "relu"])]
+    assert names == ["relu", "lenet5-inference-b1", "lenet5-inference-b256"]
+    assert len(chosen(["all"])) == len(CASES) == len(GROUPS["all"])
+    with pytest.raises(ArgumentError, match="no case 'lenet'"):
+        chosen(["lenet"])

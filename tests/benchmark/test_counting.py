@@ -1,0 +1,79 @@
+"""Multiply-adds, against loops that count them one by one, and against the graph's."""
+
+import itertools
+
+import pytest
+from small_cases import SMALL, small
+
+from tinygrad_cnn.benchmark.cases import CASES
+from tinygrad_cnn.benchmark.counting import multiply_adds
+from tinygrad_cnn.benchmark.layers import Conv, Linear, Pool, with_shapes
+
+
+def counted(layer, before):
+    """Forward, of one image: every product is one turn of a loop."""
+    count = 0
+    if isinstance(layer, Linear):
+        for _ in itertools.product(range(layer.out), range(before[0])):
+            count += 1
+    if isinstance(layer, Conv):
+        channels, height, width = before
+        rows = range(-layer.padding, height + layer.padding - layer.kernel + 1)
+        columns = range(-layer.padding, width + layer.padding - layer.kernel + 1)
+        taps = range(layer.kernel)
+        for _ in itertools.product(
+            *(range(layer.out), rows, columns), *(range(channels), taps, taps)
+        ):
+            count += 1
+    return count
+
+
+def counts_of(case):
+    """Of each layer of a case."""
+    shapes = with_shapes(case.layers, case.image)
+    return [counted(layer, before) for layer, before, _ in shapes]
+
+
+def test_each_layer_counts_forward_once_and_back_twice_but_for_the_images():
+    case = SMALL["training"]
+    each = [
+        counted(layer, before)
+        for layer, before, _ in with_shapes(case.layers, case.image)
+    ]
+    first, *others = [count for count in each if count]
+    assert multiply_adds(case) == case.batch * (2 * first + 3 * sum(others))
+
+
+def test_inference_counts_forward_only():
+    case = SMALL["inference"]
+    each = [
+        counted(layer, before)
+        for layer, before, _ in with_shapes(case.layers, case.image)
+    ]
+    assert multiply_adds(case) == case.batch * sum(each)
+
+
+def test_an_operation_alone_counts_the_gradient_of_its_input_too():
+    layer = Conv(3, 3, 1)
+    assert multiply_adds(small("operation", [layer])) == 6 * 3 * counted(
+        layer, (2, 8, 8)
+    )
+    assert multiply_adds(small("operation", [Pool()])) == 0
+
+
+def test_a_chain_multiplies_once_forward_and_twice_back():
+    assert multiply_adds(CASES["multiply-1000"]) == 3 * 1000 * 10
+
+
+@pytest.mark.parametrize("name", ["lenet5-b1", "mnist-net-b64", "numpy-cnn-b64"])
+def test_the_graph_counts_the_same_forward(name):
+    import tinygrad_cnn
+    from tinygrad_cnn.benchmark.peers.torch_style import network
+    from tinygrad_cnn.graph.measure import measure
+    from tinygrad_cnn.graph.walk import Walk
+
+    case = CASES[name]
+    images = tinygrad_cnn.from_numpy(case.images()).requires_grad_()
+    graph = measure(Walk(network(case, tinygrad_cnn)(images)), "macs")
+    counts = [n.macs for n in graph.operations() if n.macs]
+    assert multiply_adds(case) == 3 * sum(counts) - counts[0]

@@ -1,0 +1,64 @@
+"""Whether a peer computes the same: only then is its time worth anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .cases import Case
+from .layers import Array
+from .messages import unpack
+
+STEPS = 3
+"""Steps whose losses and effects are compared."""
+
+LOSS = 1e-5
+"""The losses may differ by so much, relative to 1 plus the loss."""
+TOLERANCES = {"training": 5e-3, "model": 5e-3}
+"""How far arrays may be apart, ‖a − b‖ / ‖b‖, each array by itself.
+
+Of training, a and b are not the weights but what the steps added to them. A value on a kink
+may fall on either side of it by a rounding, which changes a gradient for good.
+"""
+TOLERANCE = 1e-4
+"""Of the other kinds, which have no kinks, or pass them once."""
+
+
+class Numbers:
+    """What a peer has computed: a loss per step, and arrays."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self.losses: list[float | None] = answer["losses"]
+        self.arrays = [unpack(packed) for packed in answer["arrays"]]
+
+
+def disagreement(case: Case, found: Numbers, expected: Numbers) -> str | None:
+    """What differs by more than rounding, in words; None if nothing does."""
+    for step, (a, b) in enumerate(zip(found.losses, expected.losses, strict=True), 1):
+        apart = None if a is None or b is None else abs(a - b) / (1 + abs(b))
+        if apart is not None and not apart <= LOSS:
+            return f"the loss of step {step} is {a:.6g}, not {b:.6g}"
+    shapes = [[a.shape for a in of.arrays] for of in (found, expected)]
+    if shapes[0] != shapes[1]:
+        return f"its arrays have the shapes {shapes[0]}, not {shapes[1]}"
+    starts: Sequence[Any] = [0] * len(expected.arrays)
+    if case.kind == "training":
+        starts = case.weights()
+    limit = TOLERANCES.get(case.kind, TOLERANCE)
+    triples = zip(found.arrays, expected.arrays, starts, strict=True)
+    for place, (x, y, start) in enumerate(triples):
+        apart = distance(x, y, start)
+        if not apart <= limit:
+            name = f"array {place + 1} of {len(starts)}, {list(y.shape)},"
+            return f"{name} differs by {apart:.2g} of its norm; {limit:g} is allowed"
+    return None
+
+
+def distance(a: Array, b: Array, start: Any = 0) -> float:
+    """‖a − b‖ / ‖b − start‖ in double precision; 0 where both are the same."""
+    double = np.float64
+    apart = float(np.linalg.norm(a.astype(double) - b))
+    size = float(np.linalg.norm(b.astype(double) - start))
+    return apart / size if apart and size else apart

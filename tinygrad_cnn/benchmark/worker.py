@@ -1,0 +1,140 @@
+"""A process that computes for one peer: `python -m tinygrad_cnn.benchmark.worker MODULE`.
+
+It answers requests on stdin, a JSON object on each line, with one on stdout:
+
+    {"do": "build", "case": {...}}      build it: {"seconds"}
+    {"do": "check", "steps": 3}         {"losses", "arrays"}, see `pack`
+    {"do": "calibrate", "seconds": s}   find how many steps take s: {"steps"}
+    {"do": "time", "steps": n}          {"seconds"} of one step, the mean of n
+    {"do": "memory"}                    {"growth", "total"} in bytes, at most at any time
+    {"do": "roofline", "runs": n}       what `roofline.measure` finds
+
+or with {"unsupported": why} or {"error": why}. Between requests it waits in a read, which
+costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+import numpy as np
+
+from .memory import peak_memory, present_memory
+from .messages import case_of, pack
+from .peers.base import Program, Unsupported
+
+WARM = 3
+"""Steps before calibration, in which libraries compile and choose their algorithms."""
+
+
+class Worker:
+    """The program of a peer, and what is asked about it."""
+
+    def __init__(self, module: str) -> None:
+        self.module = importlib.import_module(module)
+        self.program: Program | None = None
+        self.before = 0
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request, with the reason if there is none."""
+        ask: dict[str, Callable[..., dict[str, Any]]] = {
+            "build": self.build,
+            "check": self.check,
+            "calibrate": self.calibrate,
+            "time": self.time,
+            "memory": self.memory,
+            "roofline": self.roofline,
+        }
+        arguments = {k: v for k, v in request.items() if k != "do"}
+        try:
+            return ask[request["do"]](**arguments)
+        except Unsupported as error:
+            return {"unsupported": str(error)}
+        except Exception as error:  # whatever a library does
+            text = " ".join(str(error).split())
+            return {"error": f"{type(error).__name__}: {text}"[:300]}
+
+    def build(self, case: dict[str, Any]) -> dict[str, Any]:
+        """Build the program; the library is there before memory is looked at."""
+        importlib.import_module(self.module.LIBRARY)
+        start = time.perf_counter()
+        wanted = case_of(case)
+        self.before = present_memory()
+        self.program = self.module.build(wanted)
+        return {"seconds": time.perf_counter() - start}
+
+    def check(self, steps: int) -> dict[str, Any]:
+        """The loss of each of the first steps, and the arrays after them."""
+        losses = []
+        for _ in range(steps):
+            self.run(1)
+            losses.append(self._program.loss())
+        return {"losses": losses, "arrays": [pack(a) for a in self._program.arrays()]}
+
+    def calibrate(self, seconds: float) -> dict[str, Any]:
+        """How many steps last at least so long, once the program is warm."""
+        # A user's model with dropout drew no random numbers until here.
+        getattr(self._program, "checked", lambda: None)()
+        self.run(WARM)
+        steps = 1
+        while (taken := self.run(steps)) < seconds:
+            wanted = seconds / max(taken, 1e-9) * steps
+            steps = max(steps + 1, min(round(1.2 * wanted), 10 * steps))
+        return {"steps": steps}
+
+    def time(self, steps: int) -> dict[str, Any]:
+        """Seconds of a step; one untimed step first brings threads and caches back."""
+        self.run(1)
+        return {"seconds": self.run(steps) / steps}
+
+    def memory(self) -> dict[str, Any]:
+        """The peak of the process, and how far it lies above what there was before."""
+        total = peak_memory()
+        return {"growth": max(0, total - self.before), "total": total}
+
+    def roofline(self, runs: int) -> dict[str, Any]:
+        """The rates of the machine, the best of so many runs."""
+        from .roofline import measure
+
+        threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        return vars(measure(threads, runs=runs))
+
+    def run(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        step = self._program.step
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        return time.perf_counter() - start
+
+    @property
+    def _program(self) -> Program:
+        if self.program is None:
+            raise Unsupported("nothing was built")
+        return self.program
+
+
+def private_stdout() -> IO[str]:
+    """The real stdout for answers alone; what libraries print goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def main(module: str) -> None:
+    """Answer until stdin ends."""
+    answers = private_stdout()
+    worker = Worker(module)
+    with np.errstate(all="ignore"):
+        for line in sys.stdin:
+            print(json.dumps(worker.answer(json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
