@@ -16,11 +16,20 @@ import numpy as np
 
 from . import errors, recording
 from .methods import Methods
-from .methods.gradient import check_gradient, cotangent_of, fitted, run_leaf_hooks
-from .methods.memory import numbers, read_only, taken_over
-from .ops.base import Need, Op, Operand, Value
+from .methods.gradient import (
+    check_gradient,
+    cotangent_of,
+    deposit,
+    hooks_of,
+    leading_to,
+    run_hooks,
+    run_leaf_hooks,
+    topological_order,
+)
+from .methods.memory import numbers, taken_over
+from .ops.base import Need, Op, Operand, Value, shape_of
 from .ops.shape import SumTo
-from .recording import Version, Where
+from .recording import Version, Where, grad_enabled, module_path, observer, quiet
 
 # What NumPy raises for operands that do not fit.
 UNFIT = (ValueError, TypeError, IndexError, RuntimeError, OverflowError)
@@ -30,65 +39,89 @@ class Record:
     """One application of an operation: what its gradient rules will need, and no more."""
 
     __slots__ = (
-        *("op", "parents", "saved", "input_shapes", "input_dtypes", "shape", "dtype"),
-        *("constants", "module", "where", "hooks", "retains_grad", "grad"),
+        *("op", "parents", "asked", "constants", "saved", "shape", "dtype", "module"),
+        *("where", "_hooks", "retains_grad", "grad"),
     )
 
-    def __init__(self, op: Op, inputs: tuple[Value, ...], y: Tensor, kept: Any) -> None:
-        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+    def __init__(
+        self, op: Op, inputs: Any, arrays: Any, asked: Any, y: Tensor, kept: Any
+    ) -> None:
+        parents: list[Any] = [None] * len(inputs)
+        constants = list(arrays)
+        for i in asked:
+            parents[i], constants[i] = inputs[i]._record or inputs[i], None
         self.op = op
-        nodes = [x._node if isinstance(x, Tensor) else None for x in inputs]
-        pairs = zip(arrays, nodes, strict=True)
-        self.parents = tuple(nodes)
-        self.constants = tuple([a if node is None else None for a, node in pairs])
-        self.input_shapes = tuple([getattr(a, "shape", ()) for a in arrays])
-        self.input_dtypes = tuple([getattr(a, "dtype", type(a)) for a in arrays])
+        self.parents = tuple(parents)
+        self.asked = tuple(asked)
+        self.constants = tuple(constants)
         self.shape = y._array.shape
         self.dtype = y._array.dtype
-        self.module = recording.module_path.get()
-        self.where = Where()
-        self.hooks: dict[int, Any] = {}
+        self.module = module_path.get()
+        self.where = Where(3)
+        self._hooks: dict[int, Any] | None = None
         self.retains_grad = False
         self.grad: Tensor | None = None
-        found = {"y": [y], "input": inputs, "kept": kept, "index": [None]}
-        found |= {"shape": self.input_shapes, "dtype": self.input_dtypes}
         self.saved: dict[str, tuple[Value, Version | None, int]] | None = {}
         for name, kind, at in self.needs(kept):
-            value = found[kind] if at < 0 else found[kind][at]
-            version = value._version if isinstance(value, Tensor) else None
-            array = value._array if version else value
-            self.saved[name] = array, version, version.count if version else 0
+            x = inputs[at] if kind == "input" else y if kind == "y" else None
+            if isinstance(x, Tensor):
+                version = x._version
+                self.saved[name] = x._array, version, version.count
+            else:
+                if kind == "kept":
+                    x = kept[at]
+                elif kind == "shape":
+                    x = self.input_shapes if at < 0 else shape_of(arrays[at])
+                elif kind == "dtype":
+                    x = self.input_dtypes if at < 0 else self.input_dtypes[at]
+                self.saved[name] = x, None, 0
 
-    def needs(self, kept: Any) -> Iterator[Need]:
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each input."""
+        return tuple([shape_of(x) for x in self._sources()])
+
+    @property
+    def input_dtypes(self) -> tuple[Any, ...]:
+        """The dtype of each input, or the type of a number."""
+        return tuple([getattr(x, "dtype", type(x)) for x in self._sources()])
+
+    def _sources(self) -> Iterable[Any]:
+        pairs = zip(self.parents, self.constants, strict=True)
+        return [constant if p is None else p for p, constant in pairs]
+
+    def needs(self, kept: Any) -> Iterable[tuple[str, str, int]]:
         """What to keep: whatever the rules of the asked-for gradients name."""
-        for i, parent in enumerate(self.parents):
-            rule = self.op.rules.get(self.op.input_name(i))
-            if rule is not None and parent is not None:
-                yield from rule.needs
+        return self.op.needs_of[self.asked]
+
+    @property
+    def hooks(self) -> dict[int, Any]:
+        """What was given to `register_hook`, by key."""
+        return hooks_of(self, "_hooks")
 
     def gradients(
-        self, asked: list[int], g: Value, create_graph: bool
+        self, asked: Sequence[int], g: Value, create_graph: bool
     ) -> Iterator[tuple[int, Value | None]]:
-        """∂L/∂(input i) for each i asked for; None where there is none."""
-        return ((i, self.gradient(i, g, create_graph)) for i in asked)
-
-    def gradient(self, i: int, g: Value, create_graph: bool) -> Value:
-        """∂L/∂(input i) for g = ∂L/∂y, by the operation's rule."""
-        name = self.op.input_name(i)
-        rule = self.op.rules.get(name)
-        if rule is None:
-            raise errors.NotDifferentiableError(
-                f"the derivative of {self} with respect to {name} is not implemented"
-            )
-        self.held()
-        values = [
-            i if need.kind == "index" else self.value(need, create_graph)
-            for need in rule.needs
-        ]
-        d = rule.function(self.op, g, *values)
-        if self.op.broadcasts and d.shape != self.input_shapes[i]:
-            d = SumTo(self.input_shapes[i])(d)
-        return d
+        """∂L/∂(input i) for each i asked for, by the operation's rules, from g = ∂L/∂y."""
+        op = self.op
+        for i in asked:
+            rule = op.rule_of[i]
+            if rule is None:
+                raise errors.NotDifferentiableError(
+                    f"the derivative of {self} with respect to {op.input_name(i)} is "
+                    "not implemented"
+                )
+            saved, values = self.saved or self.held(), []
+            function, needs = rule
+            for name, kind, at in needs:
+                value, version, count = saved[name]
+                if create_graph or (version is not None and version.count != count):
+                    value = self.value(Need(name, kind, at), create_graph)
+                values.append(i if kind == "index" else value)
+            d = function(op, g, *values)
+            if op.broadcasts and d.shape != (shape := self.parents[i].shape):
+                d = SumTo(shape)(d)
+            yield i, d
 
     def held(self) -> dict[str, tuple[Value, Version | None, int]]:
         """The saved values, if no backward pass has used them up."""
@@ -176,8 +209,8 @@ class Tensor(Methods, Operand):
         self._requires_grad = record is not None
         self._version = Version()
         self._grad: Tensor | None = None
-        self._hooks: dict[int, Any] = {}
-        self._leaf_hooks: dict[int, Any] = {}
+        self._hooks: dict[int, Any] | None = None
+        self._leaf_hooks: dict[int, Any] | None = None
 
     @staticmethod
     def _wrap(array: Any, record: Record | None = None) -> Tensor:
@@ -194,29 +227,38 @@ class Tensor(Methods, Operand):
 
     def __apply__(self, op: Op, inputs: tuple[Value, ...]) -> Tensor:
         """Run the operation's forward and, where a gradient may be asked, record it."""
-        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+        arrays, asked = [], []
+        for i, x in enumerate(inputs):
+            if isinstance(x, Tensor):
+                if x._requires_grad:
+                    asked.append(i)
+                x = x._array
+            arrays.append(x)
         try:
-            result = recording.quiet.run(op.forward, *arrays)
+            array = quiet.run(op.forward, *arrays)
         except UNFIT as error:
             raise recording.explained(op, inputs, error) from None
-        array, *kept = result if op.keeps else (result,)
-        return Tensor._result(op, inputs, array, kept, Record)
+        kept = []
+        if op.keeps:
+            array, *kept = array
+        return Tensor._result(op, inputs, arrays, asked, array, kept, Record)
 
     @staticmethod
-    def _result(op: Op, inputs: Any, array: Any, kept: Any, record: Any) -> Tensor:
+    def _result(
+        op: Op, inputs: Any, arrays: Any, asked: Any, array: Any, kept: Any, record: Any
+    ) -> Tensor:
         """What an operation made of these inputs, observed and recorded."""
-        y = Tensor._wrap(array)
-        observe = recording.observer.get()
+        y = Tensor.__new__(Tensor)
+        y._set(np.asarray(array), None)
+        observe = observer.get()
         if observe is not None:
-            arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
             observe(op, arrays, y._array, kept)
         base = inputs[0] if op.view else None
         if isinstance(base, Tensor) and np.may_share_memory(array, base._array):
             y._version = base._version
             y._version.viewed = True
-        asked = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
-        if any(asked) and recording.grad_enabled.get() and y._array.dtype.kind == "f":
-            y._record = record(op, inputs, y, kept)
+        if asked and grad_enabled.get() and y._array.dtype.kind == "f":
+            y._record = record(op, inputs, arrays, asked, y, kept)
             y._requires_grad = True
         return y
 
@@ -255,95 +297,52 @@ def run_backward(
     to `.grad` as well.
     """
     retain = create_graph if retain_graph is None else retain_graph
-    grads: dict[Node, Value] = {}
+    grads: dict[Node | None, Value] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
         g = cotangent_of(output, cotangent)
-        _add(grads, output._node, g if create_graph else g._array)
-    order = _topological_order(list(grads))
+        before = grads.get(output._node)
+        g = g if create_graph else g._array
+        grads[output._node] = g if before is None else before + g
+    order = topological_order(list(grads))
     wanted = None if targets is None else {t._node for t in targets}
     if wanted is not None and (not wanted or None in wanted):
         raise errors.AutogradError(
             "One of the differentiated Tensors does not require grad, or none was given"
         )
-    needed = _leading_to(order, wanted)
+    if wanted is not None:
+        needed = leading_to(wanted, order)
+        order = [node for node in order if node in needed]
     arrived: dict[Node, Value] = {}
+    stop_at_nan = recording.check_nan.get()
     with recording.set_grad_enabled(create_graph), np.errstate(all="ignore"):
         for node in order:
-            if node not in grads or node not in needed:
+            if node not in grads:
                 continue
-            g = _run_hooks(node, grads.pop(node))
+            if node._hooks:
+                grads[node] = run_hooks(node, grads[node], Tensor._wrap)
             if wanted is not None and node in wanted:
-                arrived[node] = g
+                arrived[node] = grads[node]
                 if accumulate and isinstance(node, Record):
                     node.retains_grad = True
-            if accumulate and (node in arrived or wanted is None):
-                _deposit(node, g)
-                run_leaf_hooks(node)
-            if isinstance(node, Record):
-                asked = [i for i, p in enumerate(node.parents) if p in needed]
-                for i, d in node.gradients(asked, g, create_graph):
-                    check_gradient(node, i, g, d)
-                    _add(grads, node.parents[i], d)
-                if not retain:
-                    node.saved = None
+            deposits = accumulate and (wanted is None or node in arrived)
+            if not isinstance(node, Record):
+                g = d = None  # so that only the dictionary holds this leaf's gradient
+                if deposits:
+                    deposit(node, grads.pop(node), Tensor._wrap)
+                    run_leaf_hooks(node)
+                continue
+            g = grads.pop(node)
+            if deposits and node.retains_grad:
+                deposit(node, g, Tensor._wrap)
+            parents, asked = node.parents, node.asked
+            if wanted is not None:
+                asked = tuple([i for i in asked if parents[i] in needed])
+            for i, d in node.gradients(asked, g, create_graph):
+                if d is not None:
+                    if stop_at_nan:
+                        check_gradient(node, i, g, d)
+                    before = grads.get(parents[i])
+                    grads[parents[i]] = d if before is None else before + d
+            if not retain:
+                node.saved = None
     return arrived
-
-
-def _topological_order(roots: list[Node]) -> list[Node]:
-    """Every node behind the roots, each before those that it was computed from."""
-    order: list[Node] = []
-    seen: set[Node | None] = {None}
-    stack: list[tuple[Any, bool]] = [(root, False) for root in roots]
-    while stack:
-        node, done = stack.pop()
-        if done:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            if isinstance(node, Record):
-                stack += [(p, False) for p in node.parents if p not in seen]
-    return order[::-1]
-
-
-def _leading_to(order: list[Node], wanted: set[Node | None] | None) -> set[Node]:
-    """The nodes whose gradient is a part of a wanted one's."""
-    if wanted is None:
-        return set(order)
-    needed: set[Node] = set()
-    for node in reversed(order):
-        parents = node.parents if isinstance(node, Record) else ()
-        if node in wanted or any(p in needed for p in parents):
-            needed.add(node)
-    return needed
-
-
-def _add(grads: dict[Any, Value], node: Node | None, g: Value | None) -> None:
-    if g is not None:
-        grads[node] = grads[node] + g if node in grads else g
-
-
-def _run_hooks(node: Node, g: Value) -> Value:
-    hooks = node.hooks if isinstance(node, Record) else node._hooks
-    for hook in list(hooks.values()):
-        replaced = hook(g if isinstance(g, Tensor) else Tensor._wrap(read_only(g)))
-        if replaced is not None:
-            fitted(replaced, node.shape, node.dtype, "the result of the hook")
-            g = replaced if isinstance(g, Tensor) else replaced._array
-    return g
-
-
-def _deposit(node: Node, g: Value) -> None:
-    """Add to `.grad`, which never shares memory with another gradient."""
-    if not (node.retains_grad if isinstance(node, Record) else node._requires_grad):
-        return
-    before = node.grad
-    if isinstance(g, Tensor):
-        node.grad = g.clone() if before is None else before + g
-    elif before is None:
-        node.grad = Tensor._wrap(np.array(g))
-    elif before._requires_grad or not before._array.flags.writeable:
-        node.grad = before + Tensor._wrap(g)
-    else:
-        before._array += g
-        before.mark_changed()

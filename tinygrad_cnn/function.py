@@ -207,7 +207,9 @@ class Application(Op, register=False):
         arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
         asked = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
         y, ctx, results = self.run(arrays, asked)
-        return Tensor._result(self, inputs, y, [ctx], FunctionRecord), ctx, results
+        places = [i for i, ask in enumerate(asked) if ask]
+        made = Tensor._result(*(self, inputs, arrays, places, y, [ctx], FunctionRecord))
+        return made, ctx, results
 
     def run(
         self, arrays: Sequence[Value], asked: Sequence[bool]
@@ -336,7 +338,7 @@ class FunctionRecord(Record):
                 yield saved if saved.kind == "input" else saved._replace(position=0)
 
     def gradients(
-        self, asked: list[int], g: Value, create_graph: bool
+        self, asked: Sequence[int], g: Value, create_graph: bool
     ) -> Iterator[tuple[int, Value | None]]:
         """As of any record, but by one call of the user's backward."""
         if not asked:
@@ -352,10 +354,6 @@ class FunctionRecord(Record):
             error.add_note(f"in the backward of {self}")
             raise
         yield from [(i, found[i]) for i in asked]
-
-    def gradient(self, i: int, g: Value, create_graph: bool) -> Value:
-        """∂L/∂(input i) for g = ∂L/∂y."""
-        return dict(self.gradients([i], g, create_graph))[i]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from .errors import (
     ShapeError,
     TinygradError,
 )
-from .ops.base import Op, Value
+from .ops.base import Memo, Op, Value
 
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 check_nan: ContextVar[bool] = ContextVar("check_nan", default=False)
@@ -52,14 +52,20 @@ class Quiet(threading.local):
 quiet = Quiet()
 
 
+_ours = Memo(lambda filename: filename.startswith(_PACKAGE))
+
+
 class Where:
-    """A line of the user's code; the text is worked out only when somebody asks."""
+    """A line of the user's code; the text is worked out only when somebody asks.
+
+    inside: how many frames are known to be the package's own; looking at one takes time.
+    """
 
     __slots__ = ("code", "position")
 
-    def __init__(self) -> None:
-        frame = sys._getframe(1)
-        while frame.f_back and frame.f_code.co_filename.startswith(_PACKAGE):
+    def __init__(self, inside: int = 0) -> None:
+        frame = sys._getframe(inside + 1)
+        while _ours[frame.f_code.co_filename] and frame.f_back:
             frame = frame.f_back
         self.code: CodeType = frame.f_code
         self.position = frame.f_lasti
@@ -76,12 +82,10 @@ class Version:
     Tensors that share memory share their Version.
     """
 
-    __slots__ = ("count", "viewed", "where")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.viewed = False
-        self.where: Where | None = None
+    # In the class, so that making one (each result has it) sets nothing.
+    count = 0
+    viewed = False
+    where: Where | None = None
 
 
 def is_grad_enabled() -> bool:

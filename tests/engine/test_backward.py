@@ -1,5 +1,8 @@
 """`backward`: where gradients arrive, how they add up, and when a graph is used up."""
 
+import weakref
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from methods.agreement import alike, both, draw, refuses_as_torch, same, torch
@@ -7,6 +10,7 @@ from methods.agreement import alike, both, draw, refuses_as_torch, same, torch
 import tinygrad_cnn
 from tinygrad_cnn import autograd, no_grad, tensor
 from tinygrad_cnn.errors import AutogradError, GraphFreedError, TinygradError
+from tinygrad_cnn.ops.base import Op
 
 
 def leaf(*values):
@@ -169,6 +173,56 @@ def test_no_gradients_recorded_for_higher_orders_share_memory():
     for i, first in enumerate(arrays):
         for second in arrays[i + 1 :]:
             assert not np.shares_memory(first, second)
+
+
+def test_a_gradient_that_nobody_else_holds_is_not_copied():
+    made = []
+
+    @dataclass(frozen=True)
+    class Scale(Op, register=False):
+        def forward(self, x):
+            return x * 3
+
+        def grad_x(self, g):
+            made.append(weakref.ref(d := g * 3))
+            return d
+
+    x = leaf(1, 2)
+    Scale()(x).sum().backward()
+    assert made[0]() is x.grad._array
+    Scale()(x).sum().backward()
+    assert x.grad.tolist() == [6.0, 6.0]
+    assert made[1]() is None
+
+
+@pytest.mark.parametrize("sees", ["itself", "a view", "a hook", "another leaf"])
+def test_a_gradient_that_somebody_else_holds_is_copied(sees):
+    held = []
+
+    @dataclass(frozen=True)
+    class Sum(Op, register=False):
+        def forward(self, x, y):
+            return x + y
+
+        def grad_x(self, g):
+            d = g * 3
+            held.extend({"itself": [d], "a view": [d[1:]]}.get(sees, []))
+            return d
+
+        def grad_y(self, g):
+            return g
+
+    x, y = leaf(1, 2), leaf(3, 4)
+    if sees == "a hook":
+        x.register_hook(lambda g: held.append(g.numpy()))
+    if sees == "another leaf":
+        (x + y).backward(tensor([3.0, 3.0]))
+        held.append(y.grad.numpy())
+    else:
+        Sum()(x, y).sum().backward()
+    assert not np.shares_memory(held[0], x.grad.numpy())
+    x.grad.zero_()
+    assert (held[0] == 3).all()
 
 
 # ---------------------------------------------------------------- the given gradient

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..engine import Node as Recorded
-from ..engine import Tensor, _topological_order
+from ..engine import Tensor
 from ..errors import ArgumentError
-from ..methods.gradient import cotangent_of
+from ..methods.gradient import cotangent_of, topological_order
 from ..recording import enable_grad
 from .data import Edge, Node
 from .walk import Walk
@@ -58,7 +58,7 @@ class _Backward:
             ends = [end for end in self.walk.ends if end is not None]
             for end, cotangent in zip(ends, cotangents, strict=True):
                 self.add(end, self._start(end, cotangent))
-            for recorded in _topological_order(ends):
+            for recorded in topological_order(ends):
                 if recorded in self.grads:
                     self._visit(recorded, self.grads.pop(recorded))
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..engine import Node as Recorded
-from ..engine import Tensor, _topological_order
+from ..engine import Tensor
 from ..errors import ArgumentError
-from ..methods.gradient import cotangent_of
+from ..methods.gradient import cotangent_of, topological_order
 from ..nn import Module
 from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value
@@ -304,7 +304,7 @@ class _Watch:
             self._add(grads, end._node, cotangent_of(end, one)._array, "∂L/∂output")
             del one
         with np.errstate(all="ignore"):
-            for node in _topological_order(list(grads)):
+            for node in topological_order(list(grads)):
                 if node not in grads:
                     continue
                 g = grads.pop(node)

@@ -96,37 +96,37 @@ class Arithmetic(Base):
     __slots__ = ()
 
     def __add__(self, other: Value) -> Any:
-        return arithmetic.Add()(*promote(self, other))
+        return self.__apply__(arithmetic.Add(), promote(self, other))
 
     def __sub__(self, other: Value) -> Any:
-        return arithmetic.Sub()(*promote(self, other))
+        return self.__apply__(arithmetic.Sub(), promote(self, other))
 
     def __mul__(self, other: Value) -> Any:
-        return arithmetic.Mul()(*promote(self, other))
+        return self.__apply__(arithmetic.Mul(), promote(self, other))
 
     def __truediv__(self, other: Value) -> Any:
-        return arithmetic.Div()(*promote(self, other, to_float=True))
+        return self.__apply__(arithmetic.Div(), promote(self, other, to_float=True))
 
     def __pow__(self, other: Value) -> Any:
         return _power(self, other)
 
     def __radd__(self, other: Value) -> Any:
-        return arithmetic.Add()(*promote(other, self))
+        return self.__apply__(arithmetic.Add(), promote(other, self))
 
     def __rsub__(self, other: Value) -> Any:
-        return arithmetic.Sub()(*promote(other, self))
+        return self.__apply__(arithmetic.Sub(), promote(other, self))
 
     def __rmul__(self, other: Value) -> Any:
-        return arithmetic.Mul()(*promote(other, self))
+        return self.__apply__(arithmetic.Mul(), promote(other, self))
 
     def __rtruediv__(self, other: Value) -> Any:
-        return arithmetic.Div()(*promote(other, self, to_float=True))
+        return self.__apply__(arithmetic.Div(), promote(other, self, to_float=True))
 
     def __rpow__(self, other: Value) -> Any:
         return _power(other, self)
 
     def __neg__(self) -> Any:
-        return arithmetic.Neg()(self)
+        return self.__apply__(arithmetic.Neg(), (self,))
 
     def __pos__(self) -> Any:
         return self

@@ -127,6 +127,13 @@ def promote(a: Value, b: Value, *, to_float: bool = False) -> tuple[Value, Value
     axes decides before one without, and a Python number decides last (float32, int64).
     `to_float`: integers become float32, as a division needs.
     """
+    if isinstance(a, Base):  # the usual cases first, for their time counts
+        dtype = a._array.dtype
+        if isinstance(b, Base):
+            if dtype is b._array.dtype and (not to_float or dtype.kind == "f"):
+                return a, b
+        elif type(b) in (int, float) and dtype.kind == "f":
+            return a, float(b)
     a, b = _number(a), _number(b)
     da, db = getattr(a, "dtype", None), getattr(b, "dtype", None)
     if da == db and da is not None and (da.kind == "f" or not to_float):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import AutogradError, DTypeError, ShapeError
-from ..recording import check_nan
 from .base import Base, raw
+from .memory import read_only
 
 _keys = itertools.count()
 
@@ -24,6 +26,14 @@ class HookHandle:
     def remove(self) -> None:
         """Take the hook away; twice does no harm."""
         self.hooks.pop(self.key, None)
+
+
+def hooks_of(node: Any, kind: str) -> dict[int, Any]:
+    """The hooks of a node; most nodes have none, and no dict for them."""
+    if getattr(node, kind) is None:
+        setattr(node, kind, {})
+    hooks: dict[int, Any] = getattr(node, kind)
+    return hooks
 
 
 def fitted(g: Any, shape: tuple[int, ...], dtype: Any, what: str) -> Any:
@@ -58,10 +68,37 @@ def cotangent_of(output: Any, given: Any) -> Any:
     return fitted(given, output.shape, output.dtype, "the gradient")
 
 
+def topological_order(roots: list[Any]) -> list[Any]:
+    """Every node behind the roots, each before those that it was computed from."""
+    order: list[Any] = []
+    seen: set[Any] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node is None:  # all behind the next one are in the order
+            order.append(stack.pop())
+        elif node not in seen:
+            seen.add(node)
+            stack += (node, None)
+            if not isinstance(node, Base):
+                for i in node.asked:
+                    if node.parents[i] not in seen:
+                        stack.append(node.parents[i])
+    return order[::-1]
+
+
+def leading_to(wanted: set[Any], order: list[Any]) -> set[Any]:
+    """The nodes of the order whose gradient is a part of a wanted one's."""
+    needed: set[Any] = set()
+    for node in reversed(order):
+        parents = () if isinstance(node, Base) else node.parents
+        if node in wanted or any(p in needed for p in parents):
+            needed.add(node)
+    return needed
+
+
 def check_gradient(record: Any, i: int, g: Any, d: Any) -> None:
-    """Where anomalies are looked for, refuse a NaN in d = ∂L/∂(input i), from g = ∂L/∂y."""
-    if d is None or not check_nan.get():
-        return
+    """Refuse a NaN in d = ∂L/∂(input i), from g = ∂L/∂y."""
     nan = np.isnan(raw(d))
     if not nan.any():
         return
@@ -80,9 +117,49 @@ def check_gradient(record: Any, i: int, g: Any, d: Any) -> None:
     )
 
 
+def run_hooks(node: Any, g: Any, wrap: Callable[[Any], Any]) -> Any:
+    """The gradient that goes on from a node with hooks."""
+    for hook in list(node._hooks.values()):
+        replaced = hook(g if isinstance(g, Base) else wrap(read_only(g)))
+        if replaced is not None:
+            fitted(replaced, node.shape, node.dtype, "the result of the hook")
+            g = replaced if isinstance(g, Base) else replaced._array
+    return g
+
+
+def _holders(x: Any) -> int:
+    return sys.getrefcount(x)
+
+
+# What the count is for a function whose argument nobody else holds.
+_ALONE = min(_holders(np.empty(0)), 2)
+
+
+def deposit(node: Any, g: Any, wrap: Callable[[Any], Any]) -> None:
+    """Add to `.grad` of a leaf, or of a result that retains it.
+
+    `.grad` never shares memory with anything: g itself is taken only if it owns its memory
+    and nobody but this call holds it, so that nobody can see it change.
+    """
+    if isinstance(node, Base) and not node._requires_grad:
+        return
+    before = node.grad
+    if isinstance(g, Base):
+        node.grad = g.clone() if before is None else before + g
+    elif before is None:
+        owned = type(g) is np.ndarray and g.flags.owndata and g.flags.writeable
+        alone = owned and sys.getrefcount(g) == _ALONE
+        node.grad = wrap(g if alone else np.array(g))
+    elif before._requires_grad or not before._array.flags.writeable:
+        node.grad = before + wrap(g)
+    else:
+        before._array += g
+        before.mark_changed()
+
+
 def run_leaf_hooks(leaf: Any) -> None:
     """Call what `register_post_accumulate_grad_hook` was given."""
-    for hook in list(getattr(leaf, "_leaf_hooks", {}).values()):
+    for hook in list((leaf._leaf_hooks or {}).values()):
         result = hook(leaf)
         if result is not None and result is not leaf:
             raise DTypeError(
@@ -166,9 +243,8 @@ class Gradient(Base):
             raise AutogradError(
                 "cannot register a hook on a tensor that doesn't require gradient"
             )
-        return HookHandle(
-            self._hooks if self._record is None else self._record.hooks, hook
-        )
+        node = self if self._record is None else self._record
+        return HookHandle(hooks_of(node, "_hooks"), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> HookHandle:
         """Call `hook(self)` each time that `.grad` of this leaf has been added to."""
@@ -181,7 +257,7 @@ class Gradient(Base):
                 "only leaves take a post accumulate grad hook; this Tensor is the result "
                 f"of {self._record}: use register_hook"
             )
-        return HookHandle(self._leaf_hooks, hook)
+        return HookHandle(hooks_of(self, "_leaf_hooks"), hook)
 
     def detach(self) -> Any:
         """The same memory, cut off from the graph."""

@@ -20,10 +20,10 @@ class InPlace(Base):
 
     __slots__ = ()
 
-    def mark_changed(self) -> None:
-        """Tell the graph that the array was changed in place."""
+    def mark_changed(self, where: Where | None = None) -> None:
+        """Tell the graph that the array was changed in place, and by which line."""
         self._version.count += 1
-        self._version.where = Where()
+        self._version.where = where or Where()
 
     def check_in_place(self) -> None:
         """Refuse, before anything is changed, what no gradient could follow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,8 +23,7 @@ class Shape(Base):
     @property
     def shape(self) -> tuple[int, ...]:
         """Length of each axis."""
-        shape: tuple[int, ...] = self._array.shape
-        return shape
+        return self._array.shape
 
     @property
     def ndim(self) -> int:
@@ -82,7 +82,7 @@ class Shape(Base):
                 "flatten() has invalid args: start_dim comes after end_dim"
             )
         s = self.shape
-        joined = int(np.prod(s[start : end + 1], dtype=np.int64))
+        joined = math.prod(s[start : end + 1])
         return self.reshape((*s[:start], joined, *s[end + 1 :]))
 
     def ravel(self) -> Any:

@@ -76,6 +76,17 @@ class Rule(NamedTuple):
     needs: tuple[Need, ...]
 
 
+class Memo(dict[Any, Any]):
+    """f(key) by key, worked out once: what every operation looks up."""
+
+    def __init__(self, f: Callable[[Any], Any]) -> None:
+        self.f = f
+
+    def __missing__(self, key: Any) -> Any:
+        value = self[key] = self.f(key)
+        return value
+
+
 class Op:
     """Base of all operations; a subclass registers itself and is checked when defined."""
 
@@ -92,6 +103,10 @@ class Op:
     variadic: ClassVar[bool]
     rules: ClassVar[dict[str, Rule]]
     """The gradient rule of each input."""
+    rule_of: ClassVar[Memo]
+    """The rule of the i-th input, as (function, needs), or None; by i."""
+    needs_of: ClassVar[Memo]
+    """What to keep if these inputs (a tuple of i) are asked for a gradient."""
     recompute: ClassVar[dict[str, Rule]]
     """How a kept value follows from the inputs, where it is no constant."""
     pieces: ClassVar[dict[str, Rule]]
@@ -103,6 +118,7 @@ class Op:
         cls.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         rules = [name for name in dir(cls) if name.startswith("grad_")]
         cls.rules = {name[5:]: cls._rule(name, skip=2) for name in rules}
+        cls.rule_of, cls.needs_of = Memo(cls._rule_of), Memo(cls._needs_of)
         kept = [name for name in cls.keeps if hasattr(cls, name)]
         cls.recompute = {name: cls._rule(name, skip=1) for name in kept}
         pieces = [name for name in ("branch", "margin") if hasattr(cls, name)]
@@ -117,6 +133,19 @@ class Op:
         function = getattr(cls, name)
         names = tuple(inspect.signature(function).parameters)[skip:]
         return Rule(function, tuple(cls._need(n, name) for n in names))
+
+    @classmethod
+    def _rule_of(cls, i: int) -> Any:
+        rule = cls.rules.get(cls.input_name(i))
+        if rule is None:
+            return None
+        # The needs as plain tuples, which unpack much faster.
+        return rule.function, tuple([(*need,) for need in rule.needs])
+
+    @classmethod
+    def _needs_of(cls, asked: tuple[int, ...]) -> Any:
+        rules = [cls.rule_of[i] for i in asked if cls.rule_of[i] is not None]
+        return tuple(dict.fromkeys([need for _, needs in rules for need in needs]))
 
     @classmethod
     def _need(cls, name: str, rule: str) -> Need:
@@ -170,9 +199,10 @@ class Op:
     def __str__(self) -> str:
         return repr(self).rpartition("<locals>.")[2]
 
-    def input_name(self, i: int) -> str:
+    @classmethod
+    def input_name(cls, i: int) -> str:
         """The name of the i-th input in `forward`."""
-        return self.inputs[0] if self.variadic else self.inputs[i]
+        return cls.inputs[0] if cls.variadic else cls.inputs[i]
 
 
 def shape_of(x: Value) -> tuple[int, ...]:

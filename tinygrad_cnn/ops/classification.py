@@ -85,7 +85,8 @@ class NLLLoss(Op):
         w = w[label] * counted.astype(x.dtype)
         losses = -w * np.where(counted, Pick()(x, label), 0)
         if self.reduction == "mean":
-            return losses.sum() / w.sum(), np.where(counted, -w / w.sum(), 0), label
+            total = w.sum()
+            return losses.sum() / total, np.where(counted, -w / total, 0), label
         return losses if self.reduction == "none" else losses.sum(), -w, label
 
     def grad_x(self, g: Value, scale: Value, label: Value, x_shape: Any) -> Value:

@@ -17,12 +17,15 @@ eq. 17.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..errors import ArgumentError, ShapeError
 from ..kernels import Pair, Window, active
 from .base import Op, Value
 from .reduction import Sum
 from .shape import Index
+
+_window = lru_cache(Window)  # making and checking one takes longer than finding it
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Convolution(Op):
 
     def window(self, kernel: tuple[int, ...]) -> Window:
         """The window of a kernel of this (k_y, k_x)."""
-        return Window((kernel[0], kernel[1]), self.stride, self.padding, self.dilation)
+        return _window((kernel[0], kernel[1]), self.stride, self.padding, self.dilation)
 
     @property
     def _layout(self) -> tuple[Pair, Pair, Pair, int]:

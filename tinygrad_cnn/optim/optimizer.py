@@ -14,7 +14,7 @@ import numpy as np
 
 from ..engine import Tensor
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..recording import enable_grad, no_grad
+from ..recording import Where, enable_grad, no_grad
 from .arithmetic import Array
 
 Group = dict[str, Any]
@@ -60,6 +60,7 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self._opt_called = False
         self._memory: dict[Any, Array] = {}
+        self._views: dict[Any, tuple[Array, ...]] = {}
         groups = list(params)
         if not groups:
             raise ArgumentError("optimizer got an empty parameter list")
@@ -147,25 +148,25 @@ class Optimizer:
                 loss = closure()
         self._opt_called = True
         with no_grad(), np.errstate(all="ignore"):
+            where = Where()
             for group in self.param_groups:
+                maximize = group.get("maximize")
+                decay = float(group.get("weight_decay", 0))
+                decay = 0.0 if group.get("decoupled_weight_decay") else decay
                 for p in group["params"]:
-                    if p.grad is not None:
-                        p.check_in_place()
-                        work, spare, own = self._scratch(p._array)
-                        g = self._direction(p, group, work, own)
-                        self._update(p, g, group, work, spare)
-                        p.mark_changed()
+                    grad = p.grad
+                    if grad is None:
+                        continue
+                    p.check_in_place()
+                    work, spare, own = self._scratch(p._array)
+                    g = grad._array
+                    if maximize:
+                        g = np.negative(g, out=own)
+                    if decay != 0:
+                        g = np.add(g, np.multiply(p._array, decay, out=work), out=own)
+                    self._update(p, g, group, work, spare)
+                    p.mark_changed(where)
         return loss
-
-    def _direction(self, p: Tensor, group: Group, work: Array, own: Array) -> Array:
-        """±∇L, plus λ p for a weight decay λ that is part of the loss; written to `own`."""
-        g: Array = p.grad._array
-        if group.get("maximize"):
-            g = np.negative(g, out=own)
-        decay = float(group.get("weight_decay", 0))
-        if decay != 0 and not group.get("decoupled_weight_decay"):
-            g = np.add(g, np.multiply(p._array, decay, out=work), out=own)
-        return g
 
     def _update(
         self, p: Tensor, g: Array, group: Group, work: Array, spare: Array
@@ -175,11 +176,17 @@ class Optimizer:
 
     def _scratch(self, like: Array) -> tuple[Array, ...]:
         """Three arrays of that shape and dtype, in memory that all parameters share."""
+        known = self._views.get((like.shape, like.dtype))
+        if known is not None:
+            return known
         memory = self._memory.get(like.dtype)
         if memory is None or memory.shape[1] < like.size:
             memory = self._memory[like.dtype] = np.empty((3, like.size), like.dtype)
+            self._views.clear()  # of the memory before
         block = memory[:, : like.size].reshape(3, *like.shape)
-        return tuple(block[i, ...] for i in range(3))
+        views = tuple([block[i, ...] for i in range(3)])
+        self._views[like.shape, like.dtype] = views
+        return views
 
     def _running(self, p: Tensor, name: str) -> Array:
         """The array `name` of p's state; zeros at first."""
