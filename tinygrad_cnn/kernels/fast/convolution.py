@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import reference
 from ..geometry import Pair, Window
 from .layout import batch_first, batch_last, writeable
 from .sums import (
+    Call,
     InnerTable,
     OuterTable,
     inner_sums,
     inner_table,
     outer_sums,
     outer_table,
+    run,
 )
 
 Array = np.ndarray[Any, Any]
@@ -154,35 +155,62 @@ def _moved(axis: list[list[Tap]], margin: Pair) -> list[list[Tap]]:
     return [[(u, at + margin[0]) for u, at in taps] for taps in axis]
 
 
-def _bordered(x: Array, margins: tuple[Pair, Pair]) -> Array:
-    """Contiguous (C, H, W, N) with zeros around."""
+def _bordered(x: Array, margins: tuple[Pair, Pair]) -> tuple[Array, Call]:
+    """Room for contiguous (C, H, W, N) with zeros around, and the call that fills it."""
     (top, bottom), (left, right) = margins
     c, h, w, n = x.shape
     y = np.zeros((c, h + top + bottom, w + left + right, n), x.dtype)
-    y[:, top : top + h, left : left + w] = x
-    return y
+    return y, Call(np.copyto, (y[:, top : top + h, left : left + w], x))
 
 
 def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
     """y[n,o,i,j] = b[o] + Σ_{c,u,v} x[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v]."""
-    n, c, height, width = x.shape
-    size = window.output_size((height, width))
-    outputs, inputs = w.shape[0] // groups, c // groups
-    channels = outputs, inputs
+    n, _, height, width = x.shape
+    i, j = window.output_size((height, width))
+    y = np.empty((w.shape[0], i, j, n), x.dtype)
     # Zeros outside the image take part: a weight that is NaN or inf makes NaN of them.
     bordered = n < VECTOR or (any(window.padding) and not np.isfinite(w).all())
-    gather = _gather(False, bordered, window, channels, (height, width), size, n)
-    return _gathered(gather, x, w, b, size, groups, outputs, w[0].size)
+    b = None if b is None else writeable(b)
+    run(forward_calls(batch_last(x), writeable(w), b, y, window, groups, bordered))
+    return batch_first(y)
+
+
+def forward_calls(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    y: Array,
+    window: Window,
+    groups: int,
+    bordered: bool,
+    floor: float = -np.inf,
+) -> list[Call]:
+    """Write y = max(conv(x, w) + b, floor); x and y contiguous (C, H, W, N)."""
+    channels = w.shape[0] // groups, w.shape[1]
+    sizes = (x.shape[1], x.shape[2]), (y.shape[1], y.shape[2]), x.shape[3]
+    gather = _gather(False, bordered, window, channels, *sizes)
+    return _gathered(gather, x, w, b, y, groups, w[0].size, floor)
 
 
 def conv2d_input(g: Array, w: Array, size: Pair, window: Window, groups: int) -> Array:
     """The adjoint in x: dx[n,c, s i + d u − p, s j + d v − p] += g[n,o,i,j] w[o,c,u,v]."""
-    n, o, i, j = g.shape
-    channels = o // groups, w.shape[1]
+    n = g.shape[0]
+    x = np.empty((w.shape[1] * groups, *size, n), g.dtype)
     # Here they would not: only what met a weight comes back through it.
-    bordered = n < VECTOR and window.stride == (1, 1) and bool(np.isfinite(w).all())
-    gather = _gather(True, bordered, window, channels, (i, j), size, n)
-    return _gathered(gather, g, w, None, size, groups, w.shape[1], w[0, 0].size)
+    bordered = n < VECTOR and bool(np.isfinite(w).all())
+    run(adjoint_calls(batch_last(g), writeable(w), x, window, groups, bordered))
+    return batch_first(x)
+
+
+def adjoint_calls(
+    g: Array, w: Array, x: Array, window: Window, groups: int, bordered: bool
+) -> list[Call]:
+    """Write x, the adjoint of conv( · , w) at g; g and x contiguous (C, H, W, N)."""
+    channels = w.shape[0] // groups, w.shape[1]
+    sizes = (g.shape[1], g.shape[2]), (x.shape[1], x.shape[2]), g.shape[3]
+    bordered = bordered and window.stride == (1, 1)
+    gather = _gather(True, bordered, window, channels, *sizes)
+    return _gathered(gather, g, w, None, x, groups, w[0, 0].size)
 
 
 def _gathered(
@@ -190,66 +218,65 @@ def _gathered(
     x: Array,
     w: Array,
     b: Array | None,
-    size: Pair,
+    y: Array,
     groups: int,
-    outputs: int,
     w_row: int,
-) -> Array:
-    """(N, C, …) to (N, groups · outputs, *size)."""
-    n = x.shape[0]
-    x = batch_last(x)
+    floor: float = -np.inf,
+) -> list[Call]:
+    calls = []
     if gather.margins is not None:
-        x = _bordered(x, gather.margins)
-    if b is not None:
-        b = writeable(b)
-    y = np.empty((groups * outputs, *size, n), x.dtype)
-    area = size[0] * size[1] * n
-    x, flat, w = (a.reshape(groups, -1) for a in (x, y, writeable(w)))
-    for group in range(groups):
-        bias = None if b is None else b[group * outputs : (group + 1) * outputs]
-        outer_sums(
-            gather.table, w[group], w_row, x[group], bias, flat[group], area, outputs
-        )
-    return batch_first(y)
+        x, call = _bordered(x, gather.margins)
+        calls.append(call)
+    outputs, area = y.shape[0] // groups, y[0].size
+    x, flat, w = (a.reshape(groups, a.size // groups) for a in (x, y, w))
+    for k in range(groups):
+        bias = None if b is None else b[k * outputs : (k + 1) * outputs]
+        arrays = w[k], w_row, x[k], bias, flat[k], area, outputs
+        calls.append(outer_sums(gather.table, *arrays, floor))
+    return calls
 
 
 def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     """The adjoint in w: dw[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] · x[n, c, s i + d u − p, …]."""
-    if any(window.padding) and x.shape[1] // groups >= MANY_CHANNELS:
-        dw = _weight_by_tap(x, g, window, groups)
-        # Where g is not finite, the zeros outside the image would have made NaN of it.
-        if np.isfinite(dw).all():
-            return dw
-    n, o, i, j = g.shape
-    x = reference.padded(x, window, (i, j), 0) if any(window.padding) else batch_last(x)
-    c, height, width, _ = x.shape
-    x, g = x.reshape(groups, -1), batch_last(g).reshape(groups, -1)
-    columns = c // groups * window.kernel[0] * window.kernel[1]
-    shape = (o // groups, c // groups, (height, width), (i, j), n)
-    dw = np.empty((groups, o // groups * columns), x.dtype)
-    for group in range(groups):
-        table = _all_taps(window, *shape)
-        inner_sums(table, g[group], x[group], dw[group], columns, 1)
-    return dw.reshape(o, c // groups, *window.kernel)
+    dw = np.empty((g.shape[1], x.shape[1] // groups, *window.kernel), x.dtype)
+    x, g = batch_last(x), batch_last(g)
+    run(weight_calls(x, g, dw, window, groups, by_tap(window, dw)))
+    # Where g is not finite, the zeros outside the image make NaN of it.
+    if by_tap(window, dw) and not np.isfinite(dw).all():
+        run(weight_calls(x, g, dw, window, groups, False))
+    return dw
 
 
-def _weight_by_tap(x: Array, g: Array, window: Window, groups: int) -> Array:
-    """The same, tap by tap: no padded copy, for all channels of a tap meet one border."""
-    n, o, i, j = g.shape
-    c, height, width = x.shape[1] // groups, *x.shape[2:]
-    x, g = batch_last(x).reshape(groups, -1), batch_last(g).reshape(groups, -1)
-    taps = window.kernel[0] * window.kernel[1]
-    shape = (o // groups, c, (height, width), (i, j), n)
-    dw = np.empty((groups, o // groups * c * taps), x.dtype)
-    for group in range(groups):
-        for tap in range(taps):
-            table = _one_tap(window, tap, *shape)
-            inner_sums(table, g[group], x[group], dw[group, tap:], c * taps, taps)
-    return dw.reshape(o, c, *window.kernel)
+def by_tap(window: Window, dw: Array) -> bool:
+    """Whether the sums are made tap by tap, where all channels have one border, instead of
+    over a padded copy: worth it for many channels.
+    """
+    return any(window.padding) and dw.shape[1] >= 16
 
 
-MANY_CHANNELS = 16
-"""From so many on, a padded convolution's weight gradient goes tap by tap."""
+def weight_calls(
+    x: Array, g: Array, dw: Array, window: Window, groups: int, tap_by_tap: bool
+) -> list[Call]:
+    """Write dw, contiguous, from contiguous (C, H, W, N)."""
+    calls = []
+    if any(window.padding) and not tap_by_tap:
+        (py, px), (oy, ox) = window.padding, window.overhang(x.shape[1:3], g.shape[1:3])
+        x, call = _bordered(x, ((py, py + oy), (px, px + ox)))
+        calls.append(call)
+    o, c, *kernel = dw.shape
+    shape = (o // groups, c, x.shape[1:3], g.shape[1:3], x.shape[3])
+    x, g, dw = (a.reshape(groups, a.size // groups) for a in (x, g, dw))
+    taps = kernel[0] * kernel[1]
+    for k in range(groups):
+        if tap_by_tap:
+            for tap in range(taps):
+                table = _one_tap(window, tap, *shape)
+                out = dw[k, tap:], c * taps, taps
+                calls.append(inner_sums(table, g[k], x[k], *out))
+        else:
+            table = _all_taps(window, *shape)
+            calls.append(inner_sums(table, g[k], x[k], dw[k], c * taps, 1))
+    return calls
 
 
 @functools.lru_cache(maxsize=256)

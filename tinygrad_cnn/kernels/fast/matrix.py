@@ -9,11 +9,7 @@ import numpy as np
 
 from ..threads import WORTH
 from .layout import row_by_row, writeable
-from .sums import (
-    OuterTable,
-    outer_sums,
-    outer_table,
-)
+from .sums import Call, OuterTable, outer_sums, outer_table, run
 
 Array = np.ndarray[Any, Any]
 
@@ -44,16 +40,21 @@ def _runs_down(a: Array) -> bool:
 
 def _outer(a: Array, b: Array) -> Array:
     """a b row by row, for which b is copied if it is not so."""
-    (m, k), n = a.shape, b.shape[1]
-    y = np.empty((m, n), a.dtype)
-    down = _runs_down(a)
-    table = _rows(k, n, m if down else 1)
-    a = writeable(a.T if down else a)
-    b = row_by_row(b)
-    outer_sums(
-        table, a.reshape(-1), 1 if down else k, b.reshape(-1), None, y.reshape(-1), n, m
-    )
+    y = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    a = writeable(a.T).T if _runs_down(a) else writeable(a)
+    run([outer_call(a, row_by_row(b), None, y)])
     return y
+
+
+def outer_call(
+    a: Array, b: Array, bias: Array | None, y: Array, floor: float = -np.inf
+) -> Call:
+    """Write y = max(a b + bias, floor), bias one for each row; b and y row by row."""
+    (m, k), n = a.shape, b.shape[1]
+    down = _runs_down(a)
+    flat = (a.T if down else a).reshape(-1), 1 if down else k, b.reshape(-1)
+    table = _rows(k, n, m if down else 1)
+    return outer_sums(table, *flat, bias, y.reshape(-1), n, m, floor)
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from ..geometry import Pair, Window
 from ..threads import parts_for
 from .compiling import compiled, in_parallel
 from .layout import batch_first, batch_last
+from .sums import Call, run
 
 Array = np.ndarray[Any, Any]
 
@@ -29,13 +30,17 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
     x = batch_last(x)
     y = np.empty((x.shape[0], i, j, x.shape[3]), x.dtype)
     tap = np.empty(y.shape, np.uint8)
+    run([pool_call(x, window, y, tap)])
+    return batch_first(y), batch_first(tap)
+
+
+def pool_call(x: Array, window: Window, y: Array, tap: Array) -> Call:
+    """Write the maxima y and their taps; all contiguous (C, H, W, N)."""
     arguments = x, _geometry(window), y, tap
     parts = parts_for(8 * x.size)
     if parts == 1:
-        pool_part(0, 1, *arguments)
-    else:
-        pool_parts(parts, *arguments)
-    return batch_first(y), batch_first(tap)
+        return Call(pool_part, (0, 1, *arguments))
+    return Call(pool_parts, (parts, *arguments))
 
 
 def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
@@ -44,13 +49,17 @@ def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
         return reference.max_pool2d_put(g, tap, size, window)
     g, tap = batch_last(g), batch_last(tap)
     x = np.empty((g.shape[0], *size, g.shape[3]), g.dtype)
+    run([put_call(g, tap, window, x)])
+    return batch_first(x)
+
+
+def put_call(g: Array, tap: Array, window: Window, x: Array) -> Call:
+    """Write x, g put back to the taps; all contiguous (C, H, W, N)."""
     arguments = g, tap, _geometry(window), x
     parts = min(parts_for(8 * x.size), g.shape[0])
     if parts <= 1:
-        put_part(0, 1, *arguments)
-    else:
-        put_parts(parts, *arguments)
-    return batch_first(x)
+        return Call(put_part, (0, 1, *arguments))
+    return Call(put_parts, (parts, *arguments))
 
 
 @compiled

@@ -12,6 +12,7 @@ Every result is summed in an order that does not depend on the number of threads
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numba
@@ -22,6 +23,19 @@ from .compiling import compiled, in_parallel
 from .tiles import COLUMNS, ROWS, inner_tile, outer_tile
 
 Array = np.ndarray[Any, Any]
+
+
+class Call(NamedTuple):
+    """A kernel and its arguments, to be run now or again and again."""
+
+    kernel: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+def run(calls: Iterable[Call]) -> None:
+    """Run them one after the other."""
+    for kernel, arguments in calls:
+        kernel(*arguments)
 
 
 class OuterTable(NamedTuple):
@@ -105,28 +119,26 @@ def outer_sums(
     y_row: int,
     height: int,
     floor: float = -np.inf,
-) -> None:
-    """Write `height` rows of flat y, y_row apart, from rows of flat w, w_row apart."""
+) -> Call:
+    """Writes `height` rows of flat y, y_row apart, from rows of flat w, w_row apart."""
     if bias is None:
         bias = _no_bias(height, y.dtype)
     arguments = (w, w_row, x, *table[:2], bias, y.dtype.type(floor), y, y_row, height)
     parts = parts_for(table.products * height)
     if parts == 1:
-        outer_part(0, 1, *arguments)
-    else:
-        outer_parts(parts, *arguments)
+        return Call(outer_part, (0, 1, *arguments))
+    return Call(outer_parts, (parts, *arguments))
 
 
 def inner_sums(
     table: InnerTable, g: Array, x: Array, out: Array, out_row: int, out_column: int
-) -> None:
-    """Write flat out, rows and columns so far apart. g and x flat."""
+) -> Call:
+    """Writes flat out, rows and columns so far apart. g and x flat."""
     arguments = (g, x, *table[:4], out, out_row, out_column)
     parts = parts_for(table.products * table.rows.size * table.columns.size)
     if parts == 1:
-        inner_part(0, 1, *arguments)
-    else:
-        inner_parts(parts, *arguments)
+        return Call(inner_part, (0, 1, *arguments))
+    return Call(inner_parts, (parts, *arguments))
 
 
 @compiled
