@@ -348,6 +348,13 @@ def _(d):
     return activation.Keep(), (d.values(s), d.mask(s)), kept
 
 
+@case(activation.Gate, "x")
+def _(d):
+    s = d.shape()
+    passed = oracles.each(lambda x, by: x if by > 0 else 0.0)
+    return activation.Gate(), (d.values(s), d.away(s, 0)), passed
+
+
 @case(normalization.Dropout, "x")
 def _(d):
     s, p = d.shape(), 0.25

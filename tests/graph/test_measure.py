@@ -383,7 +383,7 @@ def test_only_images_have_pictures():
     _, loss, names = net_and_loss()
     graph = measured(loss, "images", names=names, backward=True)
     shown = {n.label for n in graph if n.image}
-    assert {"x", "Conv2d", "ReLU", "MaxPool2d", "Keep", "MaxPoolPut"} <= shown
+    assert {"x", "Conv2d", "ReLU", "MaxPool2d", "Gate", "MaxPoolPut"} <= shown
     assert not {"0.weight", "∂L/∂0.weight", "Conv2dWeight", "Linear"} & shown
     flat = leaf_of(np.full((1, 1, 2, 2), math.nan))
     assert (pixels(labelled(measured(flat, "images"))["input"]) == 0).all()

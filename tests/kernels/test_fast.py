@@ -133,3 +133,14 @@ def test_a_weight_that_is_not_finite_meets_the_border_as_in_the_reference(rng):
         )
         for found, expected in pairs:
             np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+
+
+@pytest.mark.parametrize("layout", ["row-major", "batch innermost", "column-major"])
+def test_large_arrays_are_mapped_to_the_bit(layout, number, rng):
+    x, by = (LAYOUTS[layout](rng.normal(size=(64, 6, 28, 28))) for _ in range(2))
+    x[0, 0, :2], by[:, 3, 3] = np.nan, np.nan
+    for name, arguments in (("relu", (x,)), ("gate", (x, by)), ("keep", (x, by > 0))):
+        found, expected = (
+            getattr(table, name)(*arguments) for table in (fast, reference)
+        )
+        np.testing.assert_array_equal(found, expected)

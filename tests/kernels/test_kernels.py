@@ -130,6 +130,16 @@ def test_keep(kernels, for_arrays):
         np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
 
 
+def test_gate(kernels, for_arrays):
+    @for_arrays(30)
+    def _(d):
+        s = d.shape()
+        x, by = d.values(s), np.array(d.values(s))
+        by[d.rng.random(s) < 0.3] = d.of((np.inf, -np.inf, np.nan, -0.0))
+        expected = np.where(by <= 0, 0, x)
+        assert_equal(kernels.gate(x, by), expected, d.dtype)
+
+
 def test_relu(kernels, for_arrays):
     @for_arrays(30)
     def _(d):

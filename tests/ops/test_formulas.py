@@ -252,6 +252,8 @@ def inputs_and_letters(name):
     match name:
         case "Keep":
             return (GRID, GRID**2 > 1), {}
+        case "Gate":
+            return (GRID, GRID[::-1]), {}
         case "Where":
             return (GRID**2 > 1, GRID, GRID[::-1]), {}
         case "Div" | "Log" | "Pow" | "Sqrt":

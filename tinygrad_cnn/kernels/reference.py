@@ -21,7 +21,7 @@ from .geometry import Pair, Window
 Array = np.ndarray[Any, Any]
 
 KERNELS = (
-    *("conv2d", "conv2d_input", "conv2d_weight", "matmul", "relu", "keep"),
+    *("conv2d", "conv2d_input", "conv2d_weight", "matmul", "relu", "gate", "keep"),
     *("max_pool2d", "max_pool2d_put", "max_pool2d_pick"),
     *("sum_pool2d", "sum_pool2d_input"),
 )
@@ -194,6 +194,11 @@ def matmul(a: Array, b: Array) -> Array:
     """y[…,i,k] = Σ_j a[…,i,j] · b[…,j,k]."""
     y: Array = np.matmul(a, b)
     return y
+
+
+def gate(x: Array, by: Array) -> Array:
+    """x where by > 0 or by is NaN, else +0."""
+    return keep(x, ~(by <= 0))
 
 
 def keep(x: Array, mask: Array) -> Array:

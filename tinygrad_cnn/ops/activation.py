@@ -35,6 +35,30 @@ class Keep(Op):
 
 
 @dataclass(frozen=True)
+class Gate(Op):
+    """y = x where by > 0, else 0; where `by` is NaN x passes, as in PyTorch.
+
+    ∂L/∂x = g where by > 0, else 0: Gate(g). The gradient of ReLU.
+    ∂L/∂by = 0: y is constant between the jumps.
+    """
+
+    def forward(self, x: Value, by: Value) -> Value:
+        return active.gate(x, by)
+
+    def grad_x(self, g: Value, by: Value) -> Value:
+        return Gate()(g, by)
+
+    def grad_by(self, g: Value) -> Value:
+        return g * 0.0
+
+    def branch(self, by: Value) -> Value:
+        return by > 0
+
+    def margin(self, by: Value) -> Value:
+        return np.abs(by)
+
+
+@dataclass(frozen=True)
 class ReLU(Op):
     """y = max(0, x).   ∂L/∂x = g · [y > 0]; at the corner x = 0 it is 0.
 
@@ -45,7 +69,7 @@ class ReLU(Op):
         return active.relu(x)
 
     def grad_x(self, g: Value, y: Value) -> Value:
-        return Keep()(g, ~(y <= 0))  # so that NaN lets g through, as in PyTorch
+        return Gate()(g, y)
 
     def branch(self, y: Value) -> Value:
         return y > 0

@@ -42,6 +42,7 @@ _COMPILED = {
     "max_pool2d": pooling.max_pool2d,
     "max_pool2d_put": pooling.max_pool2d_put,
     "relu": elementwise.relu,
+    "gate": elementwise.gate,
     "keep": elementwise.keep,
 }
 for _name in reference.KERNELS:

@@ -10,6 +10,7 @@ import numpy as np
 from .. import reference
 from ..threads import parts_for
 from .compiling import compiled, in_parallel
+from .sums import Call, run
 
 Array = np.ndarray[Any, Any]
 
@@ -27,34 +28,46 @@ def in_memory_order(x: Array) -> Array | None:
 
 def relu(x: Array) -> Array:
     """max(0, x); NaN stays."""
-    flat = in_memory_order(x) if x.size >= LARGE else None
-    if flat is None or not x.flags.writeable:
-        return reference.relu(x)
-    y = np.empty_like(flat)
-    _run(relu_part, relu_parts, flat.reshape(-1), y.reshape(-1))
-    return y if flat is x else y.transpose(-1, *range(x.ndim - 1))
+    return _mapped(RELU, reference.relu, x)
+
+
+def gate(x: Array, by: Array) -> Array:
+    """x where by > 0 or by is NaN, else +0."""
+    return _mapped(GATE, reference.gate, x, by)
 
 
 def keep(x: Array, mask: Array) -> Array:
     """x where the mask holds, else +0."""
-    x, mask = np.asarray(x), np.asarray(mask)
-    flat = in_memory_order(x) if x.size >= LARGE and x.shape == mask.shape else None
-    if flat is None or mask.strides != tuple([s // x.itemsize for s in x.strides]):
-        return reference.keep(x, mask)
-    held = in_memory_order(mask)
-    if held is None or not (x.flags.writeable and mask.flags.writeable):
-        return reference.keep(x, mask)
+    return _mapped(KEEP, reference.keep, np.asarray(x), np.asarray(mask))
+
+
+def _mapped(kernels: Any, plain: Any, x: Array, *others: Array) -> Array:
+    """The kernel's result in the layout of x; the plain one's where arrays are small, or
+    do not all lie in one piece and alike.
+    """
+    if x.size < LARGE or any(not alike(x, other) for other in others):
+        return plain(x, *others)
+    flat = in_memory_order(x)
+    if flat is None or not all(a.flags.writeable for a in (x, *others)):
+        return plain(x, *others)
     y = np.empty_like(flat)
-    _run(keep_part, keep_parts, flat.reshape(-1), held.reshape(-1), y.reshape(-1))
-    return y if flat is x else y.transpose(-1, *range(x.ndim - 1))
+    y = y if flat is x else y.transpose(-1, *range(x.ndim - 1))
+    run([map_call(kernels, x, *others, y)])
+    return y
 
 
-def _run(part: Any, parts: Any, *arrays: Array) -> None:
-    number = parts_for(4 * arrays[0].size)
-    if number == 1:
-        part(0, 1, *arrays)
-    else:
-        parts(number, *arrays)
+def alike(x: Array, other: Array) -> bool:
+    """Whether the values of both lie in the same order."""
+    scaled = [s * other.itemsize for s in x.strides]
+    return x.shape == other.shape and scaled == [s * x.itemsize for s in other.strides]
+
+
+def map_call(kernels: Any, *arrays: Array) -> Call:
+    """Write the last of the arrays, which lie alike and in one piece, from the others."""
+    flat = [in_memory_order(a).reshape(-1) for a in arrays]  # type: ignore[union-attr]
+    part, parts = kernels
+    number = parts_for(4 * flat[0].size)
+    return Call(part, (0, 1, *flat)) if number == 1 else Call(parts, (number, *flat))
 
 
 @compiled
@@ -88,3 +101,26 @@ def keep_parts(parts: int, x: Array, mask: Array, y: Array) -> None:
     """All parts, one to a thread."""
     for part in numba.prange(parts):
         keep_part(part, parts, x, mask, y)
+
+
+@compiled
+def gate_part(part: int, parts: int, x: Array, by: Array, y: Array) -> None:
+    """One of `parts` equal parts of flat arrays."""
+    start, stop = part * x.size // parts, (part + 1) * x.size // parts
+    x, by, y = x[start:stop], by[start:stop], y[start:stop]
+    for i in range(x.size):
+        y[i] = x.dtype.type(0) if by[i] <= 0 else x[i]
+
+
+@in_parallel
+def gate_parts(parts: int, x: Array, by: Array, y: Array) -> None:
+    """All parts, one to a thread."""
+    for part in numba.prange(parts):
+        gate_part(part, parts, x, by, y)
+
+
+RELU, KEEP, GATE = (
+    (relu_part, relu_parts),
+    (keep_part, keep_parts),
+    (gate_part, gate_parts),
+)
