@@ -150,8 +150,10 @@ class Record:
         node: Node | None = self if need.kind == "y" else None
         if need.kind == "input":
             node = self.parents[need.position]
-        if node is None or isinstance(node, Tensor):
-            return value if node is None else node
+        if isinstance(node, Tensor):
+            return node
+        if node is None:
+            return Tensor._wrap(value) if isinstance(value, np.ndarray) else value
         tensor = Tensor._wrap(value, node)
         tensor._version = version or tensor._version
         return tensor

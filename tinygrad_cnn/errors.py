@@ -16,7 +16,8 @@
     ├── DatasetError (RuntimeError)    a data file missing, damaged or not what it claims
     ├── CheckpointError (RuntimeError) a checkpoint that cannot be read or does not fit
     ├── ModelFileError (RuntimeError)  a model file that cannot be loaded
-    └── BenchmarkError (RuntimeError)  a benchmark that cannot be run
+    ├── BenchmarkError (RuntimeError)  a benchmark that cannot be run
+    └── PlanningError (RuntimeError)   a computation that cannot be replayed
 
 Each derives from the built-in exception shown, and from RuntimeError, which PyTorch raises
 for most of these, so that `except` clauses written for PyTorch keep working.
@@ -91,3 +92,7 @@ class ModelFileError(TinygradError, RuntimeError):
 
 class BenchmarkError(TinygradError, RuntimeError):
     """A measurement cannot be made, or a peer's process has failed."""
+
+
+class PlanningError(TinygradError, RuntimeError):
+    """A computation cannot be recorded once and replayed."""

@@ -31,6 +31,8 @@ module_path: ContextVar[str] = ContextVar("module_path", default="")
 observer: ContextVar[Callable[[Op, list[Value], Value, list[Value]], None] | None]
 observer = ContextVar("observer", default=None)
 """Called with (operation, input arrays, result, kept values) of whatever is applied."""
+reader: ContextVar[Callable[[str], None] | None] = ContextVar("reader", default=None)
+"""Called with the method's name when Python reads the values of a Tensor."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

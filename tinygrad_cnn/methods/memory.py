@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import AutogradError, DTypeError, ShapeError
 from ..ops import shape as ops
+from ..recording import reader
 from .base import Base, DType, int64
 
 
@@ -58,6 +59,12 @@ def taken_over(array: Any) -> Any:
     shared = array.view()
     array.flags.writeable = False
     return shared
+
+
+def told_reader(how: str) -> None:
+    """Tell whoever wants to know that values leave the Tensors."""
+    if (tell := reader.get()) is not None:
+        tell(how)
 
 
 class device:
@@ -188,10 +195,12 @@ class Memory(Base):
             raise ShapeError(
                 f"a Tensor with {self._array.size} elements cannot be converted to Scalar"
             )
+        told_reader("item()")
         return self._array.item()
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
+        told_reader("tolist()")
         return self._array.tolist()
 
     def numpy(self) -> Any:
@@ -201,6 +210,7 @@ class Memory(Base):
                 "Can't call numpy() on Tensor that requires grad. "
                 "Use tensor.detach().numpy() instead."
             )
+        told_reader("numpy()")
         return read_only(self._array)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
@@ -215,6 +225,7 @@ class Memory(Base):
                 "Boolean value of Tensor with more than one value is ambiguous; "
                 "use any() or all()"
             )
+        told_reader("bool()")
         return bool(self._array.item())
 
     def __float__(self) -> Any:
