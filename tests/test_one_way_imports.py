@@ -19,6 +19,7 @@ LAYERS = [
     "functions",
     "nn",
     "optim data utils metrics checkpoint",
+    "planning",
     "training verify",
     "graph autograd",
     "benchmark",

@@ -30,6 +30,8 @@ _HOMES = {
         "round sigmoid sign softmax split sqrt square squeeze stack std sub sum "
         "tanh topk transpose unbind unsqueeze var where"
     ),
+    "kernels.threads": "get_num_threads set_num_threads",
+    "planning": "planned",
     "platform": (
         "Size bool cuda device double float float16 float32 float64 "
         "get_default_dtype inf nan pi half int int16 int32 int64 int8 long uint8"

@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 KERNELS = (
     *("conv2d", "conv2d_input", "conv2d_weight", "matmul", "relu", "gate", "keep"),
     *("max_pool2d", "max_pool2d_put", "max_pool2d_pick"),
-    *("sum_pool2d", "sum_pool2d_input"),
+    *("sum_pool2d", "sum_pool2d_input", "channel_sums", "log_softmax"),
 )
 """What every table of kernels has."""
 
@@ -193,6 +193,19 @@ def relu(x: Array) -> Array:
 def matmul(a: Array, b: Array) -> Array:
     """y[…,i,k] = Σ_j a[…,i,j] · b[…,j,k]."""
     y: Array = np.matmul(a, b)
+    return y
+
+
+def channel_sums(x: Array) -> Array:
+    """Σ over all axes of x (N, C, …) but the second."""
+    y: Array = x.sum(axis=(0, *range(2, x.ndim)))
+    return y
+
+
+def log_softmax(x: Array, axis: int) -> Array:
+    """x − max x − ln Σ exp(x − max x) along an axis."""
+    z = x - x.max(axis=axis, keepdims=True, initial=-np.inf)
+    y: Array = z - np.log(np.exp(z).sum(axis=axis, keepdims=True))
     return y
 
 

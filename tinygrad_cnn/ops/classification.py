@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import LabelError, ShapeError
+from ..kernels import active
 from .activation import Sigmoid
 from .arithmetic import Exp, Log, Neg
 from .base import Op, Value
@@ -49,8 +50,7 @@ class LogSoftmax(Op):
     axis: int
 
     def forward(self, x: Value) -> Value:
-        z = x - x.max(axis=self.axis, keepdims=True, initial=-np.inf)
-        return z - np.log(np.exp(z).sum(axis=self.axis, keepdims=True))
+        return active.log_softmax(x, self.axis)
 
     def grad_x(self, g: Value, y: Value) -> Value:
         return g - Exp()(y) * Sum((self.axis,), keepdims=True)(g)
@@ -75,6 +75,10 @@ class NLLLoss(Op):
     keeps = ("scale", "label")
 
     def forward(self, x: Value, target: Value, weight: Value) -> tuple[Value, ...]:
+        if weight is None and self._plain(x, target):
+            n = len(target)
+            total = x[np.arange(n), target].sum()
+            return -total / x.dtype.type(n), np.full(n, -1 / n, x.dtype), target.copy()
         counted, label = self._labels(x, target)
         if weight is not None and weight.shape != x.shape[1:2]:
             raise ShapeError(
@@ -91,6 +95,15 @@ class NLLLoss(Op):
 
     def grad_x(self, g: Value, scale: Value, label: Value, x_shape: Any) -> Value:
         return Place(x_shape[1])(g * scale, label)
+
+    def _plain(self, x: Value, target: Value) -> bool:
+        """Whether this is the mean over images that all count, none with a wrong label."""
+        if self.reduction != "mean" or x.ndim != 2 or target.shape != x.shape[:1]:
+            return False
+        classes = x.shape[1]
+        if target.dtype.kind not in "iu" or 0 <= self.ignore_index < classes:
+            return False
+        return bool(target.size and target.min() >= 0 and target.max() < classes)
 
     def _labels(self, x: Value, target: Value) -> tuple[Value, Value]:
         """Which targets count, and all of them as indices that exist."""
@@ -142,8 +155,14 @@ class Place(Op):
     constant = ("label",)
 
     def forward(self, x: Value, label: Value) -> Value:
-        y = np.zeros((x.shape[0], self.classes, *x.shape[1:]), x.dtype)
-        np.put_along_axis(y, label[:, None], x[:, None], axis=1)
+        y = np.zeros((self.classes, *x.shape[1:], x.shape[0]), x.dtype)
+        y = y.transpose(
+            -1, *range(x.ndim)
+        )  # the batch innermost, as the scores have it
+        if x.ndim == 1:
+            y[np.arange(len(x)), label] = x
+        else:
+            np.put_along_axis(y, label[:, None], x[:, None], axis=1)
         return y
 
     def grad_x(self, g: Value, label: Value) -> Value:

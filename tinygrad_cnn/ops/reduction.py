@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..kernels import active
 from .activation import Keep
 from .arithmetic import Exp
 from .base import Op, Value, shape_of
@@ -43,6 +44,8 @@ class Sum(Reduction):
     """y = Σ_k x[k].   Each x counts once: ∂L/∂x[k] = g."""
 
     def forward(self, x: Value) -> Value:
+        if x.ndim > 2 and not self.keepdims and self.axis == (0, *range(2, x.ndim)):
+            return active.channel_sums(x)
         # Integers add up in int64, as in PyTorch; NumPy would stay unsigned.
         dtype = None if x.dtype.kind == "f" else np.int64
         return np.sum(x, axis=self.axis, keepdims=self.keepdims, dtype=dtype)

@@ -9,7 +9,15 @@ import numpy as np
 
 from ..errors import PlanningError
 from ..kernels import active
-from ..ops import activation, arithmetic, convolution, linear, pooling
+from ..ops import (
+    activation,
+    arithmetic,
+    classification,
+    convolution,
+    linear,
+    pooling,
+    reduction,
+)
 from .buffers import Array, Buffers
 from .trace import Step, Trace
 
@@ -146,6 +154,25 @@ def _forward(op: Any, inputs: list[Any], targets: list[Array]) -> None:
     found = op.forward(*inputs)
     for target, value in zip(targets, found if op.keeps else (found,), strict=True):
         np.copyto(target, value)
+
+
+def fill(place: Array, array: Array) -> None:
+    """Write an input to its place, where images have the batch innermost."""
+    n = len(array) if array.ndim else 0
+    plain = array.flags.c_contiguous and array.flags.writeable
+    if (
+        active.table != "fast"
+        or array.ndim != 4
+        or array.dtype.char not in "fd"
+        or not n
+    ):
+        np.copyto(place, array)
+    elif not plain or array.dtype != place.dtype or array.size < 4096 or n == 1:
+        np.copyto(place, array)
+    else:
+        from ..kernels.fast.layout import transpose
+
+        transpose(array.reshape(-1), n, place.transpose(1, 2, 3, 0).reshape(-1))
 
 
 def check_finite(array: Array) -> None:
@@ -304,7 +331,43 @@ def _product(
     if bias is not None:
         plan.call(np.add, y, bias[:, None] if across else bias, y)
     if floor == 0:
-        plan.call(np.maximum, y, 0, y)
+        plan.call(_cut_off, y)
+
+
+def _cut_off(y: Array) -> None:
+    np.maximum(y, 0, out=y)
+
+
+def _sum(
+    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
+) -> bool:
+    from ..kernels.fast.reduction import by_channel, channel_sums_call
+
+    (x,), (axis, keepdims) = inputs, (step.op.axis, step.op.keepdims)
+    y = plan.place(result)
+    if x.ndim > 2 and not keepdims and axis == (0, *range(2, x.ndim)):
+        rows = by_channel(x)
+        if rows is not None:
+            plan.calls.append(channel_sums_call(rows, y))
+            return True
+    plan.call(np.add.reduce, x, axis, None, y, keepdims)
+    return True
+
+
+def _log_softmax(
+    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
+) -> bool:
+    from ..kernels.fast.elementwise import alike, in_memory_order
+    from ..kernels.fast.reduction import log_softmax_call
+
+    (x,) = inputs
+    y = plan.place(result, x)
+    if x.ndim != 2 or step.op.axis % 2 != 1 or in_memory_order(x) is None:
+        return False
+    if not alike(x, y):
+        return False
+    plan.calls.append(log_softmax_call(x, y))
+    return True
 
 
 LOWERED: dict[type, Callable[..., bool]] = {
@@ -314,6 +377,8 @@ LOWERED: dict[type, Callable[..., bool]] = {
     pooling.MaxPool2d: _max_pool2d,
     pooling.MaxPoolPut: _max_pool_put,
     activation.Gate: _gate,
+    reduction.Sum: _sum,
+    classification.LogSoftmax: _log_softmax,
     linear.Matmul: _matmul,
     linear.Linear: _linear,
 }

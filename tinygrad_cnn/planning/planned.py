@@ -14,7 +14,7 @@ from ..kernels.threads import get_num_threads
 from ..nn import Module
 from ..recording import check_nan, grad_enabled, observer, quiet
 from .buffers import Array
-from .lower import Lowering
+from .lower import Lowering, fill
 from .trace import traced
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -66,7 +66,7 @@ class Plan:
         Raises PlanningError, having set nothing, where a result is not finite.
         """
         for place, array in zip(self.inputs, arrays, strict=True):
-            np.copyto(place, array)
+            fill(place, array)
         for function, arguments in self.calls:
             function(*arguments)
         if not np.isfinite(self.outputs[min(1, len(self.outputs) - 1)]).all():

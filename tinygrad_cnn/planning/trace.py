@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Tensor
+from ..engine import Tensor, run_backward
 from ..errors import PlanningError
-from ..gradients import grad
 from ..nn import Module
 from ..ops import registry
 from ..ops.base import Op
@@ -86,9 +85,8 @@ def _run(
             value = _one_tensor(loss(output, given[-1]), "the loss")
             one = Tensor(np.ones_like(value._array))
             parameters = [p for p in model.parameters() if p.requires_grad]
-            found = grad(value, parameters, one, create_graph=True, allow_unused=True)
-    pairs = zip(parameters, found, strict=True)
-    gradients = [(p, g._array) for p, g in pairs if g is not None]
+            found = run_backward([value], [one], None, True, parameters, False)
+    gradients = [(p, found[p]._array) for p in parameters if p in found]
     outputs = [output._array, value._array, *[g for _, g in gradients]]
     updated = [p for p, _ in gradients]
     return Trace(arrays, [*held, one._array], steps, outputs, updated)

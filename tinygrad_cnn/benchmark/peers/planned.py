@@ -1,27 +1,17 @@
-"""This package, with a training step that is planned once and then replayed.
-
-`tinygrad_cnn.planned(function)` does not exist yet. THE ONE PLACE TO CHANGE once it does:
-this file takes part by itself as soon as the package has that name; if it is called
-otherwise, or takes other arguments, change the two lines that say `planned` below.
-"""
+"""This package, with the step or the forward pass planned once and then replayed."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ..cases import Case
 from . import ours
 from .base import Program, Unsupported
-from .torch_style import Style
-from .torch_style import build as build_in_style
+from .torch_style import Inference, Style, Training
 
-LIBRARY = "tinygrad_cnn.optim"
+LIBRARY = "tinygrad_cnn.planning"
 
-
-def available() -> str | None:
-    """The version, if it can plan."""
-    import tinygrad_cnn
-
-    exists = callable(getattr(tinygrad_cnn, "planned", None))
-    return ours.available() if exists else None
+available = ours.available
 
 
 def build(case: Case) -> Program:
@@ -29,6 +19,28 @@ def build(case: Case) -> Program:
     import tinygrad_cnn
     import tinygrad_cnn.optim
 
-    if case.kind != "training":
-        raise Unsupported("only training steps are planned")
-    return build_in_style(case, Style(tinygrad_cnn, whole=tinygrad_cnn.planned))
+    if case.kind not in ("training", "inference"):
+        raise Unsupported("only training steps and inference are planned")
+    style = Style(tinygrad_cnn)
+    if case.kind == "training":
+        return _PlannedTraining(case, style)
+    return _PlannedInference(case, style)
+
+
+class _PlannedTraining(Training):
+    def __init__(self, case: Case, style: Style) -> None:
+        super().__init__(case, style)
+        step = style.torch.planned(self.net, self.loss_of)
+
+        def whole(images: Any, labels: Any) -> Any:
+            loss, _ = step(images, labels)
+            self.update()
+            return loss
+
+        self.whole = whole
+
+
+class _PlannedInference(Inference):
+    def __init__(self, case: Case, style: Style) -> None:
+        super().__init__(case, style)
+        self.forward = style.torch.planned(self.net)

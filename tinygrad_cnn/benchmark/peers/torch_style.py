@@ -21,13 +21,12 @@ class Style:
     """A namespace with PyTorch's names, and what is done to speed its functions up.
 
     forward: of a function of tensors that returns the loss or the output. update: of the
-    optimizer's step. whole: of a whole training step (images, labels) -> loss.
+    optimizer's step.
     """
 
     torch: Any
     forward: Callable[..., Any] = as_it_is
     update: Callable[..., Any] = as_it_is
-    whole: Callable[..., Any] = as_it_is
 
 
 def build(case: Case, style: Style) -> Program:
@@ -49,21 +48,20 @@ class Training:
         self.net = network(case, torch)
         self.data = torch.from_numpy(case.images()), torch.from_numpy(case.labels())
         losses = torch.nn.functional
-        loss_of = (
+        self.loss_of = (
             losses.nll_loss if case.from_log_probabilities else losses.cross_entropy
         )
-        forward = style.forward(lambda x, labels: loss_of(self.net(x), labels))
-        optimizer = optimizer_of(case, torch, self.net)
-        update = style.update(optimizer.step)
+        self.forward = style.forward(lambda x, y: self.loss_of(self.net(x), y))
+        self.optimizer = optimizer_of(case, torch, self.net)
+        self.update = style.update(self.optimizer.step)
 
-        def whole(images: Any, labels: Any) -> Any:
-            optimizer.zero_grad()
-            loss = forward(images, labels)
-            loss.backward()
-            update()
-            return loss
-
-        self.whole = style.whole(whole)
+    def whole(self, images: Any, labels: Any) -> Any:
+        """One step; the loss before it."""
+        self.optimizer.zero_grad()
+        loss = self.forward(images, labels)
+        loss.backward()
+        self.update()
+        return loss
 
     def step(self) -> None:
         """Zero the gradients, forward, loss, backward, update."""

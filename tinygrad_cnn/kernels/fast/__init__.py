@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import reference
 from ..threads import Pool, start_pool
-from . import convolution, elementwise, matrix, pooling
+from . import convolution, elementwise, matrix, pooling, reduction
 from .memory import keep_memory
 
 Pool.compiled = start_pool()
@@ -43,6 +43,8 @@ _COMPILED = {
     "max_pool2d_put": pooling.max_pool2d_put,
     "relu": elementwise.relu,
     "gate": elementwise.gate,
+    "channel_sums": reduction.channel_sums,
+    "log_softmax": reduction.log_softmax,
     "keep": elementwise.keep,
 }
 for _name in reference.KERNELS:

@@ -58,8 +58,12 @@ def _mapped(kernels: Any, plain: Any, x: Array, *others: Array) -> Array:
 
 def alike(x: Array, other: Array) -> bool:
     """Whether the values of both lie in the same order."""
-    scaled = [s * other.itemsize for s in x.strides]
-    return x.shape == other.shape and scaled == [s * x.itemsize for s in other.strides]
+    if x.shape != other.shape:
+        return False
+    sizes = zip(x.shape, x.strides, other.strides, strict=True)
+    return all(
+        count == 1 or s * other.itemsize == t * x.itemsize for count, s, t in sizes
+    )
 
 
 def map_call(kernels: Any, *arrays: Array) -> Call:

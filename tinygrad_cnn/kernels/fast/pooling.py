@@ -63,6 +63,17 @@ def put_call(g: Array, tap: Array, window: Window, x: Array) -> Call:
 
 
 @compiled
+def inside(v: int, step: int, reach: int, padding: int, size: int, count: int) -> Any:
+    """The first of `count` windows whose tap lies in the image, and the first behind them.
+
+    The tap of window b is pixel step · b + reach · v − padding.
+    """
+    low, high = padding - reach * v, size - 1 + padding - reach * v
+    first = 0 if low <= 0 else (low + step - 1) // step
+    return first, max(first, min(count, high // step + 1) if high >= 0 else 0)
+
+
+@compiled
 def pool_part(
     part: int, parts: int, x: Array, geometry: Array, y: Array, tap: Array
 ) -> None:
@@ -72,28 +83,33 @@ def pool_part(
     c, i, j, _ = y.shape
     for row in range(part * c * i // parts, (part + 1) * c * i // parts):
         channel, a = row // i, row % i
-        for b in range(j):
-            best, chosen = y[channel, a, b], tap[channel, a, b]
-            found = False
-            for u in range(ky):
-                q = sy * a + dy * u - py
-                for v in range(kx):
-                    r = sx * b + dx * v - px
-                    if q < 0 or q >= h or r < 0 or r >= w:
-                        continue
-                    t = np.uint8(u * kx + v)
-                    values = x[channel, q, r]
-                    if not found:
-                        found = True
-                        for m in range(n):
-                            best[m] = values[m]
-                            chosen[m] = t
-                        continue
+        fresh = np.ones(j, np.bool_)  # no tap of the window seen so far
+        for u in range(ky):
+            q = sy * a + dy * u - py
+            if q < 0 or q >= h:
+                continue
+            for v in range(kx):
+                t = np.uint8(u * kx + v)
+                b0, b1 = inside(v, sx, dx, px, w, j)
+                r0 = dx * v - px
+                source, best, chosen = x[channel, q], y[channel, a], tap[channel, a]
+                if n == 1:
+                    for b in range(b0, b1):
+                        value = source[sx * b + r0, 0]
+                        better = value > best[b, 0] or value != value or fresh[b]
+                        best[b, 0] = value if better else best[b, 0]
+                        chosen[b, 0] = t if better else chosen[b, 0]
+                        fresh[b] = False
+                    continue
+                for b in range(b0, b1):
+                    first = fresh[b]
+                    fresh[b] = False
+                    values, most, taken = source[sx * b + r0], best[b], chosen[b]
                     for m in range(n):
                         value = values[m]
-                        better = value > best[m] or value != value
-                        best[m] = value if better else best[m]
-                        chosen[m] = t if better else chosen[m]
+                        better = first or value > most[m] or value != value
+                        most[m] = value if better else most[m]
+                        taken[m] = t if better else taken[m]
 
 
 @in_parallel
@@ -111,21 +127,28 @@ def put_part(
     ky, kx, sy, sx, py, px, dy, dx = geometry
     c, i, j, n = g.shape
     _, h, w, _ = x.shape
+    zero = x.dtype.type(0)
     for channel in range(part * c // parts, (part + 1) * c // parts):
         x[channel] = 0
         for a in range(i):
-            for b in range(j):
-                values, chosen = g[channel, a, b], tap[channel, a, b]
-                for u in range(ky):
-                    q = sy * a + dy * u - py
-                    for v in range(kx):
-                        r = sx * b + dx * v - px
-                        if q < 0 or q >= h or r < 0 or r >= w:
-                            continue
-                        t = np.uint8(u * kx + v)
-                        into = x[channel, q, r]
+            for u in range(ky):
+                q = sy * a + dy * u - py
+                if q < 0 or q >= h:
+                    continue
+                for v in range(kx):
+                    t = np.uint8(u * kx + v)
+                    b0, b1 = inside(v, sx, dx, px, w, j)
+                    r0 = dx * v - px
+                    values, chosen, into = g[channel, a], tap[channel, a], x[channel, q]
+                    if n == 1:
+                        for b in range(b0, b1):
+                            own = values[b, 0] if chosen[b, 0] == t else zero
+                            into[sx * b + r0, 0] += own
+                        continue
+                    for b in range(b0, b1):
+                        given, taken, onto = values[b], chosen[b], into[sx * b + r0]
                         for m in range(n):
-                            into[m] += values[m] if chosen[m] == t else x.dtype.type(0)
+                            onto[m] += given[m] if taken[m] == t else zero
 
 
 @in_parallel

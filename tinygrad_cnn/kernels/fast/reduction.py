@@ -1,0 +1,103 @@
+"""Sums over all axes but one, and the log-softmax of rows, in one pass each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from .. import reference
+from ..threads import parts_for
+from .compiling import compiled, in_parallel
+from .elementwise import in_memory_order
+from .sums import Call, run
+
+Array = np.ndarray[Any, Any]
+
+
+def channel_sums(x: Array) -> Array:
+    """Σ over all axes of x (N, C, …) but the second."""
+    flat = by_channel(x)
+    if flat is None or not x.flags.writeable:
+        return reference.channel_sums(x)
+    y = np.empty(x.shape[1], x.dtype)
+    run([channel_sums_call(flat, y)])
+    return y
+
+
+def by_channel(x: Array) -> Array | None:
+    """(C, …) in one piece, if images lie so, with the batch innermost."""
+    turned = x.transpose(*range(1, x.ndim), 0)
+    if not turned.flags.c_contiguous:
+        return None
+    return turned.reshape(x.shape[1], x.size // max(x.shape[1], 1))
+
+
+def channel_sums_call(x: Array, y: Array) -> Call:
+    """Write y (C), the sums of the rows of x."""
+    parts = min(parts_for(4 * x.size), len(x))
+    return (
+        Call(sums_part, (0, 1, x, y)) if parts <= 1 else Call(sums_parts, (parts, x, y))
+    )
+
+
+@compiled
+def sums_part(part: int, parts: int, x: Array, y: Array) -> None:
+    """One of `parts` equal parts of the rows, each in pieces, so that errors stay small."""
+    for c in range(part * len(x) // parts, (part + 1) * len(x) // parts):
+        total = x.dtype.type(0)
+        for start in range(0, x.shape[1], 1024):
+            piece, values = x.dtype.type(0), x[c, start : start + 1024]
+            for i in range(values.size):
+                piece += values[i]
+            total += piece
+        y[c] = total
+
+
+@in_parallel
+def sums_parts(parts: int, x: Array, y: Array) -> None:
+    """All parts, one to a thread."""
+    for part in numba.prange(parts):
+        sums_part(part, parts, x, y)
+
+
+def log_softmax(x: Array, axis: int) -> Array:
+    """x − max x − ln Σ exp(x − max x) along an axis."""
+    flat = in_memory_order(x) if x.ndim == 2 and axis % 2 == 1 else None
+    if flat is None or x.size > MANY or not x.flags.writeable:
+        return reference.log_softmax(x, axis)
+    y = np.empty_like(x)
+    run([log_softmax_call(x, y)])
+    return y
+
+
+MANY = 1 << 16
+"""Values from which on NumPy, whose exp works on vectors, is faster."""
+
+
+def log_softmax_call(x: Array, y: Array) -> Call:
+    """Write y, the log-softmax of the rows of x; both lie alike and in one piece."""
+    steps = [s // x.itemsize for s in x.strides]
+    flat = [in_memory_order(a).reshape(-1) for a in (x, y)]  # type: ignore[union-attr]
+    return Call(log_softmax_rows, (*flat, *x.shape, *steps))
+
+
+@compiled
+def log_softmax_rows(
+    x: Array, y: Array, rows: int, classes: int, row: int, column: int
+) -> None:
+    """y[n,k] = z[k] − ln Σ_j exp(z[j]) with z = x[n] − max x[n]; at n · row + k · column."""
+    for n in range(rows):
+        most = x.dtype.type(-np.inf)
+        for k in range(classes):
+            value = x[n * row + k * column]
+            most = value if value > most or value != value else most
+        total = x.dtype.type(0)
+        for k in range(classes):
+            at = n * row + k * column
+            y[at] = x[at] - most
+            total += np.exp(y[at])
+        total = np.log(total)
+        for k in range(classes):
+            y[n * row + k * column] -= total
