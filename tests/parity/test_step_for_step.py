@@ -162,7 +162,7 @@ def copied(model):
 
 
 def differences(name, optimizer, dtype):
-    """The largest relative difference of a loss, and of a parameter or buffer at the end."""
+    """The largest relative difference of a loss, and of a parameter or buffer after all."""
     shape, *_ = MODELS[name]
     kind, options = OPTIMIZERS[optimizer]
     small = "normalised" in name or dtype == "float32"

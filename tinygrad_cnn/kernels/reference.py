@@ -24,6 +24,8 @@ KERNELS = (
     *("conv2d", "conv2d_input", "conv2d_weight", "matmul", "relu", "gate", "keep"),
     *("max_pool2d", "max_pool2d_put", "max_pool2d_pick"),
     *("sum_pool2d", "sum_pool2d_input", "channel_sums", "log_softmax"),
+    *("batch_norm", "batch_norm_input", "batch_norm_scale", "moments"),
+    *("momentum_step", "adam_step"),
 )
 """What every table of kernels has."""
 
@@ -196,9 +198,58 @@ def matmul(a: Array, b: Array) -> Array:
     return y
 
 
+def _all_but_channels(x: Array) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
+
+
+def _per_channel(v: Array, x: Array) -> Array:
+    """(C) as (1, C, 1, …), to meet x."""
+    return v.reshape((1, -1) + (1,) * (x.ndim - 2))
+
+
+def batch_norm(
+    x: Array, gamma: Array | None, beta: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    """y = γ (x − μ) r + β, and μ and r = 1 / √(σ² + ε), for each channel of (N, C, …)."""
+    axes = _all_but_channels(x)
+    m = max(x.size // max(x.shape[1], 1), 1)
+    mu = x.sum(axis=axes, keepdims=True) / m
+    y = x - mu
+    r = 1 / np.sqrt(np.sum(y * y, axis=axes, keepdims=True) / m + eps)
+    y *= r if gamma is None else r * _per_channel(gamma, x)
+    if beta is not None:
+        y += _per_channel(beta, x)
+    return y, mu, r
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """The mean and the biased variance of each channel of (N, C, …)."""
+    axes = _all_but_channels(x)
+    return x.mean(axis=axes), x.var(axis=axes)
+
+
+def batch_norm_input(
+    g: Array, x: Array, gamma: Array | None, mu: Array, r: Array
+) -> Array:
+    """γ r (g − Σ g / m − x̂ Σ g x̂ / m), x̂ = (x − μ) r, for each channel."""
+    axes = _all_but_channels(x)
+    normal = (x - mu) * r
+    scale = r if gamma is None else r * _per_channel(gamma, x)
+    m = max(x.size // max(x.shape[1], 1), 1)
+    means = [v.sum(axis=axes, keepdims=True) / m for v in (g, g * normal)]
+    dx: Array = scale * (g - means[0] - normal * means[1])
+    return dx
+
+
+def batch_norm_scale(g: Array, x: Array, mu: Array, r: Array) -> Array:
+    """Σ g x̂, x̂ = (x − μ) r, for each channel."""
+    total: Array = (g * ((x - mu) * r)).sum(axis=_all_but_channels(x))
+    return total
+
+
 def channel_sums(x: Array) -> Array:
     """Σ over all axes of x (N, C, …) but the second."""
-    y: Array = x.sum(axis=(0, *range(2, x.ndim)))
+    y: Array = x.sum(axis=_all_but_channels(x))
     return y
 
 
@@ -219,3 +270,53 @@ def keep(x: Array, mask: Array) -> Array:
     x, mask = np.asarray(x), np.asarray(mask)
     bits = x.view(f"i{x.itemsize}")
     return (bits & -mask.view(np.int8).astype(bits.dtype)).view(x.dtype)
+
+
+def momentum_step(
+    p: Array,
+    g: Array,
+    b: Array,
+    work: Array,
+    lr: float,
+    momentum: float,
+    share: float,
+    nesterov: bool,
+) -> None:
+    """b ← μ b + share · g, then p ← p − lr d, d = g + μ b if nesterov, else b."""
+    b *= momentum
+    b += g if share == 1 else np.multiply(g, share, out=work)
+    d = np.add(g, np.multiply(b, momentum, out=work), out=work) if nesterov else b
+    p += np.multiply(d, -lr, out=work)
+
+
+def adam_step(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    work: Array,
+    spare: Array,
+    rate: float,
+    betas: tuple[float, float],
+    eps: float,
+    correction: float,
+) -> None:
+    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
+    weight = 1 - betas[0]
+    np.subtract(g, m, out=work)
+    if weight < 0.5:  # m + w (g − m), worked out from the nearer end, as PyTorch's lerp
+        work *= weight
+        m += work
+    else:
+        work *= 1 - weight
+        np.subtract(g, work, out=m)
+    v *= betas[1]
+    np.multiply(g, 1 - betas[1], out=work)
+    work *= g
+    v += work
+    denominator = np.sqrt(v, out=spare)
+    denominator /= correction
+    denominator += eps
+    np.multiply(m, -rate, out=work)
+    work /= denominator
+    p += work

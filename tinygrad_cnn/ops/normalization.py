@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..kernels import active
 from .arithmetic import Pow
 from .base import Op, Value
 from .reduction import Mean, Sum, Var
@@ -30,6 +31,7 @@ class BatchNorm(Op):
       Σ ĝ reaches μ by −r, and ∂μ/∂x[k] = 1 / m. Together
     ∂L/∂x[k] = γ r (g[k] − Σ_j g[j] / m − x̂[k] Σ_j g[j] x̂[j] / m).
     ∂L/∂γ = Σ_k g[k] x̂[k],   ∂L/∂β = Σ_k g[k].
+    For arrays, kernels compute the two sums and what follows in one pass each.
     """
 
     eps: float = 1e-5
@@ -38,15 +40,7 @@ class BatchNorm(Op):
     def forward(
         self, x: Value, gamma: Value, beta: Value
     ) -> tuple[Value, Value, Value]:
-        axes = _all_but_channels(x.ndim)
-        m = max(x.size // max(x.shape[1], 1), 1)
-        mu = x.sum(axis=axes, keepdims=True) / m
-        y = x - mu
-        r = 1 / np.sqrt(np.sum(y * y, axis=axes, keepdims=True) / m + self.eps)
-        y *= r if gamma is None else r * per_channel(gamma, x.ndim)
-        if beta is not None:
-            y += per_channel(beta, x.ndim)
-        return y, mu, r
+        return active.batch_norm(x, gamma, beta, self.eps)
 
     def mu(self, x: Value) -> Value:
         return Mean(_all_but_channels(x.ndim), keepdims=True)(x)
@@ -56,12 +50,16 @@ class BatchNorm(Op):
         return Pow()(variance + self.eps, -0.5)
 
     def grad_x(self, g: Value, x: Value, gamma: Value, mu: Value, r: Value) -> Value:
+        if isinstance(g, np.ndarray):
+            return active.batch_norm_input(g, x, gamma, mu, r)
         mean = Mean(_all_but_channels(x.ndim), keepdims=True)
         normal = (x - mu) * r
         scale = r if gamma is None else r * per_channel(gamma, x.ndim)
         return scale * (g - mean(g) - normal * mean(g * normal))
 
     def grad_gamma(self, g: Value, x: Value, mu: Value, r: Value) -> Value:
+        if isinstance(g, np.ndarray):
+            return active.batch_norm_scale(g, x, mu, r)
         return Sum(_all_but_channels(x.ndim))(g * ((x - mu) * r))
 
     def grad_beta(self, g: Value) -> Value:

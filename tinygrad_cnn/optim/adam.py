@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engine import Tensor
 from ..errors import ArgumentError
+from ..kernels import active
 from .arithmetic import Array, addcdiv_, addcmul_, lerp_
 from .optimizer import Group, Optimizer, check_not_negative, options
 
@@ -61,16 +62,18 @@ class Adam(Optimizer):
         m, v = self._running(p, "exp_avg"), self._running(p, "exp_avg_sq")
         if group["decoupled_weight_decay"] and group["weight_decay"] != 0:
             p._array *= 1 - lr * float(group["weight_decay"])
+        rate, correction = lr / (1 - beta1**step), (1 - beta2**step) ** 0.5
+        if not group["amsgrad"]:
+            numbers = rate, (beta1, beta2), float(group["eps"]), correction
+            return active.adam_step(p._array, g, m, v, work, spare, *numbers)
         lerp_(m, g, 1 - beta1, work)
         v *= beta2
         addcmul_(v, g, g, 1 - beta2, work)
-        if group["amsgrad"]:
-            largest = self._running(p, "max_exp_avg_sq")
-            v = np.maximum(largest, v, out=largest)
-        denominator = np.sqrt(v, out=spare)
-        denominator /= (1 - beta2**step) ** 0.5
+        largest = self._running(p, "max_exp_avg_sq")
+        denominator = np.sqrt(np.maximum(largest, v, out=largest), out=spare)
+        denominator /= correction
         denominator += group["eps"]
-        addcdiv_(p._array, m, denominator, -lr / (1 - beta1**step), work)
+        addcdiv_(p._array, m, denominator, -rate, work)
 
 
 class AdamW(Adam):

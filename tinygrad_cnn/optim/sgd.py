@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from ..engine import Tensor
 from ..errors import ArgumentError
+from ..kernels import active
 from .arithmetic import Array, add_
 from .optimizer import Group, Optimizer, check_not_negative, options
 
@@ -50,17 +49,12 @@ class SGD(Optimizer):
     def _update(
         self, p: Tensor, g: Array, group: Group, work: Array, spare: Array
     ) -> None:
-        momentum = float(group["momentum"])
-        if momentum != 0:
-            first = self.state[p].get("momentum_buffer") is None
-            b = self._running(p, "momentum_buffer")
-            if first:
-                b[...] = g
-            else:
-                b *= momentum
-                add_(b, g, 1 - float(group["dampening"]), work)
-            if group["nesterov"]:
-                g = np.add(g, np.multiply(b, momentum, out=work), out=work)
-            else:
-                g = b
-        add_(p._array, g, -float(group["lr"]), work)
+        lr, momentum = float(group["lr"]), float(group["momentum"])
+        if momentum == 0:
+            return add_(p._array, g, -lr, work)
+        first = self.state[p].get("momentum_buffer") is None  # then μ b is 0
+        share = 1.0 if first else 1 - float(group["dampening"])
+        b = self._running(p, "momentum_buffer")
+        active.momentum_step(
+            p._array, g, b, work, lr, momentum, share, bool(group["nesterov"])
+        )

@@ -161,13 +161,17 @@ def fill(place: Array, array: Array) -> None:
     n = len(array) if array.ndim else 0
     plain = array.flags.c_contiguous and array.flags.writeable
     if (
-        active.table != "fast"
-        or array.ndim != 4
-        or array.dtype.char not in "fd"
-        or not n
+        (
+            active.table != "fast"
+            or array.ndim != 4
+            or array.dtype.char not in "fd"
+            or not n
+        )
+        or not plain
+        or array.dtype != place.dtype
+        or array.size < 4096
+        or n == 1
     ):
-        np.copyto(place, array)
-    elif not plain or array.dtype != place.dtype or array.size < 4096 or n == 1:
         np.copyto(place, array)
     else:
         from ..kernels.fast.layout import transpose
@@ -238,7 +242,8 @@ def _conv2d_weight(
         return False
     window = op.window(op.kernel)
     tap_by_tap = by_tap(window, dw)
-    plan.calls += weight_calls(*images, dw, window, op.groups, tap_by_tap)
+    x, g = images
+    plan.calls += weight_calls(x, g, dw, window, op.groups, tap_by_tap)
     if tap_by_tap:
         plan.call(check_finite, dw)
     return True

@@ -12,7 +12,6 @@ from ..engine import Tensor, run_backward
 from ..errors import PlanningError
 from ..nn import Module
 from ..ops import registry
-from ..ops.base import Op
 from ..random import default_generator, undisturbed
 from ..recording import enable_grad, no_grad, observer, reader
 
@@ -22,7 +21,7 @@ Array = np.ndarray[Any, Any]
 class Step(NamedTuple):
     """One application of an operation, to arrays and numbers."""
 
-    op: Op
+    op: Any
     inputs: list[Any]
     result: Array
     kept: list[Any]
@@ -37,7 +36,7 @@ class Trace(NamedTuple):
     steps: list[Step]
     outputs: list[Array]
     """The output; behind it the loss and a gradient for each parameter in `updated`."""
-    updated: list[Tensor]
+    updated: Sequence[Tensor]
 
 
 def traced(

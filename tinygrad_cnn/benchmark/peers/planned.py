@@ -30,14 +30,13 @@ def build(case: Case) -> Program:
 class _PlannedTraining(Training):
     def __init__(self, case: Case, style: Style) -> None:
         super().__init__(case, style)
-        step = style.torch.planned(self.net, self.loss_of)
+        self.planned = style.torch.planned(self.net, self.loss_of)
 
-        def whole(images: Any, labels: Any) -> Any:
-            loss, _ = step(images, labels)
-            self.update()
-            return loss
-
-        self.whole = whole
+    def whole(self, images: Any, labels: Any) -> Any:
+        """One step; the loss before it."""
+        loss, _ = self.planned(images, labels)
+        self.update()
+        return loss
 
 
 class _PlannedInference(Inference):

@@ -16,7 +16,15 @@ from typing import Any
 
 from .. import reference
 from ..threads import Pool, start_pool
-from . import convolution, elementwise, matrix, pooling, reduction
+from . import (
+    convolution,
+    elementwise,
+    matrix,
+    normalization,
+    pooling,
+    reduction,
+    updates,
+)
 from .memory import keep_memory
 
 Pool.compiled = start_pool()
@@ -34,7 +42,7 @@ def _for_floats(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
     return chosen
 
 
-_COMPILED = {
+_COMPILED: dict[str, Callable[..., Any]] = {
     "conv2d": convolution.conv2d,
     "conv2d_input": convolution.conv2d_input,
     "conv2d_weight": convolution.conv2d_weight,
@@ -43,6 +51,12 @@ _COMPILED = {
     "max_pool2d_put": pooling.max_pool2d_put,
     "relu": elementwise.relu,
     "gate": elementwise.gate,
+    "batch_norm": normalization.batch_norm,
+    "batch_norm_input": normalization.batch_norm_input,
+    "batch_norm_scale": normalization.batch_norm_scale,
+    "moments": normalization.moments,
+    "momentum_step": updates.momentum_step,
+    "adam_step": updates.adam_step,
     "channel_sums": reduction.channel_sums,
     "log_softmax": reduction.log_softmax,
     "keep": elementwise.keep,

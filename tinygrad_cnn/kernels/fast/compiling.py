@@ -37,7 +37,7 @@ register("numba:compile", _Told())
 
 
 def _folder() -> Path | None:
-    """Where kernels are kept: NUMBA_CACHE_DIR, or the user's cache; None if not writable."""
+    """Where kernels are kept: NUMBA_CACHE_DIR or the user's cache; None if read-only."""
     digest = hashlib.sha256(numba.__version__.encode())
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())

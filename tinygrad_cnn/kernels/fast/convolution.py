@@ -62,7 +62,7 @@ def _of_axis(window: Window, axis: int) -> tuple[int, int, int, int]:
 
 
 def segments(positions: list[list[Tap]]) -> list[Segment]:
-    """The positions of an axis, joined while the next meets the same taps one further on."""
+    """The positions of an axis, joined while the next meets the same taps further on."""
     joined: list[Segment] = []
     for i, taps in enumerate(positions):
         if joined:
@@ -96,22 +96,22 @@ def _gather(
     copy of the source with a border of zeros.
     """
     along = adjoint_taps if adjoint else forward_taps
-    axes = [along(window, axis, target[axis]) for axis in (0, 1)]
-    margins = None
-    if not bordered:
-        axes = [_inside(axis, size) for axis, size in zip(axes, source, strict=True)]
+    rows, columns = [along(window, axis, target[axis]) for axis in (0, 1)]
+    around = ((0, 0), (0, 0))
+    if bordered:
+        around = _margin(rows, source[0]), _margin(columns, source[1])
+        rows, columns = _moved(rows, around[0]), _moved(columns, around[1])
     else:
-        margins = tuple(_margin(*of) for of in zip(axes, source, strict=True))
-        axes = [_moved(*of) for of in zip(axes, margins, strict=True)]
-        source = tuple(s + sum(m) for s, m in zip(source, margins, strict=True))
-    (height, width), (ky, kx) = source, window.kernel
+        rows, columns = _inside(rows, source[0]), _inside(columns, source[1])
+    height, width = source[0] + sum(around[0]), source[1] + sum(around[1])
+    ky, kx = window.kernel
     inner = channels[0] if adjoint else channels[1]
     w_channel = (channels[1] if adjoint else 1) * ky * kx
     taps: list[tuple[int, int]] = []
     known: dict[Any, tuple[int, int]] = {}
     runs = []
-    for column in segments(axes[1]):
-        for i, row in enumerate(axes[0]):
+    for column in segments(columns):
+        for i, row in enumerate(rows):
             h0, w0 = (t[0][1] if t else 0 for t in (row, column.taps))
             key = column.start, tuple([(u, h - h0) for u, h in row])
             if key not in known:
@@ -128,16 +128,12 @@ def _gather(
                 known[key] = first, len(taps)
             at = (i * target[1] + column.start) * n
             runs.append(((h0 * width + w0) * n, at, column.length * n, *known[key]))
-    return Gather(outer_table(taps, runs), margins if _any(margins) else None)
+    return Gather(outer_table(taps, runs), around if any(map(any, around)) else None)
 
 
 VECTOR = 16
 """Positions at a border meet fewer taps, so each is a run of its own. Where the batch does
 not fill a vector, longer runs over a copy with a border of zeros are faster."""
-
-
-def _any(margins: Any) -> bool:
-    return margins is not None and any(map(any, margins))
 
 
 def _inside(axis: list[list[Tap]], size: int) -> list[list[Tap]]:

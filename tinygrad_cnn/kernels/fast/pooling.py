@@ -23,7 +23,7 @@ def _geometry(window: Window) -> Array:
 
 
 def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]:
-    """y[n,c,i,j] = max over (u, v) of x[n, c, s i + d u − p, s j + d v − p], and its tap."""
+    """max over (u, v) of x[n, c, s i + d u − p, s j + d v − p], and its tap."""
     if window.kernel[0] * window.kernel[1] > 256:
         return reference.max_pool2d(x, window, ceil_mode)
     i, j = window.output_size((x.shape[2], x.shape[3]), ceil_mode)

@@ -87,7 +87,7 @@ def log_softmax_call(x: Array, y: Array) -> Call:
 def log_softmax_rows(
     x: Array, y: Array, rows: int, classes: int, row: int, column: int
 ) -> None:
-    """y[n,k] = z[k] − ln Σ_j exp(z[j]) with z = x[n] − max x[n]; at n · row + k · column."""
+    """y = z − ln Σ exp(z), z = x − max x, over the k; [n,k] is at n · row + k · column."""
     for n in range(rows):
         most = x.dtype.type(-np.inf)
         for k in range(classes):

@@ -3,7 +3,7 @@
 A table says where the terms of each result lie. With activations that have the batch
 innermost, what belongs together is one long run in memory:
 
-    outer_sums   y[r, run] = max(b[r] + Σ over the run's taps of w[r, tap] · x[tap, run], floor)
+    outer_sums   y[r, run] = max(floor, b[r] + Σ over its taps of w[r, tap] · x[tap, run])
     inner_sums   out[r, c] = Σ over runs of g[r, run] · x[c, run]
 
 Every result is summed in an order that does not depend on the number of threads.

@@ -106,7 +106,7 @@ class Code:
         return vectors[0]
 
     def _halved(self, a: Any, b: Any, step: int) -> Any:
-        """Sums of lanes `step` apart: those of a where lane & step is 0, those of b else."""
+        """Sums of lanes `step` apart: of a where lane & step is 0, else of b."""
         kind = ir.VectorType(INT32, self.lanes)
         here = [i + (self.lanes if i & step else 0) for i in range(self.lanes)]
         there = [i ^ step for i in here]
@@ -149,7 +149,7 @@ def _unpacked(build: Any, values: Any) -> list[Any]:
     return [build.extract_value(values, i) for i in range(len(values.type))]
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+@intrinsic(prefer_literal=True)
 def outer_tile(_: Any, rows: Any, vectors: Any, source: Any, target: Any) -> Any:
     """Write y[y_start + y_row · r + p] for the rows from r0 on and one tile's values of p.
 
@@ -205,7 +205,7 @@ def outer_tile(_: Any, rows: Any, vectors: Any, source: Any, target: Any) -> Any
     return signature, write
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def inner_tile(
     _: Any,
     g: Any,
@@ -271,7 +271,7 @@ def inner_tile(
     return signature, write
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def transpose_tile(
     _: Any, x: Any, start: Any, row: Any, y: Any, y_start: Any, y_row: Any
 ) -> Any:

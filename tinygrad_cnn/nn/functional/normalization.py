@@ -9,6 +9,7 @@ import numpy as np
 from ... import random
 from ...engine import Tensor
 from ...errors import ArgumentError, DTypeError, ShapeError
+from ...kernels import active
 from ...ops import normalization
 
 
@@ -54,10 +55,11 @@ def batch_norm(
 
 
 def _update_running(x: Any, mean: Tensor, var: Tensor, momentum: float) -> None:
-    axes = (0, *range(2, x.ndim))
     if x.size == 0:
         return
-    for running, batch in ((mean, x.mean(axis=axes)), (var, x.var(axis=axes, ddof=1))):
+    m = x.size // x.shape[1]
+    batch_mean, biased = active.moments(x)
+    for running, batch in ((mean, batch_mean), (var, biased * (m / (m - 1)))):
         running._array *= 1 - momentum
         running._array += momentum * batch
         running.mark_changed()
