@@ -144,7 +144,7 @@ class Record:
             )
         if not create_graph:
             return value
-        if need.name in self.op.recompute:
+        if need.name in self.op.recompute and grad_enabled.get():
             rule = self.op.recompute[need.name]
             return rule.function(self.op, *[self.value(n, True) for n in rule.needs])
         node: Node | None = self if need.kind == "y" else None
@@ -152,7 +152,7 @@ class Record:
             node = self.parents[need.position]
         if isinstance(node, Tensor):
             return node
-        if node is None:
+        if node is None or not grad_enabled.get():
             return Tensor._wrap(value) if isinstance(value, np.ndarray) else value
         tensor = Tensor._wrap(value, node)
         tensor._version = version or tensor._version
@@ -292,11 +292,13 @@ def run_backward(
     create_graph: bool,
     targets: Iterable[Tensor] | None,
     accumulate: bool,
+    recorded: bool = True,
 ) -> dict[Node, Value]:
     """Walk from the outputs to the leaves (or only to `targets`).
 
     Returns the gradient that arrived at each target, by node; with `accumulate`, adds it
-    to `.grad` as well.
+    to `.grad` as well. With create_graph, but not `recorded`, the rules run on Tensors
+    only to be observed.
     """
     retain = create_graph if retain_graph is None else retain_graph
     grads: dict[Node | None, Value] = {}
@@ -316,7 +318,10 @@ def run_backward(
         order = [node for node in order if node in needed]
     arrived: dict[Node, Value] = {}
     stop_at_nan = recording.check_nan.get()
-    with recording.set_grad_enabled(create_graph), np.errstate(all="ignore"):
+    with (
+        recording.set_grad_enabled(create_graph and recorded),
+        np.errstate(all="ignore"),
+    ):
         for node in order:
             if node not in grads:
                 continue

@@ -33,6 +33,8 @@ observer = ContextVar("observer", default=None)
 """Called with (operation, input arrays, result, kept values) of whatever is applied."""
 reader: ContextVar[Callable[[str], None] | None] = ContextVar("reader", default=None)
 """Called with the method's name when Python reads the values of a Tensor."""
+effects: ContextVar[Callable[..., None] | None] = ContextVar("effects", default=None)
+"""Called with (function, Tensors, other arguments) of whatever `change` does."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,6 +90,17 @@ class Version:
     count = 0
     viewed = False
     where: Where | None = None
+
+
+def change(
+    function: Callable[..., None], tensors: tuple[Any, ...], *others: Value
+) -> None:
+    """function(*arrays, *others), which changes the arrays of these Tensors in place."""
+    function(*[t._array for t in tensors], *others)
+    for t in tensors:
+        t.mark_changed()
+    if (note := effects.get()) is not None:
+        note(function, tensors, others)
 
 
 def is_grad_enabled() -> bool:

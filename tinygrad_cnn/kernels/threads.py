@@ -69,7 +69,7 @@ def start_pool() -> int:
     """
     # Waiting threads give up their core soon: a pool that spins, as this one does by
     # itself, brings itself to a crawl on a machine that does something else as well.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     import numba
 
     limit_blas(1)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ..creation import empty, ones, tensor, zeros
 from ..engine import Tensor
 from ..errors import ArgumentError, ShapeError
+from ..recording import change
 from . import functional as F
 from . import init
 from .layer import Layer
@@ -73,7 +74,7 @@ class _BatchNorm(Module):
         update = 0.0 if self.momentum is None else self.momentum
         tracked = self.training and self.track_running_stats
         if tracked and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
+            change(_count_one, (self.num_batches_tracked,))
             if self.momentum is None:
                 update = 1 / self.num_batches_tracked.item()
         unknown = self.running_mean is None and self.running_var is None
@@ -103,6 +104,10 @@ class _BatchNorm(Module):
             f"affine={self.affine}, bias={self.bias is not None}, "
             f"track_running_stats={self.track_running_stats}"
         )
+
+
+def _count_one(count: Any) -> None:
+    count += 1
 
 
 class BatchNorm1d(_BatchNorm):

@@ -209,3 +209,10 @@ def shape_of(x: Value) -> tuple[int, ...]:
     """Shape of an array, a Tensor or a scalar."""
     shape: tuple[int, ...] = getattr(x, "shape", ())
     return shape
+
+
+def recorded(*values: Value) -> bool:
+    """Whether what is computed from these values is itself recorded, as gradients are
+    that have gradients.
+    """
+    return any(getattr(v, "requires_grad", False) for v in values)

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..kernels import active
 from .arithmetic import Pow
-from .base import Op, Value
+from .base import Op, Value, recorded
 from .reduction import Mean, Sum, Var
 
 
@@ -31,7 +29,7 @@ class BatchNorm(Op):
       Σ ĝ reaches μ by −r, and ∂μ/∂x[k] = 1 / m. Together
     ∂L/∂x[k] = γ r (g[k] − Σ_j g[j] / m − x̂[k] Σ_j g[j] x̂[j] / m).
     ∂L/∂γ = Σ_k g[k] x̂[k],   ∂L/∂β = Σ_k g[k].
-    For arrays, kernels compute the two sums and what follows in one pass each.
+    Where these are not recorded, one kernel each computes them.
     """
 
     eps: float = 1e-5
@@ -50,20 +48,36 @@ class BatchNorm(Op):
         return Pow()(variance + self.eps, -0.5)
 
     def grad_x(self, g: Value, x: Value, gamma: Value, mu: Value, r: Value) -> Value:
-        if isinstance(g, np.ndarray):
-            return active.batch_norm_input(g, x, gamma, mu, r)
+        if not recorded(g, x, gamma):
+            return BatchNormInput()(g, x, gamma, mu, r)
         mean = Mean(_all_but_channels(x.ndim), keepdims=True)
         normal = (x - mu) * r
         scale = r if gamma is None else r * per_channel(gamma, x.ndim)
         return scale * (g - mean(g) - normal * mean(g * normal))
 
     def grad_gamma(self, g: Value, x: Value, mu: Value, r: Value) -> Value:
-        if isinstance(g, np.ndarray):
-            return active.batch_norm_scale(g, x, mu, r)
+        if not recorded(g, x):
+            return BatchNormScale()(g, x, mu, r)
         return Sum(_all_but_channels(x.ndim))(g * ((x - mu) * r))
 
     def grad_beta(self, g: Value) -> Value:
         return Sum(_all_but_channels(g.ndim))(g)
+
+
+@dataclass(frozen=True)
+class BatchNormInput(Op, register=False):
+    """∂L/∂x of `BatchNorm` in one kernel, without a gradient of its own."""
+
+    def forward(self, g: Value, x: Value, gamma: Value, mu: Value, r: Value) -> Value:
+        return active.batch_norm_input(g, x, gamma, mu, r)
+
+
+@dataclass(frozen=True)
+class BatchNormScale(Op, register=False):
+    """∂L/∂γ of `BatchNorm` in one kernel, without a gradient of its own."""
+
+    def forward(self, g: Value, x: Value, mu: Value, r: Value) -> Value:
+        return active.batch_norm_scale(g, x, mu, r)
 
 
 def _all_but_channels(ndim: int) -> tuple[int, ...]:

@@ -15,11 +15,12 @@ from ..ops import (
     classification,
     convolution,
     linear,
+    normalization,
     pooling,
     reduction,
 )
 from .buffers import Array, Buffers
-from .trace import Step, Trace
+from .trace import Effect, Step, Trace
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 FOREVER = 1 << 60
@@ -43,6 +44,7 @@ class Lowering:
     def __init__(self, trace: Trace) -> None:
         self.trace, self.calls = trace, list[Call]()
         self.buffers = Buffers()
+        self.changed: list[Array] = []
         self.places: dict[int, Array] = {id(a): a for a in trace.persistent}
         self.memory: dict[int, Array] = {}
         self.uses = _uses(trace)
@@ -78,11 +80,16 @@ class Lowering:
         self.calls.append((function, arguments))
 
     def _wanted(self, step: Step) -> bool:
-        return any(id(a) in self.uses for a in (step.result, *step.kept))
+        return type(step.op) is Effect or any(
+            id(a) in self.uses for a in (step.result, *step.kept)
+        )
 
     def _lower(self, i: int, step: Step) -> set[int]:
         """Add the calls of a step; the numbers of later steps that they do as well."""
         inputs = [self.at(x) for x in step.inputs]
+        if type(step.op) is Effect:
+            self._affect(step.op, inputs)
+            return set()
         if step.op.view:
             view = step.op.forward(*inputs)
             if np.shares_memory(view, inputs[0]) or not view.size:
@@ -100,6 +107,13 @@ class Lowering:
                 return set() if relu is None else {relu}
         self._apply(step, inputs)
         return set()
+
+    def _affect(self, effect: Effect, inputs: list[Any]) -> None:
+        arrays = [t._array for t in effect.tensors]
+        self.changed += arrays
+        self.call(effect.function, *arrays, *inputs)
+        for t in effect.tensors:
+            self.call(t.mark_changed)
 
     def _alias(self, step: Step, view: Array) -> None:
         self.places[id(step.result)] = view
@@ -143,7 +157,8 @@ def _uses(trace: Trace) -> dict[int, list[int]]:
     for a in trace.inputs:
         uses[id(a)] = [FOREVER]
     for i, step in reversed(list(enumerate(trace.steps))):
-        if any(id(a) in uses for a in (step.result, *step.kept)):
+        results = (step.result, *step.kept)
+        if type(step.op) is Effect or any(id(a) in uses for a in results):
             for x in step.inputs:
                 if isinstance(x, np.ndarray | np.generic):
                     uses.setdefault(id(x), []).append(i)
@@ -359,6 +374,41 @@ def _sum(
     return True
 
 
+def _batch_norm(
+    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
+) -> bool:
+    from ..kernels.fast.normalization import forward_call
+
+    x, gamma, beta = inputs
+    statistics = [plan.place(kept) for kept in step.kept]
+    call = forward_call(x, gamma, beta, step.op.eps, plan.place(result), *statistics)
+    return _added(plan, call)
+
+
+def _batch_norm_input(
+    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
+) -> bool:
+    from ..kernels.fast.normalization import input_call
+
+    g, x, gamma, mu, r = inputs
+    return _added(plan, input_call(g, x, gamma, mu, r, plan.place(result)))
+
+
+def _batch_norm_scale(
+    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
+) -> bool:
+    from ..kernels.fast.normalization import scale_call
+
+    g, x, mu, r = inputs
+    return _added(plan, scale_call(g, x, mu, r, plan.place(result)))
+
+
+def _added(plan: Lowering, call: Call | None) -> bool:
+    if call is not None:
+        plan.calls.append(call)
+    return call is not None
+
+
 def _log_softmax(
     plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
 ) -> bool:
@@ -383,6 +433,9 @@ LOWERED: dict[type, Callable[..., bool]] = {
     pooling.MaxPoolPut: _max_pool_put,
     activation.Gate: _gate,
     reduction.Sum: _sum,
+    normalization.BatchNorm: _batch_norm,
+    normalization.BatchNormInput: _batch_norm_input,
+    normalization.BatchNormScale: _batch_norm_scale,
     classification.LogSoftmax: _log_softmax,
     linear.Matmul: _matmul,
     linear.Linear: _linear,

@@ -33,12 +33,10 @@ def planned(model: Module, loss: Loss | None = None) -> Planned:
     of loss and output, is written anew by the next call.
 
     What Python the model runs is run while planning only, so it must not decide anything
-    by the values of Tensors, nor have effects: where it does (and for dropout, batch
-    normalisation in training, hooks) the model is called as usual every time, and `why`
-    says for what reason. A new shape or dtype of the images, `train()` and `eval()`,
-    `requires_grad_()` and loaded or replaced weights are noticed; parts of the model that
-    are exchanged are not: plan anew. Layers outside what is compiled are replayed as they
-    are.
+    by the values of Tensors, nor have effects: where it does, and for dropout and hooks,
+    the model is called as usual every time, and `why` says for what reason. A new shape
+    or dtype of the images, `train()` and `eval()`, `requires_grad_()` and loaded or
+    replaced weights are noticed; parts of the model that are exchanged are not: plan anew.
     """
     if not isinstance(model, Module):
         raise ArgumentError(f"a Module is planned, got {type(model).__name__}")
@@ -58,23 +56,33 @@ class Plan:
                 lowering.trace.updated, lowering.outputs[2:], strict=True
             )
         ]
+        self.changed = lowering.changed
         self.nbytes = lowering.buffers.nbytes
 
     def replay(self, arrays: list[Array]) -> list[Tensor]:
         """The output, and the loss if there is one; gradients are set.
 
-        Raises PlanningError, having set nothing, where a result is not finite.
+        Raises PlanningError, having changed nothing, where a result is not finite.
         """
         for place, array in zip(self.inputs, arrays, strict=True):
             fill(place, array)
-        for function, arguments in self.calls:
-            function(*arguments)
-        if not np.isfinite(self.outputs[min(1, len(self.outputs) - 1)]).all():
-            raise PlanningError("the result is not finite")
+        before = [array.copy() for array in self.changed]
+        try:
+            self._run()
+        except PlanningError:
+            for array, values in zip(self.changed, before, strict=True):
+                array[...] = values
+            raise
         for parameter, g in self.updated:
             g._version.count += 1
             parameter._grad = g
         return [Tensor._wrap(a.copy()) for a in self.outputs[:2]]
+
+    def _run(self) -> None:
+        for function, arguments in self.calls:
+            function(*arguments)
+        if not np.isfinite(self.outputs[min(1, len(self.outputs) - 1)]).all():
+            raise PlanningError("the result is not finite")
 
 
 class Planned:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,20 +13,27 @@ import numpy as np
 from ..engine import Tensor, run_backward
 from ..errors import PlanningError
 from ..nn import Module
-from ..ops import registry
+from ..ops import normalization, registry
 from ..random import default_generator, undisturbed
-from ..recording import enable_grad, no_grad, observer, reader
+from ..recording import effects, enable_grad, no_grad, observer, reader
 
 Array = np.ndarray[Any, Any]
 
 
+class Effect(NamedTuple):
+    """A function that changes the arrays of these Tensors: `recording.change`."""
+
+    function: Callable[..., None]
+    tensors: tuple[Tensor, ...]
+
+
 class Step(NamedTuple):
-    """One application of an operation, to arrays and numbers."""
+    """One application of an operation, or an effect, to arrays and numbers."""
 
     op: Any
-    inputs: list[Any]
-    result: Array
-    kept: list[Any]
+    inputs: Sequence[Any]
+    result: Any
+    kept: Sequence[Any]
 
 
 class Trace(NamedTuple):
@@ -57,8 +66,11 @@ def traced(
             trace = _run(model, loss, inputs)
             if chance != default_generator.get_state():
                 raise PlanningError("it draws random numbers")
-        if any(t._version.count != n for t, (n, _) in zip(held, before, strict=True)):
-            raise PlanningError("it changes a parameter or buffer in place")
+        changed = [step.op.tensors for step in trace.steps if type(step.op) is Effect]
+        changes = Counter(id(t) for tensors in changed for t in tensors)
+        for t, (count, _) in zip(held, before, strict=True):
+            if t._version.count != count + changes[id(t)]:
+                raise PlanningError("it changes a parameter or buffer in place")
     finally:
         for t, (n, array) in zip(held, before, strict=True):
             if t._version.count != n:
@@ -74,7 +86,7 @@ def _run(
     given = [t.detach() for t in inputs]
     arrays = [t._array for t in given]
     held = [t._array for t in (*model.parameters(), *model.buffers())]
-    with _watched(lambda *step: steps.append(Step(*step))):
+    with _watched(steps):
         if loss is None:
             with no_grad():
                 output = _one_tensor(model(*given), "the model")
@@ -84,7 +96,7 @@ def _run(
             value = _one_tensor(loss(output, given[-1]), "the loss")
             one = Tensor(np.ones_like(value._array))
             parameters = [p for p in model.parameters() if p.requires_grad]
-            found = run_backward([value], [one], None, True, parameters, False)
+            found = run_backward([value], [one], None, True, parameters, False, False)
     gradients = [(p, found[p]._array) for p in parameters if p in found]
     outputs = [output._array, value._array, *[g for _, g in gradients]]
     updated = [p for p, _ in gradients]
@@ -92,14 +104,22 @@ def _run(
 
 
 @contextmanager
-def _watched(note: Callable[..., None]) -> Iterator[None]:
-    """Operations go to `note`; values read by Python are refused."""
-    before, reading = observer.set(note), reader.set(_refuse_reading)
+def _watched(steps: list[Step]) -> Iterator[None]:
+    """Operations and effects go to `steps`; values read by Python are refused."""
+
+    def affect(function: Any, tensors: Any, others: Any) -> None:
+        steps.append(Step(Effect(function, tensors), others, None, ()))
+
+    tokens: list[tuple[ContextVar[Any], Any]] = [
+        (observer, observer.set(lambda *step: steps.append(Step(*step)))),
+        (effects, effects.set(affect)),
+        (reader, reader.set(_refuse_reading)),
+    ]
     try:
         yield
     finally:
-        observer.reset(before)
-        reader.reset(reading)
+        for variable, token in tokens:
+            variable.reset(token)
 
 
 def _refuse_reading(how: str) -> None:
@@ -123,20 +143,27 @@ def _refuse_strangers(trace: Trace) -> None:
     """Every array must be given, held by the model, or made by an operation."""
     known = {id(a) for a in (*trace.inputs, *trace.persistent)}
     for step in trace.steps:
-        if type(step.op).__name__ not in registry or any(
-            map(_holds_array, _fields(step))
-        ):
+        if not _replayable(step):
             continue  # what it makes stays unknown
         for x in step.inputs:
             if isinstance(x, np.ndarray | np.generic) and id(x) not in known:
                 raise PlanningError(f"{step.op} takes an array that no operation made")
-        known |= {id(a) for a in (step.result, *step.kept)}
+        if step.result is not None:
+            known |= {id(a) for a in (step.result, *step.kept)}
     if any(id(a) not in known for a in trace.outputs):
         raise PlanningError("an output is no result of an operation")
 
 
-def _fields(step: Step) -> list[Any]:
-    return list(vars(step.op).values())
+def _replayable(step: Step) -> bool:
+    """Whether the operation is one of the package's, and all that it works on is known."""
+    kind = type(step.op)
+    if kind is Effect:
+        return True
+    ours = registry.get(kind.__name__) is kind or kind in UNREGISTERED
+    return ours and not any(map(_holds_array, vars(step.op).values()))
+
+
+UNREGISTERED = normalization.BatchNormInput, normalization.BatchNormScale
 
 
 def _holds_array(value: Any) -> bool:

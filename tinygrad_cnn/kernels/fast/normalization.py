@@ -14,7 +14,9 @@ import numpy as np
 from .. import reference
 from ..threads import parts_for
 from .compiling import compiled, in_parallel
+from .layout import writeable
 from .reduction import by_channel
+from .sums import Call, run
 
 Array = np.ndarray[Any, Any]
 
@@ -22,7 +24,7 @@ Array = np.ndarray[Any, Any]
 def _rows(*arrays: Array) -> list[Array] | None:
     """Each array as (C, M), if all lie so."""
     found = [by_channel(a) for a in arrays]
-    if any(a is None or not a.flags.writeable for a in found):
+    if any(a is None or not a.size or not a.flags.writeable for a in found):
         return None
     return found  # type: ignore[return-value]
 
@@ -34,41 +36,58 @@ def _like(x: Array) -> Array:
     )
 
 
-def _kept(x: Array) -> tuple[int, ...]:
-    return (1, x.shape[1], *[1] * (x.ndim - 2))
-
-
-def _run(part: Any, parts: Any, x: Array, *arguments: Any) -> None:
+def _call(part: Any, parts: Any, x: Array, *arguments: Any) -> Call:
     number = min(parts_for(16 * x.size), len(x))
     if number <= 1:
-        part(0, 1, x, *arguments)
-    else:
-        parts(number, x, *arguments)
+        return Call(part, (0, 1, x, *arguments))
+    return Call(parts, (number, x, *arguments))
+
+
+def _of_channels(v: Array | None, otherwise: float, x: Array) -> Array:
+    """(C) in one piece; the same number for all where v is None."""
+    if v is None:
+        return np.full(x.shape[1], otherwise, x.dtype)
+    return writeable(v.reshape(-1))
 
 
 def batch_norm(
     x: Array, gamma: Array | None, beta: Array | None, eps: float
 ) -> tuple[Array, Array, Array]:
     """γ (x − μ) r + β, and μ and r, for each channel."""
-    rows = _rows(x) if x.size else None
-    if rows is None:
+    kept = (1, x.shape[1], *[1] * (x.ndim - 2))
+    y, mu, r = _like(x), np.empty(kept, x.dtype), np.empty(kept, x.dtype)
+    call = forward_call(x, gamma, beta, eps, y, mu, r)
+    if call is None:
         return reference.batch_norm(x, gamma, beta, eps)
-    c, dtype = x.shape[1], x.dtype
-    scale = np.ones(c, dtype) if gamma is None else np.array(gamma, dtype)
-    shift = np.zeros(c, dtype) if beta is None else np.array(beta, dtype)
-    y, mu, r = _like(x), np.empty(c, dtype), np.empty(c, dtype)
-    into = by_channel(y), mu, r
-    _run(forward_part, forward_parts, rows[0], scale, shift, dtype.type(eps), *into)
-    return y, mu.reshape(_kept(x)), r.reshape(_kept(x))
+    run([call])
+    return y, mu, r
+
+
+def forward_call(
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    eps: float,
+    y: Array,
+    mu: Array,
+    r: Array,
+) -> Call | None:
+    """Write y, μ and r; None where x or y has not the batch innermost."""
+    rows = _rows(x, y)
+    if rows is None:
+        return None
+    weights = _of_channels(gamma, 1, x), _of_channels(beta, 0, x), x.dtype.type(eps)
+    into = rows[1], mu.reshape(-1), r.reshape(-1)
+    return _call(forward_part, forward_parts, rows[0], *weights, *into)
 
 
 def moments(x: Array) -> tuple[Array, Array]:
     """The mean and the biased variance of each channel."""
-    rows = _rows(x) if x.size else None
+    rows = _rows(x)
     if rows is None:
         return reference.moments(x)
     mean, variance = (np.empty(x.shape[1], x.dtype) for _ in range(2))
-    _run(moments_part, moments_parts, rows[0], mean, variance)
+    run([_call(moments_part, moments_parts, rows[0], mean, variance)])
     return mean, variance
 
 
@@ -76,24 +95,41 @@ def batch_norm_input(
     g: Array, x: Array, gamma: Array | None, mu: Array, r: Array
 ) -> Array:
     """γ r (g − Σ g / m − x̂ Σ g x̂ / m), x̂ = (x − μ) r, for each channel."""
-    rows = _rows(g, x) if x.size else None
-    if rows is None:
-        return reference.batch_norm_input(g, x, gamma, mu, r)
-    scale = np.ones(x.shape[1], x.dtype) if gamma is None else np.array(gamma)
     dx = _like(x)
-    statistics = scale, mu.reshape(-1), r.reshape(-1)
-    _run(input_part, input_parts, *rows, *statistics, by_channel(dx))
+    call = input_call(g, x, gamma, mu, r, dx)
+    if call is None:
+        return reference.batch_norm_input(g, x, gamma, mu, r)
+    run([call])
     return dx
+
+
+def input_call(
+    g: Array, x: Array, gamma: Array | None, mu: Array, r: Array, dx: Array
+) -> Call | None:
+    """Write dx; None where an array has not the batch innermost."""
+    rows = _rows(g, x, dx)
+    if rows is None:
+        return None
+    statistics = _of_channels(gamma, 1, x), mu.reshape(-1), r.reshape(-1)
+    return _call(input_part, input_parts, *rows[:2], *statistics, rows[2])
 
 
 def batch_norm_scale(g: Array, x: Array, mu: Array, r: Array) -> Array:
     """Σ g x̂ for each channel."""
-    rows = _rows(g, x) if x.size else None
-    if rows is None:
-        return reference.batch_norm_scale(g, x, mu, r)
     out = np.empty(x.shape[1], x.dtype)
-    _run(scale_part, scale_parts, *rows, mu.reshape(-1), r.reshape(-1), out)
+    call = scale_call(g, x, mu, r, out)
+    if call is None:
+        return reference.batch_norm_scale(g, x, mu, r)
+    run([call])
     return out
+
+
+def scale_call(g: Array, x: Array, mu: Array, r: Array, out: Array) -> Call | None:
+    """Write out (C); None where an array has not the batch innermost."""
+    rows = _rows(g, x)
+    if rows is None:
+        return None
+    return _call(scale_part, scale_parts, *rows, mu.reshape(-1), r.reshape(-1), out)
 
 
 @compiled

@@ -11,6 +11,7 @@ from ...engine import Tensor
 from ...errors import ArgumentError, DTypeError, ShapeError
 from ...kernels import active
 from ...ops import normalization
+from ...recording import change
 
 
 def batch_norm(
@@ -40,7 +41,7 @@ def batch_norm(
                 f"{list(input.shape)}"
             )
         if running_mean is not None and running_var is not None:
-            _update_running(input._array, running_mean, running_var, momentum)
+            change(_move, (running_mean, running_var), input._array, momentum)
         y: Tensor = normalization.BatchNorm(eps)(input, weight, bias)
         return y
     if running_mean is None or running_var is None:
@@ -54,15 +55,15 @@ def batch_norm(
     return input * per_channel(scale, input.ndim) + per_channel(shift, input.ndim)
 
 
-def _update_running(x: Any, mean: Tensor, var: Tensor, momentum: float) -> None:
+def _move(mean: Any, var: Any, x: Any, momentum: float) -> None:
+    """Move running figures towards those of x, all of them arrays."""
     if x.size == 0:
         return
     m = x.size // x.shape[1]
     batch_mean, biased = active.moments(x)
     for running, batch in ((mean, batch_mean), (var, biased * (m / (m - 1)))):
-        running._array *= 1 - momentum
-        running._array += momentum * batch
-        running.mark_changed()
+        running *= 1 - momentum
+        running += momentum * batch
 
 
 def _check_channels(input: Tensor, **given: Tensor | None) -> None:
