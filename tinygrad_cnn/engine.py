@@ -133,7 +133,7 @@ class Record:
         return self.saved
 
     def value(self, need: Need, create_graph: bool = False) -> Value:
-        """A saved value: an array, or a node of the graph where gradients are recorded."""
+        """A saved value: an array; a Tensor where gradients are recorded."""
         value, version, count = self.held()[need.name]
         if version is not None and version.count != count:
             what = "its result" if need.kind == "y" else need.name
@@ -147,9 +147,8 @@ class Record:
         if need.name in self.op.recompute and grad_enabled.get():
             rule = self.op.recompute[need.name]
             return rule.function(self.op, *[self.value(n, True) for n in rule.needs])
-        node: Node | None = self if need.kind == "y" else None
-        if need.kind == "input":
-            node = self.parents[need.position]
+        is_input, is_result = need.kind == "input", need.kind == "y"
+        node = self.parents[need.position] if is_input else self if is_result else None
         if isinstance(node, Tensor):
             return node
         if node is None or not grad_enabled.get():
@@ -296,11 +295,9 @@ def run_backward(
 ) -> dict[Node, Value]:
     """Walk from the outputs to the leaves (or only to `targets`).
 
-    Returns the gradient that arrived at each target, by node; with `accumulate`, adds it
-    to `.grad` as well. With create_graph, but not `recorded`, the rules run on Tensors
-    only to be observed.
+    Returns the gradient at each target, by node; `accumulate` adds it to `.grad` as well.
+    With create_graph, but not `recorded`, the rules meet Tensors only to be observed.
     """
-    retain = create_graph if retain_graph is None else retain_graph
     grads: dict[Node | None, Value] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
         g = cotangent_of(output, cotangent)
@@ -350,6 +347,6 @@ def run_backward(
                         check_gradient(node, i, g, d)
                     before = grads.get(parents[i])
                     grads[parents[i]] = d if before is None else before + d
-            if not retain:
+            if not (create_graph if retain_graph is None else retain_graph):
                 node.saved = None
     return arrived

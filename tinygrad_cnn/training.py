@@ -39,6 +39,7 @@ from .nn import Module
 from .nn import functional as F
 from .optim import Optimizer
 from .optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
+from .planning import Planned
 from .recording import no_grad
 
 R = TypeVar("R", bound="Record")
@@ -141,6 +142,7 @@ def fit(
     log: FilePath | None = None,
     resume: FilePath | None = None,
     metadata: Any = None,
+    planned: bool = False,
 ) -> Generator[Record, None, None]:
     """Train a classifier; yields a BatchRecord per batch, an EpochRecord per epoch, and
     an EndRecord.
@@ -158,6 +160,8 @@ def fit(
     resume: a checkpoint to go on from, to the bit as if there had been no interruption,
     given the same data and options; a warning tells where that cannot be. The log loses
     the lines written after the checkpoint. metadata: plain values for the checkpoint.
+    planned: replay the steps on fixed memory, which is faster; see `planning.planned` for
+    what the model must not do then.
 
     Raises ArgumentError for options that do not fit, DivergenceError where the loss or a
     parameter is not finite (nothing is saved then), CheckpointError as `load`.
@@ -170,6 +174,8 @@ def fit(
         )
     length = len(loader) if hasattr(loader, "__len__") else None
     run = _Run(model, optimizer, scheduler, loss, clip, length, checkpoint, metadata)
+    if planned:
+        run.planned = Planned(model, loss)
     if resume is not None:
         run.restore(resume)
     with _opened(log, run.progress.logged) as run.log:
@@ -250,6 +256,7 @@ class _Run:
     path: FilePath | None
     metadata: Any
     log: IO[bytes] | None = None
+    planned: Planned | None = None
     whole: bool = True
     saved: tuple[int, int] = (0, 0)
     progress: Progress = field(default_factory=Progress)
@@ -278,12 +285,16 @@ class _Run:
     def _update(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
         """One step of the optimizer: the loss before it, and how many were right."""
         self.optimizer.zero_grad()
-        output = self.model(images)
-        loss = self.loss(output, labels)
+        if self.planned is not None:
+            loss, output = self.planned(images, labels)
+        else:
+            output = self.model(images)
+            loss = self.loss(output, labels)
         value = loss.item()
         if not math.isfinite(value):
             raise self._diverged(f"loss is {value}", self.progress.batch + 1)
-        loss.backward()
+        if self.planned is None:
+            loss.backward()
         if self.clip is not None:
             self.clip(self.model)
         self.optimizer.step()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = lambda message, *rest, **more: print(
             f"warning: {message}", file=sys.stderr
         )
+        logging.getLogger("tinygrad_cnn.kernels").addHandler(_Compiling())
+        logging.getLogger("tinygrad_cnn.kernels").setLevel(logging.INFO)
         try:
             status: int = args.run(args)
             sys.stdout.flush()
@@ -67,6 +70,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 print(f"error: {_one_line(error)}", file=sys.stderr)
             return 2 if isinstance(error, UsageError) else 1
+
+
+class _Compiling(logging.Handler):
+    """Says, once, what the first run on a machine is waiting for."""
+
+    told = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not _Compiling.told:
+            _Compiling.told = True
+            print(
+                "compiling kernels: some seconds, once; they are kept for later runs",
+                file=sys.stderr,
+            )
 
 
 def _parser() -> argparse.ArgumentParser:

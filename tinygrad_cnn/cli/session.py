@@ -38,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "patience": None,
     "seed": 0,
     "dtype": "float32",
+    "planned": False,
 }
 """The options, as they are unless the model's `defaults` or the user say otherwise."""
 
@@ -80,6 +81,7 @@ class Session:
             log=log,
             resume=self.resume,
             metadata=self.saved.to_dict(),
+            planned=self.options["planned"],
         )
 
     def describe(self) -> str:

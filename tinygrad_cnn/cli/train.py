@@ -39,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, metavar="N")
     add("--dtype", choices=("float32", "float64"))
+    add(
+        "--planned",
+        action="store_true",
+        default=None,
+        help="record a step once and replay it: faster; the model's Python runs once",
+    )
     add("--out", type=Path, metavar="FILE", help="checkpoint; default: runs/MODEL.ckpt")
     add(
         "--resume",
