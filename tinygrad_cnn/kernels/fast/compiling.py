@@ -75,6 +75,7 @@ def compiled(function: Callable[..., Any], parallel: bool = False) -> Any:
             parallel=parallel,
             cache=FOLDER is not None,
             error_model="numpy",
+            no_cfunc_wrapper=True,
             fastmath={"reassoc", "contract"},
         )(function)
     finally:
