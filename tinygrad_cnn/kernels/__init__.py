@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import ArgumentError
 from . import reference
 from .geometry import Pair, Window, pair
+from .threads import start_pool, threads_of_blas
 
 __all__ = ["Pair", "Window", "active", "pair", "use"]
 
@@ -56,6 +57,9 @@ def use(table: str) -> None:
         from . import fast
 
         kernels = fast
+        start_pool()
+    else:
+        threads_of_blas()
     active.table = table
     for name in reference.KERNELS:
         setattr(active, name, getattr(kernels, name))

@@ -53,19 +53,19 @@ def get_num_threads() -> int:
 def set_num_threads(number: int) -> None:
     """Let so many threads compute, in the kernels or in BLAS, whichever serves.
 
-    DTypeError for other than an int, ArgumentError below 1. More than the cores there are
-    when the compiled kernels are loaded gain nothing, and count as that many.
+    DTypeError for other than an int, ArgumentError below 1. For the compiled kernels more
+    than the cores that there are count as that many.
     """
     Pool.asked = _checked(number, "set_num_threads")
     if Pool.compiled:
-        Pool.compiled = start_pool()
+        start_pool()
     else:
         limit_blas(number)
 
 
-def start_pool() -> int:
-    """Ready Numba's threads, and how many they are: 1 where Numba's only pool is its own,
-    which is slow and fails when two threads of Python use it.
+def start_pool() -> None:
+    """Ready Numba's threads: one where its only pool is its own, which is slow and fails
+    when two threads of Python use it.
     """
     # Waiting threads give up their core soon: a pool that spins, as this one does by
     # itself, brings itself to a crawl on a machine that does something else as well.
@@ -73,15 +73,15 @@ def start_pool() -> int:
     import numba
 
     limit_blas(1)
+    Pool.compiled = 1
     for pool in ("tbbpool", "omppool"):
         try:
             importlib.import_module(f"numba.np.ufunc.{pool}")
         except ImportError:
             continue
-        number: int = min(get_num_threads(), numba.config.NUMBA_NUM_THREADS)
-        numba.set_num_threads(number)
-        return number
-    return 1
+        Pool.compiled = min(get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+        numba.set_num_threads(Pool.compiled)
+        break
 
 
 def limit_blas(number: int) -> None:
@@ -91,6 +91,12 @@ def limit_blas(number: int) -> None:
     except ImportError:
         return
     threadpool_limits(number, user_api="blas")
+
+
+def threads_of_blas() -> None:
+    """While NumPy computes alone, BLAS has the threads that were asked for, if any were."""
+    if Pool.asked or os.environ.get("TINYGRAD_CNN_THREADS"):
+        limit_blas(get_num_threads())
 
 
 def parts_for(products: int) -> int:

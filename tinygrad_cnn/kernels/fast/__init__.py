@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import reference
-from ..threads import Pool, start_pool
 from . import (
     convolution,
     elementwise,
@@ -27,7 +26,6 @@ from . import (
 )
 from .memory import keep_memory
 
-Pool.compiled = start_pool()
 keep_memory()
 
 
