@@ -761,3 +761,60 @@ def test_an_interrupted_script_says_so_and_can_be_resumed(tmp_path):
         process.stdout.read()
     assert process.returncode == -signal.SIGINT
     assert load(tmp_path / "a.ckpt")["progress"]["epoch"] >= 1
+
+
+def trained(planned, **options):
+    """A network with batch normalisation, in float64, after two epochs of training."""
+    tg.manual_seed(3)
+    # A bias before the normalisation has no gradient, of which Adam would make steps.
+    convolution = nn.Conv2d(1, 3, 3, bias=False)
+    layers = convolution, nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2)
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(27, 4)).double()
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    loader = data_loader(transform=transforms.Lambda(doubled), shuffle=True)
+    records = list(fit(model, optimizer, loader, planned=planned, **options))
+    return records, model
+
+
+def doubled(image):
+    return np.asarray(image, np.float64) / 255
+
+
+def test_planned_training_is_training():
+    usual, planned = (trained(way, epochs=2) for way in (False, True))
+    for a, b in zip(usual[0], planned[0], strict=True):
+        assert type(a) is type(b)
+        if not isinstance(a, EndRecord):
+            np.testing.assert_allclose(a.loss, b.loss, rtol=1e-12)
+    for (name, a), b in zip(
+        usual[1].state_dict().items(), planned[1].state_dict().values(), strict=True
+    ):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-10, err_msg=name)
+
+
+def test_planned_training_goes_on_to_the_bit(tmp_path):
+    _, whole = trained(True, epochs=2)
+    path = tmp_path / "half.ckpt"
+    trained(True, epochs=1, checkpoint=path)
+    _, resumed = trained(True, epochs=2, resume=path)
+    for a, b in zip(
+        whole.state_dict().values(), resumed.state_dict().values(), strict=True
+    ):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_training_says_why_its_steps_are_not_replayed():
+    setup = Setup()
+    with pytest.warns(UserWarning, match="steps are not replayed: it draws random num"):
+        list(setup.fit(1, planned=True))
+
+
+def test_planned_training_stops_where_it_diverges():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    model[1].weight.data.fill_(math.inf)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with (
+        pytest.raises(DivergenceError, match="the loss is nan in epoch 1, batch 1"),
+        pytest.warns(UserWarning, match="steps are not replayed: the result"),
+    ):
+        list(fit(model, optimizer, data_loader(), epochs=1, planned=True))

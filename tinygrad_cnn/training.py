@@ -257,6 +257,7 @@ class _Run:
     metadata: Any
     log: IO[bytes] | None = None
     planned: Planned | None = None
+    told: bool = False
     whole: bool = True
     saved: tuple[int, int] = (0, 0)
     progress: Progress = field(default_factory=Progress)
@@ -287,6 +288,7 @@ class _Run:
         self.optimizer.zero_grad()
         if self.planned is not None:
             loss, output = self.planned(images, labels)
+            self._tell_why_not()
         else:
             output = self.model(images)
             loss = self.loss(output, labels)
@@ -301,6 +303,12 @@ class _Run:
         if isinstance(self.scheduler, OneCycleLR):
             self.scheduler.step()
         return value, _count_right(output, labels)
+
+    def _tell_why_not(self) -> None:
+        """Say once why steps are not replayed."""
+        if self.planned is not None and self.planned.why and not self.told:
+            warnings.warn(f"steps are not replayed: {self.planned.why}", stacklevel=2)
+            self.told = True
 
     def end_epoch(self, test_loader: Any) -> EpochRecord:
         """Evaluate, decide on the learning rate, save, and begin the next epoch."""

@@ -100,6 +100,13 @@ def test_float64_is_float64_in_every_weight(train):
     assert {w.dtype for w in weights("runs/net.ckpt").values()} == {np.dtype("float64")}
 
 
+def test_planned_training_says_where_steps_are_not_replayed(train, working_directory):
+    assert "steps are not replayed" in train("--epochs 1 --planned").err
+    model = (working_directory / "net.py").read_text()
+    (working_directory / "net.py").write_text(model.replace("nn.Dropout(0.1),", ""))
+    assert "not replayed" not in train("--epochs 1 --planned").err
+
+
 def test_stop_at_ends_training_at_that_training_accuracy(train):
     records = train("--epochs 30 --stop-at 0.7 --json").records
     epochs = [r for r in records if r["event"] == "epoch"]
