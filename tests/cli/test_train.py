@@ -100,6 +100,7 @@ def test_float64_is_float64_in_every_weight(train):
     assert {w.dtype for w in weights("runs/net.ckpt").values()} == {np.dtype("float64")}
 
 
+@pytest.mark.filterwarnings("default:steps are not replayed")
 def test_planned_training_says_where_steps_are_not_replayed(train, working_directory):
     assert "steps are not replayed" in train("--epochs 1 --planned").err
     model = (working_directory / "net.py").read_text()
