@@ -32,7 +32,7 @@ observer: ContextVar[Callable[[Op, list[Value], Value, list[Value]], None] | Non
 observer = ContextVar("observer", default=None)
 """Called with (operation, input arrays, result, kept values) of whatever is applied."""
 reader: ContextVar[Callable[[str], None] | None] = ContextVar("reader", default=None)
-"""Called with the method's name when Python reads the values of a Tensor."""
+"""Called with a sentence when Python reads or changes the values of a Tensor."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

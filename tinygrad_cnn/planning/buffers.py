@@ -1,4 +1,4 @@
-"""Memory of a plan: each result has a place, which another takes over after its last use."""
+"""Memory of a plan: a result has a place, which another takes over after its last use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Buffers:
         self.nbytes = 0
 
     def like(self, array: Array) -> tuple[Array, Array]:
-        """An array of this shape, dtype and order of axes, and the memory that it lies in."""
+        """An array of this shape, dtype and order of axes, and the memory it lies in."""
         need = array.nbytes
         fitting = [m for m in self.free if need <= m.size <= 2 * need + 4096]
         if fitting:

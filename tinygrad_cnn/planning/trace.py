@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -10,13 +12,15 @@ import numpy as np
 
 from ..engine import Tensor, run_backward
 from ..errors import PlanningError
+from ..methods.gradient import topological_order
 from ..nn import Module
 from ..ops import registry
 from ..ops.base import Op
-from ..random import default_generator, undisturbed
+from ..random import Generator, default_generator
 from ..recording import enable_grad, no_grad, observer, reader
 
 Array = np.ndarray[Any, Any]
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Step(NamedTuple):
@@ -40,42 +44,44 @@ class Trace(NamedTuple):
     updated: list[Tensor]
 
 
-def traced(
-    model: Module, loss: Callable[..., Tensor] | None, inputs: Sequence[Tensor]
-) -> Trace:
+def modules_of(model: Module, loss: Loss | None) -> list[Module]:
+    """Those of the model, and of the loss if it is one."""
+    roots = [model, loss] if isinstance(loss, Module) else [model]
+    return [module for root in roots for module in root.modules()]
+
+
+def stores_of(module: Module) -> list[dict[str, Any]]:
+    """Where a module holds what its forward may read."""
+    return [vars(module), module._parameters, module._buffers]
+
+
+def traced(model: Module, loss: Loss | None, inputs: Sequence[Tensor]) -> Trace:
     """Run the model (and the loss, and the gradient) and note every operation.
 
     Raises PlanningError where a replay could not do the same: where values leave the
     graph, random numbers are drawn, or something is changed that is no result. What the
     run changed is put back.
     """
-    _refuse_hooks(model)
-    held = [*model.parameters(), *model.buffers()]
-    before = [(t._version.count, t._array.copy()) for t in held]
-    chance = default_generator.get_state()
-    try:
-        with undisturbed():
-            trace = _run(model, loss, inputs)
-            if chance != default_generator.get_state():
-                raise PlanningError("it draws random numbers")
-        if any(t._version.count != n for t, (n, _) in zip(held, before, strict=True)):
-            raise PlanningError("it changes a parameter or buffer in place")
-    finally:
-        for t, (n, array) in zip(held, before, strict=True):
-            if t._version.count != n:
-                t._array[...] = array
+    refused: list[str] = []
+    with _undone(modules_of(model, loss), refused):
+        trace = _run(model, loss, inputs, refused)
+    if refused:
+        raise PlanningError(refused[0])
     _refuse_strangers(trace)
     return trace
 
 
 def _run(
-    model: Module, loss: Callable[..., Tensor] | None, inputs: Sequence[Tensor]
+    model: Module, loss: Loss | None, inputs: Sequence[Tensor], refused: list[str]
 ) -> Trace:
     steps: list[Step] = []
-    given = [t.detach() for t in inputs]
+    # Copies: one array may be given twice, and nothing here changes the caller's.
+    given = [Tensor._wrap(np.array(t._array)) for t in inputs]
     arrays = [t._array for t in given]
     held = [t._array for t in (*model.parameters(), *model.buffers())]
-    with _watched(lambda *step: steps.append(Step(*step))):
+    if isinstance(loss, Module):
+        held += [t._array for t in loss.buffers()]
+    with _watched(lambda *step: steps.append(Step(*step)), refused):
         if loss is None:
             with no_grad():
                 output = _one_tensor(model(*given), "the model")
@@ -83,6 +89,7 @@ def _run(
         with enable_grad():
             output = _one_tensor(model(*given[:-1]), "the model")
             value = _one_tensor(loss(output, given[-1]), "the loss")
+            _check_graph(value)
             one = Tensor(np.ones_like(value._array))
             parameters = [p for p in model.parameters() if p.requires_grad]
             found = run_backward([value], [one], None, True, parameters, False)
@@ -92,10 +99,19 @@ def _run(
     return Trace(arrays, [*held, one._array], steps, outputs, updated)
 
 
+def _check_graph(value: Tensor) -> None:
+    """Refuse a loss that `backward` would, and hooks that the forward registered."""
+    if value.numel() != 1 or value._node is None:
+        raise PlanningError("the loss is not one number that requires a gradient")
+    for node in topological_order([value._node]):
+        if node._hooks or node.retains_grad:
+            raise PlanningError("a result has hooks, or retains its gradient")
+
+
 @contextmanager
-def _watched(note: Callable[..., None]) -> Iterator[None]:
-    """Operations go to `note`; values read by Python are refused."""
-    before, reading = observer.set(note), reader.set(_refuse_reading)
+def _watched(note: Callable[..., None], refused: list[str]) -> Iterator[None]:
+    """Operations go to `note`; what reads or changes values otherwise to `refused`."""
+    before, reading = observer.set(note), reader.set(refused.append)
     try:
         yield
     finally:
@@ -103,8 +119,52 @@ def _watched(note: Callable[..., None]) -> Iterator[None]:
         reader.reset(reading)
 
 
-def _refuse_reading(how: str) -> None:
-    raise PlanningError(f"Python reads values of a Tensor, by {how}")
+@contextmanager
+def _undone(modules: list[Module], refused: list[str]) -> Iterator[None]:
+    """Put back afterwards what is changed beside results, and say so in `refused`."""
+    stores = [(store, dict(store)) for m in modules for store in stores_of(m)]
+    held = [t for m in modules for s in stores_of(m) for t in s.values()]
+    tensors = [
+        (t, t._array, t._array.copy(), t._version, t._version.count, t._grad)
+        for t in held
+        if isinstance(t, Tensor)
+    ]
+    streams = [(s, s.state) for s in _streams(held)]
+    chance = random.getstate()
+    try:
+        yield
+    finally:
+        for store, before in stores:
+            if _identities(store) != _identities(before):
+                store.clear()
+                store.update(before)
+                refused.append("it sets an attribute of a module")
+        for t, array, values, version, count, grad in tensors:
+            if t._array is not array or t._grad is not grad:
+                refused.append("it replaces values or a gradient")
+            t._array, t._version, t._grad = array, version, grad
+            if version.count != count:
+                array[...] = values
+                version.count = count
+        for stream, state in streams:
+            if pickle.dumps(stream.state) != pickle.dumps(state):
+                stream.state = state
+                refused.append("it draws random numbers")
+        if random.getstate() != chance:
+            random.setstate(chance)
+            refused.append("it draws random numbers")
+
+
+def _identities(store: dict[str, Any]) -> dict[str, int]:
+    return {name: id(v) for name, v in store.items() if name != "_path_cache"}
+
+
+def _streams(held: list[Any]) -> list[Any]:
+    """NumPy's streams of random numbers, of all and of these."""
+    generators = [default_generator.numpy]
+    generators += [g.numpy if isinstance(g, Generator) else g for g in held]
+    found = [g for g in generators if isinstance(g, np.random.Generator)]
+    return [np.random.get_bit_generator(), *[g.bit_generator for g in found]]
 
 
 def _one_tensor(value: Any, what: str) -> Tensor:
@@ -113,19 +173,13 @@ def _one_tensor(value: Any, what: str) -> Tensor:
     return value
 
 
-def _refuse_hooks(model: Module) -> None:
-    for module in model.modules():
-        kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
-        if any(getattr(module, kind) for kind in (*kinds, "_backward_pre_hooks")):
-            raise PlanningError(f"{type(module).__name__} has hooks")
-
-
 def _refuse_strangers(trace: Trace) -> None:
     """Every array must be given, held by the model, or made by an operation."""
     known = {id(a) for a in (*trace.inputs, *trace.persistent)}
     for step in trace.steps:
-        if type(step.op).__name__ not in registry or any(
-            map(_holds_array, _fields(step))
+        kind = type(step.op)
+        if registry.get(kind.__name__) is not kind or any(
+            map(_holds_array, vars(step.op).values())
         ):
             continue  # what it makes stays unknown
         for x in step.inputs:
@@ -134,10 +188,6 @@ def _refuse_strangers(trace: Trace) -> None:
         known |= {id(a) for a in (step.result, *step.kept)}
     if any(id(a) not in known for a in trace.outputs):
         raise PlanningError("an output is no result of an operation")
-
-
-def _fields(step: Step) -> list[Any]:
-    return list(vars(step.op).values())
 
 
 def _holds_array(value: Any) -> bool:
