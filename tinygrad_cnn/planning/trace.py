@@ -41,7 +41,7 @@ class Trace(NamedTuple):
     steps: list[Step]
     outputs: list[Array]
     """The output; behind it the loss and a gradient for each parameter in `updated`."""
-    updated: list[Tensor]
+    updated: Sequence[Tensor]
 
 
 def modules_of(model: Module, loss: Loss | None) -> list[Module]:
@@ -164,7 +164,8 @@ def _streams(held: list[Any]) -> list[Any]:
     generators = [default_generator.numpy]
     generators += [g.numpy if isinstance(g, Generator) else g for g in held]
     found = [g for g in generators if isinstance(g, np.random.Generator)]
-    return [np.random.get_bit_generator(), *[g.bit_generator for g in found]]
+    legacy: Any = np.random
+    return [legacy.get_bit_generator(), *[g.bit_generator for g in found]]
 
 
 def _one_tensor(value: Any, what: str) -> Tensor:
