@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
-from tinygrad_cnn import Tensor, no_grad, tanh, tensor
+from tinygrad_cnn import Tensor, no_grad, planned, tanh, tensor
 from tinygrad_cnn.cli.modelfile import load_class
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -54,9 +54,7 @@ def test_every_model_file_is_replayed_and_agrees(
     predicting.agree(images(batch, *shape))
 
 
-def test_in_float64_they_agree_to_the_last_digits(
-    network, table, pair, images, labels
-):
+def test_in_float64_they_agree_to_the_last_digits(network, table, pair, images, labels):
     model, loss, shape = network
     both = pair(in_double(model), loss)
     for batch in (1, 17, 17):
@@ -226,8 +224,6 @@ def test_bytes_become_floats_within_the_plan(table, pair, rng, labels):
 
 
 def test_half_precision_agrees_with_itself(table, rng):
-    from tinygrad_cnn import planned
-
     model = nn.Linear(6, 3)
     for p in model.parameters():
         p.data = p.detach().half()
@@ -242,8 +238,6 @@ def test_half_precision_agrees_with_itself(table, rng):
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float16])
 def test_large_products_of_other_dtypes_are_those_of_the_engine(dtype, table, rng):
-    from tinygrad_cnn import planned
-
     class Square(nn.Module):
         def forward(self, x):
             return x @ x.t()
