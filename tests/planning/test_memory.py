@@ -1,5 +1,6 @@
 """Whose memory is whose: results are the caller's, gradients the plan's, nothing leaks."""
 
+import copy
 import gc
 import itertools
 import threading
@@ -223,6 +224,19 @@ def test_a_model_may_call_a_plan_of_its_part(images):
     for _ in range(3):
         x = images(2, 4)
         assert_close(step(x), (model.part(x) * 2).detach())
+
+
+def test_a_copy_of_a_plan_plans_for_its_own_copy_of_the_model(images, labels):
+    step = planned(small_net(), F.cross_entropy)
+    x, y = images(2, 1, 6, 6), labels(2, 4)
+    before, _ = step(x, y)
+    twin = copy.deepcopy(step)
+    twin.model[0].weight.data *= 3
+    assert twin(x, y)[0].item() != before.item()
+    assert step(x, y)[0].item() == before.item()
+    assert twin.why is None
+    grads = step.model[0].weight.grad._array, twin.model[0].weight.grad._array
+    assert not np.shares_memory(*grads)
 
 
 def test_torch_agrees(pair, images, labels):

@@ -459,6 +459,45 @@ def test_several_outputs_are_given_as_they_are(images):
     assert "not one Tensor" in step.why
 
 
+def test_a_loss_may_take_several_outputs(images):
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x):
+            y = self.layer(x)
+            return y, y.sum()
+
+    model = Two()
+    step = planned(model, lambda output, labels: output[0].mean() + output[1])
+    for _ in range(2):
+        x = images(2, 4)
+        loss, (y, total) = step(x, x)
+        assert loss.item() == pytest.approx(y.mean().item() + total.item(), rel=1e-6)
+        assert model.layer.weight.grad is not None
+    assert "not one Tensor" in step.why
+
+
+def test_parameters_of_a_loss_collect_gradients_as_usual(images):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(tensor([2.0]))
+
+        def forward(self, output, labels):
+            return (output * self.scale).sum()
+
+    loss = Scaled()
+    step, total = planned(nn.Linear(4, 3), loss), 0.0
+    for _ in range(3):
+        x = images(2, 4)
+        _, output = step(x, x)
+        total += output.sum().item()
+        assert loss.scale.grad.item() == pytest.approx(total, rel=1e-4, abs=1e-5)
+    assert step.why is not None
+
+
 def test_gradients_of_labels_are_added_as_usual(pair, images):
     both = pair(nn.Linear(4, 3), F.mse_loss)
     both.agree(images(2, 4), images(2, 3))

@@ -89,9 +89,12 @@ class Planned:
     def __init__(self, model: Module, loss: Loss | None) -> None:
         self.model, self.loss = model, loss
         self.why: str | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._plans: list[tuple[Any, list[Any], Plan | str]] = []
         self._changes = -1
+
+    def __reduce__(self) -> Any:
+        return Planned, (self.model, self.loss)  # a copy plans for itself
 
     def __call__(self, *inputs: Tensor) -> Any:
         """The output; or the loss and the output, the gradients being set."""
@@ -168,14 +171,17 @@ class Planned:
 
     def _as_usual(self, *inputs: Tensor) -> Any:
         if self.loss is None:
-            output = self.model(*inputs)
-            return output.detach() if isinstance(output, Tensor) else output
+            return _detached(self.model(*inputs))
         for parameter in self.model.parameters():
             parameter._grad = None
         output = self.model(inputs[0])
         value = self.loss(output, inputs[1])
         value.backward()
-        return value.detach(), output.detach()
+        return value.detach(), _detached(output)
+
+
+def _detached(output: Any) -> Any:
+    return output.detach() if isinstance(output, Tensor) else output
 
 
 def _facts(inputs: tuple[Tensor, ...]) -> Any:
