@@ -9,7 +9,7 @@ from side_by_side import as_usual, assert_close, assert_same_gradients, gradient
 import tinygrad_cnn
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
-from tinygrad_cnn import Tensor, kernels, no_grad, planned, tensor
+from tinygrad_cnn import Tensor, is_grad_enabled, kernels, no_grad, planned, tensor
 from tinygrad_cnn.kernels import threads
 from tinygrad_cnn.optim import SGD, Adam
 from tinygrad_cnn.planning.planned import KEPT
@@ -167,6 +167,20 @@ def test_predictions_are_the_same_with_and_without_gradients(pair, table, images
     both.agree(images(2, 1, 6, 6))
     with no_grad():
         assert not both.agree(images(2, 1, 6, 6)).requires_grad
+
+
+def test_a_forward_may_ask_whether_gradients_are_recorded(pair, table, images):
+    class Asking(nn.Module):
+        def forward(self, x):
+            return x * 2 if is_grad_enabled() else x * 3
+
+    step = planned(Asking())
+    for _ in range(2):
+        x = images(2, 3)
+        assert_close(step(x), x * 2)
+        with no_grad():
+            assert_close(step(x), x * 3)
+        assert step.why is None
 
 
 def test_a_step_without_gradients_is_refused_as_backward_refuses_it(both, batch):

@@ -174,6 +174,19 @@ def test_residual_additions_shared_modules_and_unused_parameters(
     assert both.model.unused.weight.grad is None
 
 
+def test_a_weight_that_two_layers_share(table, pair, images, labels):
+    model = nn.Sequential(nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 5))
+    model[2].weight = model[0].weight
+    model[2].bias.data = model[0].bias.data  # two parameters on one memory
+    both = pair(model, F.cross_entropy)
+    both.usual[2].bias.data = both.usual[0].bias.data
+    for _ in range(3):
+        both.agree(images(4, 5), labels(4, 5))
+        with no_grad():
+            for p in (*both.model.parameters(), *both.usual.parameters()):
+                p -= 0.1 * p.grad
+
+
 def test_frozen_parameters_have_no_gradient_after_a_step(table, pair, images, labels):
     both = pair(Residual(), F.cross_entropy)
     for model in (both.model, both.usual):

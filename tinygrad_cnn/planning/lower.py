@@ -253,7 +253,8 @@ def _conv2d_weight(
         return False
     window = op.window(op.kernel)
     tap_by_tap = by_tap(window, dw)
-    plan.calls += weight_calls(*images, dw, window, op.groups, tap_by_tap)
+    x, g = images
+    plan.calls += weight_calls(x, g, dw, window, op.groups, tap_by_tap)
     if tap_by_tap:
         plan.call(check_finite, dw)
     return True

@@ -187,7 +187,7 @@ def _detached(output: Any) -> Any:
 def _facts(inputs: tuple[Tensor, ...]) -> Any:
     """What else a plan is made for; compared by value."""
     shapes = [(t._array.shape, t._array.dtype) for t in inputs]
-    return shapes, active.table, Pool.compiled
+    return shapes, active.table, Pool.compiled, grad_enabled.get()
 
 
 def _state(modules: list[Module], tensors: list[Tensor]) -> list[Any]:

@@ -15,9 +15,8 @@ from ..errors import PlanningError
 from ..methods.gradient import topological_order
 from ..nn import Module
 from ..ops import registry
-from ..ops.base import Op
 from ..random import Generator, default_generator
-from ..recording import enable_grad, no_grad, observer, reader
+from ..recording import enable_grad, observer, reader
 
 Array = np.ndarray[Any, Any]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -26,7 +25,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class Step(NamedTuple):
     """One application of an operation, to arrays and numbers."""
 
-    op: Op
+    op: Any
     inputs: list[Any]
     result: Array
     kept: list[Any]
@@ -83,8 +82,7 @@ def _run(
         held += [t._array for t in loss.buffers()]
     with _watched(lambda *step: steps.append(Step(*step)), refused):
         if loss is None:
-            with no_grad():
-                output = _one_tensor(model(*given), "the model")
+            output = _one_tensor(model(*given), "the model")
             return Trace(arrays, held, steps, [output._array], [])
         with enable_grad():
             output = _one_tensor(model(*given[:-1]), "the model")
@@ -136,7 +134,8 @@ def _undone(modules: list[Module], refused: list[str]) -> Iterator[None]:
     finally:
         for store, before in stores:
             if _identities(store) != _identities(before):
-                store.clear()
+                for name in store.keys() - before.keys():
+                    del store[name]
                 store.update(before)
                 refused.append("it sets an attribute of a module")
         for t, array, values, version, count, grad in tensors:
