@@ -12,6 +12,7 @@ import numpy as np
 from .engine import Tensor
 from .errors import DTypeError
 from .methods.arithmetic import where as where
+from .methods.memory import told_reader
 from .methods.shape import cat as cat
 from .methods.shape import stack as stack
 from .nn.functional import conv2d as conv2d
@@ -61,11 +62,13 @@ def allclose(
     equal_nan: bool = False,
 ) -> Any:
     """Whether |input − other| ≤ atol + rtol · |other| everywhere."""
+    told_reader("allclose()")
     return np.allclose(input._array, other._array, rtol, atol, equal_nan)
 
 
 def equal(input: Tensor, other: Tensor) -> Any:
     """Whether shape and all values are the same."""
+    told_reader("equal()")
     return np.array_equal(input._array, other._array)
 
 

@@ -32,7 +32,7 @@ observer: ContextVar[Callable[[Op, list[Value], Value, list[Value]], None] | Non
 observer = ContextVar("observer", default=None)
 """Called with (operation, input arrays, result, kept values) of whatever is applied."""
 reader: ContextVar[Callable[[str], None] | None] = ContextVar("reader", default=None)
-"""Called with the method's name when Python reads the values of a Tensor."""
+"""Called with a sentence when Python reads or changes the values of a Tensor."""
 effects: ContextVar[Callable[..., None] | None] = ContextVar("effects", default=None)
 """Called with (function, Tensors, other arguments) of whatever `change` does."""
 
@@ -97,9 +97,13 @@ def change(
 ) -> None:
     """function(*arrays, *others), which changes the arrays of these Tensors in place."""
     function(*[t._array for t in tensors], *others)
+    note = effects.get()
     for t in tensors:
-        t.mark_changed()
-    if (note := effects.get()) is not None:
+        if note is None:
+            t.mark_changed()
+        else:
+            t._version.count += 1
+    if note is not None:
         note(function, tensors, others)
 
 

@@ -16,11 +16,10 @@ from tinygrad_cnn.kernels import reference, threads
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch):
     """Each test leaves the tables and the threads as they were."""
-    table, pool = kernels.active.table, dict(vars(threads.Pool))
+    table, pool = kernels.serving(), dict(vars(threads.Pool))
     yield
     threads.Pool.asked, threads.Pool.compiled = pool["asked"], pool["compiled"]
-    kernels.use(table or "reference")
-    kernels.active.table = table
+    kernels.use(table)
 
 
 def run(code, **environment):
@@ -38,8 +37,7 @@ def run(code, **environment):
 
 TABLE = """
 from tinygrad_cnn import kernels
-kernels.active.relu
-print(kernels.active.table)
+print(kernels.serving())
 """
 
 

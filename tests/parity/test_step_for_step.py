@@ -197,10 +197,10 @@ def differences(name, optimizer, dtype):
 def table(request):
     if request.param == "fast":
         pytest.importorskip("numba")
-    before = kernels.active.table
+    before = kernels.serving()
     kernels.use(request.param)
     yield request.param
-    kernels.use(before or request.param)
+    kernels.use(before)
 
 
 @pytest.mark.parametrize(("name", "optimizer", "dtype"), [*combinations()])

@@ -10,7 +10,7 @@ from ..errors import AutogradError, DTypeError, ShapeError
 from ..ops import shape as ops
 from ..ops.base import Value
 from ..random import Generator, default_generator, uniform
-from ..recording import Where, explained, grad_enabled
+from ..recording import Where, explained, grad_enabled, reader
 from .base import Base, raw
 from .shape import checked_key
 
@@ -24,6 +24,8 @@ class InPlace(Base):
         """Tell the graph that the array was changed in place, and by which line."""
         self._version.count += 1
         self._version.where = where or Where()
+        if (tell := reader.get()) is not None:
+            tell("it changes a Tensor in place")
 
     def check_in_place(self) -> None:
         """Refuse, before anything is changed, what no gradient could follow."""

@@ -64,7 +64,7 @@ def taken_over(array: Any) -> Any:
 def told_reader(how: str) -> None:
     """Tell whoever wants to know that values leave the Tensors."""
     if (tell := reader.get()) is not None:
-        tell(how)
+        tell(f"Python reads values of a Tensor, by {how}")
 
 
 class device:
@@ -247,6 +247,7 @@ class Memory(Base):
         return format(repr(self) if self._array.ndim else self.item(), spec)
 
     def __repr__(self) -> str:
+        told_reader("repr()")
         body = np.array2string(
             self._array, separator=", ", precision=4, threshold=1000, prefix="tensor("
         )

@@ -13,6 +13,7 @@ from ..ops import shape as ops
 from ..ops.base import Value
 from ..ops.selection import Where
 from .base import Base, axes_of, axis_of, ints, promote, raw
+from .memory import told_reader
 
 
 class Shape(Base):
@@ -247,7 +248,11 @@ def checked_key(key: Any, shape: tuple[int, ...]) -> Any:
                     "tensors used as indices must be signed integers or bools, got "
                     f"{array.dtype}"
                 )
-            part = int(array) if array.ndim == 0 and array.dtype.kind == "i" else array
+            if array.ndim == 0 and array.dtype.kind == "i":
+                told_reader("an index")
+                part = int(array)
+            else:
+                part = array
         elif isinstance(part, slice) and part.step is not None and part.step < 1:
             raise ArgumentError("step must be greater than zero; use flip()")
         elif isinstance(part, float | str):

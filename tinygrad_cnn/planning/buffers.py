@@ -1,4 +1,4 @@
-"""Memory of a plan: each result has a place, which another has after its last use."""
+"""Memory of a plan: a result has a place, which another takes over after its last use."""
 
 from __future__ import annotations
 

@@ -55,7 +55,9 @@ class Lowering:
                 done.add(i)
                 done |= self._lower(i, step)
             self._release(i)
-        self.outputs = [self.places[id(a)] for a in trace.outputs]
+        self.outputs = [self.places[id(a)] for a in trace.outputs[:2]]
+        for a in trace.outputs[2:]:
+            self.outputs.append(self._apart(a))
 
     def _batch_innermost(self, array: Array) -> Array:
         """A place for an input: of images, as convolutions want them."""
@@ -64,6 +66,17 @@ class Lowering:
             like = np.empty((*array.shape[1:], len(array)), array.dtype)
             like = like.transpose(3, 0, 1, 2)
         return self.place(array, like)
+
+    def _apart(self, gradient: Any) -> Array:
+        """A gradient in memory of its own, for whoever has it may change it."""
+        place = self.places[id(gradient)]
+        others = self.outputs[2:]
+        own = id(gradient) in self.memory and place.flags.writeable
+        if own and not any(np.may_share_memory(place, other) for other in others):
+            return place
+        copy, _ = self.buffers.like(np.empty_like(place))
+        self.call(np.copyto, copy, place)
+        return copy
 
     def place(self, value: Any, like: Array | None = None) -> Array:
         """New memory for an array of the trace, in its own layout or that of `like`."""
@@ -80,9 +93,8 @@ class Lowering:
         self.calls.append((function, arguments))
 
     def _wanted(self, step: Step) -> bool:
-        return type(step.op) is Effect or any(
-            id(a) in self.uses for a in (step.result, *step.kept)
-        )
+        results = (step.result, *step.kept)
+        return type(step.op) is Effect or any(id(a) in self.uses for a in results)
 
     def _lower(self, i: int, step: Step) -> set[int]:
         """Add the calls of a step; the numbers of later steps that they do as well."""
@@ -101,7 +113,8 @@ class Lowering:
             return set()
         relu = self._followed_by_relu(i, step)
         lower = LOWERED.get(kind)
-        if lower is not None and active.table == "fast":
+        compiled = active.table == "fast" and step.result.dtype.char in "fd"
+        if lower is not None and compiled:
             result = step.result if relu is None else self.trace.steps[relu].result
             if lower(self, step, inputs, result, -np.inf if relu is None else 0.0):
                 return set() if relu is None else {relu}
@@ -173,20 +186,11 @@ def _forward(op: Any, inputs: list[Any], targets: list[Array]) -> None:
 
 def fill(place: Array, array: Array) -> None:
     """Write an input to its place, where images have the batch innermost."""
-    n = len(array) if array.ndim else 0
+    n = len(array) if array.ndim == 4 else 0
     plain = array.flags.c_contiguous and array.flags.writeable
-    if (
-        (
-            active.table != "fast"
-            or array.ndim != 4
-            or array.dtype.char not in "fd"
-            or not n
-        )
-        or not plain
-        or array.dtype != place.dtype
-        or array.size < 4096
-        or n == 1
-    ):
+    floats = array.dtype.char in "fd" and array.dtype == place.dtype
+    worth = plain and floats and n > 1 and array.size >= 4096
+    if not worth or active.table != "fast":
         np.copyto(place, array)
     else:
         from ..kernels.fast.layout import transpose
@@ -209,6 +213,12 @@ def _batch_last(*images: Array) -> list[Array] | None:
     return turned if all(x.flags.c_contiguous for x in turned) else None
 
 
+def _plain(*arrays: Array | None) -> bool:
+    """Whether kernels can read these where they lie; of others they would make a copy."""
+    flags = [a.flags for a in arrays if a is not None]
+    return all(f.c_contiguous and f.writeable for f in flags)
+
+
 def _conv2d(
     plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
 ) -> bool:
@@ -217,7 +227,7 @@ def _conv2d(
     (x, w, b), op = inputs, step.op
     y = plan.place(result)
     images = _batch_last(x, y)
-    if images is None:
+    if images is None or not _plain(w, b):
         return False
     window = op.window(w.shape[2:])
     bordered = len(x) < VECTOR
@@ -236,7 +246,7 @@ def _conv2d_input(
 
     (g, w, b), op = inputs, step.op
     images = _batch_last(g, plan.place(result))
-    if images is None or b is not None:
+    if images is None or b is not None or not _plain(w):
         return False
     bordered = len(g) < VECTOR
     if bordered:
@@ -336,7 +346,8 @@ def _product(
         a, b, y, across = b.T, a.T, y.T, True
     else:
         across = False
-    if a.shape[0] * b.size >= WORTH and (across or bias is None):
+    plain = all(_plain(x) or _plain(x.T) for x in (a, b)) and _plain(bias)
+    if plain and a.shape[0] * b.size >= WORTH and (across or bias is None):
         if not b.flags.c_contiguous:
             turned, memory = plan.buffers.like(np.empty(b.shape, b.dtype))
             plan.call(transpose, b.T.reshape(-1), b.shape[1], turned.reshape(-1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,12 +12,14 @@ import numpy as np
 
 from ..engine import Tensor, run_backward
 from ..errors import PlanningError
+from ..methods.gradient import topological_order
 from ..nn import Module
 from ..ops import normalization, registry
-from ..random import default_generator, undisturbed
-from ..recording import effects, enable_grad, no_grad, observer, reader
+from ..random import Generator, default_generator
+from ..recording import effects, enable_grad, observer, reader
 
 Array = np.ndarray[Any, Any]
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Effect(NamedTuple):
@@ -48,52 +50,51 @@ class Trace(NamedTuple):
     updated: Sequence[Tensor]
 
 
-def traced(
-    model: Module, loss: Callable[..., Tensor] | None, inputs: Sequence[Tensor]
-) -> Trace:
+def modules_of(model: Module, loss: Loss | None) -> list[Module]:
+    """Those of the model, and of the loss if it is one."""
+    roots = [model, loss] if isinstance(loss, Module) else [model]
+    return [module for root in roots for module in root.modules()]
+
+
+def stores_of(module: Module) -> list[dict[str, Any]]:
+    """Where a module holds what its forward may read."""
+    return [vars(module), module._parameters, module._buffers]
+
+
+def traced(model: Module, loss: Loss | None, inputs: Sequence[Tensor]) -> Trace:
     """Run the model (and the loss, and the gradient) and note every operation.
 
     Raises PlanningError where a replay could not do the same: where values leave the
     graph, random numbers are drawn, or something is changed that is no result. What the
     run changed is put back.
     """
-    _refuse_hooks(model)
-    held = [*model.parameters(), *model.buffers()]
-    before = [(t._version.count, t._array.copy()) for t in held]
-    chance = default_generator.get_state()
-    try:
-        with undisturbed():
-            trace = _run(model, loss, inputs)
-            if chance != default_generator.get_state():
-                raise PlanningError("it draws random numbers")
-        changed = [step.op.tensors for step in trace.steps if type(step.op) is Effect]
-        changes = Counter(id(t) for tensors in changed for t in tensors)
-        for t, (count, _) in zip(held, before, strict=True):
-            if t._version.count != count + changes[id(t)]:
-                raise PlanningError("it changes a parameter or buffer in place")
-    finally:
-        for t, (n, array) in zip(held, before, strict=True):
-            if t._version.count != n:
-                t._array[...] = array
+    refused: list[str] = []
+    with _undone(modules_of(model, loss), refused):
+        trace = _run(model, loss, inputs, refused)
+    if refused:
+        raise PlanningError(refused[0])
     _refuse_strangers(trace)
     return trace
 
 
 def _run(
-    model: Module, loss: Callable[..., Tensor] | None, inputs: Sequence[Tensor]
+    model: Module, loss: Loss | None, inputs: Sequence[Tensor], refused: list[str]
 ) -> Trace:
     steps: list[Step] = []
-    given = [t.detach() for t in inputs]
+    # Copies: one array may be given twice, and nothing here changes the caller's.
+    given = [Tensor._wrap(np.array(t._array)) for t in inputs]
     arrays = [t._array for t in given]
     held = [t._array for t in (*model.parameters(), *model.buffers())]
-    with _watched(steps):
+    if isinstance(loss, Module):
+        held += [t._array for t in loss.buffers()]
+    with _watched(steps, refused):
         if loss is None:
-            with no_grad():
-                output = _one_tensor(model(*given), "the model")
+            output = _one_tensor(model(*given), "the model")
             return Trace(arrays, held, steps, [output._array], [])
         with enable_grad():
             output = _one_tensor(model(*given[:-1]), "the model")
             value = _one_tensor(loss(output, given[-1]), "the loss")
+            _check_graph(value)
             one = Tensor(np.ones_like(value._array))
             parameters = [p for p in model.parameters() if p.requires_grad]
             found = run_backward([value], [one], None, True, parameters, False, False)
@@ -103,9 +104,20 @@ def _run(
     return Trace(arrays, [*held, one._array], steps, outputs, updated)
 
 
+def _check_graph(value: Tensor) -> None:
+    """Refuse a loss that `backward` would, and hooks that the forward registered."""
+    if value.numel() != 1 or value._node is None:
+        raise PlanningError("the loss is not one number that requires a gradient")
+    for node in topological_order([value._node]):
+        if node._hooks or node.retains_grad:
+            raise PlanningError("a result has hooks, or retains its gradient")
+
+
 @contextmanager
-def _watched(steps: list[Step]) -> Iterator[None]:
-    """Operations and effects go to `steps`; values read by Python are refused."""
+def _watched(steps: list[Step], refused: list[str]) -> Iterator[None]:
+    """Operations and effects go to `steps`; what reads or changes values otherwise to
+    `refused`.
+    """
 
     def affect(function: Any, tensors: Any, others: Any) -> None:
         steps.append(Step(Effect(function, tensors), others, None, ()))
@@ -113,7 +125,7 @@ def _watched(steps: list[Step]) -> Iterator[None]:
     tokens: list[tuple[ContextVar[Any], Any]] = [
         (observer, observer.set(lambda *step: steps.append(Step(*step)))),
         (effects, effects.set(affect)),
-        (reader, reader.set(_refuse_reading)),
+        (reader, reader.set(refused.append)),
     ]
     try:
         yield
@@ -122,21 +134,67 @@ def _watched(steps: list[Step]) -> Iterator[None]:
             variable.reset(token)
 
 
-def _refuse_reading(how: str) -> None:
-    raise PlanningError(f"Python reads values of a Tensor, by {how}")
+@contextmanager
+def _undone(modules: list[Module], refused: list[str]) -> Iterator[None]:
+    """Put back afterwards what is changed beside results, and say so in `refused`."""
+    stores = [(store, dict(store)) for m in modules for store in stores_of(m)]
+    held = [t for m in modules for s in stores_of(m) for t in s.values()]
+    tensors = [
+        (t, t._array, t._array.copy(), t._version, t._version.count, t._grad)
+        for t in held
+        if isinstance(t, Tensor)
+    ]
+    streams = [(s, s.state) for s in _streams(held)]
+    chance = random.getstate()
+    try:
+        yield
+    finally:
+        for store, before in stores:
+            if _identities(store) != _identities(before):
+                for name in store.keys() - before.keys():
+                    del store[name]
+                store.update(before)
+                refused.append("it sets an attribute of a module")
+        for t, array, values, version, count, grad in tensors:
+            if t._array is not array or t._grad is not grad:
+                refused.append("it replaces values or a gradient")
+            t._array, t._version, t._grad = array, version, grad
+            if version.count != count:
+                array[...] = values
+                version.count = count
+        for stream, state in streams:
+            if not _same(stream.state, state):
+                stream.state = state
+                refused.append("it draws random numbers")
+        if random.getstate() != chance:
+            random.setstate(chance)
+            refused.append("it draws random numbers")
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two states of a stream, dicts of numbers and arrays, are equal."""
+    if isinstance(a, dict):
+        return all(_same(value, b[name]) for name, value in a.items())
+    return bool(np.array_equal(a, b))
+
+
+def _identities(store: dict[str, Any]) -> dict[str, int]:
+    return {name: id(v) for name, v in store.items() if name != "_path_cache"}
+
+
+def _streams(held: list[Any]) -> list[Any]:
+    """NumPy's streams of random numbers, of all and of these."""
+    generators = [default_generator.numpy]
+    generators += [g.numpy if isinstance(g, Generator) else g for g in held]
+    found = [g for g in generators if isinstance(g, np.random.Generator)]
+    legacy: Any = np.random
+    return [legacy.get_bit_generator(), *[g.bit_generator for g in found]]
 
 
 def _one_tensor(value: Any, what: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise PlanningError(f"{what} gives {type(value).__name__}, not one Tensor")
     return value
-
-
-def _refuse_hooks(model: Module) -> None:
-    for module in model.modules():
-        kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
-        if any(getattr(module, kind) for kind in (*kinds, "_backward_pre_hooks")):
-            raise PlanningError(f"{type(module).__name__} has hooks")
 
 
 def _refuse_strangers(trace: Trace) -> None:
