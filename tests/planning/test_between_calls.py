@@ -169,7 +169,7 @@ def test_predictions_are_the_same_with_and_without_gradients(pair, table, images
         assert not both.agree(images(2, 1, 6, 6)).requires_grad
 
 
-def test_a_forward_may_ask_whether_gradients_are_recorded(pair, table, images):
+def test_a_forward_may_ask_whether_gradients_are_recorded(table, images):
     class Asking(nn.Module):
         def forward(self, x):
             return x * 2 if is_grad_enabled() else x * 3
