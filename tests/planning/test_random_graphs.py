@@ -59,7 +59,8 @@ class Graph(nn.Module):
         results = [x, *self.weights]
         for op, operands in self.steps:
             results.append(op(*(results[i] for i in operands)))
-        return sum(results[4:], results[0]) if self.sums else results[-1] + results[1]
+        first = results[1]  # so that some weight takes part
+        return sum(results[4:], first) if self.sums else results[-1] + first
 
 
 def test_plans_of_drawn_graphs_agree(for_drawn, table):
