@@ -87,8 +87,32 @@ def body(*layers):
     return nn.Sequential(*layers, nn.Flatten())
 
 
+class Adjoint(nn.Module):
+    """A transposed convolution."""
+
+    def __init__(self, before, after, bias):
+        super().__init__()
+        self.weight = nn.Conv2d(after, before, 3).weight
+        self.bias = nn.Parameter(tensor([0.5] * after)) if bias else None
+
+    def forward(self, x):
+        return F.conv_transpose2d(x, self.weight, self.bias, padding=1)
+
+
+class Rotated(nn.Conv2d):
+    """A convolution proper, of a kernel that is made anew in each call."""
+
+    def forward(self, x):
+        return F.true_conv2d(x, self.weight * 2, self.bias)
+
+
 LAYERS = {
     "stride": lambda: body(nn.Conv2d(4, 6, 3, stride=2)),
+    "stride with a remainder": lambda: body(
+        nn.Conv2d(4, 6, 4, stride=2), nn.ReLU(), nn.Conv2d(6, 5, 2, stride=2, padding=1)
+    ),
+    "transposed": lambda: body(Adjoint(4, 6, bias=False), Adjoint(6, 3, bias=True)),
+    "rotated": lambda: body(Rotated(4, 3, 3)),
     "padding": lambda: body(nn.Conv2d(4, 6, 3, padding=1), nn.ReLU()),
     "uneven padding": lambda: body(nn.Conv2d(4, 6, (2, 3), padding=(1, 2))),
     "same padding": lambda: body(nn.Conv2d(4, 6, 4, padding="same")),
