@@ -169,7 +169,7 @@ def test_predictions_are_the_same_with_and_without_gradients(pair, table, images
         assert not both.agree(images(2, 1, 6, 6)).requires_grad
 
 
-def test_a_forward_may_ask_whether_gradients_are_recorded(pair, table, images):
+def test_a_forward_may_ask_whether_gradients_are_recorded(table, images):
     class Asking(nn.Module):
         def forward(self, x):
             return x * 2 if is_grad_enabled() else x * 3
@@ -245,6 +245,20 @@ def test_a_change_after_planning_is_noticed(change, both, batch):
         change(model)
     for _ in range(2):
         both.agree(*batch(2))
+
+
+def test_layers_that_are_there_already_may_take_each_other_s_place(
+    pair, table, images, labels
+):
+    a, b = nn.Linear(4, 4), nn.Linear(4, 4)
+    both = pair(nn.Sequential(a, nn.Tanh(), b, nn.Tanh(), a), F.cross_entropy)
+    both.agree(images(2, 4), labels(2, 4))
+    for model in (both.model, both.usual):
+        model[4] = model[2]
+    both.agree(images(2, 4), labels(2, 4))
+    for model in (both.model, both.usual):
+        model[0], model[2] = model[2], model[0]
+    both.agree(images(2, 4), labels(2, 4))
 
 
 def test_a_parameter_registered_later_has_a_gradient(pair, table, images, labels):

@@ -4,11 +4,13 @@ Memory that a plan gives to another result too early would show here.
 """
 
 import numpy as np
+import pytest
 from side_by_side import Pair
 
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import Tensor, cat
+from tinygrad_cnn.kernels import threads
 
 SIDE = 4
 ONE = [
@@ -59,7 +61,8 @@ class Graph(nn.Module):
         results = [x, *self.weights]
         for op, operands in self.steps:
             results.append(op(*(results[i] for i in operands)))
-        return sum(results[4:], results[0]) if self.sums else results[-1] + results[1]
+        first = results[1]  # so that some weight takes part
+        return sum(results[4:], first) if self.sums else results[-1] + first
 
 
 def test_plans_of_drawn_graphs_agree(for_drawn, table):
@@ -82,3 +85,23 @@ def test_predictions_of_drawn_graphs_agree(for_drawn, table):
         both = Pair(Graph(d))
         for _ in range(3):
             both.agree(Tensor._wrap(d.laid(d.rng.normal(size=(SIDE, SIDE)))))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_so_they_do_where_every_product_is_worth_a_compiled_kernel(
+    number, for_drawn, monkeypatch
+):
+    pytest.importorskip("numba")
+    monkeypatch.setattr(threads, "WORTH", 0)
+    monkeypatch.setattr(threads.Pool, "compiled", number)
+
+    @for_drawn(60)
+    def _(d):
+        both = Pair(Graph(d), F.mse_loss)
+        for _ in range(3):
+            x, y = (Tensor._wrap(d.laid(d.rng.normal(size=(SIDE, SIDE)))) for _ in "xy")
+            both.agree(x, y, replayed=None)
+        both = Pair(nn.Linear(d.int(1, 9), d.int(1, 9), bias=d.bool()))
+        for _ in range(2):
+            size = d.int(1, 20), both.model.in_features
+            both.agree(Tensor._wrap(d.laid(d.rng.normal(size=size).astype("f"))))

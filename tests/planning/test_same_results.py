@@ -1,5 +1,6 @@
 """A planned model gives what the model gives, and sets the gradients that it sets."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -86,8 +87,32 @@ def body(*layers):
     return nn.Sequential(*layers, nn.Flatten())
 
 
+class Adjoint(nn.Module):
+    """A transposed convolution."""
+
+    def __init__(self, before, after, bias):
+        super().__init__()
+        self.weight = nn.Conv2d(after, before, 3).weight
+        self.bias = nn.Parameter(tensor([0.5] * after)) if bias else None
+
+    def forward(self, x):
+        return F.conv_transpose2d(x, self.weight, self.bias, padding=1)
+
+
+class Rotated(nn.Conv2d):
+    """A convolution proper, of a kernel that is made anew in each call."""
+
+    def forward(self, x):
+        return F.true_conv2d(x, self.weight * 2, self.bias)
+
+
 LAYERS = {
     "stride": lambda: body(nn.Conv2d(4, 6, 3, stride=2)),
+    "stride with a remainder": lambda: body(
+        nn.Conv2d(4, 6, 4, stride=2), nn.ReLU(), nn.Conv2d(6, 5, 2, stride=2, padding=1)
+    ),
+    "transposed": lambda: body(Adjoint(4, 6, bias=False), Adjoint(6, 3, bias=True)),
+    "rotated": lambda: body(Rotated(4, 3, 3)),
     "padding": lambda: body(nn.Conv2d(4, 6, 3, padding=1), nn.ReLU()),
     "uneven padding": lambda: body(nn.Conv2d(4, 6, (2, 3), padding=(1, 2))),
     "same padding": lambda: body(nn.Conv2d(4, 6, 4, padding="same")),
@@ -172,6 +197,36 @@ def test_residual_additions_shared_modules_and_unused_parameters(
     for _ in range(3):
         both.agree(images(17, 2, 6, 6), labels(17, 3))
     assert both.model.unused.weight.grad is None
+
+
+class Branching(nn.Module):
+    """What comes before a ReLU is used beside it, earlier or later."""
+
+    def __init__(self, layer, later):
+        super().__init__()
+        self.layer, self.later = layer, later
+
+    def forward(self, x):
+        h = self.layer(x)
+        beside = None if self.later else h * 2
+        y = h.relu()
+        return (y * (h * 2 if beside is None else beside)).flatten(1)
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_relu_is_not_joined_to_a_layer_whose_result_is_used_beside_it(
+    dense, later, table, pair, images, labels
+):
+    layer = nn.Linear(6, 5) if dense else nn.Conv2d(2, 3, 3)
+    shape = (6,) if dense else (2, 5, 5)
+    training, predicting = (
+        pair(Branching(copy.deepcopy(layer), later), loss)
+        for loss in (F.cross_entropy, None)
+    )
+    for _ in range(2):
+        training.agree(images(4, *shape), labels(4, 5))
+        predicting.agree(images(4, *shape))
 
 
 def test_a_weight_that_two_layers_share(table, pair, images, labels):
@@ -259,6 +314,7 @@ def test_large_products_of_other_dtypes_are_those_of_the_engine(dtype, table, rn
     for _ in range(2):
         x = tensor(rng.integers(-3, 4, (128, 80)).astype(dtype))
         np.testing.assert_array_equal(step(x)._array, (x @ x.t())._array)
+        assert step.why is None
 
 
 # --------------------------------------------------------------------------- inputs

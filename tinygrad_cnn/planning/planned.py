@@ -207,6 +207,7 @@ def _state(modules: list[Module], tensors: list[Tensor]) -> list[Any]:
         if "_path_cache" in own:  # which each new module makes stale
             own = {name: v for name, v in own.items() if name != "_path_cache"}
         held += own.values()
+        held += own["_modules"].values()
     for t in tensors:
         held += (t, t._array, t._requires_grad)
     return held
