@@ -149,10 +149,10 @@ class Record:
             return rule.function(self.op, *[self.value(n, True) for n in rule.needs])
         is_input, is_result = need.kind == "input", need.kind == "y"
         node = self.parents[need.position] if is_input else self if is_result else None
-        if isinstance(node, Tensor):
-            return node
         if node is None or not grad_enabled.get():
             return Tensor._wrap(value) if isinstance(value, np.ndarray) else value
+        if isinstance(node, Tensor):
+            return node
         tensor = Tensor._wrap(value, node)
         tensor._version = version or tensor._version
         return tensor

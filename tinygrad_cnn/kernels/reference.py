@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 KERNELS = (
     *("conv2d", "conv2d_input", "conv2d_weight", "matmul", "relu", "gate", "keep"),
     *("max_pool2d", "max_pool2d_put", "max_pool2d_pick"),
-    *("sum_pool2d", "sum_pool2d_input", "channel_sums", "log_softmax"),
+    *("sum_pool2d", "sum_pool2d_input", "channel_sums", "log_softmax", "label_sum"),
     *("batch_norm", "batch_norm_input", "batch_norm_scale", "moments"),
     *("momentum_step", "adam_step"),
 )
@@ -258,6 +258,13 @@ def log_softmax(x: Array, axis: int) -> Array:
     z = x - x.max(axis=axis, keepdims=True, initial=-np.inf)
     y: Array = z - np.log(np.exp(z).sum(axis=axis, keepdims=True))
     return y
+
+
+def label_sum(x: Array, label: Array) -> Any:
+    """Σ_n x[n, label[n]] for x (N, C); None if a label is not in 0 … C − 1, or N = 0."""
+    if not label.size or label.min() < 0 or label.max() >= x.shape[1]:
+        return None
+    return x[np.arange(len(label)), label].sum()
 
 
 def gate(x: Array, by: Array) -> Array:

@@ -76,9 +76,10 @@ class NLLLoss(Op):
 
     def forward(self, x: Value, target: Value, weight: Value) -> tuple[Value, ...]:
         if weight is None and self._plain(x, target):
-            n = len(target)
-            total = x[np.arange(n), target].sum()
-            return -total / x.dtype.type(n), np.full(n, -1 / n, x.dtype), target.copy()
+            total, n = active.label_sum(x, target), len(target)
+            if total is not None:
+                scale = np.full(n, -1 / n, x.dtype)
+                return -total / x.dtype.type(n), scale, target.copy()
         counted, label = self._labels(x, target)
         if weight is not None and weight.shape != x.shape[1:2]:
             raise ShapeError(
@@ -97,13 +98,10 @@ class NLLLoss(Op):
         return Place(x_shape[1])(g * scale, label)
 
     def _plain(self, x: Value, target: Value) -> bool:
-        """Whether this is the mean over images that all count, none with a wrong label."""
+        """Whether this is a mean over images, in which every label has to be a class."""
         if self.reduction != "mean" or x.ndim != 2 or target.shape != x.shape[:1]:
             return False
-        classes = x.shape[1]
-        if target.dtype.kind not in "iu" or 0 <= self.ignore_index < classes:
-            return False
-        return bool(target.size and target.min() >= 0 and target.max() < classes)
+        return target.dtype.kind in "iu" and not 0 <= self.ignore_index < x.shape[1]
 
     def _labels(self, x: Value, target: Value) -> tuple[Value, Value]:
         """Which targets count, and all of them as indices that exist."""

@@ -57,6 +57,7 @@ _COMPILED: dict[str, Callable[..., Any]] = {
     "adam_step": updates.adam_step,
     "channel_sums": reduction.channel_sums,
     "log_softmax": reduction.log_softmax,
+    "label_sum": reduction.label_sum,
     "keep": elementwise.keep,
 }
 for _name in reference.KERNELS:

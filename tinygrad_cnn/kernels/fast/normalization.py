@@ -138,16 +138,16 @@ def mean_and_variance(values: Array) -> Any:
     m, zero = values.size, values.dtype.type(0)
     total = zero
     for start in range(0, m, 1024):
-        piece = zero
-        for value in values[start : start + 1024]:
-            piece += value
+        part, piece = values[start : start + 1024], zero
+        for i in range(part.size):
+            piece += part[i]
         total += piece
     mean = total / values.dtype.type(m)
     total = zero
     for start in range(0, m, 1024):
-        piece = zero
-        for value in values[start : start + 1024]:
-            piece += (value - mean) * (value - mean)
+        part, piece = values[start : start + 1024], zero
+        for i in range(part.size):
+            piece += (part[i] - mean) * (part[i] - mean)
         total += piece
     return mean, total / values.dtype.type(m)
 

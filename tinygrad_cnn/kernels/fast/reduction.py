@@ -101,3 +101,26 @@ def log_softmax_rows(
         total = np.log(total)
         for k in range(classes):
             y[n * row + k * column] -= total
+
+
+def label_sum(x: Array, label: Array) -> Any:
+    """Σ_n x[n, label[n]] for x (N, C); None if a label is not in 0 … C − 1, or N = 0."""
+    flat = in_memory_order(x)
+    if flat is None or not x.flags.writeable:
+        return reference.label_sum(x, label)
+    if label.dtype != np.int64 or not label.flags.carray:
+        return reference.label_sum(x, label)
+    row, column = (s // x.itemsize for s in x.strides)
+    total, good = label_loop(flat.reshape(-1), label, x.shape[1], row, column)
+    return x.dtype.type(total) if good else None
+
+
+@compiled
+def label_loop(x: Array, label: Array, classes: int, row: int, column: int) -> Any:
+    """The sum, and whether all labels are classes."""
+    total = x.dtype.type(0)
+    for n in range(label.size):
+        if label[n] < 0 or label[n] >= classes:
+            return total, False
+        total += x[n * row + label[n] * column]
+    return total, label.size > 0

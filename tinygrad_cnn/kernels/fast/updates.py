@@ -12,13 +12,6 @@ from .compiling import compiled
 Array = np.ndarray[Any, Any]
 
 
-def _flat(*arrays: Array) -> list[Array] | None:
-    """The arrays in one dimension, if all lie row by row."""
-    if all(a.flags.c_contiguous and a.flags.writeable for a in arrays):
-        return [a.reshape(-1) for a in arrays]
-    return None
-
-
 def momentum_step(
     p: Array,
     g: Array,
@@ -30,11 +23,11 @@ def momentum_step(
     nesterov: bool,
 ) -> None:
     """b ← μ b + share · g, then p ← p − lr d, d = g + μ b if nesterov, else b."""
-    flat, kind = _flat(p, g, b), p.dtype.type
-    if flat is None or g.dtype != p.dtype:
-        reference.momentum_step(p, g, b, work, lr, momentum, share, nesterov)
-    else:
-        momentum_loop(*flat, kind(lr), kind(momentum), kind(share), nesterov)
+    plain = p.flags.carray and g.flags.carray and b.flags.carray
+    if not plain or g.dtype != p.dtype:
+        return reference.momentum_step(p, g, b, work, lr, momentum, share, nesterov)
+    flat = p.reshape(-1), g.reshape(-1), b.reshape(-1)
+    momentum_loop(*flat, lr, momentum, share, nesterov)
 
 
 def adam_step(
@@ -50,24 +43,31 @@ def adam_step(
     correction: float,
 ) -> None:
     """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
-    flat, kind = _flat(p, g, m, v), p.dtype.type
-    if flat is None or g.dtype != p.dtype:
+    plain = p.flags.carray and g.flags.carray and m.flags.carray and v.flags.carray
+    if not plain or g.dtype != p.dtype:
         given = work, spare, rate, betas, eps, correction
         return reference.adam_step(p, g, m, v, *given)
-    weights = 1 - betas[0], betas[1], 1 - betas[1]
-    numbers = [kind(x) for x in (rate, *weights, eps, correction)]
-    adam_loop(*flat, *numbers, 1 - betas[0] < 0.5)
+    flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
+    adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
 
 
 @compiled
 def momentum_loop(
-    p: Array, g: Array, b: Array, lr: Any, momentum: Any, share: Any, nesterov: bool
+    p: Array,
+    g: Array,
+    b: Array,
+    lr: float,
+    momentum: float,
+    share: float,
+    nesterov: bool,
 ) -> None:
     """See `momentum_step`."""
+    kind = p.dtype.type
+    rate, factor, part = kind(lr), kind(momentum), kind(share)
     for i in range(p.size):
-        b[i] = momentum * b[i] + share * g[i]
-        d = g[i] + momentum * b[i] if nesterov else b[i]
-        p[i] -= lr * d
+        b[i] = factor * b[i] + part * g[i]
+        d = g[i] + factor * b[i] if nesterov else b[i]
+        p[i] -= rate * d
 
 
 @compiled
@@ -76,18 +76,19 @@ def adam_loop(
     g: Array,
     m: Array,
     v: Array,
-    rate: Any,
-    weight: Any,
-    beta2: Any,
-    share: Any,
-    eps: Any,
-    correction: Any,
-    near: bool,
+    rate: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    correction: float,
 ) -> None:
-    """See `adam_step`; near: whether the mean is worked out from its own end."""
-    one = p.dtype.type(1)
+    """See `adam_step`."""
+    kind = p.dtype.type
+    near, weight, rest = 1 - beta1 < 0.5, kind(1 - beta1), kind(beta1)
+    factor, share = kind(beta2), kind(1 - beta2)
+    step_size, least, divisor = kind(rate), kind(eps), kind(correction)
     for i in range(p.size):
         step = g[i] - m[i]
-        m[i] = m[i] + weight * step if near else g[i] - (one - weight) * step
-        v[i] = beta2 * v[i] + share * g[i] * g[i]
-        p[i] -= rate * m[i] / (np.sqrt(v[i]) / correction + eps)
+        m[i] = m[i] + weight * step if near else g[i] - rest * step
+        v[i] = factor * v[i] + share * g[i] * g[i]
+        p[i] -= step_size * m[i] / (np.sqrt(v[i]) / divisor + least)
