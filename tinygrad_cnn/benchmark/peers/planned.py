@@ -20,7 +20,7 @@ def build(case: Case) -> Program:
     import tinygrad_cnn.optim
 
     if case.kind not in ("training", "inference"):
-        raise Unsupported("only training steps and inference are planned")
+        raise Unsupported("only training steps and inference are planned here")
     style = Style(tinygrad_cnn)
     if case.kind == "training":
         return _PlannedTraining(case, style)

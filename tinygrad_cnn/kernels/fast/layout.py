@@ -18,9 +18,14 @@ SMALL = 4096  # values up to which NumPy copies as fast
 
 
 def batch_last(x: Array) -> Array:
-    """(N, C, H, W) as a contiguous (C, H, W, N): a copy only where it is not so already."""
+    """(N, C, …) as a contiguous (C, …, N): a copy only where it is not so already."""
     n, *shape = x.shape
     return row_by_row(x.reshape(n, math.prod(shape)).T).reshape(*shape, n)
+
+
+def batch_innermost(x: Array) -> Array:
+    """(N, C, …) with the batch innermost: a copy only where it is not so already."""
+    return batch_last(x).transpose(-1, *range(x.ndim - 1))
 
 
 def batch_first(x: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from .. import reference
 from ..threads import parts_for
 from .compiling import compiled, in_parallel
-from .layout import writeable
+from .layout import batch_innermost, writeable
 from .reduction import by_channel
 from .sums import Call, run
 
@@ -54,7 +54,7 @@ def batch_norm(
     x: Array, gamma: Array | None, beta: Array | None, eps: float
 ) -> tuple[Array, Array, Array]:
     """γ (x − μ) r + β, and μ and r, for each channel."""
-    kept = (1, x.shape[1], *[1] * (x.ndim - 2))
+    x, kept = batch_innermost(x), (1, x.shape[1], *[1] * (x.ndim - 2))
     y, mu, r = _like(x), np.empty(kept, x.dtype), np.empty(kept, x.dtype)
     call = forward_call(x, gamma, beta, eps, y, mu, r)
     if call is None:
@@ -83,7 +83,7 @@ def forward_call(
 
 def moments(x: Array) -> tuple[Array, Array]:
     """The mean and the biased variance of each channel."""
-    rows = _rows(x)
+    rows = _rows(batch_innermost(x))
     if rows is None:
         return reference.moments(x)
     mean, variance = (np.empty(x.shape[1], x.dtype) for _ in range(2))
@@ -95,7 +95,7 @@ def batch_norm_input(
     g: Array, x: Array, gamma: Array | None, mu: Array, r: Array
 ) -> Array:
     """γ r (g − Σ g / m − x̂ Σ g x̂ / m), x̂ = (x − μ) r, for each channel."""
-    dx = _like(x)
+    g, x, dx = batch_innermost(g), batch_innermost(x), _like(x)
     call = input_call(g, x, gamma, mu, r, dx)
     if call is None:
         return reference.batch_norm_input(g, x, gamma, mu, r)
@@ -116,7 +116,7 @@ def input_call(
 
 def batch_norm_scale(g: Array, x: Array, mu: Array, r: Array) -> Array:
     """Σ g x̂ for each channel."""
-    out = np.empty(x.shape[1], x.dtype)
+    g, x, out = batch_innermost(g), batch_innermost(x), np.empty(x.shape[1], x.dtype)
     call = scale_call(g, x, mu, r, out)
     if call is None:
         return reference.batch_norm_scale(g, x, mu, r)
