@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from typing import TYPE_CHECKING
 
 from .options import DATA, add_json, add_model, number_from
@@ -44,11 +43,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _profile(of: Batch, repeats: int) -> Profile:
-    """The machine is measured on as many threads as BLAS has here."""
+    """The machine is measured on as many threads as the kernels have."""
     from ..benchmark.profile import profile
     from ..benchmark.roofline import measure as measure_machine
     from ..graph.measure import measure, seconds
     from ..graph.walk import Walk
+    from ..kernels.threads import blas_on, get_num_threads
 
     def forward() -> Tensor:
         of.model.zero_grad()
@@ -59,8 +59,10 @@ def _profile(of: Batch, repeats: int) -> Profile:
     graph = measure(walk, ("time", "macs", "saved"), repeats=repeats)
     forward().backward()
     step = seconds(lambda: forward().backward(), repeats)
-    threads = int(os.environ.get("OPENBLAS_NUM_THREADS", "1"))
-    return profile(graph, step, measure_machine(threads))
+    threads = get_num_threads()
+    with blas_on(threads):
+        machine = measure_machine(threads)
+    return profile(graph, step, machine)
 
 
 def _print_json(found: Profile) -> None:

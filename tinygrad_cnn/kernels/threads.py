@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from ..errors import ArgumentError, DTypeError
 
@@ -91,6 +93,16 @@ def limit_blas(number: int) -> None:
     except ImportError:
         return
     threadpool_limits(number, user_api="blas")
+
+
+def blas_on(number: int) -> AbstractContextManager[Any]:
+    """BLAS has so many threads inside the `with` block, if threadpoolctl is there."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    limits: AbstractContextManager[Any] = threadpool_limits(number, user_api="blas")
+    return limits
 
 
 def threads_of_blas() -> None:
