@@ -18,7 +18,7 @@ LAYERS = [
     "nn.functional",
     "functions",
     "nn",
-    "optim data utils metrics checkpoint modelfile",
+    "optim data utils metrics checkpoint modelfile plotting",
     "planning",
     "training recipe verify",
     "graph autograd",
