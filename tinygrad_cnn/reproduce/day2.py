@@ -38,13 +38,14 @@ def sobel(setup: Setup) -> Work:
 
 
 def photograph() -> NDArray[np.float64]:
-    """Grace Hopper's portrait, which comes with matplotlib, as grey values 0..1."""
+    """Grace Hopper's portrait, which comes with matplotlib: 256 × 256 grey values 0..1."""
     from matplotlib import cbook, image
 
     pixels = image.imread(
         str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     )
-    return pixels[:512, :, :3].mean(axis=2) / 255
+    grey = pixels[:512, :, :3].mean(axis=2) / 255
+    return grey.reshape(256, 2, 256, 2).mean(axis=(1, 3))
 
 
 def digit() -> NDArray[np.float64]:

@@ -19,9 +19,9 @@ def plain(axes: Any, title: str, x: str = "", y: str = "") -> None:
 
 
 def image(axes: Any, pixels: Any, title: str, centred: bool = False) -> None:
-    """Pixels (H, W), or (H, W, 3); centred: grey is 0, and white and black are opposite."""
-    values = [abs(v) for row in pixels for v in row] if centred else []
-    limits = {"vmin": -max(values), "vmax": max(values)} if centred else {}
+    """Pixels (H, W); centred: grey is 0, black and white are half of the extremes."""
+    limit = abs(pixels).max() / 2
+    limits = {"vmin": -limit, "vmax": limit} if centred else {}
     axes.imshow(pixels, cmap="gray", interpolation="nearest", **limits)
     axes.set_title(title, fontsize=9)
     axes.set_xticks([])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..data import ImageDataset, load
+from ..data.transforms import Compose
 from ..nn import Module
 from ..recipe import augmented, transform_of
 
@@ -27,8 +28,12 @@ class Images:
     held_out: ImageDataset | None
 
 
-def images_for(name: str, model_class: type[Module], quick: bool) -> Images:
+def images_for(
+    name: str, model_class: type[Module], quick: bool, augmentation: Any = None
+) -> Images:
     """mnist or cifar10 as the model class wants to see it; DatasetError if it is not there.
+
+    augmentation: of the training images, instead of the model's own.
 
     Of CIFAR-10, where the official test images may be few, the last 10,000 training images
     are held out.
@@ -41,6 +46,8 @@ def images_for(name: str, model_class: type[Module], quick: bool) -> Images:
         count -= HELD_OUT
         held_out = _slice(whole, count, len(whole), transform, quick)
     in_training = augmented(model_class, transform)
+    if augmentation is not None:
+        in_training = Compose([augmentation, transform])
     return Images(
         _slice(whole, 0, count, in_training, quick),
         _slice(test, 0, len(test), transform, quick),

@@ -26,6 +26,7 @@ class Training:
 
     data: mnist or cifar10. settings: the model's keyword arguments. options: of `recipe`,
     where they are not the model's own. clip: see `fit`. run: added to the seed.
+    augmentation: of the training images, instead of the model's own.
     watch: the scores after each epoch are those of the "test" or the "held_out" images.
     """
 
@@ -36,6 +37,7 @@ class Training:
     clip: Callable[[Module], Any] | None = None
     run: int = 0
     watch: str = "test"
+    augmentation: Any = None
 
     def __call__(self, setup: Setup) -> Work:
         """A generator that trains; its result has
@@ -46,7 +48,7 @@ class Training:
         """
         manual_seed(setup.seed + self.run)
         kind = load_class(setup.model(self.model))
-        images = images_for(self.data, kind, setup.quick)
+        images = images_for(self.data, kind, setup.quick, self.augmentation)
         model, _ = build(kind, dict(self.settings), facts(images.training))
         options = options_for(kind, {"planned": True, **self.options})
         if setup.quick:
