@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_cnn
 from tinygrad_cnn.modelfile import load_class
-from tinygrad_cnn.reproduce import rnn
+from tinygrad_cnn.reproduce import rnn, sequences
 from tinygrad_cnn.reproduce.experiment import Setup
 from tinygrad_cnn.verify import verify
 
@@ -211,14 +211,14 @@ READ_BY_HAND = {
 
 
 def test_not_turns_the_meaning_around():
-    labels = {" ".join(s.words): s.label for s in rnn.sentences()}
+    labels = {" ".join(s.words): s.label for s in sequences.sentences()}
     assert len(labels) == 4 * 2 * 4 * 8
     assert {text: labels[text] for text in READ_BY_HAND} == READ_BY_HAND
     assert np.mean([*labels.values()]) == 0.5
 
 
 def test_a_held_out_sentence_ends_as_none_in_training_does():
-    known = list(rnn.sentences())
+    known = list(sequences.sentences())
     learned = {s.words[-2:] for s in known if not s.held_out}
     new = {s.words[-2:] for s in known if s.held_out}
     assert learned.isdisjoint(new)
@@ -229,27 +229,28 @@ def test_a_held_out_sentence_ends_as_none_in_training_does():
 
 def test_the_last_word_alone_is_wrong_where_one_not_is_somewhere():
     """Of the 4 × 4 ways to begin, 3 + 3 have one "not": 10 of 16 are as the word says."""
-    training, held_out, _ = rnn.read_sentences()
-    assert rnn.last_alone(training, held_out) == 10 / 16
+    training, held_out, _ = sequences.read_sentences()
+    assert sequences.last_alone(training, held_out) == 10 / 16
 
 
 @pytest.mark.parametrize(
-    ("text", "steps"), [("ab", 1), ("aab", 2), ("abcabd", 3), (rnn.TEXT, 11)]
+    ("text", "steps"), [("ab", 1), ("aab", 2), ("abcabd", 3), (sequences.TEXT, 11)]
 )
 def test_the_next_character_is_certain_behind_what_occurs_once(text, steps):
     """Of `TEXT`, the 10 characters " and the s" occur twice, before u and before e."""
-    assert rnn.steps_to_be_sure(text) == steps
+    assert sequences.steps_to_be_sure(text) == steps
 
 
 def test_a_window_is_followed_by_itself_one_character_later():
-    training, held_out, vocabulary = rnn.read_characters()
+    training, held_out, vocabulary = sequences.read_characters()
     assert (len(training), len(held_out)) == (26, 13)
     for part in (training, held_out):
         assert part.first == 10  # the answer after 11 characters
         read = part.x.argmax(2)
         np.testing.assert_array_equal(read[:, 1:], part.y[:, :-1])
         assert all(
-            "".join(vocabulary[i] for i in window) in rnn.TEXT * 2 for window in read
+            "".join(vocabulary[i] for i in window) in sequences.TEXT * 2
+            for window in read
         )
 
 
@@ -290,7 +291,7 @@ def test_the_text_is_known_and_continued_by_heart(seed):
     assert last["training"] == 1
     assert last["held_out"] >= 0.98
     assert result["written_right"] == 1
-    assert len(result["written"]) == 4 * len(rnn.TEXT)
+    assert len(result["written"]) == 4 * len(sequences.TEXT)
 
 
 # --- the experiment -------------------------------------------------------------------
@@ -313,31 +314,3 @@ def test_a_run_is_repeated_by_its_seed(results):
     other = finished(rnn.sentiment(Setup(MODELS, 1, True, Path())))
     assert again == results["sentiment"]
     assert other != again
-
-
-def test_the_tables_can_be_printed(results):
-    tables = rnn.tables({name: result for name, (result, _) in results.items()})
-    assert len(tables) == 4
-    for table in tables:
-        assert table.rows
-        for row in table.rows:
-            cells = zip(row, table.columns.values(), strict=True)
-            assert all(format(value, spec) for value, spec in cells)
-
-
-def test_the_pictures_can_be_drawn(results, tmp_path):
-    figures = pytest.importorskip("matplotlib.figure")
-    pictures = rnn.pictures({name: result for name, (result, _) in results.items()})
-    assert [picture.name for picture in pictures] == ["rnn_learning", "rnn_gradients"]
-    for picture in pictures:
-        figure = figures.Figure()
-        picture.draw(figure)
-        figure.savefig(tmp_path / f"{picture.name}.svg")
-        assert all(axes.get_title() for axes in figure.axes[:2])
-
-
-def test_what_is_not_there_yet_is_left_out(results):
-    only = {"sentiment": results["sentiment"][0]}
-    assert len(rnn.tables(only)) == 2
-    assert [picture.name for picture in rnn.pictures(only)] == ["rnn_learning"]
-    assert rnn.tables({}) == rnn.pictures({}) == []

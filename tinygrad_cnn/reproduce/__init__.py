@@ -16,7 +16,7 @@ EXPERIMENTS = {
     "numpy-cnn": "numpy_cnn",
     "patches": "patches",
     "lenet": "lenet",
-    # "rnn": "rnn",
+    "rnn": "rnn",
     "cifar": "cifar",
 }
 """From the name of an experiment to its module, in the order in which they are run."""

@@ -22,7 +22,7 @@ def image(axes: Any, pixels: Any, title: str, centred: bool = False) -> None:
     """Pixels (H, W); centred: grey is 0, black and white are half of the extremes."""
     limit = abs(pixels).max() / 2
     limits = {"vmin": -limit, "vmax": limit} if centred else {}
-    axes.imshow(pixels, cmap="gray", interpolation="nearest", **limits)
+    axes.imshow(pixels, cmap="gray", interpolation="none", **limits)
     axes.set_title(title, fontsize=9)
     axes.set_xticks([])
     axes.set_yticks([])
