@@ -91,7 +91,7 @@ def tables(results: Results) -> list[Table]:
                     results["lenet5-cifar10"],
                 ),
             ],
-            "The document's framework used Adam with 0.001 and batches of 64, on a GPU; ours "
+            "The document's framework used Adam, 0.001, and batches of 64 on a GPU; ours "
             "uses Adam with one cycle of the learning rate up to 0.004 and batches of 64. "
             "CIFAR-10 images are mirrored at random in training.",
         ),
