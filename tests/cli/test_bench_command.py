@@ -129,9 +129,9 @@ def test_progress_guesses_the_time_left(monkeypatch, capsys):
 
 def test_the_bar_shows_what_goes_on(capsys):
     pytest.importorskip("rich")
-    from tinygrad_cnn.cli.bench_progress import LiveProgress
+    from tinygrad_cnn.cli.bench_progress import Progress
 
-    with LiveProgress(cases=1, peers=1, rounds=1) as shown:
+    with Progress(cases=1, peers=1, rounds=1, live=True) as shown:
         shown.begin("lenet5-b1")
         shown.tell("PyTorch warms up")
         (task,) = shown.bar.tasks

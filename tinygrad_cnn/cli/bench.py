@@ -109,8 +109,8 @@ def _plan(args: argparse.Namespace) -> Plan:
 def _peers(args: argparse.Namespace) -> list[Peer]:
     """Those that are asked for, or all that are installed; a note names the others."""
     from ..benchmark.peers import PEERS, named
+    from .display import note
     from .model_peers import MODEL_PEERS
-    from .progress import note
 
     known = MODEL_PEERS if args.model else PEERS
     wanted = named(args.peers.split(","), known) if args.peers else [*known.values()]
@@ -137,11 +137,12 @@ def _measure(
     from ..benchmark.report import conditions, explained
     from ..benchmark.results import of_case, of_run
     from ..benchmark.rounds import measured_roofline, run_case
-    from .bench_progress import progress
+    from .bench_progress import Progress
+    from .display import can_be_live
 
     found: list[dict[str, Any]] = []
     machine = describe(peers, plan.threads)
-    with progress(len(cases), len(peers), plan.rounds) as display:
+    with Progress(len(cases), len(peers), plan.rounds, can_be_live()) as display:
         display.tell("measuring the machine")
         rates = measured_roofline(peers[0], plan)
         for case in cases:

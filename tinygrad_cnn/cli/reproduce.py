@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     from ..reproduce.experiment import Setup
     from ..reproduce.folder import Folder
     from ..reproduce.run import experiments, manifest, reproduce
-    from .progress import note
-    from .reproduce_progress import progress
+    from .display import can_be_live, note
+    from .reproduce_progress import Progress
 
     chosen = experiments(args.names)
     if args.list:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         for name in chosen:
             folder.forget(name)
     try:
-        with progress() as display:
+        with Progress(can_be_live()) as display:
             for step in reproduce(chosen, folder, setup):
                 display.show(step)
     except KeyboardInterrupt:

@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, report on stderr, and print the summary on stdout."""
     from ..training import EpochRecord
-    from .progress import note, progress
+    from .display import can_be_live, note
+    from .progress import Progress
     from .session import prepare
 
     session = prepare(args)
@@ -68,7 +69,10 @@ def run(args: argparse.Namespace) -> int:
     start, written, last = time.perf_counter(), _modified(session.out), None
     records = session.records(args.log)
     try:
-        with progress(session.options["epochs"]) as display, closing(records):
+        with (
+            Progress(session.options["epochs"], can_be_live()) as display,
+            closing(records),
+        ):
             for record in records:
                 display.show(record)
                 if args.json:
