@@ -359,6 +359,24 @@ def test_the_modes_come_back_when_evaluation_fails():
     assert all(m.training for m in model.modules())
 
 
+def test_classes_must_be_on_axis_1():
+    """Where shapes agree by chance, NumPy would compare what does not belong together."""
+    batch = tg.zeros(4, 3, 2), tg.zeros(4, 3, dtype=np.int64)
+
+    def loss(output, labels):
+        return output.sum()
+
+    for act in (
+        lambda: evaluate(nn.Identity(), [batch], loss),
+        lambda: training._count_right(*batch),
+    ):
+        with pytest.raises(ShapeError, match=r"\[4, 3, 2\] and \[4, 3\]: bring"):
+            act()
+    assert (
+        training._count_right(tg.zeros(4, 2, 3), tg.zeros(4, 3, dtype=np.int64)) == 12
+    )
+
+
 def test_evaluating_nothing_is_refused():
     with pytest.raises(ArgumentError, match="no images"):
         evaluate(network(), [])

@@ -33,7 +33,13 @@ import numpy as np
 from . import __version__, random
 from .checkpoint import load, save
 from .engine import Tensor
-from .errors import ArgumentError, CheckpointError, DivergenceError, TinygradError
+from .errors import (
+    ArgumentError,
+    CheckpointError,
+    DivergenceError,
+    ShapeError,
+    TinygradError,
+)
 from .metrics import Scores, confusion_matrix
 from .nn import Module
 from .nn import functional as F
@@ -209,6 +215,7 @@ def evaluate(model: Module, loader: Any, loss: Loss = F.cross_entropy) -> Scores
             for images, labels in _batches(loader, 0):
                 output = model(images)
                 total += loss(output, labels).item() * len(labels)
+                _check_classes(output, labels)
                 counts = confusion_matrix(labels, output.argmax(1), output.shape[1])
                 confusion = confusion + counts if confusion.size else counts
     finally:
@@ -231,9 +238,18 @@ def _reason_to_stop(
 
 
 def _count_right(output: Tensor, labels: Tensor) -> int:
-    """How many rows of output (N, classes) are largest at their label (N,)."""
+    """How often output (N, classes, …) is largest at the label (N, …)."""
+    _check_classes(output, labels)
     # On arrays, since operations on Tensors cost ten times as much at this size.
     return int(np.count_nonzero(output._array.argmax(1) == labels._array))
+
+
+def _check_classes(output: Tensor, labels: Tensor) -> None:
+    if output.ndim < 2 or output.shape[:1] + output.shape[2:] != labels.shape:
+        raise ShapeError(
+            f"accuracy is counted over outputs (N, classes, …) and labels (N, …), not "
+            f"{list(output.shape)} and {list(labels.shape)}: bring the classes to axis 1"
+        )
 
 
 def _batches(loader: Any, epoch: int, start: int = 0) -> Iterator[Any]:

@@ -410,3 +410,9 @@ def test_an_operation_of_the_users_own_may_be_any_class():
         del registry["Twice"]
     assert not report
     assert report.diagnosis.kind == "factor"
+
+
+def test_a_tensor_that_the_report_does_not_have_is_named():
+    report = verify(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    with pytest.raises(ArgumentError, match="no tensor 'y'; it has x"):
+        report["y"]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from xml.etree import ElementTree
 
+from ..errors import ArgumentError
 from .branches import Corner
 
 LISTED = 5
@@ -211,7 +212,11 @@ class Report:
         return bool(self.tensors) and all(self.tensors) and self.culprit is None
 
     def __getitem__(self, name: str) -> TensorReport:
-        return next(t for t in self.tensors if t.name == name)
+        for tensor in self.tensors:
+            if tensor.name == name:
+                return tensor
+        known = ", ".join([tensor.name for tensor in self.tensors])
+        raise ArgumentError(f"the report has no tensor {name!r}; it has {known}")
 
     @property
     def diagnosis(self) -> Diagnosis | None:
