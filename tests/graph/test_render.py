@@ -201,7 +201,11 @@ def test_an_unknown_ending_is_refused(tmp_path):
 
 
 def test_pictures_have_room_for_their_words(pygraphviz):
-    """Half of its height for each letter of a text lies within the frame of its node."""
+    """The width of each text lies within the frame of its node.
+
+    By the metrics of Helvetica "values: 1 … 4, mean 2.5", the tightest line, is 0.471 of
+    its height a letter; Graphviz estimates more only where no fonts are installed.
+    """
     svg = ElementTree.fromstring(a_drawing(show=["names", "formula", "values"]).svg())
     for group in svg.iter(f"{SVG}g"):
         shapes = list(group.iter(f"{SVG}path"))
@@ -211,7 +215,7 @@ def test_pictures_have_room_for_their_words(pygraphviz):
         xs = np.array([float(pair.split(",")[0]) for pair in numbers])
         for text in group.iter(f"{SVG}text"):
             x = float(text.get("x"))
-            room = 0.5 * float(text.get("font-size")) * len(text.text)
+            room = 0.475 * float(text.get("font-size")) * len(text.text)
             centred = text.get("text-anchor") == "middle"
             left, right = (x - room / 2, x + room / 2) if centred else (x, x + room)
             assert xs.min() <= left and right <= xs.max()
