@@ -1,0 +1,37 @@
+"""How Sphinx builds the site: `sphinx-build -W --keep-going -n -b html docs docs/_build`."""
+
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "tinygrad_cnn"
+author = "the authors of tinygrad_cnn"
+version = release = version_of("tinygrad-cnn")
+
+extensions = [
+    "myst_nb",
+    "extensions.derivation",
+    "extensions.offline_mathjax",
+    "extensions.source_pages",
+]
+# What `tinygrad-cnn reproduce` writes is included by the pages of the documents.
+exclude_patterns = ["_build", "reproduced/**"]
+
+# Notebooks are shown with the results that are stored in them.
+nb_execution_mode = "off"
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+# Folders that may still be empty: notebooks.
+suppress_warnings = ["toc.empty_glob"]
+mathjax3_config = {"chtml": {"scale": 0.92}}
+mathjax_path = "mathjax/tex-chtml.js"
+
+html_theme = "furo"
+html_title = "tinygrad_cnn"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
+html_copy_source = False
+html_theme_options = {"top_of_page_buttons": []}
