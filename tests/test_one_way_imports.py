@@ -18,11 +18,12 @@ LAYERS = [
     "nn.functional",
     "functions",
     "nn",
-    "optim data utils metrics checkpoint",
+    "optim data utils metrics checkpoint modelfile plotting",
     "planning",
-    "training verify",
+    "training recipe verify",
     "graph autograd",
     "benchmark",
+    "reproduce",
     "cli __main__",
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}

@@ -9,8 +9,8 @@ import pytest
 from tinygrad_cnn.benchmark.cases import CASES, GROUPS, chosen
 from tinygrad_cnn.benchmark.layers import with_shapes, with_weights
 from tinygrad_cnn.benchmark.messages import case_of, pack, unpack, values_of
-from tinygrad_cnn.cli.modelfile import load_class
 from tinygrad_cnn.errors import ArgumentError
+from tinygrad_cnn.modelfile import load_class
 
 MODELS = Path(__file__).parents[2] / "models"
 

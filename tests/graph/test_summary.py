@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tinygrad_cnn import Tensor, cat, manual_seed, nn, no_grad, random, tensor
-from tinygrad_cnn.cli.modelfile import load_class
 from tinygrad_cnn.graph.summary import summary
+from tinygrad_cnn.modelfile import load_class
 from tinygrad_cnn.nn import functional as F
 
 MODELS = Path(__file__).parents[2] / "models"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn
-from tinygrad_cnn.cli.images import open_data
 from tinygrad_cnn.cli.main import main
-from tinygrad_cnn.cli.modelfile import load_class
 from tinygrad_cnn.data import DataLoader
+from tinygrad_cnn.modelfile import load_class
 from tinygrad_cnn.nn import functional as F
+from tinygrad_cnn.recipe import open_data
 from tinygrad_cnn.training import evaluate
 
 MODELS = Path(__file__).parents[2] / "models"

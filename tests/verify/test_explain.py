@@ -13,8 +13,8 @@ from cases import CASES, leaf
 
 import tinygrad_cnn
 from tinygrad_cnn import Tensor, errors, nn, tensor
-from tinygrad_cnn.cli.modelfile import load_class
 from tinygrad_cnn.kernels import Window
+from tinygrad_cnn.modelfile import load_class
 from tinygrad_cnn.nn import functional as F
 from tinygrad_cnn.ops import Op
 from tinygrad_cnn.verify import explain

@@ -11,8 +11,8 @@ import tinygrad_cnn as torch
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import optim
-from tinygrad_cnn.cli.modelfile import load_class
 from tinygrad_cnn.errors import ArgumentError, AutogradError, DTypeError
+from tinygrad_cnn.modelfile import load_class
 from tinygrad_cnn.recording import observer
 from tinygrad_cnn.verify import lint, watch
 from tinygrad_cnn.verify.linting import Findings

@@ -2,62 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import replacing
-from ..errors import ArgumentError
+from .. import plotting
+from ..plotting import COLOURS
 from .report import milliseconds, times
 
-COLOURS = (
-    *("#000000", "#0072b2", "#56b4e9", "#e69f00", "#f0e442", "#009e73", "#cc79a7"),
-    "#d55e00",
-)
-"""Of Okabe and Ito, which the colour-blind can tell apart; the order alternates in grey."""
 HATCHES = ("", "//", "", "\\\\", "..", "", "xx", "--")
 """So that bars of a similar grey are told apart."""
 LONGEST = 9
 """So many cases stand in one column."""
-FORMATS = ("svg", "png", "pdf")
 
 Case = dict[str, Any]
 
 
-def check(path: Path) -> None:
-    """Raise ArgumentError for a file of another ending, and where matplotlib is missing."""
-    if path.suffix[1:] not in FORMATS:
-        raise ArgumentError(
-            f"{path} is no picture that can be drawn; .{', .'.join(FORMATS)} are"
-        )
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ArgumentError(
-            "to draw the picture, `pip install matplotlib` (the extra `plot`)"
-        )
-
-
 def save(results: dict[str, Any], path: Path) -> None:
-    """Draw the results into an .svg, .png or .pdf file. Raises as `check`."""
-    check(path)
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    fixed: Any = {
-        "svg.hashsalt": "bench",
-        "svg.fonttype": "none",
-        "hatch.linewidth": 0.5,
-    }
-    with matplotlib.rc_context(fixed):
-        figure = Figure(layout="constrained")
-        _draw_columns(figure, results["cases"])
-        buffer = io.BytesIO()
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(buffer, format=path.suffix[1:], dpi=150, metadata=metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(buffer.getvalue())
+    """Draw the results into an .svg, .png or .pdf file. Raises as `plotting.check`."""
+    plotting.save(
+        lambda figure: _draw_columns(figure, results["cases"]),
+        path,
+        **{"hatch.linewidth": 0.5},
+    )
 
 
 def _draw_columns(figure: Any, cases: Sequence[Case]) -> None:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..engine import Tensor
+from ..modelfile import build, load_class
 from ..nn import Module
 from ..nn import functional as F
 from ..random import manual_seed
-from .images import facts, open_data
-from .modelfile import build, load_class
+from ..recipe import DEFAULTS, facts, open_data
 from .saved import restore
-from .session import DEFAULTS
 
 
 @dataclass(frozen=True)

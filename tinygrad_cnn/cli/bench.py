@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             "--set, --data and --batch-size are of --model, which is missing"
         )
     from ..benchmark.cases import chosen
-    from ..benchmark.picture import check
+    from ..plotting import check
 
     if args.picture:
         check(args.picture)  # before minutes of measuring

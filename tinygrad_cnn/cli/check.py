@@ -130,9 +130,10 @@ def _opened(args: argparse.Namespace) -> tuple[Module, Tensor, Tensor]:
     """The model in training mode, and a batch of training images with their labels."""
     import numpy as np
 
+    from ..modelfile import build, load_class
     from ..random import manual_seed
-    from .images import default_data, facts, open_data
-    from .modelfile import build, load_class
+    from ..recipe import facts, open_data
+    from .images import default_data
     from .saved import restore
 
     size, settings = args.batch_size or 2, dict(args.set or [])

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _difference(args: argparse.Namespace) -> Difference:
     from ..graph import diff
-    from .modelfile import split_spec
+    from ..modelfile import split_spec
 
     given = args.compared
     files = [split_spec(spec)[0].suffix == ".py" for spec in given]

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the picture, and say where."""
     from ..graph import draw
-    from .modelfile import split_spec
+    from ..modelfile import split_spec
 
     of = _opened(args)
     pairs = [word.partition(":") for word in args.highlight]

@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the scores and the confusion matrix."""
     from ..data import DataLoader
     from ..nn import functional as F
+    from ..recipe import TEST_BATCH, open_data
     from ..training import evaluate
-    from .images import TEST_BATCH, open_data
     from .saved import restore
     from .tables import figures, show
 

@@ -74,9 +74,10 @@ def _opened(args: argparse.Namespace) -> tuple[Module, str, ImageDataset]:
     """The model, trained or as training would begin, with the test images for it."""
     import numpy as np
 
+    from ..modelfile import build, load_class
     from ..random import manual_seed
-    from .images import default_data, facts, open_data
-    from .modelfile import build, load_class
+    from ..recipe import facts, open_data
+    from .images import default_data
     from .saved import restore
 
     manual_seed(0)

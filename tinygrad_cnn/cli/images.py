@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import ImageDataset, load
-from ..data.transforms import Compose, ToTensor, Transform
+from ..data import load
 from ..errors import ArgumentError, DatasetError
-from ..nn import Module
 
 Image = NDArray[np.uint8]
-
-TEST_BATCH = 250
-"""How many images are evaluated at once."""
 
 
 def default_data() -> str:
@@ -30,45 +23,6 @@ def default_data() -> str:
         print(f"using the built-in digits, since {error}", file=sys.stderr)
         return "digits"
     return "mnist"
-
-
-def open_data(
-    name: str, train: bool, model_class: type[Module], dtype: str, limit: int | None
-) -> ImageDataset:
-    """The data set, or its first `limit` images, as the model class wants to see it."""
-    data = load(name, train)
-    data.images, data.labels = data.images[:limit], data.labels[:limit]
-    data.transform = transform_of(model_class, dtype)
-    return data
-
-
-def transform_of(model_class: type[Module], dtype: str) -> Any:
-    """From raw uint8 images to what the model takes: its `transform`, by default 0..1."""
-    transform = getattr(model_class, "transform", ToTensor())
-    return transform if dtype == "float32" else Compose([transform, _AsType(dtype)])
-
-
-@dataclass(frozen=True)
-class _AsType(Transform):
-    dtype: str
-
-    def apply(self, images: NDArray[Any]) -> NDArray[Any]:
-        return ToTensor().apply(images).astype(self.dtype)
-
-
-def facts(data: ImageDataset) -> dict[str, Any]:
-    """What a model may want to know of its data: in_channels, image_size, num_classes.
-
-    image_size is a number for square images, or else (height, width), after the
-    transform; neither it nor in_channels is known of images that are flattened.
-    """
-    known: dict[str, Any] = {"num_classes": len(data.classes)}
-    shape = tuple(data[0][0].shape)
-    if len(shape) == 3:
-        channels, height, width = shape
-        known["in_channels"] = channels
-        known["image_size"] = height if height == width else (height, width)
-    return known
 
 
 def read_image(path: Path, shape: Sequence[int], invert: bool) -> Image:

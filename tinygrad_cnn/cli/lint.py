@@ -23,10 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the findings; the status is 1 if there are any."""
     from ..data import DataLoader
+    from ..modelfile import build, load_class
     from ..random import manual_seed
+    from ..recipe import facts, open_data
     from ..verify import lint
-    from .images import default_data, facts, open_data
-    from .modelfile import build, load_class
+    from .images import default_data
 
     model_class = load_class(args.model)
     name = args.data or default_data()

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ModelFileError
+from ..modelfile import run_file, split_spec
 from ..verify import Report, verify_pair
 from ..verify.conventions import is_layer, methods_of
 from ..verify.foreign import ForeignError, called, described, failed
-from .modelfile import run_file, split_spec
 
 Pair = tuple[Any, Any]
 """forward and backward, or a layer (or its class) and None."""

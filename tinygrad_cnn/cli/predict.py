@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from ..data import ImageDataset
+    from ..recipe import transform_of
     from ..recording import no_grad
-    from .images import transform_of
     from .saved import restore
 
     model, saved = restore(args.model, args.checkpoint, dict(args.set))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,37 +12,28 @@ import numpy as np
 
 from .. import optim
 from ..data import DataLoader
-from ..errors import ModelFileError
+from ..errors import ArgumentError
+from ..modelfile import build, load_class, split_spec
 from ..nn import Module
 from ..nn import functional as F
-from ..optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from ..optim.lr_scheduler import LRScheduler
 from ..random import manual_seed
+from ..recipe import (
+    DEFAULTS,
+    TEST_BATCH,
+    augmented,
+    facts,
+    make_optimizer,
+    make_scheduler,
+    open_data,
+    options_for,
+)
 from ..training import Record, fit
-from .images import TEST_BATCH, default_data, facts, open_data
-from .modelfile import build, load_class, split_spec
+from .images import default_data
 from .options import UsageError
 from .saved import Saved, read
 
-DEFAULTS: dict[str, Any] = {
-    "data": None,
-    "limit": None,
-    "epochs": 5,
-    "batch_size": 64,
-    "optimizer": "adam",
-    "lr": None,
-    "momentum": None,
-    "weight_decay": None,
-    "scheduler": "none",
-    "stop_at": None,
-    "patience": None,
-    "seed": 0,
-    "dtype": "float32",
-    "planned": False,
-}
-"""The options, as they are unless the model's `defaults` or the user say otherwise."""
-
 CHANGEABLE = {"epochs", "stop_at", "patience"}
-OF_OPTIMIZER = {"lr", "momentum", "weight_decay"}
 
 
 @dataclass
@@ -106,7 +96,9 @@ def prepare(args: argparse.Namespace) -> Session:
     resume = None if args.resume is None else Path(args.resume or out)
     model_class = load_class(args.model)
     before = read(resume)[0] if resume else None
-    options = _resumed(args, before) if before else _options(args, model_class)
+    options = (
+        _resumed(args, before) if before else options_for(model_class, _given(args))
+    )
     options["data"] = options["data"] or default_data()
     seen = model_class, options["dtype"]
     training = open_data(options["data"], True, *seen, options["limit"])
@@ -116,13 +108,17 @@ def prepare(args: argparse.Namespace) -> Session:
     model, settings = build(model_class, wanted, {} if before else facts(training))
     model.to(np.dtype(options["dtype"]))
     loader = DataLoader(training, options["batch_size"], shuffle=True)
-    optimizer = _optimizer(model, options)
+    training.transform = augmented(model_class, training.transform)
+    try:
+        optimizer = make_optimizer(model, options)
+    except ArgumentError as error:
+        raise UsageError(str(error)) from error
     shape, classes = training.images.shape[1:], tuple(training.classes)
     return Session(
         model,
         Saved(settings, options, shape, classes),
         optimizer,
-        _scheduler(optimizer, options, len(loader)),
+        make_scheduler(optimizer, options, len(loader)),
         loader,
         DataLoader(testing, TEST_BATCH),
         Path(args.out or resume or out),
@@ -133,22 +129,6 @@ def prepare(args: argparse.Namespace) -> Session:
 def _given(args: argparse.Namespace) -> dict[str, Any]:
     values = {name: getattr(args, name) for name in DEFAULTS}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _options(args: argparse.Namespace, model_class: type[Module]) -> dict[str, Any]:
-    """The options of a new run: the user's, then the model's, then the defaults."""
-    given, usual = _given(args), dict(getattr(model_class, "defaults", {}))
-    unknown = usual.keys() - DEFAULTS.keys()
-    if unknown:
-        raise ModelFileError(
-            f"{model_class.__name__}.defaults has {', '.join(sorted(unknown))}, which "
-            f"`train` does not know; it knows {', '.join(DEFAULTS)}"
-        )
-    options = DEFAULTS | usual | given
-    if options["optimizer"] != (DEFAULTS | usual)["optimizer"]:
-        # What the model says for its own optimizer is wrong for another.
-        usual = {k: v for k, v in usual.items() if k not in OF_OPTIMIZER}
-    return DEFAULTS | usual | given
 
 
 def _resumed(args: argparse.Namespace, before: Saved) -> dict[str, Any]:
@@ -169,33 +149,3 @@ def _resumed(args: argparse.Namespace, before: Saved) -> dict[str, Any]:
             "--epochs cannot be changed with --resume"
         )
     return options
-
-
-def _optimizer(model: Module, options: dict[str, Any]) -> optim.Optimizer:
-    kinds = {name.lower(): getattr(optim, name) for name in optim.__all__}
-    kind = kinds[options["optimizer"]]
-    given = {k: options[k] for k in sorted(OF_OPTIMIZER) if options[k] is not None}
-    for name in given:
-        if name not in inspect.signature(kind).parameters:
-            raise UsageError(f"{options['optimizer']} has no {name.replace('_', ' ')}")
-    optimizer: optim.Optimizer = kind(model.parameters(), **given)
-    return optimizer
-
-
-def _scheduler(
-    optimizer: optim.Optimizer, options: dict[str, Any], batches: int
-) -> LRScheduler | None:
-    epochs = options["epochs"]
-    if options["scheduler"] == "cosine":
-        return CosineAnnealingLR(optimizer, epochs)
-    if options["scheduler"] == "onecycle":
-        # The momentum stays as it was asked for; the rate rises in the first tenth, since
-        # the epochs are few.
-        return OneCycleLR(
-            optimizer,
-            max_lr=optimizer.defaults["lr"],
-            total_steps=epochs * batches,
-            pct_start=0.1,
-            cycle_momentum=False,
-        )
-    return None

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import plotting
 from ..engine import Node as Recorded
 from ..engine import Tensor
-from ..errors import ArgumentError
 from ..methods.gradient import cotangent_of, topological_order
 from ..nn import Module
 from ..nn.utils.stateless import functional_call
@@ -145,21 +145,11 @@ class Memory:
         The format is that of the suffix: .svg, .png, .pdf. Raises ArgumentError if
         matplotlib is not installed.
         """
-        try:
-            from matplotlib import rc_context
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise ArgumentError(
-                "to draw the memory of a step, `pip install matplotlib` (or the extra "
-                "tinygrad-cnn[plot]); to_json() has the same as data"
-            ) from None
-        figure = Figure(figsize=(9, 4.5), layout="constrained")
+        plotting.save(self._draw_on, Path(path))
+
+    def _draw_on(self, figure: Any) -> None:
+        figure.set_size_inches(9, 4.5)
         self._draw(figure.add_subplot())
-        # Words as text, and the same file each time.
-        stable: Any = {"svg.fonttype": "none", "svg.hashsalt": "memory"}
-        about: Any = {"Date": None} if Path(path).suffix == ".svg" else None
-        with rc_context(stable):
-            figure.savefig(path, metadata=about)
 
     def _draw(self, axes: Any) -> None:
         scale, unit = _unit(self.peak)

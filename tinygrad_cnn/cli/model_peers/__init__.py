@@ -6,8 +6,8 @@ from typing import Any
 
 from ...benchmark.cases import Case
 from ...benchmark.peers import Peer
-from ..modelfile import load_class, split_spec
-from ..session import DEFAULTS
+from ...modelfile import load_class, split_spec
+from ...recipe import DEFAULTS
 
 MODEL_PEERS = {
     name: Peer(name, f"{__name__}.{module}", label)

@@ -13,9 +13,9 @@ from ...benchmark.cases import Case
 from ...benchmark.peers.base import Program, Unsupported
 from ...benchmark.peers.torch_eager import LIBRARY as LIBRARY
 from ...benchmark.peers.torch_eager import available as available
-from ..images import facts, open_data
-from ..modelfile import build as build_model
-from ..modelfile import run_file, split_spec
+from ...modelfile import build as build_model
+from ...modelfile import run_file, split_spec
+from ...recipe import facts, open_data
 from .step import Training, batch_of, tuples
 
 OWN = "tinygrad_cnn"

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..errors import ModelFileError
-from ..nn import Module
+from .errors import ModelFileError
+from .nn import Module
 
 
 def load_class(spec: str) -> type[Module]:

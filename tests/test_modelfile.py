@@ -3,9 +3,9 @@
 import pytest
 
 from tinygrad_cnn import nn
-from tinygrad_cnn.cli.modelfile import build, load_class
 from tinygrad_cnn.cli.options import parse_value
 from tinygrad_cnn.errors import ModelFileError
+from tinygrad_cnn.modelfile import build, load_class
 
 TWO = """
 import tinygrad_cnn.nn as nn
