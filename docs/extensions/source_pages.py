@@ -39,8 +39,11 @@ class FileLinks(SphinxTransform):
         target, _, fragment = node["reftarget"].partition("#")
         relative, absolute = self.env.relfn2path(target, self.env.docname)
         path = Path(absolute).resolve()
-        folder = isinstance(node, addnodes.pending_xref)
-        if node.get("refdomain") or not (path.is_dir() if folder else path.is_file()):
+        if node.get("refdomain") == "doc":  # A page, or Markdown that is none.
+            path = Path(self.env.srcdir, f"{target}.md")
+            if target in self.env.found_docs or not path.is_file():
+                return
+        elif isinstance(node, addnodes.pending_xref) and not path.is_dir():
             return
         reference = nodes.reference("", "", *node.children, internal=True)
         if any(isinstance(child, nodes.image) for child in node.children):
@@ -48,7 +51,7 @@ class FileLinks(SphinxTransform):
         else:
             shown = path.relative_to(ROOT).as_posix()
             reference["file"], reference["line"] = shown, fragment.removeprefix("L")
-            for at in [shown, *(listed(path) if folder else [])]:
+            for at in [shown, *(listed(path) if path.is_dir() else [])]:
                 files_of(self.env).setdefault(self.env.docname, set()).add(at)
         node.replace_self(reference)
 
