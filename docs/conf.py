@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: `sphinx-build -W --keep-going -n -b html docs docs/_build/html`."""
+"""How Sphinx builds the site; the command is in contributing.md."""
 
 import sys
 from importlib.metadata import version as version_of

@@ -129,7 +129,9 @@ def test_commands_are_found_on_the_pages() -> None:
     count = {}
     for page in PAGES:
         blocks = BLOCK.findall(page.read_text("utf-8"))
-        lines = [line for kind, text in blocks if kind == "sh" for line in text.split("\n")]
+        lines = [
+            line for kind, text in blocks if kind == "sh" for line in text.split("\n")
+        ]
         count[page] = len(list(filter(COMMAND.match, lines)))
         assert page.read_text("utf-8").count("\ntinygrad-cnn ") <= count[page], page
     assert count[ROOT / "README.md"] >= 10

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 
+from derivations import generate
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from derivations import generate
 from tinygrad_cnn.ops import registry
 
 

@@ -1,7 +1,7 @@
 """Serves MathJax from the site itself, so that formulas are set without a network.
 
-The package sphinx-mathjax-offline brings MathJax 3. Of its 24 MB a page needs one script and
-its fonts, and these alone are copied.
+The package sphinx-mathjax-offline brings MathJax 3. Of its 24 MB a page needs one script
+and its fonts, and these alone are copied.
 """
 
 from __future__ import annotations
