@@ -104,13 +104,8 @@ def build_arguments(site: Path) -> list[str]:
     command = re.search(r"^sphinx-build (.*) docs/_build/html$", page, re.MULTILINE)
     assert command
     assert f"sphinx-build {command[1]} docs/_build/html" in ci_commands()
-    return [
-        *shlex.split(command[1]),
-        "-q",
-        "-d",
-        str(site.parent / "doctrees"),
-        str(site),
-    ]
+    given = shlex.split(command[1])
+    return [*given, "-q", "-d", str(site.parent / "doctrees"), str(site)]
 
 
 def ci_commands() -> str:

@@ -18,10 +18,8 @@ from .inline import runs
 from .language import clauses, decomposed
 from .latex import latex
 
-DOCUMENTS = {
-    n: n.replace("-", "_") for n in ["day2", "day3", "numpy-cnn", "patches", "lenet"]
-}
-"""The name of each document's page."""
+DOCUMENTS = ("day2", "day3", "numpy-cnn", "patches", "lenet")
+"""Their pages are called the same, but for the hyphen."""
 
 DERIVATIVE = r"(?:∂[^\W_]+(?:\[[^\]]*\])*/∂|d[a-z]/d)[^\W_]+"
 BEGINS = r"^|(?<=[.;:,] )|(?<=so )|(?<= by )|(?<=   )"
@@ -131,8 +129,8 @@ class Prose:
 def quoted(text: str) -> str:
     """Something in backticks; a document is linked to its page, with the place cited."""
     name, place = re.fullmatch(r"`([^`]*)`(.*)", text).groups()
-    page = DOCUMENTS.get(name)
-    return f"[`{name}`{place}](../documents/{page}.md)" if page else text
+    page = f"../documents/{name.replace('-', '_')}.md"
+    return f"[`{name}`{place}]({page})" if name in DOCUMENTS else text
 
 
 def is_operation(text: str, found: re.Match[str]) -> bool:
