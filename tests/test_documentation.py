@@ -24,6 +24,7 @@ WRITTEN = ("_build", "jupyter_execute", "reproduced")
 """Folders of docs/ that commands write: `sphinx-build` and `tinygrad-cnn reproduce`."""
 
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
+REPRODUCED = ROOT / "docs/reproduced"
 PAGES = [
     ROOT / "README.md",
     *(p for p in DOCS if not set(WRITTEN) & set(p.relative_to(ROOT / "docs").parts)),
@@ -116,6 +117,14 @@ def run_command(line: str, wrong: bool) -> None:
 
 
 @every_page
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    """Where the repository is read; those of the site are followed in test_site."""
+    for target in re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        there = (page.parent / target).exists()
+        assert there or ("reproduced/" in target and not REPRODUCED.exists()), target
+
+
+@every_page
 def test_what_a_page_shows_runs(
     page: Path, shown: Callable[[Path], dict[str, Any]]
 ) -> None:
@@ -186,7 +195,9 @@ def test_the_gallery_has_every_picture_beside_its_command() -> None:
     assert stored - {"benchmark"} == {name for _, name in COMMANDS}
 
 
-@pytest.mark.parametrize("name", [name for _, name in COMMANDS])
+@pytest.mark.parametrize(
+    "name", [*(name for _, name in COMMANDS), "tutorial/first_net"]
+)
 def test_a_stored_picture_is_small_and_knows_nothing_of_a_machine(name: str) -> None:
     text = (ROOT / f"docs/pictures/{name}.svg").read_text("utf-8")
     assert len(text.encode()) <= LARGEST
@@ -209,6 +220,22 @@ def test_a_stored_picture_says_what_its_command_says_now(
     )
     read = texts_of_svg if "--memory" in line else texts_of_dot
     assert read(drawn.read_text("utf-8")) == texts_of_svg(stored.read_text("utf-8"))
+
+
+def test_the_picture_of_the_tutorial_is_what_its_command_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/tutorial.md").read_text("utf-8")
+    model = re.search(r"```python\n(# first_net\.py\n.*?)```", page, re.DOTALL)
+    command = re.search(r"^tinygrad-cnn (draw .*)\.svg$", page, re.MULTILINE)
+    assert model and command
+    Path("first_net.py").write_text(model[1], "utf-8")
+    assert main(shlex.split(f"{command[1]}.dot --data digits")) == 0
+    stored = (ROOT / "docs/pictures/tutorial/first_net.svg").read_text("utf-8")
+    assert texts_of_dot(Path("first_net.dot").read_text("utf-8")) == texts_of_svg(
+        stored
+    )
 
 
 def texts_of_svg(text: str) -> Counter[str]:

@@ -61,7 +61,8 @@ def facts(op: type[Op]) -> str:
     said += [f"no gradient for {' and '.join(without)}"] if without else []
     said += ["its inputs broadcast"] if op.broadcasts else []
     said += ["the result may be a view"] if op.view else []
-    return f"{'; '.join(said)}. [{place(op)[0]}]({place(op)[1]})"
+    name, address = place(op)
+    return f"{'; '.join(said)} – [{name}]({address})"
 
 
 def _setting(field: dataclasses.Field[object]) -> str:

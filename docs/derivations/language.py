@@ -3,8 +3,8 @@
 An index stands in brackets behind its letter, x[n,c]; brackets that stand alone are 1 or
 0, [x > 0]. Letters side by side with a space are multiplied. A slash with spaces is a
 fraction, a slash without is set as it stands, but ∂L/∂x and dy/dx. Powers are raised
-letters (eˣ, b²) or follow a ^, subscripts lowered letters or follow a _. Values in cases are
-`v where condition, else w`, or `v for condition, w for condition`, or
+letters (eˣ, b²) or follow a ^, subscripts lowered letters or follow a _. Values in cases
+are `v where condition, else w`, or `v for condition, w for condition`, or
 `v inside, w outside`. Other words are words.
 """
 

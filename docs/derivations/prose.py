@@ -96,6 +96,7 @@ class Prose:
 
     def display(self, formula: str, mark: str = "") -> str:
         """A formula on a line of its own, with the sign behind it."""
+        mark = "{:}" if mark == ":" else mark  # Else it is set as a ratio.
         return f"$$\n{latex(formula.strip(), self.names)}{mark}\n$$"
 
     # --------------------------------------------------------------------- among words
