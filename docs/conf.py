@@ -23,8 +23,6 @@ exclude_patterns = ["_build", "reproduced/**"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
-# Folders that may still be empty: notebooks.
-suppress_warnings = ["toc.empty_glob"]
 mathjax3_config = {"chtml": {"scale": 0.92}}
 mathjax_path = "mathjax/tex-chtml.js"
 
