@@ -1,14 +1,15 @@
 """How Sphinx builds the site; the command is in contributing.md."""
 
 import sys
-from importlib.metadata import version as version_of
 from pathlib import Path
+
+import tinygrad_cnn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 project = "tinygrad_cnn"
 author = "the authors of tinygrad_cnn"
-version = release = version_of("tinygrad-cnn")
+version = release = tinygrad_cnn.__version__
 
 extensions = [
     "myst_nb",
@@ -23,7 +24,8 @@ exclude_patterns = ["_build", "reproduced/**"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
-mathjax3_config = {"chtml": {"scale": 0.92}}
+# The menu would load what is not there.
+mathjax3_config = {"chtml": {"scale": 0.92}, "options": {"enableMenu": False}}
 mathjax_path = "mathjax/tex-chtml.js"
 
 html_theme = "furo"

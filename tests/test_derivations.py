@@ -121,6 +121,20 @@ def test_every_operation_is_on_one_page() -> None:
     assert sorted(found) == sorted(registry)
 
 
+def test_the_page_of_all_derivations_lists_them() -> None:
+    text = (generate.HERE / "README.md").read_text("utf-8")
+    listed = re.findall(r"^- \[.*\]\((\w+\.md)\): (.*)$", text, re.MULTILINE)
+    for page, operations in listed:
+        assert re.findall(r"`(\w+)`", operations) == generate.operations(
+            generate.HERE / page
+        )
+    pages = {page for page, _ in listed}
+    assert pages == {p.name for p in generate.HERE.glob("*.md")} - {"README.md"}
+    assert [f"{stem}.md" for stem in text.split(":hidden:")[1].split()[:-1]] == [
+        page for page, _ in listed
+    ]
+
+
 @every_operation
 def test_the_definition_and_each_gradient_are_displayed(name: str) -> None:
     op = registry[name]

@@ -1,7 +1,7 @@
 """Serves MathJax from the site itself, so that formulas are set without a network.
 
-The package sphinx-mathjax-offline brings MathJax 3. Of its 24 MB a page needs one script
-and its fonts, and these alone are copied.
+The package sphinx-mathjax-offline brings MathJax 3. Of its 24 MB a page needs one script,
+the fonts, and the extensions that rarer commands load; these alone are copied.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 
 FOLDER = "mathjax"
 SCRIPT = "tex-chtml.js"
-FONTS = "output/chtml/fonts/woff-v2"
+FOLDERS = ("output/chtml/fonts/woff-v2", "input/tex/extensions")
 
 
 def mathjax() -> Path:
@@ -27,10 +27,10 @@ def copied(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.format != "html":
         return
     to = Path(app.outdir) / "_static" / FOLDER
-    (to / FONTS).mkdir(parents=True, exist_ok=True)
+    to.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(mathjax() / SCRIPT, to / SCRIPT)
-    for font in (mathjax() / FONTS).glob("*.woff"):
-        shutil.copyfile(font, to / FONTS / font.name)
+    for folder in FOLDERS:
+        shutil.copytree(mathjax() / folder, to / folder, dirs_exist_ok=True)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
