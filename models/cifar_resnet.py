@@ -31,7 +31,7 @@ def convolution(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
-class Residual(nn.Module):
+class _Residual(nn.Module):
     """x + f(x), where f is two convolutions: f learns what x lacks."""
 
     def __init__(self, channels: int) -> None:
@@ -78,10 +78,10 @@ class CIFARResNet(nn.Module):
             convolution(in_channels, width),
             pool,
             convolution(width, 2 * width),
-            Residual(2 * width),
+            _Residual(2 * width),
             pool,
             convolution(2 * width, 4 * width),
-            Residual(4 * width),
+            _Residual(4 * width),
             pool,
             convolution(4 * width, 8 * width),
             nn.MaxPool2d(4),

@@ -16,6 +16,7 @@ from .nn import Module
 def load_class(spec: str) -> type[Module]:
     """The model class of "MODEL.py", or the named one of "MODEL.py:Class".
 
+    Classes with a leading underscore are parts of others, and not offered.
     The file is run: it is the user's own code. Raises ModelFileError if it cannot be, and
     if there is no such class or more than one to choose from.
     """
@@ -27,6 +28,7 @@ def load_class(spec: str) -> type[Module]:
         if inspect.isclass(value)
         and issubclass(value, Module)
         and value.__module__ == module.__name__
+        and not key.startswith("_")
     }
     if name in classes:
         return classes[name]

@@ -567,6 +567,18 @@ def test_what_does_not_fit_together_is_refused(given, message):
         verify_pair(*given)
 
 
+@pytest.mark.parametrize("at", [[0], [0, 2], [0, 1, 3]])
+def test_a_relu_at_zero_is_a_kink_for_each_value_and_for_all_together(at):
+    x = np.array([1.0, -1.5, 2.0, -0.5])
+    x[at] = 0
+    relu = lambda x: np.maximum(x, 0)
+    report = verify_pair(relu, lambda g, x: g * (x > 0), x)
+    assert report, report
+    assert [kink.index for kink in report["x"].kinks] == [(i,) for i in at]
+    outside = verify_pair(relu, lambda g, x: g * ((x > 0) - 1.0 * (x == 0)), x)
+    assert outside["x"].wrong == tuple((i,) for i in at)
+
+
 def test_progress_is_told_each_tensor_before_it_is_checked():
     seen = []
     verify_pair(ReturnsAll(), inputs=X, progress=lambda *told: seen.append(told))

@@ -28,6 +28,7 @@ COMMANDS = {
     "diff": "compare two models, or two checkpoints of one",
     "bench": "measure speed beside PyTorch and other libraries",
     "profile": "show where the time of a training step goes",
+    "reproduce": "run the experiments of the documents on real data",
     "explain": "show the products that one number of a gradient is the sum of",
 }
 """Each command, which is the module of that name in this package, and its line of help.

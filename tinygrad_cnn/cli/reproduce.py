@@ -1,0 +1,91 @@
+"""Run the experiments of the documents on real data, and write tables and pictures into a
+folder. What is there already is not computed again; a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..reproduce.experiment import Experiment
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `reproduce`."""
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="of experiments; default: all")
+    add("--list", action="store_true", help="list the experiments and what they take")
+    add("--out", type=Path, metavar="DIR", default=Path("reproduced"))
+    add("--again", action="store_true", help="compute what is there already")
+    add("--quick", action="store_true", help="on little data: to try, not to quote")
+    add("--seed", type=int, metavar="N", default=0)
+    add("--models", type=Path, metavar="DIR", help="default: models/ of the repository")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is missing, and say where it lies."""
+    from .. import plotting
+    from ..reproduce.experiment import Setup
+    from ..reproduce.folder import Folder
+    from ..reproduce.run import experiments, manifest, reproduce
+    from .progress import note
+    from .reproduce_progress import progress
+
+    chosen = experiments(args.names)
+    if args.list:
+        return _list(chosen)
+    plotting.check(args.out / "any.svg")  # before an hour of training
+    folder = Folder(args.out)
+    setup = Setup(_models(args.models), args.seed, args.quick, args.out)
+    folder.begin(manifest(setup), args.again)
+    if args.again:
+        for name in chosen:
+            folder.forget(name)
+    try:
+        with progress() as display:
+            for step in reproduce(chosen, folder, setup):
+                display.show(step)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped; all that is done is in {args.out}; the same command goes on"
+        ) from None
+    finally:
+        folder.index(experiments([]))
+    for name, experiment in chosen.items():
+        note(f"{name}: {folder.seconds(name, experiment) / 60:.1f} minutes")
+        print(args.out / name / "tables.md")
+    print(args.out / "README.md")
+    return 0
+
+
+def _list(chosen: Mapping[str, Experiment]) -> int:
+    from .tables import show
+
+    rows = [
+        [
+            name,
+            e.TITLE,
+            str(len(e.PARTS)),
+            f"{sum(p.seconds for p in e.PARTS) / 60:.0f}",
+        ]
+        for name, e in chosen.items()
+    ]
+    show(("experiment", "what", "parts", "minutes, about"), rows)
+    return 0
+
+
+def _models(given: Path | None) -> Path:
+    """The directory of the model files; ModelFileError if it has none."""
+    from ..errors import ModelFileError
+
+    beside = Path(__file__).parents[2] / "models"
+    for folder in [given] if given else [Path("models"), beside]:
+        if (folder / "lenet5.py").is_file():
+            return folder
+    raise ModelFileError(
+        f"there are no model files in {given or 'models'}: run it in the repository, or "
+        "give its models/ with --models"
+    )

@@ -1,0 +1,152 @@
+"""`day3`: the net before it is trained, and the derivatives of the softmax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import creation
+from ..data import DataLoader, Subset
+from ..engine import Tensor
+from ..modelfile import build, load_class
+from ..nn import functional as F
+from ..random import manual_seed
+from ..recording import no_grad
+from .experiment import Part, Picture, Results, Setup, Table, Work
+from .images import images_for
+
+TITLE = "The untrained net; the derivatives of the softmax"
+
+DOCUMENT = (
+    *((5, 2.303), (7, 2.303), (8, 2.303), (5, 2.302), (9, 2.302)),
+    *((13, 2.301), (10, 2.302), (8, 2.302), (4, 2.302), (5, 2.301)),
+)
+"""Accuracy in percent and mean loss of each hundred images, as the document prints them."""
+
+
+def untrained(setup: Setup) -> Work:
+    """The document's net and initialisation on the first 1,000 training images."""
+    manual_seed(setup.seed)
+    kind = load_class(setup.model("mnist_net"))
+    net, _ = build(kind, {"document_init": True, "bias": False}, {})
+    images = images_for("mnist", kind, setup.quick).training
+    first = Subset(images, range(min(1000, len(images))))
+    accuracies, losses = [], []
+    with no_grad():
+        for x, labels in DataLoader(first, batch_size=100):
+            scores = net(x)
+            right = (scores.argmax(1) == labels).float()
+            accuracies.append(right.mean().item())
+            losses.append(F.cross_entropy(scores, labels).item())
+            yield len(losses) / 10
+    return {"accuracy": accuracies, "loss": losses}
+
+
+def softmax(setup: Setup) -> Work:
+    """∂p_c/∂t_k and ∂L/∂t_k for all c and k: closed form, engine and differences."""
+    yield 0.0
+    t = np.random.default_rng(setup.seed).normal(size=10)
+    by_engine = {
+        "∂p_c/∂t_k": _jacobian(lambda x: x.softmax(0), t),
+        "∂L/∂t_k, L = −ln p_c": _jacobian(lambda x: -x.log_softmax(0), t),
+    }
+    of = {
+        "∂p_c/∂t_k": (_softmax, closed_softmax(t)),
+        "∂L/∂t_k, L = −ln p_c": (lambda x: -np.log(_softmax(x)), closed_entropy(t)),
+    }
+    return {
+        name: {
+            "entries": int(closed.size),
+            "largest": float(np.abs(closed).max()),
+            "engine": float(np.abs(by_engine[name] - closed).max()),
+            "differences": float(np.abs(_differences(function, t) - closed).max()),
+        }
+        for name, (function, closed) in of.items()
+    }
+
+
+def closed_softmax(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """∂p_c/∂t_k (`day3` §3.1): −e^t_c e^t_k / S², and e^t_c (S − e^t_c) / S² at k = c."""
+    e, s = np.exp(t), np.exp(t).sum()
+    found = -np.outer(e, e) / s**2
+    np.fill_diagonal(found, e * (s - e) / s**2)
+    return found
+
+
+def closed_entropy(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """∂(−ln p_c)/∂t_k = −1/p_c · ∂p_c/∂t_k, for each c a row."""
+    return -closed_softmax(t) / _softmax(t)[:, None]
+
+
+def _softmax(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.exp(t) / np.exp(t).sum()
+
+
+def _jacobian(function: Any, t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """∂(function)_c/∂t_k by the engine, a backward for each c."""
+    rows = []
+    for c in range(len(t)):
+        x: Tensor = creation.tensor(t, requires_grad=True)
+        function(x)[c].backward()
+        assert x.grad is not None
+        rows.append(x.grad.numpy())
+    return np.stack(rows)
+
+
+def _differences(function: Any, t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Central differences; h is the cube root of the precision of float64."""
+    h = 6e-6
+    columns = [function(t + step) - function(t - step) for step in h * np.eye(len(t))]
+    return np.stack(columns, axis=1) / (2 * h)
+
+
+PARTS = (Part("untrained", untrained), Part("softmax", softmax))
+
+
+def tables(results: Results) -> list[Table]:
+    """Loss and accuracy of each hundred images beside the document's; the derivatives."""
+    found = results["untrained"]
+    count = len(found["loss"])
+    rows = [
+        [f"{100 * i + 1} – {100 * i + 100}", *values]
+        for i, values in enumerate(
+            zip(
+                found["accuracy"],
+                found["loss"],
+                [accuracy / 100 for accuracy, _ in DOCUMENT[:count]],
+                [loss for _, loss in DOCUMENT[:count]],
+                strict=False,
+            )
+        )
+    ]
+    headings = {"images": "", "accuracy": ".0%", "loss": ".3f"}
+    headings |= {"document: accuracy": ".0%", "document: loss": ".3f"}
+    derivatives = {
+        "derivatives": "",
+        "entries": "d",
+        "largest": ".3f",
+        "engine − closed form": ".0e",
+        "differences − closed form": ".0e",
+    }
+    return [
+        Table(
+            "The untrained net",
+            headings,
+            rows,
+            "Guessing among ten classes is right in 10 % and has the loss −ln 0.1 = 2.303.",
+        ),
+        Table(
+            "Derivatives of the softmax and of the cross-entropy",
+            derivatives,
+            [[name, *figures.values()] for name, figures in results["softmax"].items()],
+            "Ten random totals t, every class c and every k; the largest absolute "
+            "deviation.",
+        ),
+    ]
+
+
+def pictures(results: Results) -> list[Picture]:
+    """None: the document has tables."""
+    return []

@@ -1,0 +1,199 @@
+"""The folder of a reproduction: results that are kept, and the pages made from them.
+
+manifest.json            what the results were made with: seed, versions, data, …
+README.md                all experiments on one page, with the time each took
+NAME/tables.md, .json    the tables of an experiment; its pictures lie beside them
+NAME/results/PART.json   what a part returned, and the seconds it took
+NAME/state/PART/         what a part that was stopped goes on from
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import plotting
+from ..checkpoint import replacing
+from ..errors import ArgumentError
+from .experiment import Cell, Experiment, Picture, Results, Table
+
+SAME = ("seed", "quick", "tinygrad_cnn", "data")
+"""What the results in one folder must have in common."""
+
+
+class Folder:
+    """Reads and writes it; every file is written whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, manifest: dict[str, Any], again: bool) -> None:
+        """Note what results are made with from now on.
+
+        Raises ArgumentError if there are results of another kind, unless `again`.
+        """
+        place = self.path / "manifest.json"
+        before = _read(place) if place.exists() else manifest
+        other = [
+            f"{key} {before.get(key)!r} is now {manifest[key]!r}"
+            for key in SAME
+            if before.get(key) != manifest[key]
+        ]
+        if other and not again:
+            raise ArgumentError(
+                f"the results in {self.path} were made with other settings ({other[0]}): "
+                "give another folder with --out, or --again to replace them"
+            )
+        _write(place, manifest)
+
+    def manifest(self) -> dict[str, Any]:
+        """What the results were made with."""
+        return _read(self.path / "manifest.json")
+
+    def state(self, name: str, part: str) -> Path:
+        """The directory that a part may use while it runs."""
+        state = self.path / name / "state" / part
+        state.mkdir(parents=True, exist_ok=True)
+        return state
+
+    def spent(self, name: str, part: str) -> float:
+        """The seconds that a part had taken when it was stopped."""
+        place = self.state(name, part) / "seconds.json"
+        return float(_read(place)) if place.exists() else 0.0
+
+    def stopped(self, name: str, part: str, seconds: float) -> None:
+        """Note how long a part has taken that goes on another time."""
+        _write(self.state(name, part) / "seconds.json", seconds)
+
+    def forget(self, name: str) -> None:
+        """Remove the results of an experiment."""
+        for folder in ("results", "state"):
+            shutil.rmtree(self.path / name / folder, ignore_errors=True)
+
+    def has(self, name: str, part: str) -> bool:
+        """Whether the result of a part is there."""
+        return self._result(name, part).exists()
+
+    def keep(self, name: str, part: str, seconds: float, result: Any) -> None:
+        """Write the result of a part, which needs no state any more."""
+        value = {"seconds": round(seconds, 1), "result": result}
+        _write(self._result(name, part), value)
+        state = self.path / name / "state"
+        shutil.rmtree(state / part, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            state.rmdir()  # unless another part was stopped
+
+    def results(self, name: str, experiment: Experiment) -> Results:
+        """The results of all parts."""
+        parts = [part.name for part in experiment.PARTS]
+        return {part: _read(self._result(name, part))["result"] for part in parts}
+
+    def seconds(self, name: str, experiment: Experiment) -> float:
+        """How long all parts took."""
+        parts = [part.name for part in experiment.PARTS]
+        return sum(_read(self._result(name, part))["seconds"] for part in parts)
+
+    def report(self, name: str, experiment: Experiment) -> None:
+        """Make the tables and pictures of an experiment from its results."""
+        results = self.results(name, experiment)
+        tables, pictures = experiment.tables(results), experiment.pictures(results)
+        for picture in pictures:
+            plotting.save(picture.draw, self.path / name / f"{picture.name}.svg")
+        _write(self.path / name / "tables.json", [_as_json(t) for t in tables])
+        text = "\n".join(_blocks(tables, pictures, "###"))
+        _write_text(self.path / name / "tables.md", text)
+
+    def index(self, experiments: Mapping[str, Experiment]) -> None:
+        """Make the page of all experiments that have their results."""
+        done = {
+            name: experiment
+            for name, experiment in experiments.items()
+            if all(self.has(name, part.name) for part in experiment.PARTS)
+        }
+        seconds = {n: self.seconds(n, experiment) for n, experiment in done.items()}
+        rows: list[list[Cell]] = [
+            [n, e.TITLE, seconds[n] / 60] for n, e in done.items()
+        ]
+        rows.append(["all", "", sum(seconds.values()) / 60])
+        columns = {"experiment": "", "what": "", "minutes": ".1f"}
+        times = Table("Time", columns, rows)
+        lines = ["# Reproduced", "", *_conditions(self.manifest())]
+        lines += _blocks([times], [], "##")
+        for name, experiment in done.items():
+            results = self.results(name, experiment)
+            pictures = [
+                Picture(f"{name}/{p.name}", p.caption, p.draw)
+                for p in experiment.pictures(results)
+            ]
+            lines += [f"## {name}: {experiment.TITLE}", ""]
+            lines += _blocks(experiment.tables(results), pictures, "###")
+        _write_text(self.path / "README.md", "\n".join(lines))
+
+    def _result(self, name: str, part: str) -> Path:
+        return self.path / name / "results" / f"{part}.json"
+
+
+def markdown(table: Table, heading: str = "###") -> str:
+    """A table with its title and its note."""
+    marks = ["---" if spec == "" else "---:" for spec in table.columns.values()]
+    lines = [f"{heading} {table.title}", "", _row([*table.columns]), _row(marks)]
+    lines += [_row(_formatted(table, row)) for row in table.rows]
+    return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
+
+
+def _blocks(
+    tables: Sequence[Table], pictures: Sequence[Picture], heading: str
+) -> list[str]:
+    shown = [f"![{p.caption}]({p.name}.svg)\n\n*{p.caption}*\n" for p in pictures]
+    return [*[markdown(table, heading) for table in tables], *shown]
+
+
+def _formatted(table: Table, row: Sequence[Cell]) -> list[str]:
+    return [
+        "" if cell is None else cell if isinstance(cell, str) else format(cell, spec)
+        for cell, spec in zip(row, table.columns.values(), strict=True)
+    ]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _as_json(table: Table) -> dict[str, Any]:
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    return {"title": table.title, "rows": rows, "note": table.note}
+
+
+def _conditions(manifest: Mapping[str, Any]) -> list[str]:
+    versions = ", ".join([f"{k} {v}" for k, v in manifest["versions"].items()])
+    quick = ["A quick run, on little data: to try, not to quote.", ""]
+    return [
+        *(quick if manifest["quick"] else []),
+        f"Made by `tinygrad-cnn reproduce` {manifest['tinygrad_cnn']} with seed "
+        f"{manifest['seed']} in {manifest['dtype']}, on {manifest['threads']} threads of "
+        f"{manifest['processor']}; Python {manifest['python']}, {versions}.",
+        "",
+    ]
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ArgumentError(
+            f"{path} is no result of `reproduce`: {error}; remove it, or run with --again"
+        ) from error
+
+
+def _write(path: Path, value: Any) -> None:
+    _write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))

@@ -1,0 +1,196 @@
+"""`lenet`: Adam against gradient descent, three runs each, and the two shape proofs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from .. import creation
+from ..nn import Conv2d, Module
+from ..nn import functional as F
+from ..nn.utils import clip_grad_value_
+from . import figures
+from .experiment import Part, Picture, Results, Setup, Table, Work
+from .train import Training
+
+TITLE = "LeNet-5: Adam against gradient descent; the shape proofs"
+
+RUNS = 3
+OPTIMIZERS = {"adam": ("Adam 0.01", 0.01), "sgd": ("gradient descent 0.001", 0.001)}
+DATA = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
+NORMS = {False: "no batch normalisation", True: "batch normalisation"}
+
+
+def clip(model: Module) -> None:
+    """The gradients of convolutions to ±1, of dense layers to ±5 (§6.1); others stay."""
+    for layer in model.modules():
+        limit = 1 if isinstance(layer, Conv2d) else 5
+        own = [p for p in layer.parameters(recurse=False) if p.grad is not None]
+        if own and not type(layer).__name__.startswith("BatchNorm"):
+            clip_grad_value_(own, limit)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Six runs that are seen together."""
+
+    data: str
+    batch_norm: bool
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        return f"{DATA[self.data]}, {NORMS[self.batch_norm]}"
+
+    def name(self, optimizer: str, run: int) -> str:
+        """Of the part that is one of the runs."""
+        norm = "normalised" if self.batch_norm else "plain"
+        return f"{self.data}-{norm}-{optimizer}-{run + 1}"
+
+    def parts(self) -> Iterator[Part]:
+        """The six."""
+        for optimizer, run in itertools.product(OPTIMIZERS, range(RUNS)):
+            training = Training(
+                "lenet5",
+                self.data,
+                {"batch_norm": self.batch_norm},
+                {
+                    "epochs": 10,
+                    "batch_size": 32,
+                    "optimizer": optimizer,
+                    "lr": OPTIMIZERS[optimizer][1],
+                    "scheduler": "none",
+                    "stop_at": 0.95,
+                },
+                clip,
+                run,
+                "test" if self.data == "mnist" else "held_out",
+            )
+            yield Part(self.name(optimizer, run), training, seconds=50)
+
+
+PANELS = [Panel(data, norm) for data in DATA for norm in NORMS]
+
+
+def shapes(setup: Setup) -> Work:
+    """Both proofs for every kernel, stride and padding: gradients have their own shapes."""
+    tried, equal = 0, {"dW": 0, "dX": 0}
+    cases = list(itertools.product((5, 8, 12), (1, 3, 5), (1, 2, 3), (0, 1, 2)))
+    for side, kernel, stride, padding in cases:
+        x = creation.ones(2, 3, side, side, requires_grad=True)
+        w = creation.ones(4, 3, kernel, kernel, requires_grad=True)
+        F.conv2d(x, w, stride=stride, padding=padding).sum().backward()
+        assert x.grad is not None and w.grad is not None
+        tried += 1
+        equal["dW"] += w.grad.shape == w.shape
+        equal["dX"] += x.grad.shape == x.shape
+        yield tried / len(cases)
+    return {"tried": tried, **equal}
+
+
+PARTS = (
+    Part("shapes", shapes),
+    *itertools.chain.from_iterable(panel.parts() for panel in PANELS),
+)
+
+
+def tables(results: Results) -> list[Table]:
+    """Each panel's runs in a line for each optimizer; the shapes."""
+    rows = [
+        [panel.title, label, *_sums([results[panel.name(key, i)] for i in range(RUNS)])]
+        for panel in PANELS
+        for key, (label, _) in OPTIMIZERS.items()
+    ]
+    proofs = results["shapes"]
+    return [
+        Table(
+            "Adam against gradient descent",
+            {
+                "network": "",
+                "optimizer": "",
+                "epochs to 95 %": "",
+                "training accuracy": "",
+                "test accuracy": "",
+                "held-out accuracy": "",
+            },
+            rows,
+            "Three runs each, with seeds of their own, of at most 10 epochs; a run stops "
+            "after the epoch in which 95 % of the training images were right (—: none "
+            "was). Gradients are clipped to ±5 in dense layers and ±1 in convolutions; "
+            "batches of 32.",
+        ),
+        Table(
+            "Shape proofs 1 and 2",
+            {"claim": "", "holds": "d", "of": "d"},
+            [
+                ["shape(dW) = shape(W)", proofs["dW"], proofs["tried"]],
+                ["shape(dX) = shape(X)", proofs["dX"], proofs["tried"]],
+            ],
+            "Over images, kernels, strides and paddings; a property test draws others.",
+        ),
+    ]
+
+
+def _sums(runs: list[Any]) -> list[str]:
+    epochs = [str(r["epochs"]) if r["reason"] == "accuracy" else "—" for r in runs]
+    training = [r["history"]["accuracy"][-1] for r in runs]
+    test = [r["test"]["accuracy"] for r in runs]
+    held_out = [r["held_out"]["accuracy"] for r in runs if r["held_out"]]
+    return [", ".join(epochs), *map(_percents, (training, test, held_out))]
+
+
+def _percents(values: list[float]) -> str:
+    return ", ".join(f"{100 * value:.1f}" for value in values) + " %" if values else ""
+
+
+def pictures(results: Results) -> list[Picture]:
+    """A picture of each data set: six runs in each panel."""
+    return [
+        Picture(
+            data,
+            f"LeNet-5 on {name}: three runs of Adam (solid, black) and three of gradient "
+            "descent (dashed, lighter), above without and below with batch normalisation. "
+            "A run ends where 95 % of the training images were right.",
+            partial(_draw, results, data),
+        )
+        for data, name in DATA.items()
+    ]
+
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "adam": {"color": "#000000", "linestyle": "-"},
+    "sgd": {"color": "#d07010", "linestyle": (0, (4, 2))},
+}
+MARKERS = ("o", "^", "s")
+"""One for each run."""
+
+
+def _draw(results: Results, data: str, figure: Any) -> None:
+    figure.set_size_inches(9, 6.4)
+    panels = [panel for panel in PANELS if panel.data == data]
+    places = figure.subplots(len(panels), 2, sharex=True, sharey=True)
+    watched = "test" if data == "mnist" else "held-out"
+    keys = {"accuracy": "training", "test_accuracy": watched}
+    for row, panel in zip(places, panels, strict=True):
+        for axes, (key, images) in zip(row, keys.items(), strict=True):
+            for optimizer, run in itertools.product(OPTIMIZERS, range(RUNS)):
+                values = results[panel.name(optimizer, run)]["history"][key]
+                axes.plot(
+                    range(1, len(values) + 1),
+                    [100 * value for value in values],
+                    **LOOKS[optimizer],
+                    marker=MARKERS[run],
+                    markersize=5,
+                    markerfacecolor="white" if optimizer == "sgd" else None,
+                    linewidth=1.2,
+                    label=f"{OPTIMIZERS[optimizer][0]}, run {run + 1}",
+                )
+            axes.axhline(95, color="#808080", linewidth=0.6)
+            below = panel is panels[-1]
+            title = f"{NORMS[panel.batch_norm]}, {images} images"
+            figures.plain(axes, title, "epoch" if below else "", "% right")
+    handles, labels = places[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=3, frameon=False, loc="outside upper center")

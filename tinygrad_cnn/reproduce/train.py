@@ -1,0 +1,114 @@
+"""A part of an experiment that trains a network, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..data import DataLoader, ImageDataset
+from ..metrics import Scores
+from ..modelfile import build, load_class
+from ..nn import Module
+from ..nn import functional as F
+from ..random import manual_seed
+from ..recipe import TEST_BATCH, facts, make_optimizer, make_scheduler, options_for
+from ..training import BatchRecord, evaluate, fit
+from .experiment import Setup, Work
+from .images import images_for
+
+
+@dataclass(frozen=True)
+class Training:
+    """Train a model file; what it returns is described at `Training.__call__`.
+
+    data: mnist or cifar10. settings: the model's keyword arguments. options: of `recipe`,
+    where they are not the model's own. clip: see `fit`. run: added to the seed.
+    augmentation: of the training images, instead of the model's own.
+    watch: the scores after each epoch are those of the "test" or the "held_out" images.
+    """
+
+    model: str
+    data: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    clip: Callable[[Module], Any] | None = None
+    run: int = 0
+    watch: str = "test"
+    augmentation: Any = None
+
+    def __call__(self, setup: Setup) -> Work:
+        """A generator that trains; its result has
+
+        parameters, images, epochs, seconds (of training), reason (see `EndRecord`),
+        history: accuracy and loss of each epoch, and of the images that are watched,
+        test, held_out: `Scores` as values (held_out: None where there are no such images)
+        """
+        manual_seed(setup.seed + self.run)
+        kind = load_class(setup.model(self.model))
+        images = images_for(self.data, kind, setup.quick, self.augmentation)
+        model, _ = build(kind, dict(self.settings), facts(images.training))
+        options = options_for(kind, {"planned": True, **self.options})
+        if setup.quick:
+            options["epochs"] = 1
+        loss = getattr(model, "loss", F.cross_entropy)
+        loader = DataLoader(images.training, options["batch_size"], shuffle=True)
+        optimizer = make_optimizer(model, options)
+        checkpoint, log = setup.state / "part.ckpt", setup.state / "part.log"
+        watched = getattr(images, self.watch)
+        records = fit(
+            model,
+            optimizer,
+            loader,
+            epochs=options["epochs"],
+            loss=loss,
+            scheduler=make_scheduler(optimizer, options, len(loader)),
+            test_loader=DataLoader(watched, TEST_BATCH),
+            stop_at_accuracy=options["stop_at"],
+            clip=self.clip,
+            checkpoint=checkpoint,
+            save_every=max(1, len(loader) // 4),
+            log=log,
+            resume=checkpoint if checkpoint.exists() else None,
+            planned=options["planned"],
+        )
+        for record in records:
+            if isinstance(record, BatchRecord) and record.batch % 10 == 0:
+                done = record.epoch - 1 + record.batch / len(loader)
+                yield done / options["epochs"]
+        history = _history(log)
+        return {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "images": len(images.training),
+            "epochs": len(history["accuracy"]),
+            "seconds": sum(history.pop("seconds")),
+            "reason": history.pop("reason"),
+            "history": history,
+            "test": _scores(model, images.test, loss),
+            "held_out": _scores(model, images.held_out, loss),
+        }
+
+
+def _history(log: Path) -> dict[str, Any]:
+    """The epochs that a log tells of, those before an interruption too."""
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    epochs = [line for line in lines if line["event"] == "epoch"]
+    return {
+        "accuracy": [epoch["accuracy"] for epoch in epochs],
+        "loss": [epoch["loss"] for epoch in epochs],
+        "test_accuracy": [epoch["test"]["accuracy"] for epoch in epochs],
+        "test_loss": [epoch["test"]["loss"] for epoch in epochs],
+        "seconds": [epoch["seconds"] for epoch in epochs],
+        "reason": lines[-1]["reason"],
+    }
+
+
+def _scores(
+    model: Module, images: ImageDataset | None, loss: Any
+) -> dict[str, Any] | None:
+    if images is None:
+        return None
+    scores: Scores = evaluate(model, DataLoader(images, TEST_BATCH), loss)
+    return scores.to_dict() | {"images": len(images)}
