@@ -34,7 +34,7 @@ COMMAND = re.compile(r"^(?:pip .* && )?(?:python -m tinygrad_cnn|tinygrad-cnn) (
 NOT_RUN = {
     "gallery.md": "each command is run, and its picture compared, below",
     "bench all": "measures all cases beside all libraries, half an hour",
-    "reproduce": "trains the networks of the documents, for an hour; `--quick` is run in test_experiments",
+    "reproduce": "trains for half an hour and more; test_experiments runs `--quick`",
 }
 """Pages, and beginnings of commands, with the reason."""
 
