@@ -55,7 +55,11 @@ def test_results_are_kept_and_shown(run, monkeypatch):
     again = run("reproduce day2 --out found")
     assert "sobel" not in again.err
     other = run("reproduce day2 --out found --seed 1")
-    assert other.status == 1 and "seed 0 is now 1" in other.err
+    assert (
+        other.status == 1
+        and "of day2 in found" in other.err
+        and "seed 0 is now 1" in other.err
+    )
     anew = run("reproduce day2 --out found --seed 1 --again")
     assert anew.status == 0 and "day2: sobel" in anew.err
 

@@ -63,7 +63,7 @@ def experiment():
 def folder(tmp_path):
     pytest.importorskip("matplotlib")
     folder = Folder(tmp_path / "out")
-    folder.begin(MANIFEST, again=False)
+    folder.begin(MANIFEST)
     return folder
 
 
@@ -120,9 +120,9 @@ def test_a_stopped_run_goes_on_where_it_was(experiment, folder):
     assert experiment.worked == ["one", "two after False", "two after True"]
 
 
-def test_forgotten_results_are_made_again(experiment, folder):
+def test_results_are_made_again(experiment, folder):
     run(experiment, folder)
-    folder.forget("counting")
+    folder.begin(MANIFEST | {"seed": 5}, again=["counting"])
     run(experiment, folder, seed=5)
     assert folder.results("counting", experiment) == {
         "one": {"value": 1},
@@ -131,17 +131,23 @@ def test_forgotten_results_are_made_again(experiment, folder):
 
 
 @pytest.mark.parametrize("key", ["seed", "quick", "tinygrad_cnn", "data"])
-def test_results_of_other_settings_are_not_mixed(folder, key):
+def test_results_of_other_settings_are_not_mixed(experiment, folder, key):
+    run(experiment, folder)
     other = MANIFEST | {key: "another"}
-    with pytest.raises(ArgumentError, match=f"{key} .* is now 'another'.*--again"):
-        folder.begin(other, again=False)
+    for again in ((), ["day2"]):
+        with pytest.raises(ArgumentError, match=f"counting .*{key} .* now 'another'"):
+            folder.begin(other, again)
     assert folder.manifest() == MANIFEST
-    folder.begin(other, again=True)
+    assert folder.results("counting", experiment)
+    folder.begin(other, again=["counting"])
     assert folder.manifest() == other
+    assert not folder.has("counting", "one")
 
 
-def test_another_processor_may_go_on(folder):
-    folder.begin(MANIFEST | {"processor": "fingers"}, again=False)
+def test_another_processor_may_go_on(experiment, folder):
+    run(experiment, folder)
+    folder.begin(MANIFEST | {"processor": "fingers"})
+    assert folder.has("counting", "one")
 
 
 def test_a_damaged_result_is_named(experiment, folder):

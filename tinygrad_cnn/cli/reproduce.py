@@ -40,10 +40,7 @@ def run(args: argparse.Namespace) -> int:
     plotting.check(args.out / "any.svg")  # before an hour of training
     folder = Folder(args.out)
     setup = Setup(_models(args.models), args.seed, args.quick, args.out)
-    folder.begin(manifest(setup), args.again)
-    if args.again:
-        for name in chosen:
-            folder.forget(name)
+    folder.begin(manifest(setup), chosen if args.again else ())
     try:
         with Progress(can_be_live()) as display:
             for step in reproduce(chosen, folder, setup):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +31,28 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin(self, manifest: dict[str, Any], again: bool) -> None:
-        """Note what results are made with from now on.
+    def begin(self, manifest: dict[str, Any], again: Collection[str] = ()) -> None:
+        """Note what results are made with from now on; those of `again` are removed.
 
-        Raises ArgumentError if there are results of another kind, unless `again`.
+        Raises ArgumentError, before anything is removed, if results of another kind stay.
         """
         place = self.path / "manifest.json"
         before = _read(place) if place.exists() else manifest
+        kept = {path.parent.name for path in self.path.glob("*/results")} - {*again}
         other = [
             f"{key} {before.get(key)!r} is now {manifest[key]!r}"
             for key in SAME
             if before.get(key) != manifest[key]
         ]
-        if other and not again:
+        if other and kept:
             raise ArgumentError(
-                f"the results in {self.path} were made with other settings ({other[0]}): "
-                "give another folder with --out, or --again to replace them"
+                f"the results of {', '.join(sorted(kept))} in {self.path} were made with "
+                f"other settings ({other[0]}): give another folder with --out, or replace "
+                "all of them with --again"
             )
+        for name in again:
+            for folder in ("results", "state"):
+                shutil.rmtree(self.path / name / folder, ignore_errors=True)
         _write(place, manifest)
 
     def manifest(self) -> dict[str, Any]:
@@ -68,11 +73,6 @@ class Folder:
     def stopped(self, name: str, part: str, seconds: float) -> None:
         """Note how long a part has taken that goes on another time."""
         _write(self.state(name, part) / "seconds.json", seconds)
-
-    def forget(self, name: str) -> None:
-        """Remove the results of an experiment."""
-        for folder in ("results", "state"):
-            shutil.rmtree(self.path / name / folder, ignore_errors=True)
 
     def has(self, name: str, part: str) -> bool:
         """Whether the result of a part is there."""

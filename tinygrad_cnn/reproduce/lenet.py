@@ -153,7 +153,8 @@ def pictures(results: Results) -> list[Picture]:
             data,
             f"LeNet-5 on {name}: three runs of Adam (solid, black) and three of gradient "
             "descent (dashed, lighter), above without and below with batch normalisation. "
-            "A run ends where 95 % of the training images were right.",
+            "A run ends where 95 % of the training images were right; runs are drawn a "
+            "little beside each other.",
             partial(_draw, results, data),
         )
         for data, name in DATA.items()
@@ -166,12 +167,14 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 MARKERS = ("o", "^", "s")
 """One for each run."""
+BESIDE = 0.16
+"""The runs are drawn so many epochs apart, or else equal ones would cover each other."""
 
 
 def _draw(results: Results, data: str, figure: Any) -> None:
     figure.set_size_inches(9, 6.4)
     panels = [panel for panel in PANELS if panel.data == data]
-    places = figure.subplots(len(panels), 2, sharex=True, sharey=True)
+    places = figure.subplots(len(panels), 2, sharex=True, sharey="row")
     watched = "test" if data == "mnist" else "held-out"
     keys = {"accuracy": "training", "test_accuracy": watched}
     for row, panel in zip(places, panels, strict=True):
@@ -179,7 +182,7 @@ def _draw(results: Results, data: str, figure: Any) -> None:
             for optimizer, run in itertools.product(OPTIMIZERS, range(RUNS)):
                 values = results[panel.name(optimizer, run)]["history"][key]
                 axes.plot(
-                    range(1, len(values) + 1),
+                    [epoch + BESIDE * (run - 1) for epoch in range(1, len(values) + 1)],
                     [100 * value for value in values],
                     **LOOKS[optimizer],
                     marker=MARKERS[run],
@@ -193,4 +196,11 @@ def _draw(results: Results, data: str, figure: Any) -> None:
             title = f"{NORMS[panel.batch_norm]}, {images} images"
             figures.plain(axes, title, "epoch" if below else "", "% right")
     handles, labels = places[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, ncols=3, frameon=False, loc="outside upper center")
+    by_column = [i + RUNS * j for i in range(RUNS) for j in range(len(OPTIMIZERS))]
+    figure.legend(
+        [handles[i] for i in by_column],
+        [labels[i] for i in by_column],
+        ncols=RUNS,
+        frameon=False,
+        loc="outside upper center",
+    )

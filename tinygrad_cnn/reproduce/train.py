@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from ..nn import Module
 from ..nn import functional as F
 from ..random import manual_seed
 from ..recipe import TEST_BATCH, facts, make_optimizer, make_scheduler, options_for
-from ..training import BatchRecord, evaluate, fit
+from ..training import BatchRecord, Record, evaluate, fit
 from .experiment import Setup, Work
-from .images import images_for
+from .images import Images, images_for
 
 
 @dataclass(frozen=True)
@@ -53,31 +54,13 @@ class Training:
         options = options_for(kind, {"planned": True, **self.options})
         if setup.quick:
             options["epochs"] = 1
-        loss = getattr(model, "loss", F.cross_entropy)
         loader = DataLoader(images.training, options["batch_size"], shuffle=True)
-        optimizer = make_optimizer(model, options)
-        checkpoint, log = setup.state / "part.ckpt", setup.state / "part.log"
-        watched = getattr(images, self.watch)
-        records = fit(
-            model,
-            optimizer,
-            loader,
-            epochs=options["epochs"],
-            loss=loss,
-            scheduler=make_scheduler(optimizer, options, len(loader)),
-            test_loader=DataLoader(watched, TEST_BATCH),
-            stop_at_accuracy=options["stop_at"],
-            clip=self.clip,
-            checkpoint=checkpoint,
-            save_every=max(1, len(loader) // 4),
-            log=log,
-            resume=checkpoint if checkpoint.exists() else None,
-            planned=options["planned"],
-        )
-        for record in records:
-            if isinstance(record, BatchRecord) and record.batch % 10 == 0:
-                done = record.epoch - 1 + record.batch / len(loader)
-                yield done / options["epochs"]
+        log = setup.state / "part.log"
+        with closing(self._records(model, loader, images, options, log)) as records:
+            for record in records:
+                if isinstance(record, BatchRecord) and record.batch % 10 == 0:
+                    done = record.epoch - 1 + record.batch / len(loader)
+                    yield done / options["epochs"]
         history = _history(log)
         return {
             "parameters": sum(p.numel() for p in model.parameters()),
@@ -86,9 +69,41 @@ class Training:
             "seconds": sum(history.pop("seconds")),
             "reason": history.pop("reason"),
             "history": history,
-            "test": _scores(model, images.test, loss),
-            "held_out": _scores(model, images.held_out, loss),
+            "test": _scores(model, images.test),
+            "held_out": _scores(model, images.held_out),
         }
+
+    def _records(
+        self,
+        model: Module,
+        loader: DataLoader,
+        images: Images,
+        options: dict[str, Any],
+        log: Path,
+    ) -> Generator[Record, None, None]:
+        """Train; a checkpoint beside the log is gone on from."""
+        optimizer = make_optimizer(model, options)
+        checkpoint = log.with_name("part.ckpt")
+        return fit(
+            model,
+            optimizer,
+            loader,
+            epochs=options["epochs"],
+            loss=_loss(model),
+            scheduler=make_scheduler(optimizer, options, len(loader)),
+            test_loader=DataLoader(getattr(images, self.watch), TEST_BATCH),
+            stop_at_accuracy=options["stop_at"],
+            clip=self.clip,
+            checkpoint=checkpoint,
+            save_every=max(1, len(loader) // 4),
+            log=log,
+            resume=checkpoint if checkpoint.exists() else None,
+            planned=options["planned"],
+        )
+
+
+def _loss(model: Module) -> Any:
+    return getattr(model, "loss", F.cross_entropy)
 
 
 def _history(log: Path) -> dict[str, Any]:
@@ -105,10 +120,8 @@ def _history(log: Path) -> dict[str, Any]:
     }
 
 
-def _scores(
-    model: Module, images: ImageDataset | None, loss: Any
-) -> dict[str, Any] | None:
+def _scores(model: Module, images: ImageDataset | None) -> dict[str, Any] | None:
     if images is None:
         return None
-    scores: Scores = evaluate(model, DataLoader(images, TEST_BATCH), loss)
+    scores: Scores = evaluate(model, DataLoader(images, TEST_BATCH), _loss(model))
     return scores.to_dict() | {"images": len(images)}
