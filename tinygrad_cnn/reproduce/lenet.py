@@ -120,7 +120,8 @@ def tables(results: Results) -> list[Table]:
             "Three runs each, with seeds of their own, of at most 10 epochs; a run stops "
             "after the epoch in which 95 % of the training images were right (—: none "
             "was). Gradients are clipped to ±5 in dense layers and ±1 in convolutions; "
-            "batches of 32.",
+            "batches of 32. In the document Adam reached the 95 % on MNIST within 4 "
+            "epochs, with a batch of 32 images for a training set.",
         ),
         Table(
             "Shape proofs 1 and 2",
