@@ -38,6 +38,9 @@ NOT_RUN = {
 }
 """Pages, and beginnings of commands, with the reason."""
 
+FIRST = ("README.md", "tutorial.md", "add_operation.md")
+"""What a newcomer reads; the examples of other pages are run with the slow tests."""
+
 every_page = pytest.mark.parametrize(
     "page", PAGES, ids=lambda p: str(p.relative_to(ROOT))
 )
@@ -124,7 +127,11 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
         assert there or ("reproduced/" in target and not REPRODUCED.exists()), target
 
 
-@every_page
+@pytest.mark.parametrize(
+    "page",
+    [p if p.name in FIRST else pytest.param(p, marks=pytest.mark.slow) for p in PAGES],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
 def test_what_a_page_shows_runs(
     page: Path, shown: Callable[[Path], dict[str, Any]]
 ) -> None:

@@ -67,6 +67,7 @@ class Page(HTMLParser):
             self.words += [] if any(c in classes for c in unread) else [data]
 
 
+@pytest.mark.slow
 def test_the_site(tmp_path: Path) -> None:
     """In one test, for building takes some seconds."""
     for name in NEEDS:

@@ -22,6 +22,7 @@ UNABLE = {
 """What each peer may refuse."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_peer_agrees_or_says_that_it_cannot(name):
     peer = PEERS[name]

@@ -19,6 +19,7 @@ def silent(what):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "state", "reason"),
     [
@@ -43,6 +44,7 @@ def test_who_computes_otherwise_or_fails_is_not_timed(odd, name, state, reason):
     assert found[2]["ratio"]["of_medians"] > 0
 
 
+@pytest.mark.slow
 def test_who_does_not_answer_in_time_is_out(odd):
     plan = dataclasses.replace(QUICK, limit=1.5)
     hanging, ours = run_case(CASE, [odd("hanging"), OURS], plan, silent)

@@ -41,6 +41,7 @@ def test_ours_alone_is_measured_and_written(run, working_directory):
     assert (working_directory / "pictures" / "b.svg").exists()
 
 
+@pytest.mark.slow
 def test_pytorch_is_compared_where_it_is(run):
     pytest.importorskip("torch")
     outcome = run(f"bench lenet5-b1 {QUICK} --peers tinygrad_cnn,torch")
@@ -55,6 +56,7 @@ def test_a_file_of_your_own_is_measured(run):
     assert re.search(r"^tinygrad_cnn +1\.00", outcome.out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_same_file_runs_under_pytorch(run, working_directory):
     pytest.importorskip("torch")
     outcome = run(f"bench --model net.py {QUICK}")  # it has dropout, too
@@ -62,6 +64,7 @@ def test_the_same_file_runs_under_pytorch(run, working_directory):
     assert re.search(r"^PyTorch +\d+\.\d\d ", outcome.out, re.MULTILINE), outcome.out
 
 
+@pytest.mark.slow
 def test_a_file_that_pytorch_cannot_run_is_measured_alone(run, working_directory):
     pytest.importorskip("torch")
     path = working_directory / "net.py"

@@ -457,6 +457,7 @@ def test_the_same_seed_gives_the_same_numbers(pair, teacher):
     assert set(claims(1)).isdisjoint(claims(2))
 
 
+@pytest.mark.slow
 def test_self_test_prints_its_table_and_is_status_0(run):
     outcome = run("check --self-test")
     assert outcome.status == 0, outcome.out

@@ -248,6 +248,7 @@ def test_the_users_graph_gradients_and_hooks_are_left_alone():
     np.testing.assert_array_equal(found["x"], x.grad._array)
 
 
+@pytest.mark.slow
 def test_a_chain_of_ten_thousand_operations():
     x = y = leaf(1.0)
     for _ in range(10_000):

@@ -171,6 +171,7 @@ def test_a_row_is_not_folded_over_what_is_pointed_out():
     assert [len(n.folded) for n in operations] == [0] * 6 + [3] * 2
 
 
+@pytest.mark.slow
 def test_three_hundred_layers_fit_a_page():
     def alternating():
         return [nn.Linear(8, 8) if i % 2 == 0 else nn.Tanh() for i in range(300)]
@@ -303,6 +304,7 @@ def test_statistics_of_a_row_are_those_of_all_its_values():
     assert node.values.not_finite == 1
 
 
+@pytest.mark.slow
 def test_a_long_chain_of_irregular_operations_is_searched_quickly():
     """In time that grows with the length, not with its square."""
     draw_from = random.Random(1)

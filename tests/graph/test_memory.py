@@ -115,6 +115,7 @@ def test_what_the_forward_pass_leaves_is_what_numpy_says(traced):
     assert loss.grad_fn is not None
 
 
+@pytest.mark.slow
 def test_every_moment_of_the_backward_pass_is_what_numpy_says(traced):
     net, (x, labels) = Net(), batch()
     found = memory(net, x, labels)

@@ -167,6 +167,7 @@ def test_refusals_leave_no_cycles(no_collector, images):
     assert [r() for r in gone] == [None] * 2
 
 
+@pytest.mark.slow
 def test_calls_leave_nothing_behind(no_collector, images, labels):
     step = planned(small_net(), F.cross_entropy)
     x, y, counts = images(2, 1, 6, 6), labels(2, 4), []
