@@ -18,10 +18,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="of experiments; default: all")
     add("--list", action="store_true", help="list the experiments and what they take")
-    add("--out", type=Path, metavar="DIR", default=Path("reproduced"))
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=Path("reproduced"),
+        help="default: reproduced",
+    )
     add("--again", action="store_true", help="compute what is there already")
     add("--quick", action="store_true", help="on little data: to try, not to quote")
-    add("--seed", type=int, metavar="N", default=0)
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        default=0,
+        help="of the first of several runs; default: 0",
+    )
     add("--models", type=Path, metavar="DIR", help="default: models/ of the repository")
 
 

@@ -17,7 +17,7 @@ PARTS = (
         Training(
             "cifar_resnet", "cifar10", options={"planned": False}, watch="held_out"
         ),
-        seconds=1700,
+        seconds=1400,
     ),
 )
 

@@ -69,7 +69,7 @@ class Panel:
                 run,
                 "test" if self.data == "mnist" else "held_out",
             )
-            yield Part(self.name(optimizer, run), training, seconds=50)
+            yield Part(self.name(optimizer, run), training, seconds=20)
 
 
 PANELS = [Panel(data, norm) for data in DATA for norm in NORMS]

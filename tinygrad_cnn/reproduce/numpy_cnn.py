@@ -93,12 +93,12 @@ def true_convolution(x: NDArray[np.float64], w: NDArray[np.float64]) -> NDArray[
 PARTS = (
     Part("sizes", sizes),
     Part("correlation", correlation),
-    Part("net", Training("numpy_cnn", "mnist"), seconds=90),
+    Part("net", Training("numpy_cnn", "mnist"), seconds=40),
     *[
         Part(
             name,
             Training("mlp", "mnist", {"activation": name}, {"epochs": 10}),
-            seconds=20,
+            seconds=8,
         )
         for name in ACTIVATIONS
     ],

@@ -25,14 +25,14 @@ PARTS = (
     Part(
         "mnist-singly",
         Training("patches_cnn", "mnist", DIGITS, {"batch_size": 1, "lr": 0.0005}),
-        seconds=60,
+        seconds=35,
     ),
-    Part("mnist", Training("patches_cnn", "mnist", DIGITS), seconds=8),
-    Part("cifar10-grey", Training("patches_cnn", "cifar10", OBJECTS), seconds=30),
+    Part("mnist", Training("patches_cnn", "mnist", DIGITS), seconds=5),
+    Part("cifar10-grey", Training("patches_cnn", "cifar10", OBJECTS), seconds=6),
     Part(
         "cifar10-colour",
         Training("patches_cnn", "cifar10", {**OBJECTS, "grey": False}),
-        seconds=30,
+        seconds=8,
     ),
     Part("lenet5-mnist", Training("lenet5", "mnist"), seconds=20),
     Part(
@@ -49,7 +49,7 @@ PARTS = (
             {"epochs": 30},
             augmentation=MIRRORED,
         ),
-        seconds=240,
+        seconds=80,
     ),
 )
 
