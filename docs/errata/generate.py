@@ -1,9 +1,10 @@
 """Runs every case of docs/errata/cases through the checker and writes README.md from it.
 
-A case is a module with WHERE (document and place), STATES and RIGHT. If the mistake is in a
-gradient, it has forward_ and backward_stated, forward_ and backward_right, inputs for both,
-and EXPECTED: what the checker finds in the gradient of which input. If it is another, it
-has the functions stated and right, and shows(), which computes a sentence from both.
+A case is a module with WHERE (document and place), STATES and RIGHT, which are Markdown
+with formulas between dollars. If the mistake is in a gradient, it has forward_ and
+backward_stated, forward_ and backward_right, inputs for both, and EXPECTED: what the
+checker finds in the gradient of which input. If it is another, it has the functions stated
+and right, and shows(), which computes a sentence from both.
 """
 
 from __future__ import annotations

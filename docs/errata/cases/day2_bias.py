@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 WHERE = "`day2` §3"
-STATES = "text: y = Σ x w + b; listing: y = Σ x w"
+STATES = r"text: $y = \sum x w + b$; listing: $y = \sum x w$"
 RIGHT = "either, but one of them: a model has to say which it follows"
 
 

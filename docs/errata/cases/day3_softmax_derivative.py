@@ -7,8 +7,12 @@ takes it at its word multiplies each by ∂L/∂out(k), which is 0 for all k but
 import numpy as np
 
 WHERE = "`day3` §3.1, last display"
-STATES = "∂out(k)/∂tₖ = −e^t_c e^tₖ / S² for k ≠ c, e^t_c (S − e^t_c) / S² for k = c"
-RIGHT = "these are ∂out(c)/∂tₖ"
+STATES = (
+    r"$\frac{\partial \mathrm{out}(k)}{\partial t_k} = -\frac{e^{t_c} "
+    r"e^{t_k}}{S^2}$ for $k \ne c$, $\frac{e^{t_c} (S - e^{t_c})}{S^2}$ for $k = "
+    "c$"
+)
+RIGHT = r"these are $\frac{\partial \mathrm{out}(c)}{\partial t_k}$"
 EXPECTED = {"t": "wrong"}
 CORRECT_CLASS = c = 2
 

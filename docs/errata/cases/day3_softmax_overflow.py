@@ -7,8 +7,11 @@ when the largest total is subtracted from all of them first.
 import numpy as np
 
 WHERE = "`day2`, `day3`, listing of softmax"
-STATES = "pᵢ = exp(tᵢ) / Σ exp(t), computed so"
-RIGHT = "pᵢ = exp(tᵢ − max t) / Σ exp(t − max t): equal, and never overflows"
+STATES = r"$p_i = \frac{\exp t_i}{\sum_j \exp t_j}$, computed so"
+RIGHT = (
+    r"$p_i = \frac{\exp(t_i - \max t)}{\sum_j \exp(t_j - \max t)}$: equal, and "
+    "never overflows"
+)
 EXPECTED = {"t": "failed"}
 
 

@@ -7,8 +7,11 @@ learning rate by √(1 − ρᵗ) / (1 − ρ_fᵗ), which is the same. The list
 import numpy as np
 
 WHERE = "`lenet` listing `backward_adam`, bias correction"
-STATES = "step = α √(1 − ρᵗ) / (1 − ρ_fᵗ) · F̂ / √Â, where F̂ and Â are corrected too"
-RIGHT = "step = α · F̂ / √Â"
+STATES = (
+    r"step $= \alpha \frac{\sqrt{1 - \rho^t}}{1 - \rho_f^t} \cdot \frac{\hat "
+    r"F}{\sqrt{\hat A}}$, where $\hat F$ and $\hat A$ are corrected too"
+)
+RIGHT = r"step $= \alpha \cdot \frac{\hat F}{\sqrt{\hat A}}$"
 RHO, RHO_F = 0.999, 0.9
 
 

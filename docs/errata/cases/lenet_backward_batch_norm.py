@@ -7,8 +7,11 @@ depend on every image, which is where the two means below come from.
 import numpy as np
 
 WHERE = "`lenet` listing `CNN.backward`, batch normalisation"
-STATES = "dx = g"
-RIGHT = "dx = (g − mean(g) − y · mean(g y)) / σ, means over the batch"
+STATES = "$dx = g$"
+RIGHT = (
+    r"$dx = (g - \mathrm{mean}(g) - y \cdot \mathrm{mean}(g y)) / \sigma$, means "
+    "over the batch"
+)
 EXPECTED = {"x": "batch statistics"}
 
 

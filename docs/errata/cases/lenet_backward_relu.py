@@ -3,8 +3,8 @@
 import numpy as np
 
 WHERE = "`lenet` listing `CNN.backward`, ReLU"
-STATES = "dx = g"
-RIGHT = "dx = g · [x > 0]: nothing passes where ReLU gave 0"
+STATES = "$dx = g$"
+RIGHT = r"$dx = g \cdot [x > 0]$: nothing passes where ReLU gave 0"
 EXPECTED = {"x": "mask missing"}
 
 

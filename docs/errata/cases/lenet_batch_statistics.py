@@ -6,7 +6,10 @@ What the net says of an image then depends on which others it is shown with.
 import numpy as np
 
 WHERE = "`lenet` §6.1"
-STATES = "(x − mean) / (std + 1e-8) of the batch, in testing as in training"
+STATES = (
+    r"$(x - \mathrm{mean}) / (\mathrm{std} + 10^{-8})$ of the batch, in testing "
+    "as in training"
+)
 RIGHT = "in testing with running averages of the means and variances of training"
 
 

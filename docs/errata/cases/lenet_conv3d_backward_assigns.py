@@ -8,8 +8,14 @@ to show one mistake at a time.)
 import numpy as np
 
 WHERE = "`lenet` listing `Conv3d.backward`, accumulation"
-STATES = "for each image and filter: dF = x ∗ g and dX = g ∗ F rotated, assigned"
-RIGHT = "dF += x ∗ g over the images, dX += g ∗ F rotated over the filters"
+STATES = (
+    r"for each image and filter: $dF = x \ast g$ and $dX = g \ast F$ rotated, "
+    "assigned"
+)
+RIGHT = (
+    r"$dF \mathrel{+}= x \ast g$ over the images, $dX \mathrel{+}= g \ast F$ "
+    "rotated over the filters"
+)
 EXPECTED = {"x": "last channel", "w": "last image"}
 
 

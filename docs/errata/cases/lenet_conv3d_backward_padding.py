@@ -8,8 +8,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 WHERE = "`lenet` listing `Conv3d.backward`, padding"
-STATES = "dX = g, padded by (f − 1) / 2, ∗ F rotated"
-RIGHT = "padded by f − 1, as in the document's own proof 2"
+STATES = r"$dX = g$, padded by $(f - 1) / 2$, $\ast F$ rotated"
+RIGHT = "padded by $f - 1$, as in the document's own proof 2"
 EXPECTED = {"x": "wrong shape"}
 KERNEL = f = 3
 

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 WHERE = "`lenet` listing `Conv3d.backward`, stride"
-STATES = "dF = x ∗ g and dX = g ∗ F rotated, both with stride s"
-RIGHT = "both with stride 1, and with g dilated by s (s − 1 zeros between its values)"
+STATES = r"$dF = x \ast g$ and $dX = g \ast F$ rotated, both with stride $s$"
+RIGHT = (
+    "both with stride 1, and with $g$ dilated by $s$ ($s - 1$ zeros between its values)"
+)
 EXPECTED = {"x": "wrong shape", "w": "wrong"}
 STRIDE = s = 2
 PADDING = ((0, 0), (0, 0), (2, 2), (2, 2))

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 WHERE = "`lenet` listing `conv3d`"
-STATES = "y[n, o] = Σ over c of (x[n, c] ∗ w[o, c] + b[o])"
-RIGHT = "y[n, o] = (Σ over c of x[n, c] ∗ w[o, c]) + b[o]"
+STATES = r"$y_{n, o} = \sum_c (x_{n, c} \ast w_{o, c} + b_o)$"
+RIGHT = r"$y_{n, o} = \left(\sum_c x_{n, c} \ast w_{o, c}\right) + b_o$"
 EXPECTED = {"b": "factor"}
 
 

@@ -3,8 +3,11 @@
 import numpy as np
 
 WHERE = "`lenet` listing `backward_adam`, cross-entropy"
-STATES = "∂L/∂ŷ = −Σ y ŷ / N, which is L itself"
-RIGHT = "∂L/∂ŷ = −y / N"
+STATES = (
+    r"$\frac{\partial L}{\partial \hat y} = -\frac{1}{N} \sum y \hat y$, which is "
+    "$L$ itself"
+)
+RIGHT = r"$\frac{\partial L}{\partial \hat y} = -\frac{y}{N}$"
 EXPECTED = {"prediction": "wrong shape"}
 ONE_HOT = np.eye(5)[[3, 0, 2]]
 

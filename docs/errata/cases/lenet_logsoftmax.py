@@ -7,8 +7,8 @@ added back. As it is, the "probabilities" exp(y) sum to exp(m).
 import numpy as np
 
 WHERE = "`lenet` listing `layer.py`, log-softmax"
-STATES = "y = z − log Σ exp(z − max z)"
-RIGHT = "y = z − max z − log Σ exp(z − max z)"
+STATES = r"$y = z - \log \sum \exp(z - \max z)$"
+RIGHT = r"$y = z - \max z - \log \sum \exp(z - \max z)$"
 EXPECTED = {"z": "wrong"}
 
 

@@ -7,8 +7,11 @@ each step, depends on the batch size unless it is divided by N.
 import numpy as np
 
 WHERE = "`lenet` §5"
-STATES = "∂L/∂z = exp(ŷ) − y, for L = mean of −ŷ at the label"
-RIGHT = "∂L/∂z = (exp(ŷ) − y) / N"
+STATES = (
+    r"$\frac{\partial L}{\partial z} = \exp(\hat y) - y$, for $L$ the mean of "
+    r"$-\hat y$ at the label"
+)
+RIGHT = r"$\frac{\partial L}{\partial z} = \frac{\exp(\hat y) - y}{N}$"
 EXPECTED = {"z": "factor"}
 LABELS = np.array([3, 0, 6, 2, 3])
 ONE_HOT = np.eye(7)[LABELS]

@@ -6,8 +6,14 @@ It has no 2 either. With K = 1 output and half of the mean it would be right.
 import numpy as np
 
 WHERE = "`lenet` listing `fnn.py`, MSE"
-STATES = "L = mean over all entries of (ŷ − y)², ∂L/∂ŷ = (ŷ − y) / N"
-RIGHT = "∂L/∂ŷ = 2 (ŷ − y) / (N K) for K outputs"
+STATES = (
+    r"$L$ = mean over all entries of $(\hat y - y)^2$, $\frac{\partial "
+    r"L}{\partial \hat y} = \frac{\hat y - y}{N}$"
+)
+RIGHT = (
+    r"$\frac{\partial L}{\partial \hat y} = \frac{2 (\hat y - y)}{N K}$ for $K$ "
+    "outputs"
+)
 EXPECTED = {"prediction": "factor"}
 TARGET = np.eye(10)[[3, 0, 6, 2]]
 

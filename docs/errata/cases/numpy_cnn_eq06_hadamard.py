@@ -3,8 +3,10 @@
 import numpy as np
 
 WHERE = "`numpy-cnn` §2, eq. (6)"
-STATES = "the Hadamard product is Σᵢⱼ aᵢⱼ bᵢⱼ"
-RIGHT = "it is the matrix of the aᵢⱼ bᵢⱼ; their sum is the Frobenius inner product"
+STATES = r"the Hadamard product is $\sum_{i,j} a_{ij} b_{ij}$"
+RIGHT = (
+    "it is the matrix of the $a_{ij} b_{ij}$; their sum is the Frobenius inner product"
+)
 
 
 def stated(a, b):

@@ -7,8 +7,11 @@ index is the size − 1.
 import numpy as np
 
 WHERE = "`numpy-cnn` eq. (9)"
-STATES = "Σ over x′, y′ = 0 … size of Z, of W[x′, y′] Z[x + x′, y + y′]"
-RIGHT = "x′, y′ = 0 … size of W − 1"
+STATES = (
+    r"$\sum_{x', y'} W_{x', y'} Z_{x + x', y + y'}$ over $x', y' = 0 \ldots$ size "
+    "of $Z$"
+)
+RIGHT = r"$x', y' = 0 \ldots$ size of $W - 1$"
 
 
 def stated(z, w):

@@ -9,8 +9,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 WHERE = "`numpy-cnn` eq. (11)"
-STATES = "∂Z′[x, y]/∂W[x*, y*, c*] = Z[x* + x′, y* + y′, c*]"
-RIGHT = "Z[x + x*, y + y*, c*]: the output position, not a summation index"
+STATES = (
+    r"$\frac{\partial Z'_{x, y}}{\partial W_{x^\ast, y^\ast, c^\ast}} = Z_{x^\ast "
+    r"+ x', y^\ast + y', c^\ast}$"
+)
+RIGHT = (
+    r"$Z_{x + x^\ast, y + y^\ast, c^\ast}$: the output position, not a summation "
+    "index"
+)
 EXPECTED = {"W": "wrong"}
 
 

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 WHERE = "`numpy-cnn` eq. (12)"
-STATES = "∂Z′/∂b … − 1"
-RIGHT = "∂Z′/∂b = 1"
+STATES = r"$\frac{\partial Z'}{\partial b} \ldots - 1$"
+RIGHT = r"$\frac{\partial Z'}{\partial b} = 1$"
 EXPECTED = {"b": "sign"}
 
 

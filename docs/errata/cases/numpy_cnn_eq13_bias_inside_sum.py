@@ -10,8 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 WHERE = "`numpy-cnn` eq. (13), (14), (20), (21)"
-STATES = "F[x, y] = Σ over x′, y′ of (Σ over c of K M + b)"
-RIGHT = "F[x, y] = (Σ over x′, y′, c of K M) + b: once for each output"
+STATES = r"$F_{x, y} = \sum_{x', y'} \left(\sum_c K M + b\right)$"
+RIGHT = r"$F_{x, y} = \left(\sum_{x', y', c} K M\right) + b$: once for each output"
 EXPECTED = {"b": "factor"}
 STRIDE = 2
 
