@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tinygrad_cnn.reproduce import EXPERIMENTS
-from tinygrad_cnn.reproduce.folder import Folder, markdown
+from tinygrad_cnn.reproduce.folder import Folder
+from tinygrad_cnn.reproduce.pages import markdown
 from tinygrad_cnn.reproduce.run import experiments
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,8 @@ import pytest
 
 from tinygrad_cnn.errors import ArgumentError
 from tinygrad_cnn.reproduce.experiment import Part, Picture, Setup, Table
-from tinygrad_cnn.reproduce.folder import Folder, markdown
+from tinygrad_cnn.reproduce.folder import Folder
+from tinygrad_cnn.reproduce.pages import markdown
 from tinygrad_cnn.reproduce.run import reproduce
 
 MANIFEST = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from .. import plotting
 from ..checkpoint import replacing
 from ..errors import ArgumentError
 from .experiment import Cell, Experiment, Picture, Results, Table
+from .pages import as_json, blocks, conditions
 
 SAME = ("seed", "quick", "tinygrad_cnn", "data")
 """What the results in one folder must have in common."""
@@ -103,8 +104,8 @@ class Folder:
         tables, pictures = experiment.tables(results), experiment.pictures(results)
         for picture in pictures:
             plotting.save(picture.draw, self.path / name / f"{picture.name}.svg")
-        _write(self.path / name / "tables.json", [_as_json(t) for t in tables])
-        text = "\n".join(_blocks(tables, pictures, "###"))
+        _write(self.path / name / "tables.json", [as_json(t) for t in tables])
+        text = "\n".join(blocks(tables, pictures, "###"))
         _write_text(self.path / name / "tables.md", text)
 
     def index(self, experiments: Mapping[str, Experiment]) -> None:
@@ -121,8 +122,8 @@ class Folder:
         rows.append(["all", "", sum(seconds.values()) / 60])
         columns = {"experiment": "", "what": "", "minutes": ".1f"}
         times = Table("Time", columns, rows)
-        lines = ["# Reproduced", "", *_conditions(self.manifest())]
-        lines += _blocks([times], [], "##")
+        lines = ["# Reproduced", "", *conditions(self.manifest())]
+        lines += blocks([times], [], "##")
         for name, experiment in done.items():
             results = self.results(name, experiment)
             pictures = [
@@ -130,54 +131,11 @@ class Folder:
                 for p in experiment.pictures(results)
             ]
             lines += [f"## {name}: {experiment.TITLE}", ""]
-            lines += _blocks(experiment.tables(results), pictures, "###")
+            lines += blocks(experiment.tables(results), pictures, "###")
         _write_text(self.path / "README.md", "\n".join(lines))
 
     def _result(self, name: str, part: str) -> Path:
         return self.path / name / "results" / f"{part}.json"
-
-
-def markdown(table: Table, heading: str = "###") -> str:
-    """A table with its title and its note."""
-    marks = ["---" if spec == "" else "---:" for spec in table.columns.values()]
-    lines = [f"{heading} {table.title}", "", _row([*table.columns]), _row(marks)]
-    lines += [_row(_formatted(table, row)) for row in table.rows]
-    return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
-
-
-def _blocks(
-    tables: Sequence[Table], pictures: Sequence[Picture], heading: str
-) -> list[str]:
-    shown = [f"![{p.caption}]({p.name}.svg)\n\n*{p.caption}*\n" for p in pictures]
-    return [*[markdown(table, heading) for table in tables], *shown]
-
-
-def _formatted(table: Table, row: Sequence[Cell]) -> list[str]:
-    return [
-        "" if cell is None else cell if isinstance(cell, str) else format(cell, spec)
-        for cell, spec in zip(row, table.columns.values(), strict=True)
-    ]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _as_json(table: Table) -> dict[str, Any]:
-    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-    return {"title": table.title, "rows": rows, "note": table.note}
-
-
-def _conditions(manifest: Mapping[str, Any]) -> list[str]:
-    versions = ", ".join([f"{k} {v}" for k, v in manifest["versions"].items()])
-    quick = ["A quick run, on little data: to try, not to quote.", ""]
-    return [
-        *(quick if manifest["quick"] else []),
-        f"Made by `tinygrad-cnn reproduce` {manifest['tinygrad_cnn']} with seed "
-        f"{manifest['seed']} in {manifest['dtype']}, on {manifest['threads']} threads of "
-        f"{manifest['processor']}; Python {manifest['python']}, {versions}.",
-        "",
-    ]
 
 
 def _read(path: Path) -> Any:
