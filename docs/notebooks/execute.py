@@ -14,6 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+RESULT = "__result__"
+"""What the last expression of a cell is called while it runs."""
+
 
 class Shown(NamedTuple):
     """What a cell shows: what it printed, its last value, and its figures as PNG."""
@@ -26,13 +29,13 @@ class Shown(NamedTuple):
 def run(source: str, name: str, scope: dict[str, Any]) -> Shown:
     """Run a cell as a notebook does; `name` is what tracebacks and graphs call it."""
     module = ast.parse(source)
-    last = module.body.pop() if isinstance(module.body[-1], ast.Expr) else None
-    value = None
+    last = module.body[-1]
+    if isinstance(last, ast.Expr):
+        result = ast.copy_location(ast.Name(RESULT, ast.Store()), last)
+        module.body[-1] = ast.copy_location(ast.Assign([result], last.value), last)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(module, name, "exec"), scope)
-        if last is not None:
-            value = eval(compile(ast.Expression(last.value), name, "eval"), scope)
-    return Shown(printed.getvalue(), value, _figures())
+    return Shown(printed.getvalue(), scope.pop(RESULT, None), _figures())
 
 
 def _figures() -> list[bytes]:
