@@ -94,7 +94,10 @@ def test_the_page_of_all_has_what_is_done(experiment, folder):
     text = (folder.path / "README.md").read_text("utf-8")
     assert "## counting: Counting" in text and "](counting/line.svg)" in text
     assert "missing" not in text
-    assert "seed 0 in float32, on 2 threads of abacus; Python 3, numpy 2." in text
+    assert (
+        "seed 0, networks in float32, checks in float64, on 2 threads of abacus; "
+        "Python 3, numpy 2." in text
+    )
 
 
 def test_steps_tell_the_share_of_the_estimated_time(experiment, folder):

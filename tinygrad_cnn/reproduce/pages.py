@@ -48,7 +48,8 @@ def conditions(manifest: Mapping[str, Any]) -> list[str]:
     return [
         *(quick if manifest["quick"] else []),
         f"Made by `tinygrad-cnn reproduce` {manifest['tinygrad_cnn']} with seed "
-        f"{manifest['seed']} in {manifest['dtype']}, on {manifest['threads']} threads of "
+        f"{manifest['seed']}, networks in {manifest['dtype']}, checks in float64, on "
+        f"{manifest['threads']} threads of "
         f"{manifest['processor']}; Python {manifest['python']}, {versions}.",
         "",
     ]
