@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "tinygrad_cnn"
 LAYERS = [
-    "errors random",
+    "errors interrupt random",
     "kernels",
     "ops",
     "recording",
@@ -18,7 +18,7 @@ LAYERS = [
     "nn.functional",
     "functions",
     "nn",
-    "optim data utils metrics checkpoint modelfile plotting",
+    "optim data utils metrics checkpoint environment modelfile plotting",
     "planning",
     "training recipe verify",
     "graph autograd",

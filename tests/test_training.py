@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn as tg
-from tinygrad_cnn import nn, optim, training
+from tinygrad_cnn import environment, nn, optim, training
 from tinygrad_cnn.checkpoint import load, save
 from tinygrad_cnn.data import DataLoader, ImageDataset, transforms
 from tinygrad_cnn.errors import (
@@ -639,12 +639,12 @@ def test_a_resume_under_other_circumstances_warns_in_a_sentence(key, value, tmp_
 
 def test_other_blas_threads_warn_and_the_losses_stay_close(tmp_path, monkeypatch):
     path = tmp_path / "a.ckpt"
-    monkeypatch.setattr(training, "_blas", lambda: "openblas 0.3 Haswell 1")
+    monkeypatch.setattr(environment, "_blas", lambda: "openblas 0.3 Haswell 1")
     list(Setup().fit(epochs=1, checkpoint=path))
-    monkeypatch.setattr(training, "_blas", lambda: "openblas 0.3 Haswell 2")
+    monkeypatch.setattr(environment, "_blas", lambda: "openblas 0.3 Haswell 2")
     with pytest.warns(UserWarning, match="blas was openblas 0.3 Haswell 1, is .* 2"):
         list(Setup().fit(resume=path))
-    monkeypatch.setattr(training, "_blas", lambda: None)
+    monkeypatch.setattr(environment, "_blas", lambda: None)
     list(Setup().fit(resume=path))  # what is not known is not compared
 
 

@@ -17,9 +17,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -30,9 +27,10 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from . import __version__, random
+from . import random
 from .checkpoint import load, save
 from .engine import Tensor
+from .environment import environment
 from .errors import (
     ArgumentError,
     CheckpointError,
@@ -40,6 +38,7 @@ from .errors import (
     ShapeError,
     TinygradError,
 )
+from .interrupt import ctrl_c_waits
 from .metrics import Scores, confusion_matrix
 from .nn import Module
 from .nn import functional as F
@@ -370,7 +369,7 @@ class _Run:
     def _at_once(self) -> Iterator[None]:
         """Whole or not at all: Ctrl-C waits for the end of the block; a second does not."""
         self.whole = False
-        with _ctrl_c_waits():
+        with ctrl_c_waits():
             yield
             self.whole = True
 
@@ -399,7 +398,10 @@ class _Run:
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "random": random.default_generator.get_state(),
             "progress": asdict(self.progress),
-            "manifest": {"seed": random.initial_seed(), **self._environment()},
+            "manifest": {
+                "seed": random.initial_seed(),
+                **environment(self.model, self.batches),
+            },
             "metadata": self.metadata,
         }
         save(state, self.path)
@@ -419,7 +421,7 @@ class _Run:
             self.progress = Progress(**state["progress"])
             changed = [
                 f"{key} was {then}, is {now}"
-                for key, now in self._environment().items()
+                for key, now in environment(self.model, self.batches).items()
                 if (then := state["manifest"].get(key)) != now
                 and None not in (then, now)
             ]
@@ -436,53 +438,6 @@ class _Run:
                 stacklevel=3,
             )
         self.saved = self.progress.epoch, self.progress.batch
-
-    def _environment(self) -> dict[str, Any]:
-        dtypes = {str(p.dtype) for p in self.model.parameters()}
-        return {
-            "tinygrad_cnn": __version__,
-            "numpy": np.__version__,
-            "blas": _blas(),
-            "platform": f"{platform.system()} {platform.machine()}",
-            "dtype": " ".join(sorted(dtypes)),
-            "batches": self.batches,
-        }
-
-
-def _blas() -> str | None:
-    """NumPy's library of matrix products, and its threads; None: cannot be told."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return None
-    keys = ("internal_api", "version", "architecture", "num_threads")
-    found = [info for info in threadpool_info() if info["user_api"] == "blas"]
-    # Other packages bring libraries of their own, which NumPy does not use.
-    own = [info for info in found if "numpy" in info["filepath"]] or found
-    rows = [[str(info.get(k)) for k in keys] for info in own]
-    return ", ".join(sorted({" ".join(row) for row in rows}))
-
-
-@contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C in the block takes effect at its end; a second one at once."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is None:
-        yield
-        return
-    pending: list[Any] = []
-
-    def wait(*signal_and_frame: Any) -> None:
-        pending.append(signal_and_frame)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, wait)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pending and callable(before):
-        before(*pending[0])
 
 
 @contextmanager

@@ -7,10 +7,11 @@ from .arithmetic import Arithmetic
 from .gradient import Gradient
 from .in_place import InPlace
 from .memory import Memory
+from .reduction import Reduction
 from .shape import Shape
 
 
-class Methods(Arithmetic, Shape, Memory, InPlace, Gradient):
+class Methods(Arithmetic, Reduction, Shape, Memory, InPlace, Gradient):
     """All methods of a Tensor, by theme."""
 
     __slots__ = ()

@@ -1,9 +1,8 @@
-"""Operators, functions of each element, comparisons and reductions."""
+"""Operators, functions of each element, comparisons and products."""
 
 from __future__ import annotations
 
-import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,35 +12,20 @@ from ..ops import (
     arithmetic,
     classification,
     linear,
-    reduction,
     selection,
 )
 from ..ops.base import Value
 from .base import (
     Base,
-    Dim,
     DType,
-    axes_of,
     axis_of,
-    numpy_names,
+    float_only,
+    floating,
     promote,
     raw,
     result_type,
     unrecorded,
 )
-from .shape import gather
-
-
-class Extreme(NamedTuple):
-    """What `max(dim)` and `min(dim)` return: the values and where they stand."""
-
-    values: Any
-    indices: Any
-
-
-def _floating(x: Value) -> Value:
-    """Functions such as exp turn integers into float32."""
-    return promote(x, 0.0, to_float=True)[0]
 
 
 def _power(a: Value, b: Value) -> Any:
@@ -73,12 +57,6 @@ def _whole(name: str, ufunc: Any, a: Value, b: Value) -> Any:
     return unrecorded(name, ufunc, a, b)
 
 
-def _float_only(x: Value, name: str) -> Value:
-    if x.dtype.kind != "f":
-        raise DTypeError(f"{name} needs floats, got {x.dtype}; use x.float()")
-    return x
-
-
 def _along_axis(op: Any, dim: int, x: Value) -> Any:
     axis = axis_of(dim, x.ndim)
     return op(axis)(x) if x.ndim else op(0)(x.reshape(1)).reshape(())
@@ -91,7 +69,7 @@ def _bounds(a: Value, b: Value) -> tuple[Value, Value]:
 
 
 class Arithmetic(Base):
-    """Element-wise functions and reductions of a Tensor."""
+    """Element-wise functions and products of a Tensor."""
 
     __slots__ = ()
 
@@ -216,15 +194,15 @@ class Arithmetic(Base):
 
     def exp(self) -> Any:
         """eˣ."""
-        return arithmetic.Exp()(_floating(self))
+        return arithmetic.Exp()(floating(self))
 
     def log(self) -> Any:
         """ln x."""
-        return arithmetic.Log()(_floating(self))
+        return arithmetic.Log()(floating(self))
 
     def sqrt(self) -> Any:
         """√x."""
-        return arithmetic.Sqrt()(_floating(self))
+        return arithmetic.Sqrt()(floating(self))
 
     def square(self) -> Any:
         """x²."""
@@ -240,7 +218,7 @@ class Arithmetic(Base):
 
     def atan(self) -> Any:
         """arctan x."""
-        return activation.Atan()(_floating(self))
+        return activation.Atan()(floating(self))
 
     def relu(self) -> Any:
         """max(0, x)."""
@@ -248,20 +226,20 @@ class Arithmetic(Base):
 
     def sigmoid(self) -> Any:
         """1 / (1 + e⁻ˣ)."""
-        return activation.Sigmoid()(_floating(self))
+        return activation.Sigmoid()(floating(self))
 
     def tanh(self) -> Any:
         """The hyperbolic tangent."""
-        return activation.Tanh()(_floating(self))
+        return activation.Tanh()(floating(self))
 
     def softmax(self, dim: int, dtype: DType | None = None) -> Any:
         """e^x_k / Σ e^x_j along `dim`."""
-        x = _float_only(self if dtype is None else self.to(dtype), "softmax()")
+        x = float_only(self if dtype is None else self.to(dtype), "softmax()")
         return _along_axis(classification.Softmax, dim, x)
 
     def log_softmax(self, dim: int, dtype: DType | None = None) -> Any:
         """The logarithm of the softmax along `dim`."""
-        x = _float_only(self if dtype is None else self.to(dtype), "log_softmax()")
+        x = float_only(self if dtype is None else self.to(dtype), "log_softmax()")
         return _along_axis(classification.LogSoftmax, dim, x)
 
     def clamp(self, min: Value = None, max: Value = None) -> Any:
@@ -311,139 +289,7 @@ class Arithmetic(Base):
         """Where the values are neither infinite nor NaN."""
         return self._wrap(np.isfinite(self._array))
 
-    # ---------------------------------------------------------------- reductions
-
-    @numpy_names
-    def sum(
-        self, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None
-    ) -> Any:
-        """Σ over `dim` (an int, several, or None for all)."""
-        x = self if dtype is None else self.to(dtype)
-        return reduction.Sum(axes_of(dim, x._array.ndim), keepdim)(x)
-
-    @numpy_names
-    def mean(
-        self, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None
-    ) -> Any:
-        """The mean over `dim`; DTypeError for integers, which have no mean among them."""
-        x = self if dtype is None else self.to(dtype)
-        _float_only(x, "mean()")
-        return reduction.Mean(axes_of(dim, x._array.ndim), keepdim)(x)
-
-    @numpy_names
-    def var(
-        self,
-        dim: Dim = None,
-        unbiased: bool = True,
-        keepdim: bool = False,
-        *,
-        correction: int | None = None,
-    ) -> Any:
-        """Σ (x − mean)² / (n − correction) over `dim`; correction 1 unless given."""
-        _float_only(self, "var()")
-        if isinstance(dim, bool):  # var(False) is var(unbiased=False)
-            unbiased, dim = dim, None
-        c = int(unbiased) if correction is None else correction
-        return reduction.Var(axes_of(dim, self._array.ndim), keepdim, c)(self)
-
-    def std(self, *args: Any, **kwargs: Any) -> Any:
-        """√var, with the same arguments."""
-        return self.var(*args, **kwargs).sqrt()
-
-    @numpy_names
-    def amax(self, dim: Dim = None, keepdim: bool = False) -> Any:
-        """The maximum over `dim`; ties share the gradient evenly."""
-        return reduction.Max(axes_of(dim, self._array.ndim), keepdim)(self)
-
-    @numpy_names
-    def amin(self, dim: Dim = None, keepdim: bool = False) -> Any:
-        """The minimum over `dim`; ties share the gradient evenly."""
-        return reduction.Min(axes_of(dim, self._array.ndim), keepdim)(self)
-
-    @numpy_names
-    def max(self, dim: Any = None, keepdim: bool = False) -> Any:
-        """The maximum of all; (values, indices) along one `dim`; or `maximum(other)`."""
-        if isinstance(dim, Base):
-            return self.maximum(dim)
-        return self.amax() if dim is None else self._extreme(np.argmax, dim, keepdim)
-
-    @numpy_names
-    def min(self, dim: Any = None, keepdim: bool = False) -> Any:
-        """The minimum of all; (values, indices) along one `dim`; or `minimum(other)`."""
-        if isinstance(dim, Base):
-            return self.minimum(dim)
-        return self.amin() if dim is None else self._extreme(np.argmin, dim, keepdim)
-
-    def _extreme(self, find: Any, dim: int, keepdim: bool) -> Extreme:
-        axis = axis_of(dim, self._array.ndim)
-        indices = self._along(find.__name__, find, axis, self.ndim > 0)
-        values = gather(self, axis, indices)
-        if not keepdim:
-            values, indices = values.squeeze(axis), indices.squeeze(axis)
-        return Extreme(values, indices)
-
-    @numpy_names
-    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """Where the maximum stands (the first, if several), in all or along `dim`."""
-        return self._along("argmax()", np.argmax, dim, keepdim)
-
-    @numpy_names
-    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """Where the minimum stands (the first, if several), in all or along `dim`."""
-        return self._along("argmin()", np.argmin, dim, keepdim)
-
-    def _along(self, name: str, function: Any, dim: Any, keepdim: bool) -> Any:
-        axis = None if dim is None else axis_of(dim, self.ndim)
-        find = functools.partial(function, axis=axis if self.ndim else None)
-        found = unrecorded(name, find, self, differentiable=False)
-        if not keepdim:
-            return found
-        return found.reshape([1] * self.ndim) if axis is None else found.unsqueeze(axis)
-
-    def topk(
-        self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-    ) -> Extreme:
-        """The k largest (or smallest) along `dim`, in order: (values, indices)."""
-        axis = axis_of(dim, self.ndim)
-        if not 0 <= k <= self.size(axis):
-            raise ArgumentError(f"topk: {k} of {self.size(axis)} values")
-        order = np.argsort(-self._array if largest else self._array, axis, "stable")
-        indices = self._wrap(np.take(order, np.arange(k), axis))
-        return Extreme(gather(self, axis, indices), indices)
-
-    @numpy_names
-    def logsumexp(self, dim: Dim, keepdim: bool = False) -> Any:
-        """ln Σ eˣ over `dim`, without overflow."""
-        return reduction.LogSumExp(axes_of(dim, self._array.ndim), keepdim)(
-            _floating(self)
-        )
-
-    @numpy_names
-    def all(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """Whether all are true."""
-        found = self._along("all()", np.all, dim, keepdim)
-        return found.to(np.uint8) if self.dtype == np.uint8 else found
-
-    @numpy_names
-    def any(self, dim: int | None = None, keepdim: bool = False) -> Any:
-        """Whether any is true."""
-        found = self._along("any()", np.any, dim, keepdim)
-        return found.to(np.uint8) if self.dtype == np.uint8 else found
-
-    def norm(
-        self,
-        p: Any = "fro",
-        dim: Dim = None,
-        keepdim: bool = False,
-        dtype: DType | None = None,
-    ) -> Any:
-        """√Σ x², of all values or over `dim`; p must be 2 or "fro", which is the same."""
-        if p not in ("fro", 2):
-            raise ArgumentError(f"only the norm with p=2 is there, not p={p!r}")
-        x = _float_only(self if dtype is None else self.to(dtype), "norm()")
-        if dim is None and not keepdim:
-            return reduction.Norm()(x)
-        return (x * x).sum(dim, keepdim).sqrt()
+    # ---------------------------------------------------------------- products
 
     def matmul(self, other: Value) -> Any:
         """The matrix product; leading axes broadcast, vectors are rows or columns."""

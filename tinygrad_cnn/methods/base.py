@@ -186,3 +186,15 @@ def _cast(x: Value, dtype: DType) -> Value:
         # A Python number takes part without a dtype, so it widens nothing.
         return float(x) if dtype.kind == "f" else x
     return x if x.dtype == dtype else Cast(dtype)(x)
+
+
+def floating(x: Value) -> Value:
+    """Functions such as exp turn integers into float32."""
+    return promote(x, 0.0, to_float=True)[0]
+
+
+def float_only(x: Value, name: str) -> Value:
+    """x, or DTypeError if it has integers or bools."""
+    if x.dtype.kind != "f":
+        raise DTypeError(f"{name} needs floats, got {x.dtype}; use x.float()")
+    return x
