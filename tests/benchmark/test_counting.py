@@ -5,8 +5,7 @@ import itertools
 import pytest
 from small_cases import SMALL, small
 
-from tinygrad_cnn.benchmark.cases import CASES
-from tinygrad_cnn.benchmark.counting import multiply_adds
+from tinygrad_cnn.benchmark.cases import CASES, multiply_adds
 from tinygrad_cnn.benchmark.layers import Conv, Linear, Pool, with_shapes
 
 
@@ -74,6 +73,6 @@ def test_the_graph_counts_the_same_forward(name):
 
     case = CASES[name]
     images = tinygrad_cnn.from_numpy(case.images()).requires_grad_()
-    graph = measure(Walk(network(case, tinygrad_cnn)(images)), "macs")
+    graph = measure(Walk(network(tinygrad_cnn, case)(images)), "macs")
     counts = [n.macs for n in graph.operations() if n.macs]
     assert multiply_adds(case) == 3 * sum(counts) - counts[0]

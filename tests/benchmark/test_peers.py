@@ -4,7 +4,6 @@ import pytest
 from small_cases import SMALL
 
 from tinygrad_cnn.benchmark.checking import STEPS, Numbers, disagreement
-from tinygrad_cnn.benchmark.messages import values_of
 from tinygrad_cnn.benchmark.peers import PEERS, named
 from tinygrad_cnn.benchmark.processes import NotSupported, Process
 from tinygrad_cnn.errors import ArgumentError
@@ -16,7 +15,6 @@ OTHERS = [
 ]
 UNABLE = {
     "torch-compiled": {"chain"},
-    "mygrad": {"adam-and-norm"},
     "planned": set(SMALL) - {"training", "from-log-probabilities", "adam-and-norm"},
 }
 """What each peer may refuse."""
@@ -42,7 +40,7 @@ def test_a_peer_agrees_or_says_that_it_cannot(name):
 
 
 def computed(process, case):
-    process.ask("build", case=values_of(case))
+    process.ask("build", case=case.to_json())
     return Numbers(process.ask("check", steps=STEPS))
 
 

@@ -93,9 +93,7 @@ def test_a_process_that_waits_costs_nothing():
 
 
 def _values():
-    from tinygrad_cnn.benchmark.messages import values_of
-
-    return values_of(CASE)
+    return CASE.to_json()
 
 
 def _cpu(pid):

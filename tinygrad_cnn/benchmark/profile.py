@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..graph.data import Graph, Node
+from ..ops.base import registry
 from .roofline import Roofline
 
 BETWEEN = "(between operations)"
@@ -61,16 +62,11 @@ class Profile:
 
     def __post_init__(self) -> None:
         """Divide the time of the step; what is left over lies between the operations."""
-        rest = max(0.0, self.step - sum([row.total for row in self.rows]))
-        self.between = Row(BETWEEN, seconds=rest)
-        whole = self.total
+        within = sum([row.total for row in self.rows])
+        self.between = Row(BETWEEN, seconds=max(0.0, self.step - within))
+        whole = within + self.between.total
         for row in (*self.rows, self.between):
             row.share = row.total / whole if whole else 0.0
-
-    @property
-    def total(self) -> float:
-        """Seconds of all rows."""
-        return sum([row.total for row in self.rows]) + self.between.total
 
 
 def profile(graph: Graph, step: float, roofline: Roofline) -> Profile:
@@ -80,18 +76,17 @@ def profile(graph: Graph, step: float, roofline: Roofline) -> Profile:
     """
     rows: dict[str, Row] = {}
     for node in graph.operations():
-        row = rows.setdefault(node.label, Row(node.label))
-        _add(row, node, graph, roofline)
+        _add(rows.setdefault(node.label, Row(node.label)), node, roofline)
     ordered = sorted(rows.values(), key=lambda row: row.total, reverse=True)
     return Profile(ordered, step, roofline)
 
 
-def _add(row: Row, node: Node, graph: Graph, roofline: Roofline) -> None:
+def _add(row: Row, node: Node, roofline: Roofline) -> None:
     """Add a call."""
     macs = node.macs or 0
     # A product has an adjoint for each factor, its first two inputs; a bias is none.
     back = macs * len([name for name in node.inputs[:2] if name in node.gradients])
-    moved, moved_back = _bytes(node, graph)
+    moved, moved_back = _bytes(node)
     row.calls += 1
     row.seconds += node.seconds or 0.0
     row.backward_seconds += node.backward_seconds or 0.0
@@ -102,31 +97,33 @@ def _add(row: Row, node: Node, graph: Graph, roofline: Roofline) -> None:
     row.bound += roofline.seconds(macs, moved) + roofline.seconds(back, moved_back)
 
 
-def _bytes(node: Node, graph: Graph) -> tuple[int, int]:
+def _bytes(node: Node) -> tuple[int, int]:
     """Bytes that go by memory at least: forward, and backward.
 
     Forward each input is read and the result written. Backward the gradient of the result
     and what was saved are read, and a gradient is written for each input that asks for it.
     A view moves nothing.
     """
+    if getattr(registry.get(node.label), "view", False):
+        return 0, 0
     size = np.dtype(node.dtype).itemsize
     inputs = [size * math.prod(shape) for shape in node.input_shapes]
     forward = sum(inputs) + node.bytes
     asked = [i for i, name in enumerate(node.inputs) if name in node.gradients]
     written = sum([inputs[i] for i in asked])
     saved = sum([value.bytes for value in node.saved])
-    backward = node.bytes + saved + written if asked else 0
-    return (0, 0) if is_view(node) else (forward, backward)
-
-
-def is_view(node: Node) -> bool:
-    """Whether the operation only shows memory in another way."""
-    return node.label in ("Reshape", "Permute", "Expand")
+    return forward, node.bytes + saved + written if asked else 0
 
 
 HEADINGS = (
-    *("operation", "calls", "forward, ms", "backward, ms", "share"),
-    *("multiply-adds", "MiB", "of the roofline"),
+    "operation",
+    "calls",
+    "forward, ms",
+    "backward, ms",
+    "share",
+    "multiply-adds",
+    "MiB",
+    "of the roofline",
 )
 
 

@@ -11,12 +11,11 @@ from typing import Any
 from ..errors import BenchmarkError
 from .cases import Case
 from .checking import STEPS, Numbers, disagreement
-from .messages import values_of
 from .peers import Peer
 from .processes import LIMIT, NotSupported, Process
 
 Tell = Callable[[str], None]
-"""Is told what goes on, in a few words."""
+"""Called with what is done now, in a few words."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,6 @@ class _Turn:
         self.outcome.seconds.clear()
         self.process.close()
 
-    @property
-    def on(self) -> bool:
-        """Whether it still takes part."""
-        return self.outcome.state == "timed"
-
 
 def run_case(
     case: Case, peers: Sequence[Peer], plan: Plan, tell: Tell
@@ -95,8 +89,7 @@ def run_case(
             tell(f"{turn.outcome.peer.label} warms up")
             time.sleep(plan.pause)
             with turn.excused():
-                seconds = plan.round_seconds
-                found = turn.process.ask("calibrate", seconds=seconds)
+                found = turn.process.ask("calibrate", seconds=plan.round_seconds)
                 turn.outcome.steps = found["steps"]
         for number in range(plan.rounds):
             tell(f"round {number + 1} of {plan.rounds}")
@@ -110,7 +103,8 @@ def run_case(
 
 
 def _on(turns: Sequence[_Turn]) -> list[_Turn]:
-    return [turn for turn in turns if turn.on]
+    """Those that still take part."""
+    return [turn for turn in turns if turn.outcome.state == "timed"]
 
 
 def _check(case: Case, turns: Sequence[_Turn], tell: Tell) -> None:
@@ -122,7 +116,7 @@ def _check(case: Case, turns: Sequence[_Turn], tell: Tell) -> None:
     for turn in turns:
         tell(f"{turn.outcome.peer.label} builds and is checked")
         with turn.excused():
-            turn.process.ask("build", case=values_of(case))
+            turn.process.ask("build", case=case.to_json())
             found = Numbers(turn.process.ask("check", steps=STEPS))
             if expected is None:
                 expected = found

@@ -1,7 +1,7 @@
 """Measure how fast the networks and operations are, beside what is installed of PyTorch
-(as it is and compiled), JAX, autograd, MyGrad and DeZero. Each computes in a process of its
-own, on the same batches, weights and threads; they take turns; who computes other numbers
-is not timed. --model measures your own file against PyTorch."""
+(as it is and compiled) and JAX. Each computes in a process of its own, on the same batches,
+weights and threads; they take turns; who computes other numbers is not timed. --model
+measures your own file against PyTorch."""
 
 from __future__ import annotations
 
