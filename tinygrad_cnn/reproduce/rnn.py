@@ -47,11 +47,14 @@ def make(setup: Setup, name: str, **sizes: int) -> Any:
 
 
 @no_grad()
-def scores(model: Any, examples: Examples) -> tuple[float, float]:
-    """The loss and the accuracy."""
-    output = model(as_tensor(examples.x))
-    loss = model.loss(output, as_tensor(examples.y)).item()
-    return loss, examples.share(output.numpy().argmax(-1))
+def scores(model: Any, **examples: Examples) -> dict[str, float]:
+    """The loss and the accuracy on each kind of examples."""
+    found = {}
+    for name, of in examples.items():
+        output = model(as_tensor(of.x))
+        found[f"{name}_loss"] = model.loss(output, as_tensor(of.y)).item()
+        found[name] = of.share(output.numpy().argmax(-1))
+    return found
 
 
 def learn(
@@ -62,7 +65,7 @@ def learn(
     options = model.defaults
     epochs = 2 if setup.quick else options["epochs"]
     optimizer = Adam(model.parameters(), lr=options["lr"])
-    curve = [_both(model, training, held_out)]
+    curve = [scores(model, training=training, held_out=held_out)]
     for epoch in range(epochs):
         order = rng.permutation(len(training))
         for start in range(0, len(order), options["batch_size"]):
@@ -71,15 +74,9 @@ def learn(
             model.loss(model(as_tensor(batch.x)), as_tensor(batch.y)).backward()
             clip_grad_norm_(model.parameters(), LARGEST_NORM)
             optimizer.step()
-        curve.append(_both(model, training, held_out))
+        curve.append(scores(model, training=training, held_out=held_out))
         yield (epoch + 1) / epochs
     return curve
-
-
-def _both(model: Any, training: Examples, held_out: Examples) -> dict[str, float]:
-    names = ("training_loss", "training", "held_out_loss", "held_out")
-    values = (*scores(model, training), *scores(model, held_out))
-    return dict(zip(names, values, strict=True))
 
 
 def sentiment(setup: Setup) -> Work:
@@ -157,8 +154,8 @@ def gradients(setup: Setup) -> Work:
         checked += check(setup, name, steps)
         yield 0.45 * done
     norms = {
-        kind: [norms_through_time(setup, radius, words) for radius in RADII]
-        for kind, words in (("no words", False), ("words", True))
+        kind: [norms_through_time(setup, radius, kind == "words") for radius in RADII]
+        for kind in ("no words", "words")
     }
     return {"steps": steps, "checked": checked, "radii": list(RADII), "norms": norms}
 

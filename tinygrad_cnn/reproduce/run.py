@@ -81,18 +81,12 @@ def reproduce(
 def _run(name: str, part: Part, folder: Folder, setup: Setup) -> Iterator[float]:
     """Run a part to its end and keep its result; yields the share that is done."""
     start = time.perf_counter() - folder.spent(name, part.name)
-    work = part.run(replace(setup, state=folder.state(name, part.name)))
     yield 0.0
     try:
-        while True:
-            try:
-                yield next(work)
-            except StopIteration as end:
-                seconds = time.perf_counter() - start
-                folder.keep(name, part.name, seconds, end.value)
-                break
+        state = folder.state(name, part.name)
+        result = yield from part.run(replace(setup, state=state))
     except (GeneratorExit, KeyboardInterrupt):
-        work.close()
         folder.stopped(name, part.name, time.perf_counter() - start)
         raise
+    folder.keep(name, part.name, time.perf_counter() - start, result)
     yield 1.0
