@@ -31,8 +31,6 @@ LEARNING_RATES = {"sgd": 0.01, "adam": 0.001}
 MOMENTUM = 0.9
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Of Adam."""
-NORM_EPSILON, NORM_MOMENTUM = 1e-5, 0.1
-"""Of batch normalisation."""
 
 
 @dataclass(frozen=True)

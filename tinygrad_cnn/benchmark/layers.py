@@ -75,6 +75,7 @@ class BatchNorm(Layer):
     """Each channel to mean 0 and variance 1 over the batch, then scaled and shifted."""
 
     weighted = True
+    epsilon, momentum = 1e-5, 0.1
 
     def weights(self, image: Shape) -> list[Shape]:
         """The scale and the shift of each channel."""

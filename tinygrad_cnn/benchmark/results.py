@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .cases import Case, multiply_adds
-from .rounds import Outcome
+from .machine import describe
+from .peers import Peer
+from .rounds import Outcome, Plan, Tell, measured_roofline, run_case
 
 VERSION = 1
 PERCENTS = {"min": 0, "lower": 25, "median": 50, "upper": 75, "max": 100}
@@ -75,19 +77,30 @@ def _of_peer(outcome: Outcome, first: Outcome, least: float) -> dict[str, Any]:
     return found
 
 
-def of_run(
-    machine: dict[str, Any],
-    roofline: dict[str, Any],
-    rounds: int,
+def measure(
+    cases: Sequence[Case],
+    peers: Sequence[Peer],
+    plan: Plan,
     command: str,
-    cases: Sequence[dict[str, Any]],
-) -> dict[str, Any]:
-    """All that was found, and on what."""
-    return {
-        "version": VERSION,
-        "command": command,
-        "machine": machine,
-        "rounds": rounds,
-        "roofline": roofline,
-        "cases": list(cases),
-    }
+    begin: Tell,
+    tell: Tell,
+) -> Iterator[dict[str, Any]]:
+    """All that was found, and on what; after each case.
+
+    command: what gives these results again. begin: called with the name of each case.
+    """
+    found: list[dict[str, Any]] = []
+    machine = describe(peers, plan.threads)
+    tell("measuring the machine")
+    roofline = measured_roofline(peers[0], plan)
+    for case in cases:
+        begin(case.name)
+        found.append(of_case(case, run_case(case, peers, plan, tell), roofline))
+        yield {
+            "version": VERSION,
+            "command": command,
+            "machine": machine,
+            "rounds": plan.rounds,
+            "roofline": roofline,
+            "cases": found,
+        }

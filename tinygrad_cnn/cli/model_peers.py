@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..benchmark.cases import LEARNING_RATES, MOMENTUM, Case
+from ..benchmark.cases import Case
 from ..benchmark.layers import Array
 from ..benchmark.peers import Peer
 from ..benchmark.peers.base import Build, Program, Unsupported
-from ..benchmark.peers.torch_style import import_torch
+from ..benchmark.peers.torch_style import Style, Training, import_torch
 from ..modelfile import build, load_class, run_file, split_spec
 from ..recipe import DEFAULTS, facts, open_data
 from .batch import Batch, opened
@@ -48,7 +48,7 @@ def ours() -> Build:
 
     def program(case: Case) -> Program:
         of = batch_of(case)
-        return Training(tinygrad_cnn, of.model, of.images, of.labels)
+        return ModelTraining(tinygrad_cnn, case, of.model, of)
 
     return program
 
@@ -59,8 +59,7 @@ def in_torch() -> Build:
 
     def program(case: Case) -> Program:
         of = batch_of(case)
-        images, labels = [torch.tensor(t.numpy()) for t in (of.images, of.labels)]
-        return Training(torch, model_in(torch, case, of).train(), images, labels)
+        return ModelTraining(torch, case, model_in(torch, case, of), of)
 
     return program
 
@@ -120,45 +119,31 @@ def standing_in(torch: Any) -> Iterator[None]:
         sys.modules.update(kept)
 
 
-class Training(Program):
+class ModelTraining(Training):
     """A model in training mode, with SGD and momentum; the same code under both packages.
 
-    torch: PyTorch, or what has its names. Layers with a probability p (dropout) are off
-    until the numbers are checked, since each package draws random numbers of its own.
+    Layers with a probability p (dropout) are off until the numbers are checked, since each
+    package draws random numbers of its own.
     """
 
-    def __init__(self, torch: Any, model: Any, images: Any, labels: Any) -> None:
-        self.model, self.data = model, (images, labels)
-        self.loss_of = getattr(model, "loss", torch.nn.functional.cross_entropy)
-        rate = LEARNING_RATES["sgd"]
-        parameters = list(model.parameters())
-        self.optimizer = torch.optim.SGD(parameters, lr=rate, momentum=MOMENTUM)
+    def __init__(self, torch: Any, case: Case, model: Any, of: Batch) -> None:
+        loss_of = getattr(model, "loss", torch.nn.functional.cross_entropy)
+        data = torch.tensor(of.images.numpy()), torch.tensor(of.labels.numpy())
+        super().__init__(Style(torch), case, model.train(), loss_of, data)
         self.starts = self._weights()
         found = [(layer, getattr(layer, "p", None)) for layer in model.modules()]
         self.random = [(m, p) for m, p in found if isinstance(p, float) and 0 < p < 1]
         for layer, _ in self.random:
             layer.p = 0.0
 
-    def step(self) -> None:
-        """Zero the gradients, forward, loss, backward, update."""
-        images, labels = self.data
-        self.optimizer.zero_grad()
-        self.last = self.loss_of(self.model(images), labels)
-        self.last.backward()
-        self.optimizer.step()
-
     def checked(self) -> None:
         """From now on only the time matters."""
         for layer, p in self.random:
             layer.p = p
-
-    def loss(self) -> float:
-        """Of the last step."""
-        return float(self.last.item())
 
     def arrays(self) -> list[Array]:
         """What the steps have added to the weights."""
         return [w - s for w, s in zip(self._weights(), self.starts, strict=True)]
 
     def _weights(self) -> list[Array]:
-        return [np.array(p.detach().numpy()) for p in self.model.parameters()]
+        return [np.array(weight) for weight in super().arrays()]

@@ -11,26 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..cases import (
-    BETAS,
-    EPSILON,
-    LEARNING_RATES,
-    MOMENTUM,
-    NORM_EPSILON,
-    NORM_MOMENTUM,
-    Case,
-)
-from ..layers import (
-    Array,
-    BatchNorm,
-    Conv,
-    Flatten,
-    Layer,
-    Linear,
-    Pool,
-    Relu,
-    with_weights,
-)
+from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Case
+from ..layers import Array, BatchNorm, Conv, Flatten, Linear, Pool, Relu, with_weights
 from .base import Build, Program
 
 
@@ -50,9 +32,9 @@ def build(case: Case) -> Program:
     """The program of a case."""
     kinds: dict[str, Callable[[Case], Program]] = {
         "training": Training,
-        "inference": Inference,
+        "inference": inference,
     }
-    return kinds.get(case.kind, Gradients)(case)
+    return kinds.get(case.kind, gradients)(case)
 
 
 class Training(Program):
@@ -88,13 +70,13 @@ def training_step(case: Case, state: Any, images: Any, labels: Any) -> tuple[Any
     """The new state, and the loss."""
 
     def loss_of(weights: Any) -> tuple[Any, Any]:
-        y, batches = forward(case.layers, weights, images)
+        y, batches = forward(case, weights, images)
         y = y if case.from_log_probabilities else jax.nn.log_softmax(y)
         return nll_loss(y, labels), batches
 
     weights, first, second, count, norms = state
     (loss, batches), g = jax.value_and_grad(loss_of, has_aux=True)(weights)
-    moved = lambda old, new: old + NORM_MOMENTUM * (new - old)
+    moved = lambda old, new: old + BatchNorm.momentum * (new - old)
     norms = jax.tree.map(moved, norms, batches)
     new = update(case, weights, g, first, second, count + 1)
     return (*new, count + 1, norms), loss
@@ -118,68 +100,59 @@ def update(
     return each(moved, weights, first, second), first, second
 
 
-class Inference(Program):
-    """The output."""
+class Compiled(Program):
+    """A function that returns the loss, if there is one, and the arrays, compiled."""
 
-    def __init__(self, case: Case) -> None:
-        self.images = jnp.asarray(case.images())
-        self.weights = [jnp.asarray(w) for w in case.weights()]
-        self.compiled = jax.jit(lambda w, x: forward(case.layers, w, x)[0])
-
-    def step(self) -> None:
-        """Forward."""
-        self.output = self.compiled(self.weights, self.images).block_until_ready()
-
-    def arrays(self) -> list[Array]:
-        """The output."""
-        return [np.asarray(self.output)]
-
-
-class Gradients(Program):
-    """An operation or a chain, forward and back to all its inputs."""
-
-    def __init__(self, case: Case) -> None:
-        self.is_loss = case.from_log_probabilities
-        self.inputs = jax.tree.map(jnp.asarray, (case.images(), case.weights()))
-        given = np.ones((), np.float32) if self.is_loss else case.gradient()
-        self.given = jnp.asarray(given)
-
-        def value(x: Any, weights: Any) -> Any:
-            if case.kind == "chain":
-                # A thousand operations in a row would take a minute to compile.
-                times = lambda x, _: (x * weights[0], None)
-                return jax.lax.scan(times, x, None, case.length)[0]
-            y, _ = forward(case.layers, weights, x)
-            return nll_loss(y, case.labels()) if self.is_loss else y
-
-        def both(x: Any, weights: Any, g: Any) -> tuple[Any, Any]:
-            y, back = jax.vjp(value, x, weights)
-            return y, back(g)
-
-        self.compiled = jax.jit(both)
+    def __init__(self, function: Callable[..., Any], *inputs: Any) -> None:
+        self.compiled = jax.jit(function)
+        self.inputs = jax.tree.map(jnp.asarray, inputs)
 
     def step(self) -> None:
-        """Forward, backward."""
-        found = self.compiled(*self.inputs, self.given)
-        self.y, self.gradients = jax.block_until_ready(found)
+        """Call it."""
+        self.found = jax.block_until_ready(self.compiled(*self.inputs))
 
     def loss(self) -> float | None:
         """Of the last step."""
-        return float(self.y) if self.is_loss else None
+        loss, _ = self.found
+        return None if loss is None else float(loss)
 
     def arrays(self) -> list[Array]:
         """The output, unless it is the loss, and the gradients."""
-        x, weights = self.gradients
-        outputs = [] if self.is_loss else [self.y]
-        return [np.asarray(value) for value in (*outputs, x, *weights)]
+        return [np.asarray(array) for array in self.found[1]]
 
 
-def forward(
-    layers: Sequence[Layer], weights: Sequence[Any], x: Any
-) -> tuple[Any, list[Any]]:
+def inference(case: Case) -> Program:
+    """The output."""
+    output = lambda x, weights: (None, [forward(case, weights, x)[0]])
+    return Compiled(output, case.images(), case.weights())
+
+
+def gradients(case: Case) -> Program:
+    """An operation or a chain, forward and back to all its inputs."""
+    is_loss = case.from_log_probabilities
+
+    def value(x: Any, weights: Any) -> jax.Array:
+        if case.kind == "chain":
+            # A thousand operations in a row would take a minute to compile.
+            times = lambda x, _: (x * weights[0], None)
+            return jax.lax.scan(times, x, None, case.length)[0]
+        y, _ = forward(case, weights, x)
+        return nll_loss(y, case.labels()) if is_loss else y
+
+    def forward_and_back(x: Any, weights: Any, g: Any) -> tuple[Any, list[Any]]:
+        y, back = jax.vjp(value, x, weights)
+        of_x, of_weights = back(g)
+        found = [of_x, *of_weights]
+        return (y, found) if is_loss else (None, [y, *found])
+
+    given = np.ones((), np.float32) if is_loss else case.gradient()
+    return Compiled(forward_and_back, case.images(), case.weights(), given)
+
+
+def forward(case: Case, weights: Sequence[Any], x: Any) -> tuple[Any, list[Any]]:
     """The result, and the mean and unbiased variance of each batch normalisation."""
     batches = []
-    for layer, own in with_weights(layers, weights):
+    for layer, own in with_weights(case.layers, weights):
         if isinstance(layer, Conv):
             sides = [(layer.padding, layer.padding)] * 2
             axes = ("NCHW", "OIHW", "NCHW")
@@ -211,7 +184,7 @@ def normalised(x: Any, scale: Any, shift: Any) -> tuple[Any, tuple[Any, Any]]:
     along = [1, -1, *[1] * (x.ndim - 2)]
     mean, variance = x.mean(axes), x.var(axes)
     count = x.size // x.shape[1]
-    deviation = (variance + NORM_EPSILON) ** 0.5
+    deviation = (variance + BatchNorm.epsilon) ** 0.5
     y = (x - mean.reshape(along)) / deviation.reshape(along)
     y = y * scale.reshape(along) + shift.reshape(along)
     return y, (mean, variance * count / (count - 1))

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Case
 from ..layers import Array, BatchNorm, Conv, Flatten, Linear, Pool, Relu, with_shapes
@@ -29,7 +29,7 @@ def planned() -> Build:
 
     def planned_program(case: Case) -> Program:
         if case.kind == "training":
-            return PlannedTraining(Style(tinygrad_cnn), case)
+            return PlannedTraining.of_case(Style(tinygrad_cnn), case)
         if case.kind == "inference":
             return Inference(Style(tinygrad_cnn, tinygrad_cnn.planned), case)
         raise Unsupported("only training steps and inference are planned here")
@@ -78,25 +78,32 @@ class Style:
 def build(style: Style, case: Case) -> Program:
     """The program of a case."""
     kinds: dict[str, Callable[[Style, Case], Program]] = {
-        "training": Training,
+        "training": Training.of_case,
         "inference": Inference,
     }
     return kinds.get(case.kind, Gradients)(style, case)
 
 
 class Training(Program):
-    """A training step."""
+    """A training step of a network on images and labels."""
 
-    def __init__(self, style: Style, case: Case) -> None:
-        torch, self.net = style.torch, network(style.torch, case)
-        self.data = torch.from_numpy(case.images()), torch.from_numpy(case.labels())
-        losses = torch.nn.functional
-        self.loss_of = (
+    def __init__(
+        self, style: Style, case: Case, net: Any, loss_of: Any, data: tuple[Any, Any]
+    ) -> None:
+        self.net, self.loss_of, self.data = net, loss_of, data
+        self.forward = style.faster(lambda x, y: self.loss_of(self.net(x), y))
+        self.optimizer = optimizer_of(style.torch, case, net)
+        self.update = style.faster(self.optimizer.step)
+
+    @classmethod
+    def of_case(cls, style: Style, case: Case) -> Self:
+        """The network of the case."""
+        torch, losses = style.torch, style.torch.nn.functional
+        loss_of = (
             losses.nll_loss if case.from_log_probabilities else losses.cross_entropy
         )
-        self.forward = style.faster(lambda x, y: self.loss_of(self.net(x), y))
-        self.optimizer = optimizer_of(torch, case, self.net)
-        self.update = style.faster(self.optimizer.step)
+        data = torch.from_numpy(case.images()), torch.from_numpy(case.labels())
+        return cls(style, case, network(torch, case), loss_of, data)
 
     def step(self) -> None:
         """Zero the gradients, forward, loss, backward, update."""
@@ -117,8 +124,8 @@ class Training(Program):
 class PlannedTraining(Training):
     """A training step: all but the update is replayed."""
 
-    def __init__(self, style: Style, case: Case) -> None:
-        super().__init__(style, case)
+    def __init__(self, style: Style, *parts: Any) -> None:
+        super().__init__(style, *parts)
         self.planned = style.torch.planned(self.net, self.loss_of)
 
     def step(self) -> None:
