@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_cnn.benchmark.cases import CASES, GROUPS, Case, chosen
+from tinygrad_cnn.benchmark.cases import CASES, GROUPS, Case, choose_cases
 from tinygrad_cnn.benchmark.checking import pack, unpack
 from tinygrad_cnn.benchmark.layers import with_shapes, with_weights
 from tinygrad_cnn.errors import ArgumentError
@@ -69,8 +69,8 @@ def test_arrays_travel_to_the_bit():
 
 
 def test_names_and_groups_are_chosen_once_each():
-    names = [case.name for case in chosen(["relu", "inference", "relu"])]
+    names = [case.name for case in choose_cases(["relu", "inference", "relu"])]
     assert names == ["relu", "lenet5-inference-b1", "lenet5-inference-b256"]
-    assert len(chosen(["all"])) == len(CASES) == len(GROUPS["all"])
+    assert len(choose_cases(["all"])) == len(CASES) == len(GROUPS["all"])
     with pytest.raises(ArgumentError, match="no case 'lenet'"):
-        chosen(["lenet"])
+        choose_cases(["lenet"])

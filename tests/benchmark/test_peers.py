@@ -4,7 +4,7 @@ import pytest
 from small_cases import SMALL
 
 from tinygrad_cnn.benchmark.checking import STEPS, Numbers, disagreement
-from tinygrad_cnn.benchmark.peers import PEERS, named
+from tinygrad_cnn.benchmark.peers import PEERS, choose_peers
 from tinygrad_cnn.benchmark.processes import NotSupported, Process
 from tinygrad_cnn.errors import ArgumentError
 
@@ -45,6 +45,7 @@ def computed(process, case):
 
 
 def test_a_name_that_is_none_is_an_error():
-    assert [p.name for p in named(["jax", "torch", "jax"], PEERS)] == ["jax", "torch"]
+    peers = choose_peers(["jax", "torch", "jax"], PEERS)
+    assert [p.name for p in peers] == ["jax", "torch"]
     with pytest.raises(ArgumentError, match="no peer tensorflow; the peers are"):
-        named(["torch", "tensorflow"], PEERS)
+        choose_peers(["torch", "tensorflow"], PEERS)

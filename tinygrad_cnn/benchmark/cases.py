@@ -203,7 +203,7 @@ GROUPS = {
 """Names that stand for several cases."""
 
 
-def chosen(names: Sequence[str]) -> list[Case]:
+def choose_cases(names: Sequence[str]) -> list[Case]:
     """The cases, and those of the groups, of these names, each once, in order.
 
     Raises ArgumentError for a name that is neither.

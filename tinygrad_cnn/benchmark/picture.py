@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import plotting
 from ..plotting import COLOURS
-from .report import milliseconds, timed, times
+from .report import milliseconds, timed_peers, times
 
 HATCHES = ("", "//", "", "\\\\", "..", "", "xx", "--")
 """So that bars of a similar grey are told apart."""
@@ -24,12 +24,12 @@ def save(results: dict[str, Any], path: Path) -> None:
 
 def _draw_columns(figure: Any, cases: Sequence[dict[str, Any]]) -> None:
     """One column of cases, or two where they are many, with one legend above."""
-    found = [peer["label"] for case in cases for peer in timed(case)]
+    found = [peer["label"] for case in cases for peer in timed_peers(case)]
     indices = {label: i for i, label in enumerate(dict.fromkeys(found))}
     columns = 1 if len(cases) <= LONGEST else 2
     size = -(-len(cases) // columns)
     parts = [cases[i * size : (i + 1) * size] for i in range(columns)]
-    bars = max([sum([len(timed(case)) + 1 for case in part]) for part in parts])
+    bars = max([sum([len(timed_peers(case)) + 1 for case in part]) for part in parts])
     figure.set_size_inches(8 * columns, 1.5 + 0.19 * bars)
     handles: dict[str, Any] = {}
     places = figure.subplots(1, columns, squeeze=False)[0]
@@ -47,7 +47,7 @@ def _draw(axes: Any, cases: Sequence[dict[str, Any]], indices: dict[str, int]) -
     """Bars from the top down: the median, its spread as a line, the ratio beside it."""
     place, ticks, spreads = 0, [], []
     for case in cases:
-        peers = timed(case)
+        peers = timed_peers(case)
         ticks.append(place + (len(peers) - 1) / 2)
         for peer in peers:
             _bar(axes, place, peer, indices[peer["label"]])

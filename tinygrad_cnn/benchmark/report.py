@@ -32,14 +32,14 @@ def title(case: dict[str, Any]) -> str:
     return f"{text}, {count / 1e6:,.3g} million multiply-adds" if count else text
 
 
-def timed(case: dict[str, Any]) -> list[dict[str, Any]]:
+def timed_peers(case: dict[str, Any]) -> list[dict[str, Any]]:
     """The peers that were."""
     return [peer for peer in case["peers"] if peer["state"] == "timed"]
 
 
 def rows(case: dict[str, Any]) -> list[list[str]]:
     """The cells of each peer that was timed."""
-    return [_cells(peer) for peer in timed(case)]
+    return [_cells(peer) for peer in timed_peers(case)]
 
 
 def notes(case: dict[str, Any]) -> list[str]:
@@ -93,7 +93,7 @@ def conditions(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def explained(results: dict[str, Any]) -> str:
+def explanation(results: dict[str, Any]) -> str:
     """What the columns are."""
     first = results["cases"][0]["peers"][0]["label"] if results["cases"] else ""
     rate = results["roofline"]["multiply_adds"]
@@ -104,7 +104,7 @@ def to_markdown(results: dict[str, Any], picture: str | None = None) -> str:
     """The page's generated part: conditions, picture, and a table for each case."""
     lines = [f"`{results['command']}`", ""]
     lines += [f"- {line}" for line in conditions(results)] + [""]
-    lines += [explained(results), ""]
+    lines += [explanation(results), ""]
     if picture:
         lines += [f"![Time of a step of each library.]({picture})", ""]
     align = [":--", *["--:"] * (len(HEADINGS) - 1)]

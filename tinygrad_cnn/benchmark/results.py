@@ -10,7 +10,7 @@ import numpy as np
 from .cases import Case, multiply_adds
 from .machine import describe
 from .peers import Peer
-from .rounds import Outcome, Plan, Tell, measured_roofline, run_case
+from .rounds import Outcome, Plan, Tell, measure_roofline, run_case
 
 VERSION = 1
 PERCENTS = {"min": 0, "lower": 25, "median": 50, "upper": 75, "max": 100}
@@ -92,7 +92,7 @@ def measure(
     found: list[dict[str, Any]] = []
     machine = describe(peers, plan.threads)
     tell("measuring the machine")
-    roofline = measured_roofline(peers[0], plan)
+    roofline = measure_roofline(peers[0], plan)
     for case in cases:
         begin(case.name)
         found.append(of_case(case, run_case(case, peers, plan, tell), roofline))

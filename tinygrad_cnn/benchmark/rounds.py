@@ -59,7 +59,7 @@ class _Turn:
     process: Process
 
     @contextmanager
-    def excused(self) -> Iterator[None]:
+    def excuse(self) -> Iterator[None]:
         """A peer that fails in the block is out, and the others go on."""
         try:
             yield
@@ -88,14 +88,14 @@ def run_case(
         for turn in _on(turns):
             tell(f"{turn.outcome.peer.label} warms up")
             time.sleep(plan.pause)
-            with turn.excused():
+            with turn.excuse():
                 found = turn.process.ask("calibrate", seconds=plan.round_seconds)
                 turn.outcome.steps = found["steps"]
         for number in range(plan.rounds):
             tell(f"round {number + 1} of {plan.rounds}")
             _round(turns, number, plan.pause)
         for turn in _on(turns):
-            with turn.excused():
+            with turn.excuse():
                 memory = turn.process.ask("memory")
                 turn.outcome.growth = memory["growth"]
                 turn.outcome.total = memory["total"]
@@ -115,7 +115,7 @@ def _check(case: Case, turns: Sequence[_Turn], tell: Tell) -> None:
     expected: Numbers | None = None
     for turn in turns:
         tell(f"{turn.outcome.peer.label} builds and is checked")
-        with turn.excused():
+        with turn.excuse():
             turn.process.ask("build", case=case.to_json())
             found = Numbers(turn.process.ask("check", steps=STEPS))
             if expected is None:
@@ -130,12 +130,12 @@ def _round(turns: Sequence[_Turn], number: int, pause: float) -> None:
     first = number % len(on) if on else 0
     for turn in on[first:] + on[:first]:
         time.sleep(pause)
-        with turn.excused():
+        with turn.excuse():
             answer = turn.process.ask("time", steps=turn.outcome.steps)
             turn.outcome.seconds.append(answer["seconds"])
 
 
-def measured_roofline(peer: Peer, plan: Plan) -> dict[str, Any]:
+def measure_roofline(peer: Peer, plan: Plan) -> dict[str, Any]:
     """The machine's rates, found in a process with as many threads as the peers'."""
     with Process(peer, plan.threads, plan.limit) as process:
         return process.ask("roofline", runs=plan.rounds)

@@ -53,17 +53,16 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "--set, --data and --batch-size are of --model, which is missing"
         )
-    from ..benchmark.cases import chosen
+    from ..benchmark.cases import choose_cases
     from ..plotting import check
     from .model_peers import case_of_file
 
     if args.picture:
         check(args.picture)  # before minutes of measuring
-    cases = (
-        [case_of_file(args.model, dict(args.set), args.data, args.batch_size)]
-        if args.model
-        else chosen(args.cases or ["all"])
-    )
+    cases = choose_cases(args.cases or ["all"])
+    if args.model:
+        given = args.model, dict(args.set), args.data, args.batch_size
+        cases = [case_of_file(*given)]
     return _measure(args, cases, _peers(args), _plan(args))
 
 
@@ -94,12 +93,13 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 def _peers(args: argparse.Namespace) -> list[Peer]:
     """Those that are asked for, or all that are installed; a note names the others."""
-    from ..benchmark.peers import PEERS, named
+    from ..benchmark.peers import PEERS, choose_peers
     from .display import note
     from .model_peers import MODEL_PEERS
 
     known = MODEL_PEERS if args.model else PEERS
-    wanted = named(args.peers.split(","), known) if args.peers else [*known.values()]
+    names = args.peers.split(",") if args.peers else list(known)
+    wanted = choose_peers(names, known)
     missing = [peer for peer in wanted if not peer.available()]
     labels = ", ".join([peer.label for peer in missing])
     if missing:
@@ -130,8 +130,8 @@ def _measure(
             print(report.title(case))
             show(report.HEADINGS, report.rows(case))
             print(*report.notes(case), "", sep="\n", flush=True)
-    print("\n".join([*report.conditions(results), "", report.explained(results)]))
-    return 0 if any(report.timed(case) for case in results["cases"]) else 1
+    print("\n".join([*report.conditions(results), "", report.explanation(results)]))
+    return 0 if any(report.timed_peers(case) for case in results["cases"]) else 1
 
 
 def _write(args: argparse.Namespace, results: dict[str, Any]) -> None:

@@ -29,11 +29,11 @@ def sobel(setup: Setup) -> Work:
     yield 0.0
     found = {}
     for name, pixels in (("photograph", photograph()), ("digit", digit())):
-        edges = filtered(pixels)
+        edges = apply_sobel(pixels)
         found[name] = {
             "sizes": [list(pixels.shape), list(edges.shape)],
             "largest": [float(np.abs(e).max()) for e in edges],
-            "difference": float(np.abs(edges - written_out(pixels)).max()),
+            "difference": float(np.abs(edges - sum_shifted(pixels)).max()),
         }
     return found
 
@@ -54,13 +54,13 @@ def digit() -> NDArray[np.float64]:
     return load("mnist", True).images[0, 0] / 255
 
 
-def filtered(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+def apply_sobel(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Both filters over an image (H, W), by our convolution: (2, H − 2, W − 2)."""
     filters = Tensor(np.array([[VERTICAL], [HORIZONTAL]], np.float64))
     return F.conv2d(Tensor(pixels[None, None]), filters).numpy()[0]
 
 
-def written_out(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def sum_shifted(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Both filters over an image as sums of shifted images, the weights in the code."""
     up, middle, down = x[:-2], x[1:-1], x[2:]
     columns = up + 2 * middle + down
@@ -146,7 +146,7 @@ def _draw(figure: Any) -> None:
     figure.set_size_inches(9, 5)
     places = figure.subplots(2, 4)
     for row, pixels in zip(places, (photograph(), digit()), strict=True):
-        vertical, horizontal = filtered(pixels)
+        vertical, horizontal = apply_sobel(pixels)
         figures.image(row[0], pixels, "image")
         figures.image(row[1], vertical, "vertical edges", centred=True)
         figures.image(row[2], horizontal, "horizontal edges", centred=True)

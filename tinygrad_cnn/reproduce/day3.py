@@ -50,12 +50,12 @@ def softmax(setup: Setup) -> Work:
     t = np.random.default_rng(setup.seed).normal(size=10)
     entropy = lambda x: -np.log(_softmax(x))
     return {
-        "∂p_c/∂t_k": _compared(
+        "∂p_c/∂t_k": _compare(
             closed_softmax(t),
             _jacobian(lambda x: x.softmax(0), t),
             _differences(_softmax, t),
         ),
-        "∂L/∂t_k, L = −ln p_c": _compared(
+        "∂L/∂t_k, L = −ln p_c": _compare(
             closed_entropy(t),
             _jacobian(lambda x: -x.log_softmax(0), t),
             _differences(entropy, t),
@@ -63,7 +63,7 @@ def softmax(setup: Setup) -> Work:
     }
 
 
-def _compared(closed: Array, engine: Array, differences: Array) -> dict[str, Any]:
+def _compare(closed: Array, engine: Array, differences: Array) -> dict[str, Any]:
     return {
         "entries": int(closed.size),
         "largest": float(np.abs(closed).max()),

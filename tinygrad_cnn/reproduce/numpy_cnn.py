@@ -56,18 +56,18 @@ def correlation(setup: Setup) -> Work:
     pixel = np.zeros((5, 5))
     pixel[2, 2] = 1
     digit = load("mnist", True).images[0, 0] / 255
-    crossed, true = both(pixel)
+    crossed, true = convolve_both(pixel)
     by_numpy = true_convolution(digit, np.array(ARROW, np.float64))
     return {
         "kernel": [list(row) for row in ARROW],
         "cross-correlation": crossed.tolist(),
         "true convolution": true.tolist(),
-        "difference": float(np.abs(both(digit)[1] - by_numpy).max()),
-        "apart": float(np.abs(np.subtract(*both(digit))).max()),
+        "difference": float(np.abs(convolve_both(digit)[1] - by_numpy).max()),
+        "apart": float(np.abs(np.subtract(*convolve_both(digit))).max()),
     }
 
 
-def both(pixels: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+def convolve_both(pixels: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Cross-correlation (eq. 9) and true convolution (eq. 17) of pixels with ARROW."""
     x = Tensor(pixels[None, None])
     w = Tensor(np.array([[ARROW]], np.float64))

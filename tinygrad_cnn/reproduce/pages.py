@@ -12,7 +12,7 @@ from .experiment import Cell, Picture, Table
 def markdown(table: Table, heading: str = "###") -> str:
     """A table with its title and its note."""
     align = ["---:" if spec else "---" for spec in table.columns.values()]
-    rows = [_formatted(table, row) for row in table.rows]
+    rows = [_format(table, row) for row in table.rows]
     lines = markdown_table([*table.columns], align, rows)
     note = [table.note, ""] if table.note else []
     return "\n".join([f"{heading} {table.title}", "", *lines, "", *note])
@@ -31,7 +31,7 @@ def blocks(
     return [*map(markdown, tables), *shown]
 
 
-def _formatted(table: Table, row: Sequence[Cell]) -> list[str]:
+def _format(table: Table, row: Sequence[Cell]) -> list[str]:
     return [
         "" if cell is None else cell if isinstance(cell, str) else format(cell, spec)
         for cell, spec in zip(row, table.columns.values(), strict=True)

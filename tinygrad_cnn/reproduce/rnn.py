@@ -84,7 +84,7 @@ def sentiment(setup: Setup) -> Work:
     training, held_out, vocabulary = read_sentences()
     model = make(setup, "ManyToOne", vocabulary=len(vocabulary), num_classes=2)
     curve = yield from learn(model, training, held_out, setup)
-    return _learned(curve, training, held_out) | {"read": _read(model, held_out)}
+    return _describe(curve, training, held_out) | {"read": _read(model, held_out)}
 
 
 def _read(model: Any, held_out: Examples, count: int = 8) -> list[list[Any]]:
@@ -105,10 +105,10 @@ def characters(setup: Setup) -> Work:
     model = make(setup, "ManyToMany", vocabulary=size, num_classes=size, hidden=32)
     curve = yield from learn(model, training, held_out, setup)
     given, more = TEXT[: steps_to_be_sure(TEXT)], 4 * len(TEXT)
-    written = continued(model, given, more, vocabulary)
+    written = continue_text(model, given, more, vocabulary)
     true = (TEXT * 5)[len(given) : len(given) + more]
     right = [a == b for a, b in zip(written, true, strict=True)]
-    return _learned(curve, training, held_out) | {
+    return _describe(curve, training, held_out) | {
         "given": given,
         "written": written,
         "written_right": float(np.mean(right)),
@@ -116,7 +116,7 @@ def characters(setup: Setup) -> Work:
 
 
 @no_grad()
-def continued(model: Any, given: str, more: int, vocabulary: Sequence[str]) -> str:
+def continue_text(model: Any, given: str, more: int, vocabulary: Sequence[str]) -> str:
     """What the net writes behind the given text: its likeliest character becomes x_t+1."""
     text, new, h = "", given, None
     while len(text) < len(given) + more:
@@ -126,7 +126,7 @@ def continued(model: Any, given: str, more: int, vocabulary: Sequence[str]) -> s
     return text[len(given) :]
 
 
-def _learned(curve: Curve, training: Examples, held_out: Examples) -> dict[str, Any]:
+def _describe(curve: Curve, training: Examples, held_out: Examples) -> dict[str, Any]:
     return {
         "curve": curve,
         "sequences": [len(training), len(held_out)],

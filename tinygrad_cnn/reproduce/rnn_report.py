@@ -30,7 +30,7 @@ def tables(results: Results) -> list[Table]:
             "What the recurrent nets learned",
             learned,
             [
-                _learned(f"{nets}: {task}", results[n])
+                _learned_row(f"{nets}: {task}", results[n])
                 for n, (nets, task) in TASKS.items()
             ],
             "Last entry alone: the best guess without memory, from the last word or "
@@ -60,7 +60,7 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def _learned(task: str, result: Any) -> list[Cell]:
+def _learned_row(task: str, result: Any) -> list[Cell]:
     last, epochs = result["curve"][-1], len(result["curve"]) - 1
     scores = last["training"], last["held_out"], result["last_alone"]
     return [task, *result["sequences"], epochs, *scores]

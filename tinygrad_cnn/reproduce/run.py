@@ -25,11 +25,13 @@ def experiments(names: Sequence[str]) -> dict[str, Experiment]:
         if name not in EXPERIMENTS:
             known = ", ".join(EXPERIMENTS)
             raise ArgumentError(f"there is no experiment {name}; there are {known}")
-    return {
-        name: cast(Experiment, importlib.import_module(f".{module}", __package__))
-        for name, module in EXPERIMENTS.items()
-        if name in names or not names
-    }
+    chosen = [name for name in EXPERIMENTS if name in names or not names]
+    return {name: _module(name) for name in chosen}
+
+
+def _module(name: str) -> Experiment:
+    module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+    return cast(Experiment, module)
 
 
 def manifest(setup: Setup) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import DataLoader, ImageDataset
+from ..engine import Tensor
 from ..modelfile import build, load_class
 from ..nn import Module
 from ..nn import functional as F
@@ -93,7 +94,7 @@ class Training:
         }
 
 
-def _loss(model: Module) -> Any:
+def _loss(model: Module) -> Callable[..., Tensor]:
     return getattr(model, "loss", F.cross_entropy)
 
 

@@ -43,7 +43,7 @@ PEERS = {
 """By name; the first is what the others are compared with."""
 
 
-def named(names: Sequence[str], peers: Mapping[str, Peer]) -> list[Peer]:
+def choose_peers(names: Sequence[str], peers: Mapping[str, Peer]) -> list[Peer]:
     """The peers of these names. Raises ArgumentError for a name that is none."""
     unknown = [name for name in names if name not in peers]
     if unknown:

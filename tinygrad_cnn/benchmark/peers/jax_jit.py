@@ -93,7 +93,7 @@ def update(
     first = each(lambda m, g: beta1 * m + (1 - beta1) * g, first, g)
     second = each(lambda v, g: beta2 * v + (1 - beta2) * g * g, second, g)
 
-    def moved(w: Any, m: Any, v: Any) -> Any:
+    def moved(w: Any, m: Any, v: Any) -> jax.Array:
         scale = jnp.sqrt(v / (1 - beta2**count)) + EPSILON
         return w - rate * m / (1 - beta1**count) / scale
 
@@ -163,7 +163,7 @@ def forward(case: Case, weights: Sequence[Any], x: Any) -> tuple[Any, list[Any]]
         elif isinstance(layer, Linear):
             x = x @ own[0].T + own[1]
         elif isinstance(layer, BatchNorm):
-            x, batch = normalised(x, *own)
+            x, batch = normalise(x, *own)
             batches.append(batch)
         elif isinstance(layer, Relu):
             x = jax.nn.relu(x)
@@ -178,7 +178,7 @@ def forward(case: Case, weights: Sequence[Any], x: Any) -> tuple[Any, list[Any]]
     return x, batches
 
 
-def normalised(x: Any, scale: Any, shift: Any) -> tuple[Any, tuple[Any, Any]]:
+def normalise(x: Any, scale: Any, shift: Any) -> tuple[Any, tuple[Any, Any]]:
     """Batch normalisation, and the mean and the unbiased variance of the batch."""
     axes = (0, *range(2, x.ndim))
     along = [1, -1, *[1] * (x.ndim - 2)]
@@ -190,6 +190,6 @@ def normalised(x: Any, scale: Any, shift: Any) -> tuple[Any, tuple[Any, Any]]:
     return y, (mean, variance * count / (count - 1))
 
 
-def nll_loss(y: Any, labels: Any) -> Any:
+def nll_loss(y: Any, labels: Any) -> jax.Array:
     """The mean of −y at the labels."""
     return -jnp.take_along_axis(y, labels[:, None], 1).mean()

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Any, Self
 
 from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Case
@@ -54,7 +55,7 @@ def compiled() -> Build:
     return compiled_program
 
 
-def import_torch() -> Any:
+def import_torch() -> ModuleType:
     """PyTorch, with as many threads as the process is given."""
     import torch
 
