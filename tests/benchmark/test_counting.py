@@ -20,9 +20,8 @@ def counted(layer, before):
         rows = range(-layer.padding, height + layer.padding - layer.kernel + 1)
         columns = range(-layer.padding, width + layer.padding - layer.kernel + 1)
         taps = range(layer.kernel)
-        for _ in itertools.product(
-            *(range(layer.out), rows, columns), *(range(channels), taps, taps)
-        ):
+        places = itertools.product(range(layer.out), rows, columns)
+        for _ in itertools.product(places, range(channels), taps, taps):
             count += 1
     return count
 

@@ -68,6 +68,14 @@ def test_bytes_are_each_array_once(graph):
     assert view.bytes == view.backward_bytes == 0
 
 
+@pytest.mark.parametrize("label", ["Reshape", "Permute", "Expand", "Index"])
+def test_what_only_shows_memory_in_another_way_moves_nothing(label):
+    graph = Graph()
+    graph.add(operation("n0", label, ["x"], [(2, 4)], ["x"]))
+    (row,) = profile(graph, step=1.0, roofline=ROOFLINE).rows
+    assert row.bytes == row.backward_bytes == 0
+
+
 def test_the_share_of_the_roofline_is_the_least_time_over_the_time(graph):
     _, relu, view = profile(graph, step=1.0, roofline=ROOFLINE).rows
     assert relu.of_roofline == pytest.approx((0.64 + 0.64) / 3)
