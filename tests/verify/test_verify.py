@@ -87,6 +87,51 @@ def test_a_module_with_its_loss_every_input_and_every_named_parameter():
     assert [t.name for t in report.tensors] == names
 
 
+class Scores(nn.Module):
+    """A model as PyTorch's tutorials write it: scores, and the loss stands elsewhere."""
+
+    def __init__(self, last=lambda scores: scores):
+        super().__init__()
+        self.conv, self.dense, self.last = nn.Conv2d(1, 2, 3), nn.Linear(8, 3), last
+
+    def forward(self, x):
+        return self.last(self.dense(F.relu(self.conv(x)).flatten(1)))
+
+
+@pytest.mark.parametrize("last", [None, F.log_softmax], ids=["scores", "log-softmax"])
+def test_with_labels_alone_the_loss_is_cross_entropy(last):
+    model = Scores() if last is None else Scores(lambda scores: last(scores, 1))
+    report = verify(model, images(), labels=LABELS)
+    expected = verify(model, images(), labels=LABELS, loss=F.cross_entropy)
+    assert report, report
+    found, right = (
+        [(t.name, t.verdict) for t in r.tensors] for r in (report, expected)
+    )
+    assert found == right
+    assert [name for name, _ in found] == ["x", *dict(model.named_parameters())]
+    worst = [[t.worst.numerical for t in r.tensors] for r in (report, expected)]
+    assert worst[0] == worst[1]
+
+
+def test_a_function_with_labels_alone_is_given_cross_entropy_too():
+    scores = np.random.default_rng(0).normal(size=(3, 4))
+    report = verify(lambda x: 2 * x, scores, labels=LABELS)
+    assert report, report
+    p = np.exp(2 * scores) / np.exp(2 * scores).sum(axis=1, keepdims=True)
+    gradient = 2 * (p - np.eye(4)[LABELS]) / 3  # of the mean over three images
+    worst = report["x"].worst
+    cotangent = worst.claimed / gradient[worst.index]
+    assert 0.5 <= abs(cotangent) <= 1.5
+    report = verify(lambda x: 2 * x, scores, labels=LABELS, loss=F.cross_entropy)
+    assert report["x"].worst == worst
+
+
+def test_labels_for_a_result_are_refused():
+    x = torch.ones(3, 4, requires_grad=True)
+    with pytest.raises(ArgumentError, match="labels are for a model or a function"):
+        verify(x.sum(), labels=LABELS)
+
+
 def test_frozen_parameters_are_left_out():
     model = Net()
     model.conv.requires_grad_(False)

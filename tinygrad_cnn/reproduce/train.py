@@ -13,7 +13,6 @@ from ..data import DataLoader, ImageDataset
 from ..metrics import Scores
 from ..modelfile import build, load_class
 from ..nn import Module
-from ..nn import functional as F
 from ..random import manual_seed
 from ..recipe import TEST_BATCH, facts, make_optimizer, make_scheduler, options_for
 from ..training import BatchRecord, Record, evaluate, fit
@@ -89,7 +88,6 @@ class Training:
             optimizer,
             loader,
             epochs=options["epochs"],
-            loss=_loss(model),
             scheduler=make_scheduler(optimizer, options, len(loader)),
             test_loader=DataLoader(getattr(images, self.watch), TEST_BATCH),
             stop_at_accuracy=options["stop_at"],
@@ -100,10 +98,6 @@ class Training:
             resume=checkpoint if checkpoint.exists() else None,
             planned=options["planned"],
         )
-
-
-def _loss(model: Module) -> Any:
-    return getattr(model, "loss", F.cross_entropy)
 
 
 def _history(log: Path) -> dict[str, Any]:
@@ -123,5 +117,5 @@ def _history(log: Path) -> dict[str, Any]:
 def _scores(model: Module, images: ImageDataset | None) -> dict[str, Any] | None:
     if images is None:
         return None
-    scores: Scores = evaluate(model, DataLoader(images, TEST_BATCH), _loss(model))
+    scores: Scores = evaluate(model, DataLoader(images, TEST_BATCH))
     return scores.to_dict() | {"images": len(images)}

@@ -33,6 +33,11 @@ class Run(NamedTuple):
     outputs: list[Array]
     path: Path
 
+    @property
+    def row(self) -> Array:
+        """All outputs in one row."""
+        return np.concatenate([y.reshape(-1) for y in self.outputs])
+
 
 class Subject:
     """The tensors checked, by name, and what can be asked of them."""
@@ -120,9 +125,7 @@ class OperationSubject(TensorSubject):
         for i in checked:
             name = op.input_name(i)
             key = f"{name}[{i}]" if op.variadic else name
-            self.inputs[i] = leaves[key] = leaf_of(
-                inputs[i], np.asarray(inputs[i]).dtype
-            )
+            self.inputs[i] = leaves[key] = leaf_of(inputs[i])
             self.inputs_by_key[key] = name
         super().__init__(str(op), lambda: op(*self.inputs), leaves)
 
@@ -131,9 +134,9 @@ class OperationSubject(TensorSubject):
         return [x._array if isinstance(x, Tensor) else x for x in self.inputs]
 
 
-def leaf_of(x: Any, dtype: Any) -> Tensor:
-    """A leaf on a copy of x in this dtype."""
-    array = x._array if isinstance(x, Tensor) else np.asarray(x)
+def leaf_of(x: Any, dtype: Any = None) -> Tensor:
+    """A leaf on a copy of x, in its own dtype or this one."""
+    array = x._array if isinstance(x, Tensor) else x
     # row-major, so that an entry of a flat view is an entry of the tensor
     return Tensor._wrap(np.array(array, dtype, order="C")).requires_grad_()
 

@@ -21,11 +21,7 @@ from .foreign import ForeignError, failed
 from .locate import cut_off, diagnosed, first_wrong
 from .pair import CodeSubject
 from .report import Report, TensorReport
-from .subject import (
-    Subject,
-    TensorSubject,
-    leaf_of,
-)
+from .subject import Array, Subject, TensorSubject, leaf_of
 from .targets import Build, builder, built, named_inputs
 
 Progress = Callable[[str, int, int], None]
@@ -51,11 +47,12 @@ def verify(
 ) -> Report:
     """Check the gradients of target, with respect to every input and named parameter.
 
-    target: a function of Tensors; a Module (with its `loss`, called as loss(output), or as
-    loss(output, labels) if labels are given); or a Tensor already computed, such as a loss
+    target: a function of Tensors; a Module; or a Tensor already computed, such as a loss
     (its leaves are the inputs; a dict as `inputs` names them).
     inputs: a Tensor or an array, or several in a tuple, or in a dict by name; floating ones
     are checked, others passed on. The check computes on copies in `dtype`, float64.
+    loss, labels: what is checked is loss(output), or loss(output, labels) if labels are
+    given; loss is by default the target's attribute `loss`, else cross_entropy.
 
     The analytic gradient of Σ v y, with random v, is compared with central differences of
     the first step `step` (u^⅓ of the dtype), within rtol (1e-6 in float64, 1e-3 in float32)
@@ -83,16 +80,16 @@ def verify(
         seed=seed,
     )
     subject = built(build, dtype)
-    report = _report(subject, settings, _chosen(subject, only), locate, progress)
+    report = _report(subject, settings, only, locate, progress)
     if order == 2 and report:
-        second = second_order(subject, settings)
-        more = _report(second, settings, _chosen(second, only), locate, progress)
+        second = second_order(subject, seed)
+        more = _report(second, settings, only, locate, progress)
         report.tensors += [
             replace(t, name=f"{t.name} (second order)") for t in more.tensors
         ]
         report.culprit, report.runs = more.culprit, report.runs + more.runs
         report.notes += [note for note in more.notes if note not in report.notes]
-    _compare_precision(report, build, subject, settings)
+    _compare_precision(report, build, subject, seed)
     report.seconds = time.perf_counter() - start
     return report
 
@@ -144,8 +141,7 @@ def verify_pair(
     )
     try:
         subject = _pair(forward, backward, inputs, params, name)
-        names = _chosen(subject, only)
-        report = _report(subject, settings, names, False, progress)
+        report = _report(subject, settings, only, False, progress)
         report.notes += subject.notes
     except ForeignError as error:
         report = failed(_title(forward, backward, name), error)
@@ -178,19 +174,19 @@ def _pair(
 def _report(
     subject: Subject,
     settings: Settings,
-    names: Sequence[str],
+    only: str | Sequence[str] | None,
     locate: bool,
-    progress: Progress | None = None,
+    progress: Progress | None,
 ) -> Report:
     """The reports on these tensors, with the culprit and a diagnosis of what is wrong."""
+    names = _chosen(subject, only)
     with np.errstate(all="ignore"):
         checker = Checker(subject, settings)
-        report = Report(subject.name, [])
+        report = Report(subject.name, [], seed=settings.seed)
         for done, name in enumerate(names):
             if progress:
                 progress(name, done, len(names))
             report.tensors.append(checker.report(name))
-        report.seed = settings.seed
         wrong = [t for t in report.tensors if t.is_wrong]
         if wrong and locate and isinstance(subject, TensorSubject):
             report.culprit = first_wrong(subject, settings)
@@ -217,9 +213,9 @@ def _between(subject: TensorSubject, wrong: Sequence[TensorReport]) -> list[str]
     ]
 
 
-def second_order(subject: TensorSubject, settings: Settings) -> TensorSubject:
+def second_order(subject: TensorSubject, seed: int) -> TensorSubject:
     """The gradient of a subject, as a function of the same tensors and of the cotangent."""
-    rng = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(seed)
     weights = {
         f"g{i or ''}": leaf_of(rng.uniform(0.5, 1.5, y.shape), y.dtype)
         for i, y in enumerate(subject.outputs())
@@ -240,7 +236,7 @@ def second_order(subject: TensorSubject, settings: Settings) -> TensorSubject:
 
 
 def _compare_precision(
-    report: Report, build: Build, subject: TensorSubject, settings: Settings
+    report: Report, build: Build, subject: TensorSubject, seed: int
 ) -> None:
     """Note how far the gradients in the user's own float32 are from those checked."""
     checked = next(iter(subject.arrays.values())).dtype
@@ -248,27 +244,22 @@ def _compare_precision(
     if not others:
         return
     lowest = min(others, key=lambda d: d.itemsize)
-    with np.errstate(all="ignore"):
-        high = gradients_of(subject, settings.seed)
-        low = gradients_of(build(lowest), settings.seed)
     report.title += f" (checked on a {checked} copy of {lowest})"
+    try:
+        with np.errstate(all="ignore"):
+            high, low = [_gradients(s, seed) for s in (subject, build(lowest))]
+    except Exception:  # code that cannot compute in float32 is right all the same
+        return
     for i, tensor in enumerate(report.tensors):
         a, b = high.get(tensor.name), low.get(tensor.name)
         if a is not None and b is not None and a.shape == b.shape and a.size:
-            scale = float(np.max(np.abs(a)))
-            off = float(np.max(np.abs(a - b)))
-            report.tensors[i] = replace(
-                tensor, low_precision=off / scale if scale else off
-            )
+            scale, off = float(np.max(np.abs(a))), float(np.max(np.abs(a - b)))
+            report.tensors[i] = replace(tensor, low_precision=off / (scale or 1.0))
 
 
-def gradients_of(subject: TensorSubject, seed: int) -> dict[str, Any]:
-    """Its gradients for the cotangents of this seed; none where it cannot compute them."""
-    try:
-        outputs = subject.run().outputs
-        return subject.gradients(cotangents_for(outputs, np.random.default_rng(seed)))
-    except Exception:
-        return {}
+def _gradients(subject: TensorSubject, seed: int) -> dict[str, Array | None]:
+    outputs = subject.run().outputs
+    return subject.gradients(cotangents_for(outputs, np.random.default_rng(seed)))
 
 
 def _chosen(subject: Subject, only: str | Sequence[str] | None) -> list[str]:

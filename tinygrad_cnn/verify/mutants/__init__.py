@@ -129,7 +129,7 @@ def _reports(
     settings = Settings(step=usual_step(np.dtype(np.float64)))
     subject = _subject(example, op)
     if order == 2:
-        subject = second_order(subject, settings)
+        subject = second_order(subject, settings.seed)
     checker = Checker(subject, settings)
     names = subject.arrays if only is None else [only]
     return diagnosed(checker, [checker.report(name) for name in names])

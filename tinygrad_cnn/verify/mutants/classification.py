@@ -1,6 +1,6 @@
 """Wrong gradients of softmax and of the losses behind it."""
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -8,67 +8,40 @@ from ...ops.classification import LogSoftmax, NLLLoss, Softmax
 from .mutant import Example, values, wrong
 
 SCORES, LABELS = values(4, 5), np.array([3, 0, 4, 1])
-SOFTMAX, LOGS = Example(Softmax(1), (SCORES,)), Example(LogSoftmax(1), (SCORES,))
-LOSS = Example(NLLLoss(), (SCORES, LABELS, None))
 
-
-@wrong(SOFTMAX, "grad_x", "only p (1 − p), the diagonal", "diagonal")
-def _(op: Any, g: Any, y: Any) -> Any:
-    return g * y * (1 - y)
-
-
-@wrong(
-    SOFTMAX, "grad_x", "without the mean", "softmax mean", says="without the mean Σ g p"
+softmax = partial(wrong, Example(Softmax(1), (SCORES,)), "grad_x")
+softmax("only p (1 − p), the diagonal", "diagonal")(lambda op, g, y: g * y * (1 - y))
+softmax("without the mean", "softmax mean: without the mean Σ g p")(
+    lambda op, g, y: y * g
 )
-def _(op: Any, g: Any, y: Any) -> Any:
-    return y * g
+softmax("g passed on", "derivative missing")(lambda op, g: g)
+softmax("Σ g where Σ g p belongs", "term: wrong factor")(
+    lambda op, g, y: y * (g - g.sum(axis=1, keepdims=True))
+)
+softmax("summed over the images, not the classes", "axis")(
+    lambda op, g, y: y * (g - (g * y).sum(axis=0))
+)
 
+log_softmax = partial(wrong, Example(LogSoftmax(1), (SCORES,)), "grad_x")
+log_softmax("without the term p Σ g", "softmax mean: p Σ g")(lambda op, g: g)
+log_softmax("plus where minus belongs", "sign of a term")(
+    lambda op, g, y: g + np.exp(y) * g.sum(axis=1, keepdims=True)
+)
+log_softmax("the mean of g, not its sum", "factor of a term: 1 / 5")(
+    lambda op, g, y: g - np.exp(y) * g.mean(axis=1, keepdims=True)
+)
 
-@wrong(SOFTMAX, "grad_x", "g passed on", "derivative missing")
-def _(op: Any, g: Any) -> Any:
-    return g
-
-
-@wrong(SOFTMAX, "grad_x", "Σ g where Σ g p belongs", "term", says="wrong factor")
-def _(op: Any, g: Any, y: Any) -> Any:
-    return y * (g - g.sum(axis=1, keepdims=True))
-
-
-@wrong(SOFTMAX, "grad_x", "summed over the images, not the classes", "axis")
-def _(op: Any, g: Any, y: Any) -> Any:
-    return y * (g - (g * y).sum(axis=0))
-
-
-@wrong(LOGS, "grad_x", "without the term p Σ g", "softmax mean", says="p Σ g")
-def _(op: Any, g: Any) -> Any:
-    return g
-
-
-@wrong(LOGS, "grad_x", "plus where minus belongs", "sign of a term")
-def _(op: Any, g: Any, y: Any) -> Any:
-    return g + np.exp(y) * g.sum(axis=1, keepdims=True)
-
-
-@wrong(LOGS, "grad_x", "the mean of g, not its sum", "factor of a term", says="1 / 5")
-def _(op: Any, g: Any, y: Any) -> Any:
-    return g - np.exp(y) * g.mean(axis=1, keepdims=True)
-
-
-@wrong(LOSS, "grad_x", "wrong sign", "sign")
-def _(op: Any, g: Any, scale: Any, label: Any, x_shape: Any) -> Any:
-    return -NLLLoss.grad_x(op, g, scale, label, x_shape)
-
-
-@wrong(LOSS, "grad_x", "not divided by the batch", "factor", says="4 (the batch size")
-def _(op: Any, g: Any, label: Any, x_shape: Any) -> Any:
-    return NLLLoss.grad_x(op, g, -np.ones(len(label)), label, x_shape)
-
-
-@wrong(LOSS, "grad_x", "divided by the classes", "factor", says="4 / 5")
-def _(op: Any, g: Any, label: Any, x_shape: Any) -> Any:
-    return NLLLoss.grad_x(op, g, -np.ones(len(label)) / 5, label, x_shape)
-
-
-@wrong(LOSS, "grad_x", "labels counted from 1", "shifted", says="axis 1")
-def _(op: Any, g: Any, scale: Any, label: Any, x_shape: Any) -> Any:
-    return NLLLoss.grad_x(op, g, scale, (label + 1) % 5, x_shape)
+nll = partial(wrong, Example(NLLLoss(), (SCORES, LABELS, None)), "grad_x")
+right = NLLLoss.grad_x
+nll("wrong sign", "sign")(
+    lambda op, g, scale, label, x_shape: -right(op, g, scale, label, x_shape)
+)
+nll("not divided by the batch", "factor: 4 (the batch size")(
+    lambda op, g, label, x_shape: right(op, g, -np.ones(4), label, x_shape)
+)
+nll("divided by the classes", "factor: 4 / 5")(
+    lambda op, g, label, x_shape: right(op, g, -np.ones(4) / 5, label, x_shape)
+)
+nll("labels counted from 1", "shifted: axis 1")(
+    lambda op, g, scale, label, x_shape: right(op, g, scale, (label + 1) % 5, x_shape)
+)

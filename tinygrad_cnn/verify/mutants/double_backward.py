@@ -3,7 +3,8 @@
 They compute with values outside of the graph: at first order nobody sees it.
 """
 
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,49 +16,39 @@ from ...ops.linear import Matmul, transposed
 from ...ops.normalization import BatchNorm
 from .mutant import Example, values, wrong
 
-SIGMOID, TANH = (Example(op, (values(3, 4),)) for op in (Sigmoid(), Tanh()))
-MUL = Example(Mul(), (values(3, 4), values(4)))
-PRODUCT = Example(Matmul(), (values(2, 3), values(3, 4)))
+V = TypeVar("V")
+X = values(3, 4)
 CONV = Example(Conv2d(), (values(2, 3, 4, 5), values(2, 3, 3, 2), None))
 NORM = Example(BatchNorm(), (values(4, 2, 3), values(2), None))
 
 
-def outside(x: Any) -> Any:
+def outside(x: V) -> V:
     """The same values, cut out of the graph."""
     return x.detach() if isinstance(x, Tensor) else x
 
 
-@wrong(SIGMOID, "grad_x", "y outside of the graph", "never computed", order=2)
-def _(op: Any, g: Any, y: Any) -> Any:
-    y = outside(y)
-    return g * (y * (1 - y))
+sigmoid = partial(wrong, Example(Sigmoid(), (X,)), "grad_x", order=2)
+sigmoid("y outside of the graph", "never computed")(
+    lambda op, g, y: g * (outside(y) * (1 - outside(y)))
+)
 
+tanh = partial(wrong, Example(Tanh(), (X,)), "grad_x", order=2)
+tanh("one y of y² outside", "factor: 1 / 2")(lambda op, g, y: g * (1 - y * outside(y)))
 
-@wrong(TANH, "grad_x", "one y of y² outside", "factor", says="1 / 2", order=2)
-def _(op: Any, g: Any, y: Any) -> Any:
-    return g * (1 - y * outside(y))
+mul = partial(wrong, Example(Mul(), (X, values(4))), "grad_a", tensor="b", order=2)
+mul("b outside of the graph", "never computed")(lambda op, g, b: g * outside(b))
 
+product = partial(wrong, Example(Matmul(), (values(2, 3), X)), "grad_a", order=2)
+product("g outside of the graph", "part missing", tensor="g")(
+    lambda op, g, b: Matmul()(outside(g), transposed(b))
+)
 
-@wrong(MUL, "grad_a", "b outside of the graph", "never computed", tensor="b", order=2)
-def _(op: Any, g: Any, b: Any) -> Any:
-    return g * outside(b)
+conv = partial(wrong, CONV, "grad_x", tensor="w", order=2)
+conv("w outside of the graph", "never computed")(
+    lambda op, g, w, x_shape: Conv2d.grad_x(op, g, outside(w), x_shape)
+)
 
-
-@wrong(PRODUCT, "grad_a", "g outside of the graph", "part missing", tensor="g", order=2)
-def _(op: Any, g: Any, b: Any) -> Any:
-    return Matmul()(outside(g), transposed(b))
-
-
-@wrong(CONV, "grad_x", "w outside of the graph", "never computed", tensor="w", order=2)
-def _(op: Any, g: Any, w: Any, x_shape: Any) -> Any:
-    return Conv2d.grad_x(op, g, outside(w), x_shape)
-
-
-wrong(
-    NORM,
-    "mu",
-    "the mean outside of the graph",
-    "constant",
-    tensor="x",
-    order=2,
-)(lambda op, x: np.mean(x._array, axis=(0, 2), keepdims=True))
+norm = partial(wrong, NORM, "mu", tensor="x", order=2)
+norm("the mean outside of the graph", "constant")(
+    lambda op, x: np.mean(x._array, axis=(0, 2), keepdims=True)
+)
