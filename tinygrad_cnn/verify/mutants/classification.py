@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from ...ops.classification import LogSoftmax, NLLLoss, Softmax
-from .mutant import Example, values, wrong
+from .mutant import Example, changed, values, wrong
 
 SCORES, LABELS = values(4, 5), np.array([3, 0, 4, 1])
 
@@ -33,15 +33,11 @@ log_softmax("the mean of g, not its sum", "factor of a term: 1 / 5")(
 
 nll = partial(wrong, Example(NLLLoss(), (SCORES, LABELS, None)), "grad_x")
 right = NLLLoss.grad_x
-nll("wrong sign", "sign")(
-    lambda op, g, scale, label, x_shape: -right(op, g, scale, label, x_shape)
-)
+nll("wrong sign", "sign")(changed(right, lambda dx: -dx))
 nll("not divided by the batch", "factor: 4 (the batch size")(
-    lambda op, g, label, x_shape: right(op, g, -np.ones(4), label, x_shape)
+    changed(right, lambda dx: 4 * dx)
 )
-nll("divided by the classes", "factor: 4 / 5")(
-    lambda op, g, label, x_shape: right(op, g, -np.ones(4) / 5, label, x_shape)
-)
+nll("divided by the classes", "factor: 4 / 5")(changed(right, lambda dx: 4 / 5 * dx))
 nll("labels counted from 1", "shifted: axis 1")(
     lambda op, g, scale, label, x_shape: right(op, g, scale, (label + 1) % 5, x_shape)
 )

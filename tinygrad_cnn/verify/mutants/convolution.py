@@ -7,7 +7,7 @@ import numpy as np
 
 from ...ops.convolution import Conv2d, Conv2dInput
 from ..subject import Array
-from .mutant import Example, values, wrong
+from .mutant import Example, changed, having, values, wrong
 
 KERNEL = values(5, 3, 3, 2)
 CONV = Example(Conv2d(padding=(1, 1)), (values(4, 3, 5, 6), KERNEL, values(5)))
@@ -27,22 +27,14 @@ conv_w("only the last image", "last image")(
     lambda op, g, x, w_shape: right_w(op, g[-1:], x[-1:], w_shape)
 )
 conv_w("the mean over the images", "factor: 1 / 4 (the batch size")(
-    lambda op, g, x, w_shape: right_w(op, g, x, w_shape) / len(x)
+    changed(right_w, lambda dw: dw / 4)
 )
-
-
-@conv_w("only the last filter", "last channel")
-def _(op: Conv2d, g: Array, x: Array, w_shape: Shape) -> Array:
-    dw: Array = right_w(op, g, x, w_shape)
-    dw[:-1] = 0
-    return dw
-
-
-conv_w("rotated by 180°", "rotated")(
-    lambda op, g, x, w_shape: right_w(op, g, x, w_shape)[..., ::-1, ::-1]
+conv_w("only the last filter", "last channel")(
+    changed(right_w, lambda dw: np.concatenate([0 * dw[:-1], dw[-1:]]))
 )
+conv_w("rotated by 180°", "rotated")(changed(right_w, lambda dw: dw[..., ::-1, ::-1]))
 conv_w("rows and columns exchanged", "transposed")(
-    lambda op, g, x, w_shape: right_w(op, g, x, w_shape).swapaxes(2, 3).reshape(w_shape)
+    changed(right_w, lambda dw: dw.swapaxes(2, 3).reshape(dw.shape))
 )
 conv_w("the last row of positions left out", "off by one: last row")(
     lambda op, g, x, w_shape: right_w(op, g[:, :, :-1], x, w_shape)
@@ -63,7 +55,7 @@ conv_x = partial(wrong, CONV, "grad_x")
 conv_x("the kernel not rotated", "not rotated: w were rotated")(
     lambda op, g, w, x_shape: right_x(op, g, w[..., ::-1, ::-1], x_shape)
 )
-conv_x("wrong sign", "sign")(lambda op, g, w, x_shape: -right_x(op, g, w, x_shape))
+conv_x("wrong sign", "sign")(changed(right_x, lambda dx: -dx))
 conv_x("only the last filter, not their sum", "last channel")(
     lambda op, g, w, x_shape: right_x(op, g[:, -1:], w[-1:], x_shape)
 )
@@ -88,19 +80,15 @@ def _(op: Conv2d, g: Array, w: Array, x_shape: Shape) -> Array:
 
 conv_b = partial(wrong, CONV, "grad_b")
 conv_b("counted for each input channel", "factor: input channels")(
-    lambda op, g: 3 * Conv2d.grad_b(op, g)
+    changed(Conv2d.grad_b, lambda db: 3 * db)
 )
 conv_b("not summed over the batch", "not summed")(lambda op, g: g.sum(axis=(2, 3)))
 
 strided_x = partial(wrong, STRIDED, "grad_x")
-strided_x("stride forgotten", "stride")(
-    lambda op, g, w, x_shape: right_x(replace(op, stride=(1, 1)), g, w, x_shape)
-)
+strided_x("stride forgotten", "stride")(having(right_x, stride=(1, 1)))
 
 strided_w = partial(wrong, STRIDED, "grad_w")
-strided_w("stride forgotten", "stride")(
-    lambda op, g, x, w_shape: right_w(replace(op, stride=(1, 1)), g, x, w_shape)
-)
+strided_w("stride forgotten", "stride")(having(right_w, stride=(1, 1)))
 
 
 @strided_w("padding forgotten", "padding")
@@ -111,14 +99,10 @@ def _(op: Conv2d, g: Array, x: Array, w_shape: Shape) -> Array:
 
 
 dilated_w = partial(wrong, DILATED, "grad_w")
-dilated_w("dilation forgotten", "dilation")(
-    lambda op, g, x, w_shape: right_w(replace(op, dilation=(1, 1)), g, x, w_shape)
-)
+dilated_w("dilation forgotten", "dilation")(having(right_w, dilation=(1, 1)))
 
 dilated_x = partial(wrong, DILATED, "grad_x")
-dilated_x("dilation forgotten", "dilation")(
-    lambda op, g, w, x_shape: right_x(replace(op, dilation=(1, 1)), g, w, x_shape)
-)
+dilated_x("dilation forgotten", "dilation")(having(right_x, dilation=(1, 1)))
 
 grouped_w = partial(wrong, GROUPED, "grad_w")
 grouped_w("every group took the first one's channels", "groups")(
@@ -141,11 +125,7 @@ transposed_x("the kernel rotated, and it should not be", "not rotated")(
 )
 
 transposed_w = partial(wrong, TRANSPOSED, "grad_w")
-transposed_w("stride forgotten", "stride")(
-    lambda op, g, x, w_shape: Conv2dInput.grad_w(
-        replace(op, stride=(1, 1)), g, x, w_shape
-    )
-)
+transposed_w("stride forgotten", "stride")(having(Conv2dInput.grad_w, stride=(1, 1)))
 
 transposed_b = partial(wrong, TRANSPOSED, "grad_b")
 transposed_b("of the last image only", "last image")(

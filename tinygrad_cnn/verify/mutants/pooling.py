@@ -8,7 +8,7 @@ import numpy as np
 from ...kernels import Window
 from ...ops.pooling import MaxPool2d, MaxPoolPut, SumPool2d, SumPoolInput
 from ..subject import Array
-from .mutant import Example, values, wrong
+from .mutant import Example, changed, values, wrong
 
 OVERLAPPING = Example(MaxPool2d(Window((3, 3), (2, 2))), (values(2, 3, 7, 9),))
 PADDED = Example(
@@ -16,7 +16,6 @@ PADDED = Example(
 )
 SUMMED = Example(SumPool2d(Window((3, 2), (2, 1))), (values(3, 4, 7, 5),))
 Shape = tuple[int, int, int, int]
-right = MaxPool2d.grad_x
 
 overlapping = partial(wrong, OVERLAPPING, "grad_x")
 
@@ -43,7 +42,7 @@ overlapping("to every entry of the window", "mask missing")(
     lambda op, g, tap, x_shape: SumPoolInput(op.window, x_shape[2:])(g)
 )
 overlapping("one column too far right", "shifted")(
-    lambda op, g, tap, x_shape: np.roll(right(op, g, tap, x_shape), 1, axis=3)
+    changed(MaxPool2d.grad_x, lambda dx: np.roll(dx, 1, axis=3))
 )
 
 
@@ -54,7 +53,7 @@ def _(op: MaxPool2d, g: Array, tap: Array, x_shape: Shape) -> Array:
 
 
 overlapping("divided by the cells, as a mean", "factor: window")(
-    lambda op, g, tap, x_shape: right(op, g / 9, tap, x_shape)
+    changed(MaxPool2d.grad_x, lambda dx: dx / 9)
 )
 
 padded = partial(wrong, PADDED, "grad_x")
@@ -81,7 +80,7 @@ def _(op: SumPool2d, g: Array, x_shape: Shape) -> Array:
 
 
 summed("divided by the cells twice", "factor: cells of a window")(
-    lambda op, g, x_shape: SumPool2d.grad_x(op, g, x_shape) / 6
+    changed(SumPool2d.grad_x, lambda dx: dx / 6)
 )
 
 
