@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ..errors import TinygradError
 from ..replay import nodes_of, replay
 from .check import Checker, Settings
 from .diagnosis import diagnose
+from .difference import with_values
 from .report import Culprit, TensorReport
 from .subject import OperationSubject, TensorSubject
 
@@ -29,9 +29,8 @@ def first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | None:
             alone = OperationSubject(op, inputs, asked)
             reports = checked(alone, light)
             if not all(reports):
-                return Culprit(
-                    str(op), record.module, str(record.where), tuple(reports)
-                )
+                where = str(record.where)
+                return Culprit(str(op), record.module, where, tuple(reports))
     return None
 
 
@@ -60,23 +59,16 @@ def cut_off(subject: TensorSubject, name: str) -> Record | None:
     So it is after detach(), .data, item(), numpy() or no_grad(): no gradient passes.
     """
     array = subject.arrays[name]
-    start = array.copy()
+    others = array + np.random.default_rng(0).uniform(0.5, 1, array.shape) * 1e-3
     before = nodes_of(subject.outputs())
-    array += np.random.default_rng(0).uniform(0.5, 1, array.shape) * 1e-3
     try:
-        after = nodes_of(subject.outputs())
+        found = with_values(array, slice(None), others, subject.outputs)
     except TinygradError:
         return None
-    finally:
-        array[...] = start
-    for old, new in zip(before, after, strict=False):
+    for old, new in zip(before, nodes_of(found), strict=False):
         if isinstance(old, Tensor) or isinstance(new, Tensor):
             continue
-        pairs = zip(old.constants, new.constants, strict=False)
-        if any(_differ(a, b) for a, b in pairs):
-            return old
+        for a, b in zip(old.constants, new.constants, strict=False):
+            if isinstance(a, np.ndarray) and not np.array_equal(a, b, equal_nan=True):
+                return old
     return None
-
-
-def _differ(a: Any, b: Any) -> bool:
-    return isinstance(a, np.ndarray) and not np.array_equal(a, b, equal_nan=True)

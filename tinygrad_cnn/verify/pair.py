@@ -13,31 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from . import conventions, foreign
 from .branches import Path
 from .check import cotangents_for
-from .conventions import (
-    RATES,
-    RATES_KEPT,
-    Place,
-    at,
-    dotted,
-    gradient_places,
-    leaves_in,
-    methods_of,
-    normal,
-    spellings,
-)
-from .foreign import (
-    ForeignError,
-    as_claim,
-    called,
-    is_float,
-    named,
-    outputs_of,
-    owned,
-    parts_of,
-    required,
-)
+from .conventions import Place, at, dotted, leaves_in, normal
+from .difference import with_values
+from .foreign import ForeignError, is_float, owned, parts_of
 from .subject import Array, Run, Subject, unchanged
 
 
@@ -63,14 +44,14 @@ class CodeSubject(Subject):
         inputs: Mapping[str, Any],
         params: Mapping[str, str] | None = None,
     ) -> None:
-        self.methods = methods_of(layer)
+        self.methods = conventions.methods_of(layer)
         self.layer = in_float64(layer)
         forward, backward = [getattr(layer, name) for name in self.methods]
-        order = named(forward)
+        order = foreign.named(forward)
         # LeakyReLU's slope is called alpha, too
-        rates = {k for k in named(backward) if normal(k) in RATES and k not in order}
-        self.rates = dict.fromkeys(rates, 1.0)
-        self.wanted = [name for name in required(backward) if name not in rates]
+        rates = [k for k in foreign.named(backward) if normal(k) in conventions.RATES]
+        self.rates = {k: 1.0 for k in rates if k not in order}
+        self.wanted = [k for k in foreign.required(backward) if k not in self.rates]
         if inputs.keys() <= set(order):
             inputs = {k: inputs[k] for k in order if k in inputs}
         self.inputs = {k: owned(x) if is_float(x) else x for k, x in inputs.items()}
@@ -100,7 +81,7 @@ class CodeSubject(Subject):
         for name, place in self.updated.items():
             found[name] = self.arrays[name] - at(twin, place)
         claims = {
-            name: as_claim(found.get(name), f"the gradient of {name}")
+            name: foreign.as_claim(found.get(name), f"the gradient of {name}")
             for name in self.arrays
         }
         return {k: None if d is None else d * factor for k, d in claims.items()}
@@ -108,11 +89,11 @@ class CodeSubject(Subject):
     def _forward(self, twin: Any) -> tuple[list[Array], Any]:
         """The outputs, and the cache if forward returns (output, cache)."""
         name = self.methods[0]
-        y = called(getattr(twin, name), copy.deepcopy(self.inputs))
+        y = foreign.called(getattr(twin, name), copy.deepcopy(self.inputs))
         cached = len(self.wanted) == 2 and self.wanted[1] not in self.inputs
         if cached and isinstance(y, tuple) and len(y) == 2:
-            return outputs_of(y[0], name), y[1]
-        return outputs_of(y, name), None
+            return foreign.outputs_of(y[0], name), y[1]
+        return foreign.outputs_of(y, name), None
 
     def _backward(
         self, twin: Any, cotangents: Sequence[Array] | None = None
@@ -130,7 +111,7 @@ class CodeSubject(Subject):
         given = self._arguments(g, cache, is_number)
         ignored = not any(value is g for value in given.values())
         factor = float(cotangents[0].reshape(-1)[0]) if ignored else 1.0
-        return called(getattr(twin, self.methods[1]), given, self.rates), factor
+        return foreign.called(getattr(twin, self.methods[1]), given, self.rates), factor
 
     def _arguments(self, g: Any, cache: Any, is_number: bool) -> dict[str, Any]:
         """What backward is called with: g, and whatever else it needs."""
@@ -165,7 +146,7 @@ class CodeSubject(Subject):
             return {
                 name: keys[word]
                 for name in [*checked, *self.returned]
-                for word in reversed([normal(name), *spellings(name)])
+                for word in reversed([normal(name), *conventions.spellings(name)])
                 if word in keys
             }
         parts = parts_of(found) if found is not None else [None] * len(checked)
@@ -189,7 +170,7 @@ class CodeSubject(Subject):
         returned, _ = self._backward(twin)
         after = {p: a for p, a in leaves_in(twin) if isinstance(a, np.ndarray | float)}
         if params is None:
-            self.attributes = gradient_places(places, after)
+            self.attributes = conventions.gradient_places(places, after)
         else:
             self.attributes = self._said(params, places, after)
         gradients = {dotted(place) for place in self.attributes.values()}
@@ -200,7 +181,13 @@ class CodeSubject(Subject):
             self._note("not checked, since params does not name them:", others)
             others = []
         chosen = {k: a for k, a in arrays.items() if k in [*self.attributes, *others]}
-        self._add(chosen)
+        clash = [k for k in chosen if k in self.inputs]
+        if clash:
+            raise ArgumentError(
+                f"{self.name}: an input and a parameter are both called {clash[0]}; give "
+                "the inputs in a dict, by other names"
+            )
+        self.arrays |= chosen
         if isinstance(returned, Mapping) or len(parts_of(returned)) > len(self.inputs):
             self.returned = others
         found = self._by_name(returned)
@@ -215,15 +202,6 @@ class CodeSubject(Subject):
             "all zeros or ones, where mistakes can hide, and so drawn anew:",
             [name for name, array in chosen.items() if redrawn(array)],
         )
-
-    def _add(self, parameters: Mapping[str, Array]) -> None:
-        clash = [k for k in parameters if k in self.inputs]
-        if clash:
-            raise ArgumentError(
-                f"{self.name}: an input and a parameter are both called {clash[0]}; give "
-                "the inputs in a dict, by other names"
-            )
-        self.arrays |= parameters
 
     def _explain(
         self, lost: list[str], returned: Any, found: Mapping[str, Any], added: list[str]
@@ -282,14 +260,12 @@ class CodeSubject(Subject):
 
     def _matters(self, array: Array) -> bool:
         """Whether the outputs depend on this array of the layer's."""
-        start, before = array.copy(), self.run().outputs
-        array += np.random.default_rng(0).uniform(0.1, 0.5, array.shape)
+        before = self.run().outputs
+        others = array + np.random.default_rng(0).uniform(0.1, 0.5, array.shape)
         try:
-            after = self.run().outputs
+            after = with_values(array, slice(None), others, self.run).outputs
         except ForeignError:
             return True
-        finally:
-            array[...] = start
         return not all(map(np.array_equal, before, after))
 
     def _moving(self, found: Mapping[str, Any]) -> list[str]:
@@ -320,7 +296,7 @@ def in_float64(layer: Any) -> Any:
     except TypeError as error:
         raise ArgumentError(f"the layer cannot be copied: {error}") from error
     for key, value in getattr(twin, "__dict__", {}).items():
-        if normal(key) in RATES_KEPT and isinstance(value, float):
+        if normal(key) in conventions.RATES_KEPT and isinstance(value, float):
             setattr(twin, key, 1.0)
     return twin
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..nn import Module
 from ..nn.loss import loss_of
 from ..ops.base import Op
 from ..replay import as_dtype, leaves_of, nodes_of, replay
-from .foreign import is_float
+from .foreign import is_float, parameters_of
 from .subject import TensorSubject, leaf_of, modules_behind
 
 Build = Callable[[Any], TensorSubject]
@@ -138,10 +137,7 @@ def named_inputs(function: Any, inputs: Any) -> dict[str, Any]:
     values = list(inputs) if isinstance(inputs, tuple | list) else [inputs]
     values = [] if inputs is None else values
     call = function.forward if isinstance(function, Op | Module) else function
-    try:
-        parameters = list(inspect.signature(call).parameters.values())
-    except (TypeError, ValueError):  # some built-in functions tell nothing
-        parameters = []
+    parameters = parameters_of(call) or []
     names = [p.name for p in parameters if p.kind < p.VAR_POSITIONAL]
     if len(values) > len(names):
         if parameters and not any(p.kind is p.VAR_POSITIONAL for p in parameters):

@@ -75,7 +75,7 @@ class Evidence:
     @cached_property
     def true(self) -> Array:
         """The true gradient; NaN at the entries that were not looked at."""
-        return self.full(self.contributions.sum(axis=1))
+        return self.summed(self.contributions)
 
     @cached_property
     def wrong(self) -> Array:
@@ -87,6 +87,10 @@ class Evidence:
         full = np.full(self.x.size, np.nan)
         full[self.entries] = values
         return full.reshape(self.shape)
+
+    def summed(self, terms: Array) -> Array:
+        """The terms of each entry looked at, added up, in the shape of the tensor."""
+        return self.full(terms.reshape(len(terms), -1).sum(axis=1))
 
     def close(self, a: Array, b: Array) -> Array:
         """Where a and b are the same up to the error of differences."""

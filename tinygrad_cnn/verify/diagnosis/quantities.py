@@ -33,7 +33,7 @@ def operands(e: Evidence) -> Iterator[Hypothesis]:
     for t, values in quantities(e, e.output.shape).items() if g is None else ():
         products = e.touched * (e.g * values.reshape(-1))
         text = f"the sum of g · {t}: another quantity than {t} belongs there"
-        yield Hypothesis("wrong operand", text, e.full(products.sum(axis=1)))
+        yield Hypothesis("wrong operand", text, e.summed(products))
 
 
 def multiples(e: Evidence) -> Iterator[Hypothesis]:
@@ -44,20 +44,18 @@ def multiples(e: Evidence) -> Iterator[Hypothesis]:
         for kind, text, factor in (
             ("missing factor", f"divided by {t}: the factor {t} is missing", inverse),
             ("extra factor", f"times {t}: that factor is one too many", values),
-            ("inverted factor", f"times {t}²: {MULTIPLIED[0]}", values**2),
-            ("inverted factor", f"divided by {t}²: {MULTIPLIED[1]}", inverse**2),
+            ("inverted factor", f"times {t}²: {MULTIPLIED}", values**2),
+            ("inverted factor", f"divided by {t}²: {DIVIDED}", inverse**2),
         ):
             yield Hypothesis(kind, f"{true} {text}", e.true * factor)
     for t, values in _factors(quantities(e, e.output.shape)):
         text = f"{true} without the factor {t}, which g is to be multiplied by"
         terms = e.contributions / values.reshape(-1)
-        yield Hypothesis("missing factor", text, e.full(terms.sum(axis=1)))
+        yield Hypothesis("missing factor", text, e.summed(terms))
 
 
-MULTIPLIED = (
-    "multiplied by it where it should be divided",
-    "divided by it where it should be multiplied",
-)
+MULTIPLIED = "multiplied by it where it should be divided"
+DIVIDED = "divided by it where it should be multiplied"
 
 
 def _factors(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
@@ -76,11 +74,8 @@ def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
         given = zip(e.subject.op.inputs, e.subject.input_arrays(), strict=True)
         arrays |= {name: x for name, x in given if isinstance(x, np.ndarray)}
     fitting = {name: _aligned(x, shape) for name, x in arrays.items()}
-    return {
-        name: x
-        for name, x in fitting.items()
-        if x is not None and np.ptp(x) > 0  # a constant says nothing
-    }
+    # a constant says nothing
+    return {k: x for k, x in fitting.items() if x is not None and np.ptp(x) > 0}
 
 
 def _is_true(e: Evidence, gradient: Array) -> bool:

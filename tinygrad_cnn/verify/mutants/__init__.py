@@ -20,13 +20,9 @@ from ..locate import diagnosed
 from ..report import TensorReport
 from ..subject import OperationSubject, TensorSubject, leaf_of
 from ..verifier import second_order
-from . import classification as classification
-from . import convolution as convolution
-from . import dense as dense
 from . import double_backward as double_backward
 from . import elementwise as elementwise
-from . import normalization as normalization
-from . import pooling as pooling
+from . import layers as layers
 from . import reductions as reductions
 from .mutant import CATALOGUE, Example, Mutant
 
