@@ -225,6 +225,60 @@ def test_a_wrong_factor_is_wrong(claimed):
     assert len(report["a"].wrong) == 2
 
 
+class Raised(Op, register=False):
+    """y = a + c: the larger c, the less the digits of y tell of a."""
+
+    def __init__(self, c, claimed=1.0):
+        self.c, self.claimed = c, claimed
+
+    def forward(self, a):
+        return a + self.c
+
+    def grad_a(self, g):
+        return g * self.claimed
+
+
+def test_a_mistake_just_above_what_the_differences_can_tell_is_found():
+    a = np.array([0.5, -2.0, 1.0])
+    right = verify(Raised(1e5), a)
+    assert right, right
+    worst = right["a"].worst
+    # the outputs are rounded to ε c / 2, and that is divided by a step of about ε^⅓
+    estimated = (worst.truncation + worst.rounding) / abs(worst.claimed)
+    eps = np.finfo(float).eps
+    assert eps ** (2 / 3) * 1e5 / 10 < estimated < eps ** (2 / 3) * 1e5 * 10
+    for error, is_right in ((0.1, True), (6, False), (-6, False)):
+        report = verify(Raised(1e5, 1 + error * estimated), a)
+        assert bool(report) == is_right, (error, report)
+
+
+def test_where_the_outputs_have_too_few_digits_the_verdict_is_unclear():
+    report = verify(Raised(1e10), np.array([0.5, -2.0, 1.0]))
+    assert not report
+    assert report["a"].verdict == "unclear"
+    assert not report["a"].is_wrong
+    assert report["a"].unclear == 3 and report["a"].wrong == ()
+    assert "3 entries are unclear: the differences are too noisy" in str(report)
+    assert report.culprit is None
+
+
+def test_noise_that_comes_from_within_is_measured():
+    """y = a, with an error of 1e8 ε from cancellation, which the size of y does not show."""
+    a = np.random.default_rng(0).uniform(1, 2, 20)
+    report = verify(lambda a: a * 1e8 - a * (1e8 - 1), a)
+    assert not report["a"].is_wrong, report
+    assert report["a"].worst.rounding > 1e8 * np.finfo(float).eps
+
+
+@pytest.mark.parametrize("function", [torch.tanh, torch.exp, lambda a: (a * a).sum()])
+def test_an_entry_that_is_right_takes_two_runs(function):
+    a = np.random.default_rng(0).normal(size=(4, 5))
+    report = verify(function, a)
+    assert report
+    levels = 5  # of the worst entry: steps of 1, 1/8, … down to 1/4096
+    assert 2 * a.size <= report.runs <= 2 * a.size + 2 * levels
+
+
 def test_a_softmax_whose_backward_is_zero_does_not_pass():
     class Softmax(Op, register=False):
         def forward(self, x):

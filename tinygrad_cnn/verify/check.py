@@ -77,10 +77,10 @@ class Checker:
         self.outputs = base.outputs
         self.cotangents = cotangents_for(base.outputs, self.rng)
         self.claims: dict[str, Array | None] = {}
-        self.failure = self._unfit(subject.run()) or self._ask()
+        self.failure = self._find_unfit(subject.run()) or self._ask()
         self.differences = Differences(subject, self.cotangents, base, settings.step)
 
-    def _unfit(self, again: Run) -> str | None:
+    def _find_unfit(self, again: Run) -> str | None:
         """Why no difference quotient would mean anything."""
         for first, second in zip(self.outputs, again.outputs, strict=False):
             if first.shape != second.shape or not np.array_equal(first, second, True):
@@ -128,7 +128,7 @@ class Checker:
             for block in np.array_split(self.rng.permutation(array.size), found.blocks):
                 if not self._agrees(found, block):
                     self._look_at(found, block)
-        return self._judged(found)
+        return self._judge(found)
 
     def _sample(self, claim: Array) -> list[int]:
         """The first and last entries, those with the largest gradients, and some drawn."""
@@ -169,14 +169,14 @@ class Checker:
         h = self.settings.step * one.scale
         first = self.differences.quotient(name, one, h)
         quick = Slope(first.value, first.step, 0.0, self.differences.rounding(h))
-        if first.smooth and self._close(claimed, quick):
+        if first.smooth and self._is_close(claimed, quick):
             return quick
         best = self.differences.slope(name, one, first)
-        if isinstance(best, Slope) and not self._close(claimed, best):
+        if isinstance(best, Slope) and not self._is_close(claimed, best):
             return self._jump(name, one, claimed) or best
         return best
 
-    def _close(self, claimed: float, slope: Slope) -> bool:
+    def _is_close(self, claimed: float, slope: Slope) -> bool:
         larger = max(abs(claimed), abs(slope.value))
         allowed = self.settings.rtol * larger + 2 * slope.error
         return bool(np.isfinite(claimed) and abs(claimed - slope.value) <= allowed)
@@ -201,7 +201,7 @@ class Checker:
             return [Corner(text, "", (), np.nan)]
         return None
 
-    def _together(self, found: Findings) -> tuple[float, float] | None:
+    def _check_together(self, found: Findings) -> tuple[float, float] | None:
         """Claimed and true slope along all entries at once, if they disagree.
 
         Values that tie stay tied when all of them move alike: what is a kink for each alone
@@ -212,19 +212,19 @@ class Checker:
         common = Direction(np.arange(n), np.full(n, n**-0.5), scale)
         slope = self.differences.slope(found.name, common)
         claimed = float(np.sum(found.claim) * n**-0.5)
-        if not isinstance(slope, Slope) or self._close(claimed, slope):
+        if not isinstance(slope, Slope) or self._is_close(claimed, slope):
             return None
         if self._jump(found.name, common, claimed):  # of a ReLU at zero, say
             return None
         return claimed, slope.value
 
-    def _judged(self, found: Findings) -> TensorReport:
+    def _judge(self, found: Findings) -> TensorReport:
         slopes, claim = found.slopes, found.claim
         true = [abs(slope.value) for slope in slopes.values()]
         scale = max([*true, float(np.max(np.abs(claim), initial=0))])
         wrong, vague = [], []
         for k, slope in slopes.items():
-            if not self._close(found.claimed(k), slope):
+            if not self._is_close(found.claimed(k), slope):
                 wrong.append(k)
             elif slope.error > self.settings.unclear * scale > 0:
                 vague.append(k)
@@ -248,7 +248,7 @@ class Checker:
             vanishing=vanishing,
             kinks=tuple(Kink(found.index(k), tuple(c)) for k, c in found.kinks.items()),
             never_computed=self.claims[found.name] is None,
-            together=self._together(found) if found.kinks else None,
+            together=self._check_together(found) if found.kinks else None,
         )
 
     def _worst(self, found: Findings, wrong: Sequence[int]) -> Worst | None:

@@ -33,13 +33,13 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | Non
         return None
 
 
-def named(function: Callable[..., Any]) -> list[str]:
+def parameter_names(function: Callable[..., Any]) -> list[str]:
     """The parameters that it has a name for; none if it cannot be asked."""
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [p.name for p in parameters_of(function) or () if p.kind in by_name]
 
 
-def required(function: Callable[..., Any]) -> list[str]:
+def required_names(function: Callable[..., Any]) -> list[str]:
     """The parameters that need a value; ["*"] if it takes any, or cannot be asked."""
     parameters = parameters_of(function)
     if parameters is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
@@ -60,7 +60,7 @@ def called(
     """
     try:
         with np.errstate(all="ignore"):
-            if given.keys() <= set(named(function)):
+            if given.keys() <= set(parameter_names(function)):
                 return function(**given, **more)
             return function(*given.values(), **more)
     except (Exception, SystemExit) as error:
@@ -89,7 +89,7 @@ def is_float(x: Any) -> bool:
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"
 
 
-def owned(x: Array) -> Array:
+def float64_copy(x: Array) -> Array:
     """A row-major float64 copy."""
     return np.array(x, np.float64, order="C")
 

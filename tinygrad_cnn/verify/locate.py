@@ -16,7 +16,7 @@ from .report import Culprit, TensorReport
 from .subject import OperationSubject, TensorSubject
 
 
-def first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | None:
+def find_first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | None:
     """The first operation, in the order of the forward pass, whose gradient is wrong.
 
     Each is given the inputs that it has in the network, and a random cotangent of its own.
@@ -27,14 +27,16 @@ def first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | None:
         for record, op, inputs, _ in replay(nodes_of(subject.outputs()), leaves):
             asked = [i for i, parent in enumerate(record.parents) if parent is not None]
             alone = OperationSubject(op, inputs, asked)
-            reports = checked(alone, light)
+            reports = check_operation(alone, light)
             if not all(reports):
                 where = str(record.where)
                 return Culprit(str(op), record.module, where, tuple(reports))
     return None
 
 
-def checked(subject: OperationSubject, settings: Settings) -> list[TensorReport]:
+def check_operation(
+    subject: OperationSubject, settings: Settings
+) -> list[TensorReport]:
     """The reports on one operation alone, each mistake with its diagnosis."""
     try:
         checker = Checker(subject, settings)
@@ -43,17 +45,17 @@ def checked(subject: OperationSubject, settings: Settings) -> list[TensorReport]
             TensorReport(name, array.shape, failure=f"{type(error).__name__}: {error}")
             for name, array in subject.arrays.items()
         ]
-    return diagnosed(checker, [checker.report(name) for name in subject.arrays])
+    return add_diagnoses(checker, [checker.report(name) for name in subject.arrays])
 
 
-def diagnosed(checker: Checker, reports: list[TensorReport]) -> list[TensorReport]:
+def add_diagnoses(checker: Checker, reports: list[TensorReport]) -> list[TensorReport]:
     """The same reports; a wrong gradient with what it looks like."""
     return [
         replace(r, diagnosis=diagnose(checker, r)) if r.is_wrong else r for r in reports
     ]
 
 
-def cut_off(subject: TensorSubject, name: str) -> Record | None:
+def find_cut(subject: TensorSubject, name: str) -> Record | None:
     """The first record that takes as a constant what in truth depends on this tensor.
 
     So it is after detach(), .data, item(), numpy() or no_grad(): no gradient passes.

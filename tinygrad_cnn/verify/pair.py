@@ -18,7 +18,7 @@ from .branches import Path
 from .check import cotangents_for
 from .conventions import Place, at, dotted, leaves_in, normal
 from .difference import with_values
-from .foreign import ForeignError, is_float, owned, parts_of
+from .foreign import ForeignError, float64_copy, is_float, parts_of
 from .subject import Array, Run, Subject, unchanged
 
 
@@ -45,16 +45,18 @@ class CodeSubject(Subject):
         params: Mapping[str, str] | None = None,
     ) -> None:
         self.methods = conventions.methods_of(layer)
-        self.layer = in_float64(layer)
+        self.layer = copy_layer(layer)
         forward, backward = [getattr(layer, name) for name in self.methods]
-        order = foreign.named(forward)
+        order, names = map(foreign.parameter_names, (forward, backward))
         # LeakyReLU's slope is called alpha, too
-        rates = [k for k in foreign.named(backward) if normal(k) in conventions.RATES]
-        self.rates = {k: 1.0 for k in rates if k not in order}
-        self.wanted = [k for k in foreign.required(backward) if k not in self.rates]
+        rates = [k for k in names if normal(k) in conventions.RATES and k not in order]
+        self.rates = dict.fromkeys(rates, 1.0)
+        self.wanted = [k for k in foreign.required_names(backward) if k not in rates]
         if inputs.keys() <= set(order):
             inputs = {k: inputs[k] for k in order if k in inputs}
-        self.inputs = {k: owned(x) if is_float(x) else x for k, x in inputs.items()}
+        self.inputs = {
+            k: float64_copy(x) if is_float(x) else x for k, x in inputs.items()
+        }
         self.notes: list[str] = []
         self.attributes: dict[str, Place] = {}
         self.returned: list[str] = []
@@ -166,13 +168,13 @@ class CodeSubject(Subject):
 
     def _find_parameters(self, params: Mapping[str, str] | None) -> None:
         """Add the parameters to the arrays, knowing where each has its gradient."""
-        places, twin = self._lasting(), copy.deepcopy(self.layer)
+        places, twin = self._find_lasting(), copy.deepcopy(self.layer)
         returned, _ = self._backward(twin)
         after = {p: a for p, a in leaves_in(twin) if isinstance(a, np.ndarray | float)}
         if params is None:
             self.attributes = conventions.gradient_places(places, after)
         else:
-            self.attributes = self._said(params, places, after)
+            self.attributes = self._find_named(params, places, after)
         gradients = {dotted(place) for place in self.attributes.values()}
         arrays = {name: at(self.layer, of[0]) for name, of in places.items()}
         unknown = arrays.keys() - self.attributes.keys() - gradients
@@ -197,10 +199,10 @@ class CodeSubject(Subject):
             if not np.array_equal(arrays[name], at(twin, place)):
                 self.updated[name] = place
         lost = [k for k in others if k not in self.updated]
-        self._explain(lost, returned, found, self._accumulated(twin))
+        self._explain(lost, returned, found, self._find_accumulated(twin))
         self._note(
             "all zeros or ones, where mistakes can hide, and so drawn anew:",
-            [name for name, array in chosen.items() if redrawn(array)],
+            [name for name, array in chosen.items() if redraw_constant(array)],
         )
 
     def _explain(
@@ -213,7 +215,7 @@ class CodeSubject(Subject):
         )
         self._note(
             "parameters are updated before what is computed with them, the gradient of",
-            self._moving(found) if self.updated and self.rates else [],
+            self._find_moving(found) if self.updated and self.rates else [],
         )
         self._note(
             "no gradient was found: no attribute of a usual name (dW, grad_W, W_grad, "
@@ -231,7 +233,7 @@ class CodeSubject(Subject):
         if names:
             self.notes.append(f"{text} {', '.join(names)}")
 
-    def _lasting(self) -> dict[str, list[Place]]:
+    def _find_lasting(self) -> dict[str, list[Place]]:
         """All places of each floating array that forward leaves alone, by the first."""
         twin = copy.deepcopy(self.layer)
         self._forward(twin)
@@ -241,7 +243,7 @@ class CodeSubject(Subject):
                 places.setdefault(id(a), []).append(place)
         return {dotted(found[0]): found for found in places.values()}
 
-    def _said(
+    def _find_named(
         self,
         params: Mapping[str, str],
         places: Mapping[str, Any],
@@ -268,14 +270,14 @@ class CodeSubject(Subject):
             return True
         return not all(map(np.array_equal, before, after))
 
-    def _moving(self, found: Mapping[str, Any]) -> list[str]:
+    def _find_moving(self, found: Mapping[str, Any]) -> list[str]:
         """The gradients returned that change with the learning rate."""
         rates, self.rates = self.rates, dict.fromkeys(self.rates, 0.0)
         still = self._by_name(self._backward(copy.deepcopy(self.layer))[0])
         self.rates = rates
         return [k for k in found if not np.array_equal(found[k], still[k])]
 
-    def _accumulated(self, twin: Any) -> list[str]:
+    def _find_accumulated(self, twin: Any) -> list[str]:
         """The gradients that a second backward adds to those of the first."""
         places = {k: p for k, p in self.attributes.items() if not can_reset(self.layer)}
         first = {k: np.array(at(twin, place)) for k, place in places.items()}
@@ -287,10 +289,10 @@ class CodeSubject(Subject):
         ]
 
 
-def in_float64(layer: Any) -> Any:
+def copy_layer(layer: Any) -> Any:
     """A copy of the layer with every array in float64, and a learning rate of 1."""
     # the memo of deepcopy: each reference to an array becomes one to its new copy
-    arrays = {id(a): owned(a) for _, a in leaves_in(layer) if is_float(a)}
+    arrays = {id(a): float64_copy(a) for _, a in leaves_in(layer) if is_float(a)}
     try:
         twin = copy.deepcopy(layer, arrays)
     except TypeError as error:
@@ -306,7 +308,7 @@ def can_reset(layer: Any) -> bool:
     return any("zero" in name or "reset" in name for name in dir(layer))
 
 
-def redrawn(array: Array) -> bool:
+def redraw_constant(array: Array) -> bool:
     """Move an array of zeros or of ones to random values near by; whether it was one."""
     constant = bool(np.all(array == 0) or np.all(array == 1))
     if constant:

@@ -252,7 +252,7 @@ class Report:
 
     def to_json(self) -> str:
         """The same as a JSON text; what is not finite becomes null."""
-        return json.dumps(_finite(self.to_dict()), allow_nan=False)
+        return json.dumps(_null_if_not_finite(self.to_dict()), allow_nan=False)
 
     def to_junit(self) -> str:
         """A JUnit test suite with one case for each tensor."""
@@ -303,12 +303,12 @@ def table(tensors: list[TensorReport]) -> list[str]:
 
 
 def _kinks(count: int) -> str:
-    return f"{count:,} kink{'s' * (count != 1)}"
+    return f"{count:,} kink" if count == 1 else f"{count:,} kinks"
 
 
-def _finite(x: Any) -> Any:
+def _null_if_not_finite(x: Any) -> Any:
     if isinstance(x, dict):
-        return {str(key): _finite(value) for key, value in x.items()}
+        return {str(key): _null_if_not_finite(value) for key, value in x.items()}
     if isinstance(x, list | tuple):
-        return [_finite(value) for value in x]
+        return [_null_if_not_finite(value) for value in x]
     return None if isinstance(x, float) and x - x != 0 else x

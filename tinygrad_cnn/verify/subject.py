@@ -22,7 +22,7 @@ from ..nn import Module
 from ..ops.base import Op
 from ..recording import set_grad_enabled
 from ..replay import tensors_in
-from .branches import Path, watched
+from .branches import Path, watch_branches
 
 Array = np.ndarray[Any, Any]
 
@@ -81,7 +81,7 @@ class TensorSubject(Subject):
 
     def run(self, margins: bool = False) -> Run:
         try:
-            with watched(margins) as path:
+            with watch_branches(margins) as path:
                 outputs = self.outputs(self.recorded)
         except AutogradError:
             if self.recorded:

@@ -21,7 +21,7 @@ Build = Callable[[Any], TensorSubject]
 """Makes the subject in a dtype; None: as the user has it."""
 
 
-def built(build: Build, dtype: Any) -> TensorSubject:
+def build_subject(build: Build, dtype: Any) -> TensorSubject:
     """The subject in this dtype, if it runs and has something to check."""
     try:
         subject = build(dtype)

@@ -18,11 +18,11 @@ from .check import Checker, Settings, cotangents_for
 from .conventions import methods_of
 from .difference import usual_step
 from .foreign import ForeignError, failed
-from .locate import cut_off, diagnosed, first_wrong
+from .locate import add_diagnoses, find_cut, find_first_wrong
 from .pair import CodeSubject
 from .report import Report, TensorReport
 from .subject import Array, Subject, TensorSubject, leaf_of
-from .targets import Build, builder, built, named_inputs
+from .targets import Build, build_subject, builder, named_inputs
 
 Progress = Callable[[str, int, int], None]
 """Told which tensor comes next, how many are done, and of how many."""
@@ -79,7 +79,7 @@ def verify(
         unclear=1e-3 if dtype == np.float64 else 0.1,
         seed=seed,
     )
-    subject = built(build, dtype)
+    subject = build_subject(build, dtype)
     report = _report(subject, settings, only, locate, progress)
     if order == 2 and report:
         second = second_order(subject, seed)
@@ -179,7 +179,7 @@ def _report(
     progress: Progress | None,
 ) -> Report:
     """The reports on these tensors, with the culprit and a diagnosis of what is wrong."""
-    names = _chosen(subject, only)
+    names = _choose(subject, only)
     with np.errstate(all="ignore"):
         checker = Checker(subject, settings)
         report = Report(subject.name, [], seed=settings.seed)
@@ -189,19 +189,21 @@ def _report(
             report.tensors.append(checker.report(name))
         wrong = [t for t in report.tensors if t.is_wrong]
         if wrong and locate and isinstance(subject, TensorSubject):
-            report.culprit = first_wrong(subject, settings)
+            report.culprit = find_first_wrong(subject, settings)
             if report.culprit is None:
-                report.notes += _between(subject, wrong)
+                report.notes += _explain_between(subject, wrong)
         if wrong and report.culprit is None:
-            report.tensors = diagnosed(checker, report.tensors)
+            report.tensors = add_diagnoses(checker, report.tensors)
         report.runs = checker.differences.runs
     return report
 
 
-def _between(subject: TensorSubject, wrong: Sequence[TensorReport]) -> list[str]:
+def _explain_between(
+    subject: TensorSubject, wrong: Sequence[TensorReport]
+) -> list[str]:
     """Why a gradient is wrong though each operation alone is right."""
     for tensor in wrong:
-        record = cut_off(subject, tensor.name)
+        record = find_cut(subject, tensor.name)
         if record is not None:
             return [
                 f"{record} takes as a constant what depends on {tensor.name}: a detach(), "
@@ -262,7 +264,7 @@ def _gradients(subject: TensorSubject, seed: int) -> dict[str, Array | None]:
     return subject.gradients(cotangents_for(outputs, np.random.default_rng(seed)))
 
 
-def _chosen(subject: Subject, only: str | Sequence[str] | None) -> list[str]:
+def _choose(subject: Subject, only: str | Sequence[str] | None) -> list[str]:
     if only is None:
         return list(subject.arrays)
     names = [only] if isinstance(only, str) else list(only)

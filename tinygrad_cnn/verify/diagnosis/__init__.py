@@ -78,7 +78,7 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
     kinks = _flat([kink.index for kink in report.kinks], report.shape)
     with np.errstate(all="ignore"):
         e = Evidence(checker, name, claim, wrong, kinks)
-        found = _fitting(e) if claim.shape == e.shape else list(misshapen(e))[:1]
+        found = _find_fitting(e) if claim.shape == e.shape else list(misshapen(e))[:1]
     if not found:
         return None
     text = f"grad of {name} equals {found[0].sentence}."
@@ -88,7 +88,7 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
     return Diagnosis(found[0].kind, text)
 
 
-def _fitting(e: Evidence) -> list[Hypothesis]:
+def _find_fitting(e: Evidence) -> list[Hypothesis]:
     """One hypothesis of each kind that explains the claim, of the first row with any."""
     for row in FAMILIES if e.entries.size else ():
         found: dict[str, Hypothesis] = {}

@@ -56,13 +56,13 @@ class Evidence:
         self.shape = self.x.shape
         self.g = np.concatenate([g.reshape(-1) for g in checker.cotangents])
         self.tolerance = usual_step(self.x.dtype)
-        chosen = np.setdiff1d(self._chosen(suspects), kinks)
+        chosen = np.setdiff1d(self._choose(suspects), kinks)
         columns = {k: checker.differences.column(name, k) for k in chosen.tolist()}
         smooth = {k: column * self.g for k, (column, same) in columns.items() if same}
         self.entries = np.array(list(smooth), int)
         self.contributions = np.array(list(smooth.values())).reshape(-1, self.g.size)
 
-    def _chosen(self, suspects: Array) -> Array:
+    def _choose(self, suspects: Array) -> Array:
         most = max(min(MOST, ROOM // self.g.size), 16)
         if self.x.size <= most:
             return np.arange(self.x.size)

@@ -87,11 +87,11 @@ def masks(e: Evidence) -> Iterator[Hypothesis]:
     """g passed on where it should be stopped, or stopped where it should pass."""
     slope, stopped = _slope(e), e.reached & ~e.touched
     if slope is not None and stopped.any():
-        for passed, what in _passed(e, e.reached, 1.0), _passed(e, e.reached, slope):
+        for passed, what in _pass_on(e, e.reached, 1.0), _pass_on(e, e.reached, slope):
             yield Hypothesis("mask missing", f"{what}: the mask is missing", passed)
         text = "g where it should be stopped, and zero where it should pass: the mask"
         text = f"{text} is the wrong way round"
-        yield Hypothesis("mask inverted", text, _passed(e, stopped, slope)[0])
+        yield Hypothesis("mask inverted", text, _pass_on(e, stopped, slope)[0])
     positive = e.g > 0
     for text, terms in (
         ("the true gradient, but only where g is positive", e.contributions * positive),
@@ -109,13 +109,13 @@ def passages(e: Evidence) -> Iterator[Hypothesis]:
     own = np.zeros_like(e.touched)
     if e.output.shape == e.shape:
         own[np.arange(e.entries.size), e.entries] = True
-    for passed, what in _passed(e, own, 1.0), _passed(e, e.reached, 1.0):
+    for passed, what in _pass_on(e, own, 1.0), _pass_on(e, e.reached, 1.0):
         text = f"{what}: the derivative is missing"
         yield Hypothesis("derivative missing", text, passed)
     if own.any():
         text = f"the true gradient less g itself: the way of {e.name} past the"
         text = f"{text} operation (a skip) is missing"
-        rest = e.true - _passed(e, own, 1.0)[0]
+        rest = e.true - _pass_on(e, own, 1.0)[0]
         yield Hypothesis("part missing", text, rest)
         for sign, there in ("positive", e.x > 0), ("negative", e.x < 0):
             text = f"the true gradient where {e.name} is {sign}, and zero elsewhere"
@@ -129,7 +129,7 @@ def _slope(e: Evidence) -> float | None:
     return slope if np.allclose(slopes, slope) else None
 
 
-def _passed(e: Evidence, to: Array, slope: float) -> tuple[Array, str]:
+def _pass_on(e: Evidence, to: Array, slope: float) -> tuple[Array, str]:
     """g of these outputs, summed, and how that is said."""
     several = to.sum(axis=1).max(initial=0) > 1
     text = "g, summed over what an entry can reach" if several else "g itself"

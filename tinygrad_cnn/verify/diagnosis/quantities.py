@@ -24,7 +24,7 @@ FORMS: dict[str, Callable[[Array], Array]] = {
 
 def operands(e: Evidence) -> Iterator[Hypothesis]:
     """g · F(t) where g · F(u) is true, or a sum of g · t: another array belongs there."""
-    known, g = quantities(e, e.shape), _aligned(e.cotangent, e.shape)
+    known, g = quantities(e, e.shape), _align(e.cotangent, e.shape)
     for form, f in FORMS.items() if g is not None else ():
         right = [u for u, values in known.items() if _is_true(e, g * f(values))]
         for t, values in known.items() if right else ():
@@ -73,7 +73,7 @@ def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
     if isinstance(e.subject, OperationSubject) and not e.subject.op.variadic:
         given = zip(e.subject.op.inputs, e.subject.input_arrays(), strict=True)
         arrays |= {name: x for name, x in given if isinstance(x, np.ndarray)}
-    fitting = {name: _aligned(x, shape) for name, x in arrays.items()}
+    fitting = {name: _align(x, shape) for name, x in arrays.items()}
     # a constant says nothing
     return {k: x for k, x in fitting.items() if x is not None and np.ptp(x) > 0}
 
@@ -83,7 +83,7 @@ def _is_true(e: Evidence, gradient: Array) -> bool:
     return bool(np.all(e.close(gradient, e.true)[known]))
 
 
-def _aligned(x: Array, shape: tuple[int, ...]) -> Array | None:
+def _align(x: Array, shape: tuple[int, ...]) -> Array | None:
     """x broadcast to this shape, its axes being some of these, in their order."""
     if x.dtype.kind != "f":
         return None

@@ -44,11 +44,11 @@ def terms(e: Evidence) -> Iterator[Hypothesis]:
             claimed = _coefficients(e, family, e.claim)
             if claimed is not None:
                 shares = claimed[telling] / true[telling]
-                yield from _compared(e, family, shares)
+                yield from _compare(e, family, shares)
             return  # the families that follow are wider
 
 
-def _compared(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]:
+def _compare(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]:
     """What the claim has of each term (1: as it should be; by group and term)."""
     absent = np.all(np.abs(shares) < 1e-4, axis=0)
     same = np.all(np.abs(shares - 1) < 1e-4, axis=0)
@@ -59,10 +59,12 @@ def _compared(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis
         yield Hypothesis(kind, f"{family.what} {text}{more}", e.claim)
     elif (~same).sum() == 1:
         term = int(np.argmin(same))
-        yield _changed(e, family, shares[:, term], list(family.terms)[term])
+        yield _describe_change(e, family, shares[:, term], list(family.terms)[term])
 
 
-def _changed(e: Evidence, family: Family, shares: Array, name: str) -> Hypothesis:
+def _describe_change(
+    e: Evidence, family: Family, shares: Array, name: str
+) -> Hypothesis:
     """The hypothesis that one term is multiplied by something."""
     if np.ptp(shares) > 1e-4 * np.abs(shares).max():
         kind, text = "term", f"a wrong factor in the term {name}"
