@@ -263,7 +263,7 @@ def test_where_the_outputs_have_too_few_digits_the_verdict_is_unclear():
 
 
 def test_noise_that_comes_from_within_is_measured():
-    """y = a, with an error of 1e8 ε from cancellation, which the size of y does not show."""
+    """y = a, with an error of 1e8 ε from cancellation, which the size of y hides."""
     a = np.random.default_rng(0).uniform(1, 2, 20)
     report = verify(lambda a: a * 1e8 - a * (1e8 - 1), a)
     assert not report["a"].is_wrong, report

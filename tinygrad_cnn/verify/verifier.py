@@ -82,7 +82,7 @@ def verify(
     subject = build_subject(build, dtype)
     report = _report(subject, settings, only, locate, progress)
     if order == 2 and report:
-        second = second_order(subject, seed)
+        second = differentiate(subject, seed)
         more = _report(second, settings, only, locate, progress)
         report.tensors += [
             replace(t, name=f"{t.name} (second order)") for t in more.tensors
@@ -215,7 +215,7 @@ def _explain_between(
     ]
 
 
-def second_order(subject: TensorSubject, seed: int) -> TensorSubject:
+def differentiate(subject: TensorSubject, seed: int) -> TensorSubject:
     """The gradient of a subject, as a function of the same tensors and of the cotangent."""
     rng = np.random.default_rng(seed)
     weights = {

@@ -19,11 +19,11 @@ from ..difference import usual_step
 from ..locate import add_diagnoses
 from ..report import TensorReport
 from ..subject import OperationSubject, TensorSubject, leaf_of
-from ..verifier import second_order
-from . import double_backward as double_backward
+from ..verifier import differentiate
 from . import elementwise as elementwise
 from . import layers as layers
 from . import reductions as reductions
+from . import second_order as second_order
 from .mutant import CATALOGUE, Example, Mutant
 
 __all__ = ["CATALOGUE", "Example", "Mutant", "SelfTest", "self_test"]
@@ -125,7 +125,7 @@ def _reports(
     settings = Settings(step=usual_step(np.dtype(np.float64)))
     subject = _subject(example, op)
     if order == 2:
-        subject = second_order(subject, settings.seed)
+        subject = differentiate(subject, settings.seed)
     checker = Checker(subject, settings)
     names = subject.arrays if only is None else [only]
     return add_diagnoses(checker, [checker.report(name) for name in names])
