@@ -8,7 +8,7 @@ entry back.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -105,14 +105,23 @@ class TensorSubject(Subject):
         return outputs
 
     def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
-        pairs = zip(self.outputs(), cotangents, strict=True)
-        behind = [(y, Tensor(g.copy())) for y, g in pairs if y.requires_grad]
-        if not behind:
-            return dict.fromkeys(self.leaves)
-        outputs, weights = zip(*behind, strict=True)
-        found = grad(outputs, list(self.leaves.values()), weights, allow_unused=True)
+        found = self.differentiate([Tensor(g.copy()) for g in cotangents])
         arrays = [None if d is None else d._array for d in found]
         return dict(zip(self.leaves, arrays, strict=True))
+
+    def differentiate(
+        self, cotangents: Iterable[Tensor], create_graph: bool = False
+    ) -> Sequence[Tensor | None]:
+        """The gradient for each leaf, as Tensors; None where no output comes from it."""
+        pairs = zip(self.outputs(), cotangents, strict=True)
+        behind = [(y, g) for y, g in pairs if y.requires_grad]
+        if not behind:
+            return [None] * len(self.leaves)
+        outputs, weights = zip(*behind, strict=True)
+        leaves = list(self.leaves.values())
+        return grad(
+            outputs, leaves, weights, create_graph=create_graph, allow_unused=True
+        )
 
 
 class OperationSubject(TensorSubject):

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..engine import Tensor
 from ..errors import ArgumentError
-from ..gradients import grad
 from .check import Checker, Settings, cotangents_for
 from .conventions import methods_of
 from .difference import usual_step
@@ -82,7 +81,7 @@ def verify(
     subject = build_subject(build, dtype)
     report = _report(subject, settings, only, locate, progress)
     if order == 2 and report:
-        second = differentiate(subject, seed)
+        second = gradient_of(subject, seed)
         more = _report(second, settings, only, locate, progress)
         report.tensors += [
             replace(t, name=f"{t.name} (second order)") for t in more.tensors
@@ -132,6 +131,8 @@ def verify_pair(
     test is a finding: the report is false and names the line.
     """
     start = time.perf_counter()
+    usual = type(forward).__name__ if backward is None else "forward"
+    title = name or str(getattr(forward, "__name__", usual))
     settings = Settings(
         step=step or usual_step(np.dtype(np.float64)),
         full=full,
@@ -140,22 +141,17 @@ def verify_pair(
         seed=seed,
     )
     try:
-        subject = _pair(forward, backward, inputs, params, name)
+        subject = _pair(title, forward, backward, inputs, params)
         report = _report(subject, settings, only, False, progress)
         report.notes += subject.notes
     except ForeignError as error:
-        report = failed(_title(forward, backward, name), error)
+        report = failed(title, error)
     report.seconds = time.perf_counter() - start
     return report
 
 
-def _title(forward: Any, backward: Any, name: str | None) -> str:
-    usual = type(forward).__name__ if backward is None else "forward"
-    return name or str(getattr(forward, "__name__", usual))
-
-
 def _pair(
-    forward: Any, backward: Any, inputs: Any, params: Any, name: Any
+    title: str, forward: Any, backward: Any, inputs: Any, params: Any
 ) -> CodeSubject:
     if inputs is None:
         raise ArgumentError("verify_pair needs inputs: an array, or a tuple of them")
@@ -167,7 +163,6 @@ def _pair(
     if backward is not None:
         layer = SimpleNamespace(forward=forward, backward=backward)
     function = getattr(layer, methods_of(layer)[0])
-    title = _title(forward, backward, name)
     return CodeSubject(title, layer, named_inputs(function, inputs), params)
 
 
@@ -215,26 +210,20 @@ def _explain_between(
     ]
 
 
-def differentiate(subject: TensorSubject, seed: int) -> TensorSubject:
+def gradient_of(subject: TensorSubject, seed: int) -> TensorSubject:
     """The gradient of a subject, as a function of the same tensors and of the cotangent."""
     rng = np.random.default_rng(seed)
     weights = {
         f"g{i or ''}": leaf_of(rng.uniform(0.5, 1.5, y.shape), y.dtype)
         for i, y in enumerate(subject.outputs())
     }
-    leaves = subject.leaves
 
     def gradient() -> list[Tensor]:
-        pairs = zip(subject.outputs(), weights.values(), strict=True)
-        behind = [(y, g) for y, g in pairs if y.requires_grad]
-        outputs, given = zip(*behind, strict=True)
-        found = grad(
-            outputs, list(leaves.values()), given, create_graph=True, allow_unused=True
-        )
+        found = subject.differentiate(weights.values(), create_graph=True)
         return [d for d in found if d is not None]
 
     name = f"{subject.name}, second order"
-    return TensorSubject(name, gradient, leaves | weights, subject.modules)
+    return TensorSubject(name, gradient, subject.leaves | weights, subject.modules)
 
 
 def _compare_precision(

@@ -15,8 +15,7 @@ import numpy as np
 
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
-from .factors import meaning
-from .quantities import quantities
+from .factors import meaning, quantities
 
 
 class Family(NamedTuple):

@@ -19,7 +19,7 @@ from ..difference import usual_step
 from ..locate import add_diagnoses
 from ..report import TensorReport
 from ..subject import OperationSubject, TensorSubject, leaf_of
-from ..verifier import differentiate
+from ..verifier import gradient_of
 from . import elementwise as elementwise
 from . import layers as layers
 from . import reductions as reductions
@@ -125,7 +125,7 @@ def _reports(
     settings = Settings(step=usual_step(np.dtype(np.float64)))
     subject = _subject(example, op)
     if order == 2:
-        subject = differentiate(subject, settings.seed)
+        subject = gradient_of(subject, settings.seed)
     checker = Checker(subject, settings)
     names = subject.arrays if only is None else [only]
     return add_diagnoses(checker, [checker.report(name) for name in names])
