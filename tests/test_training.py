@@ -263,6 +263,36 @@ def test_nothing_is_printed(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_without_a_loss_that_of_the_model_is_taken():
+    """Here it is twice the cross-entropy, in training, in the test and in `evaluate`."""
+
+    def twice(output, labels):
+        return 2 * nn.functional.cross_entropy(output, labels)
+
+    def train(loss, own=None):
+        tg.manual_seed(0)
+        model = network()
+        if own is not None:
+            model.loss = own
+        optimizer = optim.SGD(model.parameters(), lr=0.01)
+        options = {} if loss is None else {"loss": loss}
+        run = fit(
+            model,
+            optimizer,
+            data_loader(),
+            epochs=1,
+            test_loader=data_loader(13),
+            **options,
+        )
+        losses = [record.loss for record in run if not isinstance(record, EndRecord)]
+        return [*losses, evaluate(model, data_loader(13), loss).loss]
+
+    assert train(None, own=twice) == train(twice)
+    assert train(None) == train(nn.functional.cross_entropy)
+    first = train(None, own=twice)[0] / train(None)[0]
+    assert first == pytest.approx(2, rel=1e-6)
+
+
 def test_a_list_of_batches_serves_as_a_loader():
     batches = list(data_loader().batches(0))
     model = network()

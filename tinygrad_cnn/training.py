@@ -41,7 +41,7 @@ from .errors import (
 from .interrupt import ctrl_c_waits
 from .metrics import Scores, confusion_matrix
 from .nn import Module
-from .nn import functional as F
+from .nn.loss import default_loss
 from .optim import Optimizer
 from .optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from .planning import Planned
@@ -136,7 +136,7 @@ def fit(
     loader: Any,
     *,
     epochs: int,
-    loss: Loss = F.cross_entropy,
+    loss: Loss | None = None,
     scheduler: LRScheduler | None = None,
     test_loader: Any = None,
     stop_at_accuracy: float | None = None,
@@ -153,7 +153,8 @@ def fit(
     an EndRecord.
 
     loader, test_loader: DataLoaders, or lists of batches (images, labels).
-    loss: of (output, labels); the mean over the batch.
+    loss: of (output, labels), the mean over the batch; by default the model's attribute
+    `loss`, else cross_entropy.
     scheduler: OneCycleLR steps after each batch, any other after each epoch,
     ReduceLROnPlateau with the test loss (without test_loader: the training loss).
     stop_at_accuracy: end after an epoch with at least this training accuracy.
@@ -177,6 +178,7 @@ def fit(
         raise ArgumentError(
             f"save_every={save_every} needs a checkpoint path, and at least 1"
         )
+    loss = default_loss(model) if loss is None else loss
     length = len(loader) if hasattr(loader, "__len__") else None
     run = _Run(model, optimizer, scheduler, loss, clip, length, checkpoint, metadata)
     if planned:
@@ -201,11 +203,14 @@ def fit(
             raise
 
 
-def evaluate(model: Module, loader: Any, loss: Loss = F.cross_entropy) -> Scores:
+def evaluate(model: Module, loader: Any, loss: Loss | None = None) -> Scores:
     """The scores of the model in eval mode, with the mean loss; each module's mode stays.
+
+    loss: as for `fit`.
 
     Raises ArgumentError where the loader has no images.
     """
+    loss = default_loss(model) if loss is None else loss
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     confusion, total = np.zeros((0, 0), np.int64), 0.0

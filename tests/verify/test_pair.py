@@ -95,6 +95,15 @@ class ParamsAndGrads(Dense):
         return dx
 
 
+class Dparams(Dense):
+    """The gradients are in a dict of that name."""
+
+    def backward(self, g):
+        dx, dW, db = self.gradients(g)
+        self.dparams = {"W": dW, "b": db}
+        return dx
+
+
 class Lists:
     factor = 1
 
@@ -242,11 +251,23 @@ STYLES = {
     "two namings": names("dW", "b_grad"),
     **{
         style.__name__: style
-        for style in (
-            *(Preallocated, ReturnsAll, ReturnsDict, ReturnsAllAndKeeps, Grads),
-            *(ParamsAndGrads, Lists, Values, Weights, Updates, RateInside, Momentum),
-            *(ReturnsCache, Nested),
-        )
+        for style in [
+            Preallocated,
+            ReturnsAll,
+            ReturnsDict,
+            ReturnsAllAndKeeps,
+            Grads,
+            Dparams,
+            ParamsAndGrads,
+            Lists,
+            Values,
+            Weights,
+            Updates,
+            RateInside,
+            Momentum,
+            ReturnsCache,
+            Nested,
+        ]
     },
 }
 

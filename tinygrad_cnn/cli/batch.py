@@ -12,7 +12,7 @@ import numpy as np
 from ..engine import Tensor
 from ..modelfile import build, load_class
 from ..nn import Module
-from ..nn import functional as F
+from ..nn.loss import default_loss
 from ..random import manual_seed
 from ..recipe import DEFAULTS, facts, open_data
 from .saved import restore
@@ -30,7 +30,7 @@ class Batch:
     @property
     def loss(self) -> Any:
         """The model's `loss`, or cross-entropy."""
-        return getattr(self.model, "loss", F.cross_entropy)
+        return default_loss(self.model)
 
 
 def opened(

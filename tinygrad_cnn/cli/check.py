@@ -117,13 +117,11 @@ def _reports(args: argparse.Namespace, progress: Progress) -> list[Report]:
         from .pairfile import reports_of
 
         return list(reports_of(args.pair, args.inputs, **options))
-    from ..nn import functional as F
     from ..verify import verify
 
     model, images, labels = _opened(args)
-    loss = getattr(model, "loss", F.cross_entropy)
     order = args.order or 1
-    return [verify(model, images, loss=loss, labels=labels, order=order, **options)]
+    return [verify(model, images, labels=labels, order=order, **options)]
 
 
 def _opened(args: argparse.Namespace) -> tuple[Module, Tensor, Tensor]:

@@ -26,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the scores and the confusion matrix."""
     from ..data import DataLoader
-    from ..nn import functional as F
     from ..recipe import TEST_BATCH, open_data
     from ..training import evaluate
     from .saved import restore
@@ -35,8 +34,7 @@ def run(args: argparse.Namespace) -> int:
     model, saved = restore(args.model, args.checkpoint, dict(args.set))
     name, dtype = args.data or saved.options["data"], saved.options["dtype"]
     data = open_data(name, args.train, type(model), dtype, args.limit)
-    loss = getattr(model, "loss", F.cross_entropy)
-    scores = evaluate(model, DataLoader(data, TEST_BATCH), loss)
+    scores = evaluate(model, DataLoader(data, TEST_BATCH))
     if args.json:
         print(json.dumps({"data": name, "images": len(data)} | scores.to_dict()))
         return 0

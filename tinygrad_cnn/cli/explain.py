@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the explanation, and those of --depth."""
     from ..errors import ArgumentError, ModuleError
-    from ..nn import functional as F
+    from ..nn.loss import loss_of
     from ..verify import explain
 
     model, name, data = _opened(args)
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise ModuleError(
             f"there is no parameter {args.parameter}; give one of {', '.join(tensors)}"
         )
-    loss = getattr(model, "loss", F.cross_entropy)(model(images), labels)
+    loss = loss_of(model, model(images), labels)
     tensor = tensors[args.parameter]
     explanation = explain(loss, tensor, args.index, model=model)
     about = {"data": name, "image": args.image, "batch": args.batch}

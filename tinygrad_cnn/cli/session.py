@@ -15,7 +15,6 @@ from ..data import DataLoader
 from ..errors import ArgumentError
 from ..modelfile import build, load_class, split_spec
 from ..nn import Module
-from ..nn import functional as F
 from ..optim.lr_scheduler import LRScheduler
 from ..random import manual_seed
 from ..recipe import (
@@ -62,7 +61,6 @@ class Session:
             self.optimizer,
             self.loader,
             epochs=self.options["epochs"],
-            loss=getattr(self.model, "loss", F.cross_entropy),
             scheduler=self.scheduler,
             test_loader=self.test_loader,
             stop_at_accuracy=self.options["stop_at"],

@@ -15,6 +15,7 @@ from ..checkpoint import replacing
 from ..engine import Tensor
 from ..errors import ArgumentError
 from ..nn import Module
+from ..nn.loss import loss_of
 from ..verify.subject import unchanged
 from .backward import with_backward
 from .data import Graph, Node
@@ -25,7 +26,6 @@ from .label import SHOWN, Label
 from .measure import MEASURES, measure
 from .render import FORMATS, RenderError, rendered, standalone, with_images
 from .repeats import fold_repeats
-from .summary import loss_of
 from .theme import Theme, theme_of
 from .walk import Walk
 

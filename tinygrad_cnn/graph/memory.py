@@ -18,10 +18,11 @@ from ..engine import Node as Recorded
 from ..engine import Tensor
 from ..methods.gradient import cotangent_of, topological_order
 from ..nn import Module
+from ..nn.loss import loss_of
 from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value
 from ..recording import module_path
-from .summary import LOSS, loss_of, unchanged
+from .summary import LOSS, unchanged
 from .walk import memory_of, tensors_in
 
 GRADIENTS, OTHERS = "gradients", "others"

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..engine import Record, Tensor
 from ..nn import Module
-from ..nn import functional as F
+from ..nn.loss import loss_of
 from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value, shape_of
 from ..random import undisturbed
@@ -202,15 +202,6 @@ def unchanged(model: Module, observe: Observer) -> Iterator[dict[str, Tensor]]:
             yield buffers
     finally:
         observer.reset(before)
-
-
-def loss_of(
-    model: Module, output: Any, labels: Any, loss: Callable[..., Tensor] | None
-) -> Any:
-    """The loss of an output; the output itself where neither loss nor labels are given."""
-    if labels is None:
-        return output if loss is None else loss(output)
-    return (loss or getattr(model, "loss", None) or F.cross_entropy)(output, labels)
 
 
 @dataclass(eq=False)

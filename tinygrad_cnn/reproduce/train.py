@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..data import DataLoader, ImageDataset
-from ..engine import Tensor
 from ..modelfile import build, load_class
 from ..nn import Module
-from ..nn import functional as F
 from ..random import manual_seed
 from ..recipe import TEST_BATCH, facts, make_optimizer, make_scheduler, options_for
 from ..training import BatchRecord, evaluate, fit
@@ -94,10 +92,6 @@ class Training:
         }
 
 
-def _loss(model: Module) -> Callable[..., Tensor]:
-    return getattr(model, "loss", F.cross_entropy)
-
-
 def _history(log: Path) -> dict[str, Any]:
     """The epochs that a log tells of, those before an interruption too."""
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
@@ -111,5 +105,5 @@ def _history(log: Path) -> dict[str, Any]:
 def _scores(model: Module, images: ImageDataset | None) -> dict[str, Any] | None:
     if images is None:
         return None
-    scores = evaluate(model, DataLoader(images, TEST_BATCH), _loss(model))
+    scores = evaluate(model, DataLoader(images, TEST_BATCH))
     return scores.to_dict() | {"images": len(images)}

@@ -69,7 +69,7 @@ class Path:
 
 
 @contextmanager
-def watched(margins: bool = False) -> Iterator[Path]:
+def watch_branches(margins: bool = False) -> Iterator[Path]:
     """Note the operations and branches of what runs inside; their margins, if asked."""
     path = Path()
 

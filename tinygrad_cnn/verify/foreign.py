@@ -14,8 +14,6 @@ from ..errors import TinygradError
 from .report import Report, TensorReport
 from .subject import Array
 
-VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
 
 class ForeignError(TinygradError):
     """The code under test raised: what, and on which of its lines."""
@@ -27,26 +25,29 @@ def failed(title: str, error: TinygradError) -> Report:
     return Report(title, [TensorReport("every tensor", (), failure=text)])
 
 
-def named(function: Callable[..., Any]) -> list[str]:
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Its parameters; None if it cannot be asked, as some built-in functions."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def parameter_names(function: Callable[..., Any]) -> list[str]:
     """The parameters that it has a name for; none if it cannot be asked."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return []
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [p.name for p in parameters if p.kind in by_name]
+    return [p.name for p in parameters_of(function) or () if p.kind in by_name]
 
 
-def required(function: Callable[..., Any]) -> list[str]:
+def required_names(function: Callable[..., Any]) -> list[str]:
     """The parameters that need a value; ["*"] if it takes any, or cannot be asked."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return ["*"]
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    parameters = parameters_of(function)
+    if parameters is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return ["*"]
     return [
-        p.name for p in parameters if p.default is p.empty and p.kind not in VARIADIC
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind is not p.VAR_KEYWORD
     ]
 
 
@@ -59,7 +60,7 @@ def called(
     """
     try:
         with np.errstate(all="ignore"):
-            if given.keys() <= set(named(function)):
+            if given.keys() <= set(parameter_names(function)):
                 return function(**given, **more)
             return function(*given.values(), **more)
     except (Exception, SystemExit) as error:
@@ -88,7 +89,7 @@ def is_float(x: Any) -> bool:
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"
 
 
-def owned(x: Array) -> Array:
+def float64_copy(x: Array) -> Array:
     """A row-major float64 copy."""
     return np.array(x, np.float64, order="C")
 

@@ -13,31 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from . import conventions, foreign
 from .branches import Path
 from .check import cotangents_for
-from .conventions import (
-    RATES,
-    RATES_KEPT,
-    Place,
-    at,
-    dotted,
-    gradient_places,
-    leaves_in,
-    methods_of,
-    normal,
-    spellings,
-)
-from .foreign import (
-    ForeignError,
-    as_claim,
-    called,
-    is_float,
-    named,
-    outputs_of,
-    owned,
-    parts_of,
-    required,
-)
+from .conventions import Place, at, dotted, leaves_in, normal
+from .difference import with_values
+from .foreign import ForeignError, float64_copy, is_float, parts_of
 from .subject import Array, Run, Subject, unchanged
 
 
@@ -63,17 +44,19 @@ class CodeSubject(Subject):
         inputs: Mapping[str, Any],
         params: Mapping[str, str] | None = None,
     ) -> None:
-        self.methods = methods_of(layer)
-        self.layer = in_float64(layer)
+        self.methods = conventions.methods_of(layer)
+        self.layer = copy_layer(layer)
         forward, backward = [getattr(layer, name) for name in self.methods]
-        order = named(forward)
+        order, names = map(foreign.parameter_names, (forward, backward))
         # LeakyReLU's slope is called alpha, too
-        rates = {k for k in named(backward) if normal(k) in RATES and k not in order}
+        rates = [k for k in names if normal(k) in conventions.RATES and k not in order]
         self.rates = dict.fromkeys(rates, 1.0)
-        self.wanted = [name for name in required(backward) if name not in rates]
+        self.wanted = [k for k in foreign.required_names(backward) if k not in rates]
         if inputs.keys() <= set(order):
             inputs = {k: inputs[k] for k in order if k in inputs}
-        self.inputs = {k: owned(x) if is_float(x) else x for k, x in inputs.items()}
+        self.inputs = {
+            k: float64_copy(x) if is_float(x) else x for k, x in inputs.items()
+        }
         self.notes: list[str] = []
         self.attributes: dict[str, Place] = {}
         self.returned: list[str] = []
@@ -100,7 +83,7 @@ class CodeSubject(Subject):
         for name, place in self.updated.items():
             found[name] = self.arrays[name] - at(twin, place)
         claims = {
-            name: as_claim(found.get(name), f"the gradient of {name}")
+            name: foreign.as_claim(found.get(name), f"the gradient of {name}")
             for name in self.arrays
         }
         return {k: None if d is None else d * factor for k, d in claims.items()}
@@ -108,11 +91,11 @@ class CodeSubject(Subject):
     def _forward(self, twin: Any) -> tuple[list[Array], Any]:
         """The outputs, and the cache if forward returns (output, cache)."""
         name = self.methods[0]
-        y = called(getattr(twin, name), copy.deepcopy(self.inputs))
+        y = foreign.called(getattr(twin, name), copy.deepcopy(self.inputs))
         cached = len(self.wanted) == 2 and self.wanted[1] not in self.inputs
         if cached and isinstance(y, tuple) and len(y) == 2:
-            return outputs_of(y[0], name), y[1]
-        return outputs_of(y, name), None
+            return foreign.outputs_of(y[0], name), y[1]
+        return foreign.outputs_of(y, name), None
 
     def _backward(
         self, twin: Any, cotangents: Sequence[Array] | None = None
@@ -130,7 +113,7 @@ class CodeSubject(Subject):
         given = self._arguments(g, cache, is_number)
         ignored = not any(value is g for value in given.values())
         factor = float(cotangents[0].reshape(-1)[0]) if ignored else 1.0
-        return called(getattr(twin, self.methods[1]), given, self.rates), factor
+        return foreign.called(getattr(twin, self.methods[1]), given, self.rates), factor
 
     def _arguments(self, g: Any, cache: Any, is_number: bool) -> dict[str, Any]:
         """What backward is called with: g, and whatever else it needs."""
@@ -165,7 +148,7 @@ class CodeSubject(Subject):
             return {
                 name: keys[word]
                 for name in [*checked, *self.returned]
-                for word in reversed([normal(name), *spellings(name)])
+                for word in reversed([normal(name), *conventions.spellings(name)])
                 if word in keys
             }
         parts = parts_of(found) if found is not None else [None] * len(checked)
@@ -185,13 +168,13 @@ class CodeSubject(Subject):
 
     def _find_parameters(self, params: Mapping[str, str] | None) -> None:
         """Add the parameters to the arrays, knowing where each has its gradient."""
-        places, twin = self._lasting(), copy.deepcopy(self.layer)
+        places, twin = self._find_lasting(), copy.deepcopy(self.layer)
         returned, _ = self._backward(twin)
         after = {p: a for p, a in leaves_in(twin) if isinstance(a, np.ndarray | float)}
         if params is None:
-            self.attributes = gradient_places(places, after)
+            self.attributes = conventions.gradient_places(places, after)
         else:
-            self.attributes = self._said(params, places, after)
+            self.attributes = self._find_named(params, places, after)
         gradients = {dotted(place) for place in self.attributes.values()}
         arrays = {name: at(self.layer, of[0]) for name, of in places.items()}
         unknown = arrays.keys() - self.attributes.keys() - gradients
@@ -200,7 +183,13 @@ class CodeSubject(Subject):
             self._note("not checked, since params does not name them:", others)
             others = []
         chosen = {k: a for k, a in arrays.items() if k in [*self.attributes, *others]}
-        self._add(chosen)
+        clash = [k for k in chosen if k in self.inputs]
+        if clash:
+            raise ArgumentError(
+                f"{self.name}: an input and a parameter are both called {clash[0]}; give "
+                "the inputs in a dict, by other names"
+            )
+        self.arrays |= chosen
         if isinstance(returned, Mapping) or len(parts_of(returned)) > len(self.inputs):
             self.returned = others
         found = self._by_name(returned)
@@ -210,20 +199,11 @@ class CodeSubject(Subject):
             if not np.array_equal(arrays[name], at(twin, place)):
                 self.updated[name] = place
         lost = [k for k in others if k not in self.updated]
-        self._explain(lost, returned, found, self._accumulated(twin))
+        self._explain(lost, returned, found, self._find_accumulated(twin))
         self._note(
             "all zeros or ones, where mistakes can hide, and so drawn anew:",
-            [name for name, array in chosen.items() if redrawn(array)],
+            [name for name, array in chosen.items() if redraw_constant(array)],
         )
-
-    def _add(self, parameters: Mapping[str, Array]) -> None:
-        clash = [k for k in parameters if k in self.inputs]
-        if clash:
-            raise ArgumentError(
-                f"{self.name}: an input and a parameter are both called {clash[0]}; give "
-                "the inputs in a dict, by other names"
-            )
-        self.arrays |= parameters
 
     def _explain(
         self, lost: list[str], returned: Any, found: Mapping[str, Any], added: list[str]
@@ -235,7 +215,7 @@ class CodeSubject(Subject):
         )
         self._note(
             "parameters are updated before what is computed with them, the gradient of",
-            self._moving(found) if self.updated and self.rates else [],
+            self._find_moving(found) if self.updated and self.rates else [],
         )
         self._note(
             "no gradient was found: no attribute of a usual name (dW, grad_W, W_grad, "
@@ -253,7 +233,7 @@ class CodeSubject(Subject):
         if names:
             self.notes.append(f"{text} {', '.join(names)}")
 
-    def _lasting(self) -> dict[str, list[Place]]:
+    def _find_lasting(self) -> dict[str, list[Place]]:
         """All places of each floating array that forward leaves alone, by the first."""
         twin = copy.deepcopy(self.layer)
         self._forward(twin)
@@ -263,7 +243,7 @@ class CodeSubject(Subject):
                 places.setdefault(id(a), []).append(place)
         return {dotted(found[0]): found for found in places.values()}
 
-    def _said(
+    def _find_named(
         self,
         params: Mapping[str, str],
         places: Mapping[str, Any],
@@ -282,24 +262,22 @@ class CodeSubject(Subject):
 
     def _matters(self, array: Array) -> bool:
         """Whether the outputs depend on this array of the layer's."""
-        start, before = array.copy(), self.run().outputs
-        array += np.random.default_rng(0).uniform(0.1, 0.5, array.shape)
+        before = self.run().outputs
+        others = array + np.random.default_rng(0).uniform(0.1, 0.5, array.shape)
         try:
-            after = self.run().outputs
+            after = with_values(array, slice(None), others, self.run).outputs
         except ForeignError:
             return True
-        finally:
-            array[...] = start
         return not all(map(np.array_equal, before, after))
 
-    def _moving(self, found: Mapping[str, Any]) -> list[str]:
+    def _find_moving(self, found: Mapping[str, Any]) -> list[str]:
         """The gradients returned that change with the learning rate."""
         rates, self.rates = self.rates, dict.fromkeys(self.rates, 0.0)
         still = self._by_name(self._backward(copy.deepcopy(self.layer))[0])
         self.rates = rates
         return [k for k in found if not np.array_equal(found[k], still[k])]
 
-    def _accumulated(self, twin: Any) -> list[str]:
+    def _find_accumulated(self, twin: Any) -> list[str]:
         """The gradients that a second backward adds to those of the first."""
         places = {k: p for k, p in self.attributes.items() if not can_reset(self.layer)}
         first = {k: np.array(at(twin, place)) for k, place in places.items()}
@@ -311,16 +289,16 @@ class CodeSubject(Subject):
         ]
 
 
-def in_float64(layer: Any) -> Any:
+def copy_layer(layer: Any) -> Any:
     """A copy of the layer with every array in float64, and a learning rate of 1."""
     # the memo of deepcopy: each reference to an array becomes one to its new copy
-    arrays = {id(a): owned(a) for _, a in leaves_in(layer) if is_float(a)}
+    arrays = {id(a): float64_copy(a) for _, a in leaves_in(layer) if is_float(a)}
     try:
         twin = copy.deepcopy(layer, arrays)
     except TypeError as error:
         raise ArgumentError(f"the layer cannot be copied: {error}") from error
     for key, value in getattr(twin, "__dict__", {}).items():
-        if normal(key) in RATES_KEPT and isinstance(value, float):
+        if normal(key) in conventions.RATES_KEPT and isinstance(value, float):
             setattr(twin, key, 1.0)
     return twin
 
@@ -330,7 +308,7 @@ def can_reset(layer: Any) -> bool:
     return any("zero" in name or "reset" in name for name in dir(layer))
 
 
-def redrawn(array: Array) -> bool:
+def redraw_constant(array: Array) -> bool:
     """Move an array of zeros or of ones to random values near by; whether it was one."""
     constant = bool(np.all(array == 0) or np.all(array == 1))
     if constant:

@@ -8,7 +8,7 @@ entry back.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from ..nn import Module
 from ..ops.base import Op
 from ..recording import set_grad_enabled
 from ..replay import tensors_in
-from .branches import Path, watched
+from .branches import Path, watch_branches
 
 Array = np.ndarray[Any, Any]
 
@@ -32,6 +32,11 @@ class Run(NamedTuple):
 
     outputs: list[Array]
     path: Path
+
+    @property
+    def row(self) -> Array:
+        """All outputs in one row."""
+        return np.concatenate([y.reshape(-1) for y in self.outputs])
 
 
 class Subject:
@@ -76,7 +81,7 @@ class TensorSubject(Subject):
 
     def run(self, margins: bool = False) -> Run:
         try:
-            with watched(margins) as path:
+            with watch_branches(margins) as path:
                 outputs = self.outputs(self.recorded)
         except AutogradError:
             if self.recorded:
@@ -100,14 +105,23 @@ class TensorSubject(Subject):
         return outputs
 
     def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
-        pairs = zip(self.outputs(), cotangents, strict=True)
-        behind = [(y, Tensor(g.copy())) for y, g in pairs if y.requires_grad]
-        if not behind:
-            return dict.fromkeys(self.leaves)
-        outputs, weights = zip(*behind, strict=True)
-        found = grad(outputs, list(self.leaves.values()), weights, allow_unused=True)
+        found = self.differentiate([Tensor(g.copy()) for g in cotangents])
         arrays = [None if d is None else d._array for d in found]
         return dict(zip(self.leaves, arrays, strict=True))
+
+    def differentiate(
+        self, cotangents: Iterable[Tensor], create_graph: bool = False
+    ) -> Sequence[Tensor | None]:
+        """The gradient for each leaf, as Tensors; None where no output comes from it."""
+        pairs = zip(self.outputs(), cotangents, strict=True)
+        behind = [(y, g) for y, g in pairs if y.requires_grad]
+        if not behind:
+            return [None] * len(self.leaves)
+        outputs, weights = zip(*behind, strict=True)
+        leaves = list(self.leaves.values())
+        return grad(
+            outputs, leaves, weights, create_graph=create_graph, allow_unused=True
+        )
 
 
 class OperationSubject(TensorSubject):
@@ -120,9 +134,7 @@ class OperationSubject(TensorSubject):
         for i in checked:
             name = op.input_name(i)
             key = f"{name}[{i}]" if op.variadic else name
-            self.inputs[i] = leaves[key] = leaf_of(
-                inputs[i], np.asarray(inputs[i]).dtype
-            )
+            self.inputs[i] = leaves[key] = leaf_of(inputs[i])
             self.inputs_by_key[key] = name
         super().__init__(str(op), lambda: op(*self.inputs), leaves)
 
@@ -131,9 +143,9 @@ class OperationSubject(TensorSubject):
         return [x._array if isinstance(x, Tensor) else x for x in self.inputs]
 
 
-def leaf_of(x: Any, dtype: Any) -> Tensor:
-    """A leaf on a copy of x in this dtype."""
-    array = x._array if isinstance(x, Tensor) else np.asarray(x)
+def leaf_of(x: Any, dtype: Any = None) -> Tensor:
+    """A leaf on a copy of x, in its own dtype or this one."""
+    array = x._array if isinstance(x, Tensor) else x
     # row-major, so that an entry of a flat view is an entry of the tensor
     return Tensor._wrap(np.array(array, dtype, order="C")).requires_grad_()
 

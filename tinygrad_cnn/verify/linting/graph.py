@@ -13,7 +13,7 @@ import numpy as np
 from ...engine import Node, Record, Tensor
 from ...errors import ArgumentError
 from ...nn import Module
-from ...nn import functional as F
+from ...nn.loss import loss_of
 from ...nn.utils.stateless import functional_call
 from ...ops.base import Op, Value
 from ...ops.shape import Cast, Clone, Concatenate, Expand, Index, Permute, Reshape
@@ -44,7 +44,6 @@ def run(
         raise ArgumentError(
             "to run a model, lint needs inputs, and labels or a loss of the output alone"
         )
-    loss_of: Any = loss or getattr(model, "loss", None) or F.cross_entropy
     trace: list[Step] = []
 
     def note(op: Op, arrays: list[Value], y: Value, kept: Any) -> None:
@@ -59,7 +58,7 @@ def run(
         model.train()
         with undisturbed(), enable_grad():
             output = functional_call(model, buffers, inputs)
-            result = loss_of(output) if labels is None else loss_of(output, labels)
+            result = loss_of(model, output, labels, loss)
     finally:
         observer.reset(before)
         for module, mode in modes:
