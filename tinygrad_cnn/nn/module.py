@@ -123,8 +123,9 @@ class Module(State, Hooked):
             self.__dict__[bearer][name] = value
         else:
             what = _STORES[bearer]
+            child = "child " if what == "module" else ""
             raise DTypeError(
-                f"cannot assign '{type(value).__name__}' as {what} '{name}' "
+                f"cannot assign '{type(value).__name__}' as {child}{what} '{name}' "
                 f"({_KINDS[what]} or None expected)"
             )
 
