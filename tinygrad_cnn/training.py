@@ -60,11 +60,12 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values, and "event": "batch", "epoch" or "end"."""
-        values = {
-            k: v.to_dict() if isinstance(v, Scores) else v
-            for k, v in vars(self).items()
+        values = {"event": type(self).__name__.removesuffix("Record").lower()} | vars(
+            self
+        )
+        return {
+            k: v.to_dict() if isinstance(v, Scores) else v for k, v in values.items()
         }
-        return {"event": type(self).__name__.removesuffix("Record").lower(), **values}
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def fit(
         run.planned = Planned(model, loss)
     if resume is not None:
         run.restore(resume)
-    with _opened(log, run.progress.logged) as run.log:
+    with _open_log(log, run.progress.logged) as run.log:
         try:
             limits = epochs, stop_at_accuracy, patience
             while (reason := _reason_to_stop(run.progress, *limits)) is None:
@@ -208,7 +209,7 @@ def evaluate(model: Module, loader: Any, loss: Loss = F.cross_entropy) -> Scores
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    confusion, total = np.zeros((0, 0), np.int64), 0.0
+    confusion, total = None, 0.0
     try:
         with no_grad():
             for images, labels in _batches(loader, 0):
@@ -216,11 +217,11 @@ def evaluate(model: Module, loader: Any, loss: Loss = F.cross_entropy) -> Scores
                 total += loss(output, labels).item() * len(labels)
                 _check_classes(output, labels)
                 counts = confusion_matrix(labels, output.argmax(1), output.shape[1])
-                confusion = confusion + counts if confusion.size else counts
+                confusion = counts if confusion is None else confusion + counts
     finally:
         for module, mode in modes:
             module.training = mode
-    if not confusion.any():
+    if confusion is None or not confusion.any():
         raise ArgumentError("there is nothing to evaluate: the loader gave no images")
     return Scores(confusion, total / int(confusion.sum()))
 
@@ -303,7 +304,9 @@ class _Run:
         self.optimizer.zero_grad()
         if self.planned is not None:
             loss, output = self.planned(images, labels)
-            self._tell_why_not()
+            if self.planned.why and not self.told:
+                warnings.warn(f"steps are not replayed: {self.planned.why}")
+                self.told = True
         else:
             output = self.model(images)
             loss = self.loss(output, labels)
@@ -318,12 +321,6 @@ class _Run:
         if isinstance(self.scheduler, OneCycleLR):
             self.scheduler.step()
         return value, _count_right(output, labels)
-
-    def _tell_why_not(self) -> None:
-        """Say once why steps are not replayed."""
-        if self.planned is not None and self.planned.why and not self.told:
-            warnings.warn(f"steps are not replayed: {self.planned.why}", stacklevel=2)
-            self.told = True
 
     def end_epoch(self, test_loader: Any) -> EpochRecord:
         """Evaluate, decide on the learning rate, save, and begin the next epoch."""
@@ -441,7 +438,7 @@ class _Run:
 
 
 @contextmanager
-def _opened(path: FilePath | None, last: str) -> Iterator[IO[bytes] | None]:
+def _open_log(path: FilePath | None, last: str) -> Iterator[IO[bytes] | None]:
     """The log, open for appending behind the line `last`."""
     if path is None:
         yield None
