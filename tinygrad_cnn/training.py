@@ -312,7 +312,7 @@ class _Run:
             loss = self.loss(output, labels)
         value = loss.item()
         if not math.isfinite(value):
-            raise self._diverged(f"loss is {value}", self.progress.batch + 1)
+            raise self._divergence_error(f"loss is {value}", self.progress.batch + 1)
         if self.planned is None:
             loss.backward()
         if self.clip is not None:
@@ -370,7 +370,7 @@ class _Run:
             yield
             self.whole = True
 
-    def _diverged(self, what: str, batch: int) -> DivergenceError:
+    def _divergence_error(self, what: str, batch: int) -> DivergenceError:
         return DivergenceError(
             f"the {what} in epoch {self.progress.epoch + 1}, batch {batch}; try a lower "
             "learning rate or clip=, and look for non-finite values in the data"
@@ -379,7 +379,7 @@ class _Run:
     def _check_finite(self) -> None:
         for name, parameter in self.model.named_parameters():
             if not np.isfinite(parameter._array).all():
-                raise self._diverged(
+                raise self._divergence_error(
                     f"parameter {name} is not finite", self.progress.batch
                 )
 

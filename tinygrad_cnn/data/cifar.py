@@ -14,7 +14,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import CHUNK, GZIP, LIMIT, Gunzip, checked_labels, damaged, describe, opened
+from .files import (
+    CHUNK,
+    GZIP,
+    LIMIT,
+    Gunzip,
+    check_labels,
+    damage_error,
+    describe,
+    open_file,
+)
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -30,8 +39,8 @@ def read_batch(path: Path) -> Batch:
 
     Raises DatasetError unless the file is made of whole records with labels 0..9.
     """
-    with opened(path) as file:
-        return _records(path, file.read(LIMIT + 1))
+    with open_file(path) as file:
+        return _parse_records(path, file.read(LIMIT + 1))
 
 
 def read_archive(path: Path, names: Iterable[str]) -> list[Batch]:
@@ -42,31 +51,31 @@ def read_archive(path: Path, names: Iterable[str]) -> list[Batch]:
     """
     wanted = [f"{FOLDER}/{name}" for name in names]
     batches: dict[str, Batch] = {}
-    with opened(path) as file:
+    with open_file(path) as file:
         if (head := file.read(16))[:2] != GZIP:
-            raise damaged(path, "a tar.gz archive", describe(head))
+            raise damage_error(path, "a tar.gz archive", describe(head))
         file.seek(0)
         source = Gunzip(file, path)
         while any(header := source.read(BLOCK)):
-            name, kind, size = _member(path, header)
+            name, kind, size = _parse_header(path, header)
             if name in batches:
-                raise damaged(path, f"one member {name}", "two")
+                raise damage_error(path, f"one member {name}", "two")
             left = size + -size % BLOCK
             if name in wanted:
                 if kind not in b"0\0" or size > 10_000 * RECORD:
                     expected = f"a regular file {name} of at most 10,000 records"
-                    raise damaged(path, expected, f"type {kind!r}, {size} bytes")
-                batches[name] = _records(path / name, source.read(size))
+                    raise damage_error(path, expected, f"type {kind!r}, {size} bytes")
+                batches[name] = _parse_records(path / name, source.read(size))
                 left -= size
             _skip(source, left)
         _skip(source, LIMIT)  # to the checksum at the end
         source.finish()
     if missing := [name for name in wanted if name not in batches]:
-        raise damaged(path, f"a member {missing[0]}", "none")
+        raise damage_error(path, f"a member {missing[0]}", "none")
     return [batches[name] for name in wanted]
 
 
-def _member(path: Path, header: bytearray) -> tuple[str, bytes, int]:
+def _parse_header(path: Path, header: bytearray) -> tuple[str, bytes, int]:
     """The name, type and size that a header of an archive gives."""
     try:
         size = int(header[124:136].strip(b" \0"), 8)
@@ -75,7 +84,7 @@ def _member(path: Path, header: bytearray) -> tuple[str, bytes, int]:
         size = checksum = -1
     summed = sum(header[:148]) + sum(b" " * 8) + sum(header[156:])
     if len(header) != BLOCK or size < 0 or checksum != summed:
-        raise damaged(path, "the header of a member", describe(header))
+        raise damage_error(path, "the header of a member", describe(header))
     return header[:100].split(b"\0")[0].decode("latin-1"), bytes(header[156:157]), size
 
 
@@ -84,11 +93,13 @@ def _skip(source: Gunzip, size: int) -> None:
         size -= len(content)
 
 
-def _records(path: Path, content: bytes | bytearray) -> Batch:
+def _parse_records(path: Path, content: bytes | bytearray) -> Batch:
     if not content or len(content) % RECORD or len(content) > LIMIT:
         size = f"{len(content)} bytes" if len(content) <= LIMIT else "more than 256 MiB"
         found = f"{size} that begin with {describe(content[:16])}"
-        raise damaged(path, f"whole records of {RECORD} bytes (binary version)", found)
+        raise damage_error(
+            path, f"whole records of {RECORD} bytes (binary version)", found
+        )
     records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
-    labels = checked_labels(path, records[:, 0])
+    labels = check_labels(path, records[:, 0])
     return records[:, 1:].reshape(-1, 3, 32, 32), labels

@@ -19,7 +19,7 @@ from ..random import Generator, default_generator
 from . import cifar, download, idx
 from .collate import default_collate, gather, items
 from .digits import draw_digits
-from .kept import Kept, keep_results, lock, pixel_by_pixel, rows, split
+from .kept import Kept, is_pixelwise, keep_results, lock, split_steps, take_rows
 from .transforms import Compose, to_unit_interval, transform_batch
 
 T = TypeVar("T", covariant=True)
@@ -194,13 +194,13 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         The batch is innermost in memory, as kernels want it, where it can be had for
         little: moving bytes takes a quarter of the time of moving float32.
         """
-        steps, rest = split(self.transform)
+        steps, rest = split_steps(self.transform)
         self._kept = keep_results(steps, self.images, self._kept)
         if self._kept is not None:
             images = self._kept.take(chosen)
         else:
-            images = transform_batch(Compose(steps), rows(self.images, chosen))
-        if pixel_by_pixel(rest) and images.dtype == np.uint8 and images.ndim == 4:
+            images = transform_batch(Compose(steps), take_rows(self.images, chosen))
+        if is_pixelwise(rest) and images.dtype == np.uint8 and images.ndim == 4:
             images = _put_batch_innermost(images)
         return transform_batch(Compose(rest), images)
 

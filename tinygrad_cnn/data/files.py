@@ -21,7 +21,7 @@ CHUNK = 2**16
 CLASSES = 10
 
 
-def damaged(path: Path, expected: str, found: str) -> DatasetError:
+def damage_error(path: Path, expected: str, found: str) -> DatasetError:
     """The error for a file that is not what it should be."""
     return DatasetError(
         f"{path}: expected {expected}, found {found}; delete this file and download it "
@@ -41,13 +41,13 @@ def describe(head: bytes | bytearray) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def open_file(path: Path) -> Iterator[IO[bytes]]:
     """The file, opened; an error of reading or unpacking it becomes a DatasetError."""
     try:
         with open(path, "rb") as file:
             yield file
     except (OSError, zlib.error) as error:
-        raise damaged(
+        raise damage_error(
             path, "a readable file", f"{type(error).__name__}: {error}"
         ) from error
 
@@ -73,20 +73,22 @@ class Gunzip:
             content += self._inflate.decompress(packed, min(size - len(content), CHUNK))
         self._given += len(content)
         if self._given > LIMIT:
-            raise damaged(self._path, f"at most {LIMIT} bytes of content", "more")
+            raise damage_error(self._path, f"at most {LIMIT} bytes of content", "more")
         return content
 
     def finish(self) -> None:
         """Check that the content was read to its end and nothing comes behind it."""
         if not self._inflate.eof:
-            raise damaged(self._path, "a whole gzip file", "one that ends too early")
+            raise damage_error(
+                self._path, "a whole gzip file", "one that ends too early"
+            )
         if self._inflate.unused_data or self._file.read(1):
-            raise damaged(self._path, "one gzip member", "more data behind it")
+            raise damage_error(self._path, "one gzip member", "more data behind it")
 
 
-def checked_labels(path: Path, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+def check_labels(path: Path, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The labels as int64, each of them a class 0..9."""
     if labels.max() >= CLASSES:
         worst = f"{labels.max()} at position {labels.argmax()}"
-        raise damaged(path, f"labels 0..{CLASSES - 1}", worst)
+        raise damage_error(path, f"labels 0..{CLASSES - 1}", worst)
     return labels.astype(np.int64)

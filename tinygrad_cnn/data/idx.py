@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import GZIP, LIMIT, Gunzip, checked_labels, damaged, describe, opened
+from .files import GZIP, LIMIT, Gunzip, check_labels, damage_error, describe, open_file
 
 _KIND = {1: "labels", 3: "images"}
 
@@ -23,35 +23,39 @@ def read_images(path: Path, height: int = 28, width: int = 28) -> NDArray[np.uin
     images = _read(path, 3)
     if images.shape[1:] != (height, width):
         found = " x ".join(map(str, images.shape[1:]))
-        raise damaged(path, f"images of {height} x {width} pixels", found)
+        raise damage_error(path, f"images of {height} x {width} pixels", found)
     return images[:, None]
 
 
 def read_labels(path: Path) -> NDArray[np.int64]:
     """An IDX file's labels (N,), each 0..9; DatasetError if it is not one."""
-    return checked_labels(path, _read(path, 1))
+    return check_labels(path, _read(path, 1))
 
 
 def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    with opened(path) as file:
+    with open_file(path) as file:
         packed = file.read(2) == GZIP
         file.seek(0)
         source = Gunzip(file, path) if packed else file
         header = source.read(4 + 4 * dimensions)
-        shape = _shape(path, header, dimensions)
+        shape = _parse_header(path, header, dimensions)
         size = math.prod(shape)
         # One byte more than expected is enough to know that there is too much.
         content = source.read(size + 1)
         if len(content) != size:
             found = "more" if len(content) > size else f"{len(content)}"
             told = " x ".join(map(str, shape))
-            raise damaged(path, f"{size} bytes of {_KIND[dimensions]} ({told})", found)
+            raise damage_error(
+                path, f"{size} bytes of {_KIND[dimensions]} ({told})", found
+            )
         if isinstance(source, Gunzip):
             source.finish()
     return np.frombuffer(bytes(content), np.uint8).reshape(shape)
 
 
-def _shape(path: Path, header: bytes | bytearray, dimensions: int) -> tuple[int, ...]:
+def _parse_header(
+    path: Path, header: bytes | bytearray, dimensions: int
+) -> tuple[int, ...]:
     magic = bytes([0, 0, 8, dimensions])
     if header[:4] != magic:
         found = describe(header)
@@ -59,11 +63,15 @@ def _shape(path: Path, header: bytes | bytearray, dimensions: int) -> tuple[int,
             if header[:4] == bytes([0, 0, 8, other]):
                 found = f"an IDX file of {kind}: are the two files swapped?"
         expected = f"an IDX file of {_KIND[dimensions]} ({magic.hex(' ')})"
-        raise damaged(path, expected, found)
+        raise damage_error(path, expected, found)
     if len(header) < 4 + 4 * dimensions:
-        raise damaged(path, f"a header of {4 + 4 * dimensions} bytes", f"{len(header)}")
+        raise damage_error(
+            path, f"a header of {4 + 4 * dimensions} bytes", f"{len(header)}"
+        )
     shape = struct.unpack(f">{dimensions}I", header[4:])
     if not 0 < math.prod(shape) <= LIMIT:
         told = " x ".join(map(str, shape))
-        raise damaged(path, f"1 to {LIMIT} values", f"a header that announces {told}")
+        raise damage_error(
+            path, f"1 to {LIMIT} values", f"a header that announces {told}"
+        )
     return shape

@@ -118,7 +118,7 @@ def conv2d(
     steps, gaps = pair(stride, "stride"), pair(dilation, "dilation")
     if isinstance(padding, str):
         kernel = (weight.shape[2], weight.shape[3])
-        left, right, top, bottom = named_padding(padding, kernel, steps, gaps)
+        left, right, top, bottom = resolve_padding(padding, kernel, steps, gaps)
         around = (top, left)
         if (top, left) != (bottom, right):
             input, around = pad(input, (left, right, top, bottom)), (0, 0)
@@ -128,7 +128,7 @@ def conv2d(
     return y.squeeze(0) if single else y
 
 
-def named_padding(
+def resolve_padding(
     name: str, kernel: Pair, stride: Pair, dilation: Pair
 ) -> tuple[int, ...]:
     """How much "same" or "valid" pads: left, right, top, bottom.
@@ -185,14 +185,14 @@ def conv_transpose2d(
             "conv_transpose2d takes images (N, C, H, W) and kernels (C, O/groups, k_y, "
             f"k_x), got {list(input.shape)} and {list(weight.shape)}"
         )
-    smallest = smallest_output(window, (input.shape[2], input.shape[3]))
+    smallest = get_smallest_output(window, (input.shape[2], input.shape[3]))
     size = (smallest[0] + extra[0], smallest[1] + extra[1])
     op = convolution.Conv2dInput(steps, around, gaps, groups, size=size)
     y = op(input, weight, bias)
     return y.squeeze(0) if single else y
 
 
-def smallest_output(window: Window, size: Pair) -> Pair:
+def get_smallest_output(window: Window, size: Pair) -> Pair:
     """The smallest images from which a convolution makes images of this size."""
     rows, columns = (
         (n - 1) * s - 2 * p + e

@@ -158,7 +158,7 @@ class Optimizer:
                     if grad is None:
                         continue
                     p.check_in_place()
-                    work, spare, own = self._scratch(p._array)
+                    work, spare, own = self._get_scratch(p._array)
                     g = grad._array
                     if maximize:
                         g = np.negative(g, out=own)
@@ -174,7 +174,7 @@ class Optimizer:
         """Change p._array by the direction g; `work` and `spare` are scratch memory."""
         raise NotImplementedError
 
-    def _scratch(self, like: Array) -> tuple[Array, ...]:
+    def _get_scratch(self, like: Array) -> tuple[Array, ...]:
         """Three arrays of that shape and dtype, in memory that all parameters share."""
         known = self._views.get((like.shape, like.dtype))
         if known is not None:
@@ -188,7 +188,7 @@ class Optimizer:
         self._views[like.shape, like.dtype] = views
         return views
 
-    def _running(self, p: Tensor, name: str) -> Array:
+    def _get_state(self, p: Tensor, name: str) -> Array:
         """The array `name` of p's state; zeros at first."""
         state = self.state[p]
         if state.get(name) is None:
@@ -196,7 +196,7 @@ class Optimizer:
         array: Array = state[name]._array
         return array
 
-    def _count(self, p: Tensor) -> int:
+    def _count_update(self, p: Tensor) -> int:
         """Which update of p this is, from 1."""
         state = self.state[p]
         step = state["step"] = int(state.get("step", 0)) + 1
@@ -251,7 +251,7 @@ class Optimizer:
         for key, values in state_dict["state"].items():
             if key in params:
                 p = params[key]
-                state[p] = {name: _loaded(p, name, v) for name, v in values.items()}
+                state[p] = {name: _copy_state(p, name, v) for name, v in values.items()}
             elif str(key).isdigit():
                 raise ArgumentError(
                     f"loaded state dict has a state for parameter {key!r}, which is in "
@@ -274,7 +274,7 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _loaded(p: Tensor, name: str, value: Any) -> Any:
+def _copy_state(p: Tensor, name: str, value: Any) -> Any:
     if name == "step":
         return int(value)
     if not isinstance(value, Tensor | np.ndarray):
