@@ -24,6 +24,7 @@ from .transforms import Compose, to_unit_interval, transform_batch
 
 T = TypeVar("T", covariant=True)
 Function = Callable[[Any], Any]
+Images = NDArray[Any] | Tensor
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -188,7 +189,7 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
             return [_finish(images), default_collate(targets)]
         return [_finish(images), Tensor(labels)]
 
-    def _transform_images(self, chosen: NDArray[np.intp]) -> Any:
+    def _transform_images(self, chosen: NDArray[np.intp]) -> Images:
         """What the transform makes of images[chosen].
 
         The batch is innermost in memory, as kernels want it, where it can be had for
@@ -197,7 +198,7 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         steps, rest = split_steps(self.transform)
         self._kept = keep_results(steps, self.images, self._kept)
         if self._kept is not None:
-            images = self._kept.take(chosen)
+            images: Images = self._kept.take(chosen)
         else:
             images = transform_batch(Compose(steps), take_rows(self.images, chosen))
         if is_pixelwise(rest) and images.dtype == np.uint8 and images.ndim == 4:
@@ -225,13 +226,13 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         return self.labels
 
 
-def _put_batch_innermost(images: Any) -> Any:
+def _put_batch_innermost(images: Images) -> Images:
     """uint8 images (N, C, H, W), or a Tensor of them, in memory laid out (C, H, W, N)."""
     if isinstance(images, Tensor):
         return Tensor(_put_batch_innermost(images.numpy()))
     count, *size = images.shape
     eighths, rest = divmod(math.prod(size), 8)
-    pixels = images.reshape(count, 8 * eighths + rest)
+    pixels: NDArray[Any] = images.reshape(count, 8 * eighths + rest)
     if rest == 0:
         # Eight pixels at a time, and then within these, is twice as fast.
         eights = np.ascontiguousarray(pixels.view(np.uint64).T)

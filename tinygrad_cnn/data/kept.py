@@ -114,7 +114,7 @@ class Kept:
         same = len(steps) == len(self.steps) and all(map(is_, steps, self.steps))
         return same and images is self.images
 
-    def take(self, chosen: NDArray[np.intp]) -> Any:
+    def take(self, chosen: NDArray[np.intp]) -> Array | Tensor:
         """The steps' result on images[chosen], as `transform_batch` gives it."""
         if not self.known.take(chosen).all():
             new = chosen[~self.known[chosen]]

@@ -330,7 +330,7 @@ def avg_pool2d(
 
 def _count_values(
     input: Tensor, window: Window, ceil_mode: bool, include_pad: bool
-) -> Any:
+) -> int | np.ndarray[Any, Any]:
     """How many values each window is the mean of: a number, or (i, j) where they differ."""
     if not (ceil_mode or any(window.padding)):
         return window.kernel[0] * window.kernel[1]
@@ -582,7 +582,7 @@ def _smooth_loss(
     return _reduce(losses, reduction, total)
 
 
-def _weights_of_classes(weight: Tensor | None, logs: Tensor) -> Any:
+def _weights_of_classes(weight: Tensor | None, logs: Tensor) -> Tensor | float:
     if weight is None:
         return 1.0
     return weight if logs.ndim == 1 else per_channel(weight, logs.ndim)

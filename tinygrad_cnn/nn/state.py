@@ -40,7 +40,7 @@ class State:
 
     def state_dict(
         self, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> Any:
+    ) -> dict[str, Tensor]:
         """Name → Tensor for all parameters and persistent buffers, sharing their memory.
 
         Own parameters, own buffers, then the children's, in order of definition. Shared
