@@ -659,3 +659,10 @@ def binary_cross_entropy_with_logits(
         x, t, 1.0 if pos_weight is None else pos_weight
     )
     return _reduce(losses if weight is None else losses * weight, reduction)
+
+
+__all__ = [
+    name
+    for name, value in globals().items()
+    if getattr(value, "__module__", "") == __name__ and not name.startswith("_")
+]

@@ -32,21 +32,21 @@ class FunctionLayer(Layer):
     but `inplace` is shown where it is True.
     """
 
-    function: ClassVar[Callable[..., Tensor]]
-    options: ClassVar[tuple[str, ...]]
+    _function: ClassVar[Callable[..., Tensor]]
+    _options: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, function: Callable[..., Tensor] | None = None) -> None:
         dataclass(eq=False, repr=False)(cls)
-        cls.options = tuple(f.name for f in fields(cls))  # type: ignore[arg-type]
+        cls._options = tuple(f.name for f in fields(cls))  # type: ignore[arg-type]
         if function is not None:
-            cls.function = staticmethod(function)
+            cls._function = staticmethod(function)
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.function(
-            input, **{name: getattr(self, name) for name in self.options}
+        return self._function(
+            input, **{name: getattr(self, name) for name in self._options}
         )
 
     def extra_repr(self) -> str:
@@ -176,7 +176,7 @@ class _Dropout(FunctionLayer):
         F.check_probability(self.p)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.function(input, self.p, self.training, self.inplace)
+        return self._function(input, self.p, self.training, self.inplace)
 
 
 class Dropout(_Dropout, function=F.dropout):
