@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..engine import Tensor
 from ..errors import ArgumentError, DatasetError, ShapeError
 from ..random import Generator, default_generator
-from . import cifar, download, idx
+from . import download, files
 from .collate import default_collate, gather, items
 from .digits import draw_digits
 from .kept import Kept, is_pixelwise, keep_results, lock, split_steps, take_rows
@@ -295,11 +295,11 @@ class MNIST(_FileDataset):
         split = "train" if self.train else "t10k"
         names = [f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"]
         packed = [f"{name}.gz" for name in names]
-        files = download.obtain(self.source, packed, names, root, allowed)
-        images, labels = idx.read_images(files[0]), idx.read_labels(files[1])
+        paths = download.obtain(self.source, packed, names, root, allowed)
+        images, labels = files.read_images(paths[0]), files.read_labels(paths[1])
         if len(images) != len(labels):
             raise DatasetError(
-                f"{files[0]} has {len(images)} images but {files[1]} {len(labels)} "
+                f"{paths[0]} has {len(images)} images but {paths[1]} {len(labels)} "
                 "labels: the two files do not belong together; download both again"
             )
         return images, labels
@@ -336,11 +336,11 @@ class CIFAR10(_FileDataset):
         names = [f"data_batch_{i}.bin" for i in range(1, 6)]
         names = names if self.train else ["test_batch.bin"]
         archive = ["cifar-10-binary.tar.gz"]
-        files = download.obtain(self.source, archive, names, root, allowed)
-        if files[0].name == archive[0]:
-            batches = cifar.read_archive(files[0], names)
+        paths = download.obtain(self.source, archive, names, root, allowed)
+        if paths[0].name == archive[0]:
+            batches = files.read_archive(paths[0], names)
         else:
-            batches = [cifar.read_batch(file) for file in files]
+            batches = [files.read_batch(path) for path in paths]
         images, labels = zip(*batches, strict=True)
         return np.concatenate(images), np.concatenate(labels)
 
