@@ -97,9 +97,7 @@ def trace(strokes: list[Stroke]) -> tuple[Array, Array]:
     lengths = np.array([np.hypot(*np.diff(c, axis=0).T).sum() for c in curves])
     counts = np.maximum(np.round(POINTS * lengths / lengths.sum()).astype(int), 2)
     counts[0] += POINTS - counts.sum()
-    path = np.concatenate(
-        [_space_evenly(*pair) for pair in zip(curves, counts, strict=True)]
-    )
+    path = np.concatenate(list(map(_space_evenly, curves, counts)))
     down = np.ones(POINTS - 1, np.float32)
     down[np.cumsum(counts)[:-1] - 1] = 0
     return path.astype(np.float32), down
