@@ -493,7 +493,7 @@ def test_a_run_closed_after_any_step_goes_on_to_the_bit(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_interrupted_after_every_single_step_goes_on_to_the_bit(kind, tmp_path):
-    epochs = 2 if kind is with_adam else 8
+    epochs = 2 if kind is with_adam else 4
     straight = Setup(kind)
     expected = [numbers(r) for r in straight.fit(epochs)]
     bits, path, taken = straight.bits(), tmp_path / "a.ckpt", []
@@ -625,7 +625,7 @@ for record in Setup().fit(checkpoint=path, save_every=1, resume=resume):
 
 def test_a_killed_process_is_resumed_to_the_bit_by_another(tmp_path):
     path = tmp_path / "a.ckpt"
-    for kill_at, status in ((3, -signal.SIGKILL), (4, -signal.SIGKILL), (99, 0)):
+    for kill_at, status in ((3, -signal.SIGKILL), (99, 0)):
         arguments = [os.path.dirname(__file__), path, str(kill_at)]
         done = subprocess.run([sys.executable, "-c", KILLED, *arguments])
         assert done.returncode == status

@@ -28,7 +28,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import numpy as np
 from numpy.lib import format as npy
@@ -113,14 +113,14 @@ def _write(obj: Any, file: IO[bytes]) -> None:
     digest = hashlib.sha256()
     with zipfile.ZipFile(file, "w") as archive:
         for name in (TREE, *arrays):
-            content = text if name == TREE else _packed(arrays[name])
+            content = text if name == TREE else _pack(arrays[name])
             archive.writestr(zipfile.ZipInfo(name), content)
             digest.update(name.encode() + b"\0")
             digest.update(content)
         archive.comment = digest.hexdigest().encode()
 
 
-def _packed(array: Array) -> bytes:
+def _pack(array: Array) -> bytes:
     buffer = io.BytesIO()
     npy.write_array(buffer, np.asarray(array, order="C"), (1, 0), allow_pickle=False)
     return buffer.getvalue()
@@ -147,20 +147,20 @@ def _encode(value: Any, path: tuple[Any, ...], arrays: dict[str, Array]) -> Any:
         return {"$tensor": [_put(value._array, path, arrays), value.requires_grad]}
     if isinstance(value, np.ndarray):
         return {"$array": _put(value, path, arrays)}
-    raise _unfit(value, path)
+    raise _unfit_error(value, path)
 
 
 def _encode_dict(value: Any, path: tuple[Any, ...], arrays: dict[str, Array]) -> Any:
     for key in value:
         if not isinstance(key, str | int) or isinstance(key, bool):
-            raise _unfit(key, path)
+            raise _unfit_error(key, path)
     pairs = [(k, _encode(v, (*path, k), arrays)) for k, v in value.items()]
     if all(isinstance(k, str) and not k.startswith("$") for k in value):
         return dict(pairs)
     return {"$dict": [[_encode(k, (), arrays), v] for k, v in pairs]}
 
 
-def _unfit(value: Any, path: tuple[Any, ...]) -> DTypeError:
+def _unfit_error(value: Any, path: tuple[Any, ...]) -> DTypeError:
     place = ".".join(map(str, path)) or "the top"
     kind = getattr(value, "dtype", type(value).__name__)
     return DTypeError(
@@ -172,7 +172,7 @@ def _unfit(value: Any, path: tuple[Any, ...]) -> DTypeError:
 
 def _put(array: Array, path: tuple[Any, ...], arrays: dict[str, Array]) -> str:
     if array.dtype.kind not in "biufc":
-        raise _unfit(array, path)
+        raise _unfit_error(array, path)
     name = ".".join(map(str, path))
     if not _READABLE.fullmatch(name) or f"{name}.npy" in arrays:
         name = f"#{len(arrays)}"
@@ -192,9 +192,9 @@ def _read(file: IO[bytes]) -> Any:
             digest.update(entry.filename.encode() + b"\0")
             digest.update(content)
             if entry.filename == TREE:
-                tree = _unpacked_tree(content)
+                tree = _parse_tree(content)
             else:
-                arrays[entry.filename] = _unpacked(content)
+                arrays[entry.filename] = _unpack(content)
         if archive.comment != digest.hexdigest().encode():
             raise ValueError("its SHA-256 is not that of its content")
     value = _decode(tree, arrays)
@@ -217,8 +217,10 @@ def _check_entries(archive: zipfile.ZipFile, size: int) -> None:
         raise ValueError("its entries claim more bytes than there are")
 
 
-def _unpacked_tree(content: bytes) -> Any:
-    tree = json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse)
+def _parse_tree(content: bytes) -> Any:
+    tree = json.loads(
+        content, object_pairs_hook=_require_unique, parse_constant=_refuse
+    )
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
         raise ValueError(f"{TREE} does not say that its format is {FORMAT}")
     if tree.get("version") != VERSION:
@@ -228,18 +230,18 @@ def _unpacked_tree(content: bytes) -> Any:
     return tree["tree"]
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _require_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError(f"{TREE} has two values for one key")
     return found
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} in {TREE} is no JSON")
 
 
-def _unpacked(content: bytes) -> Array:
+def _unpack(content: bytes) -> Array:
     """The array of an `.npy` entry, in memory of its own."""
     file = io.BytesIO(content)
     if npy.read_magic(file) != (1, 0):
@@ -273,7 +275,7 @@ def _decode(node: Any, arrays: dict[str, Array]) -> Any:
             return tuple(_decode(content, arrays))
         case "$dict", list():
             pairs = _decode(content, arrays)
-            return _unique([(key, value) for key, value in pairs])
+            return _require_unique([(key, value) for key, value in pairs])
         case "$int", str():
             return int(content, 16)
         case "$float", str():

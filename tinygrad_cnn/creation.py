@@ -17,8 +17,8 @@ from .random import Generator, default_generator, uniform
 float32 = np.dtype(np.float32)
 
 
-def _made(
-    make: Callable[[], Any], dtype: Any, requires_grad: bool = False, device: Any = None
+def make_tensor(
+    make: Callable[[], Any], dtype: Any, device: Any, requires_grad: bool = False
 ) -> Tensor:
     """A Tensor of what `make` makes; what NumPy refuses becomes an error of ours."""
     check_device(device)
@@ -26,9 +26,7 @@ def _made(
         array = make()
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise ArgumentError(f"cannot make such a tensor: {error}") from None
-    t = Tensor._wrap(np.asarray(array, dtype=dtype))
-    t.requires_grad_(requires_grad)
-    return t
+    return Tensor._wrap(np.asarray(array, dtype)).requires_grad_(requires_grad)
 
 
 def tensor(
@@ -38,7 +36,7 @@ def tensor(
 
     dtype None: that of an array; for Python numbers float32, int64 or bool.
     """
-    return _made(lambda: numbers(data, dtype), None, requires_grad, device)
+    return make_tensor(lambda: numbers(data, dtype), None, device, requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -74,7 +72,8 @@ def full(
 ) -> Tensor:
     """`fill_value` everywhere; its own kind decides the dtype (float32, int64, bool)."""
     value = numbers(fill_value, dtype)
-    return _made(lambda: np.full(ints((size,)), value), None, requires_grad, device)
+    make = lambda: np.full(ints((size,)), value)
+    return make_tensor(make, None, device, requires_grad)
 
 
 def zeros(
@@ -86,7 +85,7 @@ def zeros(
 ) -> Tensor:
     """Zeros."""
     make = lambda: np.zeros(ints(shape or (size,)), dtype or float32)
-    return _made(make, None, requires_grad, device)
+    return make_tensor(make, None, device, requires_grad)
 
 
 def ones(
@@ -98,24 +97,15 @@ def ones(
 ) -> Tensor:
     """Ones."""
     make = lambda: np.ones(ints(shape or (size,)), dtype or float32)
-    return _made(make, None, requires_grad, device)
+    return make_tensor(make, None, device, requires_grad)
 
 
-def empty(
-    *shape: Any,
-    size: Any = (),
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Values of no meaning (zeros, here)."""
-    return zeros(
-        *shape, size=size, dtype=dtype, device=device, requires_grad=requires_grad
-    )
+empty = zeros
+"""Values of no meaning: zeros, here."""
 
 
-def _floating(dtype: Any) -> Any:
-    dtype = np.dtype(dtype or float32)
+def _floating_dtype(given: Any) -> np.dtype[Any]:
+    dtype = np.dtype(given or float32)
     if dtype.kind != "f":
         raise DTypeError(f"random numbers are floats, not {dtype}; see randint()")
     return dtype
@@ -130,9 +120,9 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform on [0, 1)."""
-    kind = _floating(dtype)
+    kind = _floating_dtype(dtype)
     make = lambda: uniform(generator, ints(shape or (size,)), kind)
-    return _made(make, None, requires_grad, device)
+    return make_tensor(make, kind, device, requires_grad)
 
 
 def randn(
@@ -144,9 +134,9 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Standard normal."""
-    source = (generator or default_generator).numpy
-    make = lambda: source.standard_normal(ints(shape or (size,)))
-    return _made(make, _floating(dtype), requires_grad, device)
+    draw = (generator or default_generator).numpy.standard_normal
+    make = lambda: draw(ints(shape or (size,)))
+    return make_tensor(make, _floating_dtype(dtype), device, requires_grad)
 
 
 def randint(
@@ -161,23 +151,19 @@ def randint(
     """Integers from low to high − 1: randint(high, size) or randint(low, high, size)."""
     if size is None:
         low, high, size = 0, low, high
-    source = (generator or default_generator).numpy
-    make = lambda: source.integers(low, high, ints((size,)))
-    return _made(make, dtype or np.int64, False, device)
+    draw = (generator or default_generator).numpy.integers
+    make = lambda: draw(low, high, ints((size,)))
+    return make_tensor(make, dtype or np.int64, device)
 
 
 def randperm(
-    n: int,
-    *,
-    generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
+    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None
 ) -> Tensor:
     """0 … n − 1 in random order."""
     if operator.index(n) < 0:
         raise ArgumentError(f"randperm of {n} numbers")
-    source = (generator or default_generator).numpy
-    return _made(lambda: source.permutation(n), dtype or np.int64, False, device)
+    draw = (generator or default_generator).numpy.permutation
+    return make_tensor(lambda: draw(n), dtype or np.int64, device)
 
 
 def arange(
@@ -198,7 +184,8 @@ def arange(
         )
     if dtype is None and any(isinstance(v, float) for v in (start, end, step)):
         dtype = float32
-    return _made(lambda: np.arange(start, end, step), dtype, requires_grad, device)
+    make = lambda: np.arange(start, end, step)
+    return make_tensor(make, dtype, device, requires_grad)
 
 
 def linspace(
@@ -212,7 +199,7 @@ def linspace(
 ) -> Tensor:
     """`steps` values from start to end, both included."""
     make = lambda: np.linspace(start, end, steps)
-    return _made(make, dtype or float32, requires_grad, device)
+    return make_tensor(make, dtype or float32, device, requires_grad)
 
 
 def eye(
@@ -224,7 +211,7 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal."""
-    return _made(lambda: np.eye(n, m), dtype or float32, requires_grad, device)
+    return make_tensor(lambda: np.eye(n, m), dtype or float32, device, requires_grad)
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None, **kwargs: Any) -> Tensor:

@@ -29,7 +29,7 @@ _METHODS = (
 )
 
 
-def _function(name: str) -> Callable[..., Any]:
+def _make_function(name: str) -> Callable[..., Any]:
     """`name(input, …)` for `input.name(…)`."""
     method = getattr(Tensor, name)
 
@@ -46,10 +46,12 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 for _name in _METHODS.split():
-    globals()[_name] = _function(_name)
+    globals()[_name] = _make_function(_name)
 
 
-def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> Any:
+def split(
+    tensor: Tensor, split_size_or_sections: Any, dim: int = 0
+) -> tuple[Tensor, ...]:
     """Pieces of one size, or of these sizes, along `dim`."""
     return tensor.split(split_size_or_sections, dim)
 
@@ -60,13 +62,13 @@ def allclose(
     rtol: float = 1e-05,
     atol: float = 1e-08,
     equal_nan: bool = False,
-) -> Any:
+) -> bool:
     """Whether |input − other| ≤ atol + rtol · |other| everywhere."""
     told_reader("allclose()")
     return np.allclose(input._array, other._array, rtol, atol, equal_nan)
 
 
-def equal(input: Tensor, other: Tensor) -> Any:
+def equal(input: Tensor, other: Tensor) -> bool:
     """Whether shape and all values are the same."""
     told_reader("equal()")
     return np.array_equal(input._array, other._array)

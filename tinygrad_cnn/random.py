@@ -89,10 +89,13 @@ def undisturbed() -> Iterator[None]:
         np.random.set_state(before[1])
 
 
-def uniform(generator: Generator | None, size: tuple[int, ...], dtype: Any) -> Any:
+def uniform(
+    generator: Generator | None, size: tuple[int, ...], dtype: Any
+) -> np.ndarray[Any, Any]:
     """Uniform on [0, 1) in this dtype; never 1, which rounding to float32 could give."""
-    draw = (generator or default_generator).numpy.random(size)
-    return np.minimum(draw.astype(dtype), np.nextafter(dtype.type(1), dtype.type(0)))
+    draw = (generator or default_generator).numpy.random(size).astype(dtype)
+    below: np.ndarray[Any, Any] = np.nextafter(dtype.type(1), dtype.type(0))
+    return np.minimum(draw, below)
 
 
 def stream(*key: int) -> np.random.Generator:

@@ -8,6 +8,7 @@ class may have others as its `defaults`, and further says what becomes of its im
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from .data.transforms import Compose, ToTensor, Transform
 from .errors import ArgumentError, ModelFileError
 from .nn import Module
 from .optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+
+Function = Callable[[Any], Any]
 
 DEFAULTS: dict[str, Any] = {
     "data": None,
@@ -73,13 +76,13 @@ def open_data(
     return data
 
 
-def transform_of(model_class: type[Module], dtype: str) -> Any:
+def transform_of(model_class: type[Module], dtype: str) -> Function:
     """From raw uint8 images to what the model takes: its `transform`, by default 0..1."""
-    transform = getattr(model_class, "transform", ToTensor())
+    transform: Function = getattr(model_class, "transform", ToTensor())
     return transform if dtype == "float32" else Compose([transform, _AsType(dtype)])
 
 
-def augmented(model_class: type[Module], transform: Any) -> Any:
+def augmented(model_class: type[Module], transform: Any) -> Function:
     """The transform of images to train on: the model's `augmentation` comes first."""
     first = getattr(model_class, "augmentation", None)
     return transform if first is None else Compose([first, transform])

@@ -60,11 +60,12 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values, and "event": "batch", "epoch" or "end"."""
-        values = {
-            k: v.to_dict() if isinstance(v, Scores) else v
-            for k, v in vars(self).items()
+        values = {"event": type(self).__name__.removesuffix("Record").lower()} | vars(
+            self
+        )
+        return {
+            k: v.to_dict() if isinstance(v, Scores) else v for k, v in values.items()
         }
-        return {"event": type(self).__name__.removesuffix("Record").lower(), **values}
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def fit(
         run.planned = Planned(model, loss)
     if resume is not None:
         run.restore(resume)
-    with _opened(log, run.progress.logged) as run.log:
+    with _open_log(log, run.progress.logged) as run.log:
         try:
             limits = epochs, stop_at_accuracy, patience
             while (reason := _reason_to_stop(run.progress, *limits)) is None:
@@ -213,7 +214,7 @@ def evaluate(model: Module, loader: Any, loss: Loss | None = None) -> Scores:
     loss = default_loss(model) if loss is None else loss
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    confusion, total = np.zeros((0, 0), np.int64), 0.0
+    confusion, total = None, 0.0
     try:
         with no_grad():
             for images, labels in _batches(loader, 0):
@@ -221,11 +222,11 @@ def evaluate(model: Module, loader: Any, loss: Loss | None = None) -> Scores:
                 total += loss(output, labels).item() * len(labels)
                 _check_classes(output, labels)
                 counts = confusion_matrix(labels, output.argmax(1), output.shape[1])
-                confusion = confusion + counts if confusion.size else counts
+                confusion = counts if confusion is None else confusion + counts
     finally:
         for module, mode in modes:
             module.training = mode
-    if not confusion.any():
+    if confusion is None or not confusion.any():
         raise ArgumentError("there is nothing to evaluate: the loader gave no images")
     return Scores(confusion, total / int(confusion.sum()))
 
@@ -308,13 +309,15 @@ class _Run:
         self.optimizer.zero_grad()
         if self.planned is not None:
             loss, output = self.planned(images, labels)
-            self._tell_why_not()
+            if self.planned.why and not self.told:
+                warnings.warn(f"steps are not replayed: {self.planned.why}")
+                self.told = True
         else:
             output = self.model(images)
             loss = self.loss(output, labels)
         value = loss.item()
         if not math.isfinite(value):
-            raise self._diverged(f"loss is {value}", self.progress.batch + 1)
+            raise self._divergence_error(f"loss is {value}", self.progress.batch + 1)
         if self.planned is None:
             loss.backward()
         if self.clip is not None:
@@ -323,12 +326,6 @@ class _Run:
         if isinstance(self.scheduler, OneCycleLR):
             self.scheduler.step()
         return value, _count_right(output, labels)
-
-    def _tell_why_not(self) -> None:
-        """Say once why steps are not replayed."""
-        if self.planned is not None and self.planned.why and not self.told:
-            warnings.warn(f"steps are not replayed: {self.planned.why}", stacklevel=2)
-            self.told = True
 
     def end_epoch(self, test_loader: Any) -> EpochRecord:
         """Evaluate, decide on the learning rate, save, and begin the next epoch."""
@@ -378,7 +375,7 @@ class _Run:
             yield
             self.whole = True
 
-    def _diverged(self, what: str, batch: int) -> DivergenceError:
+    def _divergence_error(self, what: str, batch: int) -> DivergenceError:
         return DivergenceError(
             f"the {what} in epoch {self.progress.epoch + 1}, batch {batch}; try a lower "
             "learning rate or clip=, and look for non-finite values in the data"
@@ -387,7 +384,7 @@ class _Run:
     def _check_finite(self) -> None:
         for name, parameter in self.model.named_parameters():
             if not np.isfinite(parameter._array).all():
-                raise self._diverged(
+                raise self._divergence_error(
                     f"parameter {name} is not finite", self.progress.batch
                 )
 
@@ -446,7 +443,7 @@ class _Run:
 
 
 @contextmanager
-def _opened(path: FilePath | None, last: str) -> Iterator[IO[bytes] | None]:
+def _open_log(path: FilePath | None, last: str) -> Iterator[IO[bytes] | None]:
     """The log, open for appending behind the line `last`."""
     if path is None:
         yield None

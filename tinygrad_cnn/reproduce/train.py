@@ -63,7 +63,6 @@ class Training:
             optimizer,
             loader,
             epochs=options["epochs"],
-            loss=_loss(model),
             scheduler=make_scheduler(optimizer, options, len(loader)),
             test_loader=DataLoader(getattr(images, self.watch), TEST_BATCH),
             stop_at_accuracy=options["stop_at"],

@@ -41,11 +41,12 @@ def adam_step(
     betas: tuple[float, float],
     eps: float,
     correction: float,
+    largest: Array | None = None,
 ) -> None:
     """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
     plain = p.flags.carray and g.flags.carray and m.flags.carray and v.flags.carray
-    if not plain or g.dtype != p.dtype:
-        given = work, spare, rate, betas, eps, correction
+    if not plain or g.dtype != p.dtype or largest is not None:
+        given = work, spare, rate, betas, eps, correction, largest
         return reference.adam_step(p, g, m, v, *given)
     flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
     adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
