@@ -14,7 +14,7 @@ LAYERS = [
     "methods",
     "engine",
     "gradients function replay",
-    "creation platform",
+    "creation platform running",
     "nn.functional",
     "functions",
     "nn",

@@ -6,8 +6,8 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ContextDecorator
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, copy_context
 from types import CodeType
 from typing import Any, TypeVar
@@ -105,6 +105,16 @@ def change(
             t._version.count += 1
     if note is not None:
         note(function, tensors, others)
+
+
+@contextmanager
+def setting(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """Give one of the variables above a value while the block runs."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
 
 
 def is_grad_enabled() -> bool:

@@ -16,11 +16,11 @@ import numpy as np
 from .. import plotting
 from ..engine import BackwardObserver, Node, Record, Tensor, run_backward
 from ..nn import Module
-from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value
-from ..recording import module_path
+from ..recording import enable_grad, module_path, observer, setting
 from ..replay import tensors_in
-from .summary import LOSS, loss_of, unchanged
+from ..running import unchanged
+from .summary import LOSS, loss_of, output_of
 from .walk import memory_of
 
 GRADIENTS, OTHERS = "gradients", "others"
@@ -46,18 +46,18 @@ def memory(
     not given to it. Raises AutogradError if nothing requires a gradient.
     """
     watch = _Watch(model)
-    watch.ignore([*model.parameters(), *tensors_in((x, labels))])
-    with unchanged(model, watch.applied) as buffers:
-        watch.ignore(list(buffers.values()))
-        output = functional_call(model, buffers, x)
-        watch.in_loss = True
-        result = loss_of(model, output, labels, loss)
-        del output
-    found = list(tensors_in(result))
-    ends = [t for t in found if t._node is not None] or found
-    ones = (Tensor._wrap(np.ones_like(t._array)) for t in ends)  # held by nobody
-    watch.moments.append(Moment("backward", "∂L/∂output", ""))
-    run_backward(ends, ones, False, False, None, False, watch=watch)
+    watch.ignore([*model.parameters(), *model.buffers(), *tensors_in((x, labels))])
+    with unchanged(model):
+        with setting(observer, watch.applied), enable_grad():
+            output = output_of(model, x)
+            watch.in_loss = True
+            result = loss_of(model, output, labels, loss)
+            del output
+        watch.moments.append(Moment("backward", "∂L/∂output", ""))
+        found = list(tensors_in(result))
+        ends = [t for t in found if t._node is not None] or found
+        ones = (Tensor._wrap(np.ones_like(t._array)) for t in ends)  # held by nobody
+        run_backward(ends, ones, False, False, None, False, watch=watch)
     return watch.seen()
 
 

@@ -16,16 +16,14 @@ import numpy as np
 from ..engine import Record, Tensor
 from ..nn import Module
 from ..nn import functional as F
-from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value, shape_of
-from ..random import undisturbed
-from ..recording import enable_grad, module_path, observer
+from ..recording import enable_grad, module_path, observer, setting
 from ..replay import tensors_in
+from ..running import unchanged
 from .data import Node
 from .measure import Memory, macs, measure, saved_arrays, seconds
 from .walk import Walk
 
-Observer = Callable[[Op, list[Value], Value, list[Value]], None]
 UNNAMED = ("operation", "loss", "total")
 """Kinds of rows that are no class of module."""
 LOSS = "(loss)"
@@ -49,11 +47,11 @@ def summary(
     batch. The model stays as it was: buffers, `.grad`, and the random generators.
     """
     trace = _Trace(model)
-    with unchanged(model, trace.note) as buffers, trace.watching():
-        output = functional_call(model, buffers, x)
+    with unchanged(model), trace.watching():
+        output = output_of(model, x)
         trace.in_loss = True
         result = loss_of(model, output, labels, loss)
-    existing = [*model.parameters(), *buffers.values(), *tensors_in((x, labels))]
+    existing = [*model.parameters(), *model.buffers(), *tensors_in((x, labels))]
     trace.outputs[LOSS] = [t.shape for t in tensors_in(result)]
     with np.errstate(all="ignore"):
         fresh = trace.measure(result, [t._array for t in existing], repeats)
@@ -190,19 +188,9 @@ def _latex(text: str) -> str:
 # ------------------------------------------------------------------- running a model
 
 
-@contextmanager
-def unchanged(model: Module, observe: Observer) -> Iterator[dict[str, Tensor]]:
-    """Records and observes what runs inside; gives copies of the buffers to run it with.
-
-    The random generators are put back afterwards.
-    """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    before = observer.set(observe)
-    try:
-        with undisturbed(), enable_grad():
-            yield buffers
-    finally:
-        observer.reset(before)
+def output_of(model: Module, x: Any) -> Any:
+    """What a model returns for x, which may be a tuple of arguments."""
+    return model(*(x if isinstance(x, tuple) else () if x is None else (x,)))
 
 
 def loss_of(
@@ -254,8 +242,8 @@ class _Trace:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Note when modules are called, and what they return."""
-        with ExitStack() as stack:
+        """Note operations, when modules are called, and what they return."""
+        with setting(observer, self.note), enable_grad(), ExitStack() as stack:
             for path, module in self.paths.items():
                 before = module.register_forward_pre_hook(self._before(path))
                 after = module.register_forward_hook(self._after(path))
