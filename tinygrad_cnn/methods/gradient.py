@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ..errors import AutogradError, DTypeError, ShapeError
-from .base import Base
+from ..ops.base import Value
+from .base import Base, DType
 from .memory import read_only
+
+if TYPE_CHECKING:
+    from ..engine import Record, Tensor
 
 _keys = itertools.count()
 
@@ -36,7 +40,7 @@ def hooks_of(node: Any, kind: str) -> dict[int, Any]:
     return hooks
 
 
-def fitted(g: Any, shape: tuple[int, ...], dtype: Any, what: str) -> Any:
+def fitted(g: Any, shape: tuple[int, ...], dtype: DType, what: str) -> Any:
     """`g`, if it is a Tensor that can be the gradient of one of this shape and dtype."""
     if not isinstance(g, Base):
         raise DTypeError(f"{what} must be a Tensor, got {type(g).__name__}")
@@ -49,7 +53,7 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, what: str) -> Any:
     return g
 
 
-def cotangent_of(output: Any, given: Any) -> Any:
+def cotangent_of(output: Any, given: Any) -> Tensor:
     """∂L/∂output where a backward pass begins: `given`, or 1 for a single element."""
     if output._node is None:
         raise AutogradError(
@@ -97,7 +101,7 @@ def leading_to(wanted: set[Any], order: list[Any]) -> set[Any]:
     return needed
 
 
-def run_hooks(node: Any, g: Any, wrap: Callable[[Any], Any]) -> Any:
+def run_hooks(node: Any, g: Value, wrap: Callable[[Any], Tensor]) -> Value:
     """The gradient that goes on from a node with hooks."""
     for hook in list(node._hooks.values()):
         replaced = hook(g if isinstance(g, Base) else wrap(read_only(g)))
@@ -154,7 +158,7 @@ class Gradient(Base):
     __slots__ = ()
 
     @property
-    def requires_grad(self) -> Any:
+    def requires_grad(self) -> bool:
         """Whether a gradient is asked of this Tensor or of something it came from."""
         return self._requires_grad
 
@@ -162,7 +166,7 @@ class Gradient(Base):
     def requires_grad(self, value: Any) -> None:
         self.requires_grad_(value)
 
-    def requires_grad_(self, requires_grad: Any = True) -> Any:
+    def requires_grad_(self, requires_grad: Any = True) -> Self:
         """Ask (or stop asking) for this leaf's gradient; return self."""
         if self._record is not None and not requires_grad:
             raise AutogradError(
@@ -194,17 +198,17 @@ class Gradient(Base):
             self._record.grad = value
 
     @property
-    def is_leaf(self) -> Any:
+    def is_leaf(self) -> bool:
         """True for what the user made, and for all that requires no gradient."""
         return self._record is None
 
     @property
-    def grad_fn(self) -> Any:
+    def grad_fn(self) -> Record | None:
         """The record of the operation that made this Tensor; None for leaves."""
         return self._record
 
     @property
-    def retains_grad(self) -> Any:
+    def retains_grad(self) -> bool:
         """Whether `retain_grad` was called on this intermediate result."""
         return self._record is not None and self._record.retains_grad
 
@@ -239,14 +243,14 @@ class Gradient(Base):
             )
         return HookHandle(hooks_of(self, "_leaf_hooks"), hook)
 
-    def detach(self) -> Any:
+    def detach(self) -> Tensor:
         """The same memory, cut off from the graph."""
         t = self._wrap(self._array)
         t._version = self._version
         return t
 
     @property
-    def data(self) -> Any:
+    def data(self) -> Tensor:
         """As `detach`; assigning a Tensor shares its memory, graph or no graph."""
         return self.detach()
 
