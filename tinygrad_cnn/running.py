@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,27 +110,17 @@ def _tensor(t: Tensor, copied: bool) -> PutBack:
 
 def _generators(held: list[Any]) -> Iterator[PutBack]:
     yield _state(random.getstate, random.setstate)
-    yield _state(lambda: np.random.get_state(legacy=False), np.random.set_state)
+    yield _state(partial(np.random.get_state, legacy=False), np.random.set_state)
     for generator in (default_generator, *held):
         if isinstance(generator, Generator):
-            yield _generator(generator)
-        elif isinstance(generator, np.random.Generator):
-            yield _bits(generator.bit_generator)
-
-
-def _generator(generator: Generator) -> PutBack:
-    before, undo = dict(vars(generator)), _bits(generator.numpy.bit_generator)
-
-    def put_back() -> str:
-        seeded = generator.numpy is not before["numpy"]
-        vars(generator).update(before)
-        return undo() or (DRAWN if seeded else "")
-
-    return put_back
-
-
-def _bits(bits: np.random.BitGenerator) -> PutBack:
-    return _state(lambda: bits.state, lambda state: setattr(bits, "state", state))
+            own = vars(generator)  # the seed, and NumPy's generator that it draws from
+            yield _state(own.copy, own.update)
+            generator = generator.numpy
+        if isinstance(generator, np.random.Generator):
+            bits = generator.bit_generator
+            yield _state(
+                partial(getattr, bits, "state"), partial(setattr, bits, "state")
+            )
 
 
 def _state(get: Callable[[], Any], put: Callable[[Any], None]) -> PutBack:
@@ -145,7 +136,7 @@ def _state(get: Callable[[], Any], put: Callable[[Any], None]) -> PutBack:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two states, numbers and arrays in dicts and tuples, are equal."""
+    """Whether two states, numbers and arrays in nested dicts, are equal."""
     if isinstance(a, dict):
         return all(_same(value, b[name]) for name, value in a.items())
     return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)

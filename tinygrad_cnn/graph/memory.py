@@ -123,15 +123,19 @@ class Memory:
 
     def __str__(self) -> str:
         """The peak, and who held it."""
-        moment = self.moments[self.peak_at]
-        place = f" in {moment.module}" if moment.module else ""
         lines = [
             f"peak {_size(self.peak)} of {len(self.moments)} operations at "
-            f"{self.peak_at + 1}: {moment.operation}, {moment.phase}{place}"
+            f"{self.peak_at + 1}: {self._peak_operation()}"
         ]
         for holder, count in self.holders().items():
             lines.append(f"  {_size(count):>10}  {count / self.peak:6.1%}  {holder}")
         return "\n".join(lines)
+
+    def _peak_operation(self) -> str:
+        moment = self.moments[self.peak_at]
+        return f"{moment.operation}, {moment.phase}" + (
+            f" in {moment.module}" if moment.module else ""
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values: moments, lives, peak, peak_at and holders."""
@@ -148,52 +152,40 @@ class Memory:
         The format is that of the suffix: .svg, .png, .pdf. Raises ArgumentError if
         matplotlib is not installed.
         """
-        plotting.save(self._draw_on, Path(path))
+        plotting.save(self._draw, Path(path))
 
-    def _draw_on(self, figure: Any) -> None:
+    def _draw(self, figure: Any) -> None:
         figure.set_size_inches(9, 4.5)
-        self._draw(figure.add_subplot())
-
-    def _draw(self, axes: Any) -> None:
+        axes = figure.add_subplot()
         scale, unit = _unit(self.peak)
         stacks = self._stacks()
         edges = np.arange(len(self.moments) + 1) + 0.5
         heights = np.array([[*h, h[-1]] for h in stacks.values()]) / scale
-        colours = [
-            GREYS.get(name, c) for name, c in zip(stacks, cycle(COLOURS), strict=False)
-        ]
+        hues = cycle(COLOURS)
+        colours = [GREYS.get(name) or next(hues) for name in stacks]
         axes.stackplot(
             edges, heights, labels=list(stacks), colors=colours, step="post", lw=0
         )
         middle = [m.phase for m in self.moments].count("forward") + 0.5
         axes.axvline(middle, color="black", lw=0.8, ls=":")
         top = 1.22 * self.peak / scale
-        for x, side, text in ((-4, "right", "forward"), (4, "left", "backward")):
-            axes.annotate(
-                text,
-                (middle, top),
-                (x, -4),
-                textcoords="offset points",
-                ha=side,
-                va="top",
-            )
-        moment, at = self.moments[self.peak_at], self.peak_at + 1
-        place = f" in {moment.module}" if moment.module else ""
+        shifted = {"textcoords": "offset points"}
         axes.annotate(
-            f"peak {_size(self.peak)}\n{moment.operation}{place}, {moment.phase}",
-            (at, self.peak / scale),
+            "forward", (middle, top), (-4, -4), ha="right", va="top", **shifted
+        )
+        axes.annotate("backward", (middle, top), (4, -4), va="top", **shifted)
+        axes.annotate(
+            f"peak {_size(self.peak)}\n{self._peak_operation()}",
+            (self.peak_at + 1, self.peak / scale),
             (0, 16),
-            textcoords="offset points",
             ha="center",
             fontsize=9,
             arrowprops={"arrowstyle": "->"},
+            **shifted,
         )
         axes.set(xlim=(0.5, edges[-1]), ylim=(0, top))
         axes.set(xlabel="operation", ylabel=f"memory, {unit}")
-        handles, names = axes.get_legend_handles_labels()
-        axes.legend(
-            handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1, 0.5)
-        )
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
 
     def _bytes(self, group: Callable[[Life], str] = lambda life: "") -> dict[str, Any]:
         """How much lives at each moment, by groups of lives."""

@@ -73,9 +73,9 @@ def axis_of(dim: Any, ndim: int) -> int:
 
 def axes_of(dim: Dim, ndim: int) -> tuple[int, ...] | None:
     """None for all axes, else each of them, checked, none twice."""
-    dims = (
-        () if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
-    )
+    if dim is None:
+        return None
+    dims = dim if isinstance(dim, tuple | list) else (dim,)
     axes = tuple([axis_of(d, ndim) for d in dims])
     if len(set(axes)) != len(axes):
         raise ArgumentError(f"dim {dim} names an axis more than once")
@@ -178,13 +178,9 @@ def result_type(a: Value, b: Value) -> DType:
 
 
 def _default(x: Value) -> DType:
-    return (
-        np.dtype(bool)
-        if isinstance(x, bool)
-        else int64
-        if isinstance(x, int)
-        else float32
-    )
+    if isinstance(x, bool):
+        return np.dtype(bool)
+    return int64 if isinstance(x, int) else float32
 
 
 def _cast(x: Value, dtype: DType) -> Value:

@@ -223,25 +223,24 @@ class Gradient(Base):
 
     def register_hook(self, hook: Any) -> HookHandle:
         """Call `hook(grad)` when this gradient is complete; what it returns replaces it."""
-        if not self._requires_grad:
-            raise AutogradError(
-                "cannot register a hook on a tensor that doesn't require gradient"
-            )
-        node = self if self._record is None else self._record
-        return HookHandle(hooks_of(node, "_hooks"), hook)
+        self._check_hookable()
+        return HookHandle(hooks_of(self._node, "_hooks"), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> HookHandle:
         """Call `hook(self)` each time that `.grad` of this leaf has been added to."""
-        if not self._requires_grad:
-            raise AutogradError(
-                "cannot register a hook on a tensor that doesn't require gradient"
-            )
+        self._check_hookable()
         if self._record is not None:
             raise AutogradError(
                 "only leaves take a post accumulate grad hook; this Tensor is the result "
                 f"of {self._record}: use register_hook"
             )
         return HookHandle(hooks_of(self, "_leaf_hooks"), hook)
+
+    def _check_hookable(self) -> None:
+        if not self._requires_grad:
+            raise AutogradError(
+                "cannot register a hook on a tensor that doesn't require gradient"
+            )
 
     def detach(self) -> Tensor:
         """The same memory, cut off from the graph."""
