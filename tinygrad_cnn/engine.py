@@ -182,6 +182,10 @@ class Tensor(Methods, Operand):
     nested lists of numbers, which become float32; `tensor()` copies. Everything that can
     be done with a Tensor stands in `methods.Methods`.
     Raises DTypeError where a gradient is asked of integers.
+
+    `_array` is the NumPy array itself, for this package's own rooms: whoever computes with
+    it records nothing and is seen by no observer, and whoever writes to it calls
+    `mark_changed`. A user's code takes `numpy()`.
     """
 
     __slots__ = (

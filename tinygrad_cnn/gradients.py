@@ -33,7 +33,7 @@ def backward(
     """
     outputs = _listed(tensors)
     targets = None if inputs is None else _listed(inputs)
-    cotangents = _cotangents(outputs, grad_tensors)
+    cotangents = cotangents_for(outputs, grad_tensors)
     run_backward(outputs, cotangents, retain_graph, create_graph, targets, True)
 
 
@@ -62,7 +62,7 @@ def grad(
         raise ArgumentError(
             "materialize_grads needs allow_unused to be True or left out"
         )
-    cotangents = _cotangents(results, grad_outputs)
+    cotangents = cotangents_for(results, grad_outputs)
     arrived = run_backward(
         results, cotangents, retain_graph, create_graph, targets, False
     )
@@ -96,7 +96,8 @@ def _listed(tensors: Tensors) -> list[Tensor]:
     return list(listed)
 
 
-def _cotangents(outputs: list[Tensor], given: Any) -> list[Tensor | None]:
+def cotangents_for(outputs: list[Tensor], given: Any) -> list[Tensor | None]:
+    """∂L/∂output for each output: those given, one alone as itself; else None."""
     if given is None:
         return [None] * len(outputs)
     cotangents = list(given) if isinstance(given, tuple | list) else [given]

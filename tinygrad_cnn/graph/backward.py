@@ -6,7 +6,7 @@ from typing import Any
 
 from ..engine import BackwardObserver, Record, Tensor, run_backward
 from ..engine import Node as Recorded
-from ..errors import ArgumentError
+from ..gradients import cotangents_for
 from ..methods.gradient import cotangent_of
 from ..ops.base import Value
 from .data import Edge, Node
@@ -44,10 +44,7 @@ def with_backward(walk: Walk, gradient: Any = None) -> Walk:
 def cotangents_of(walk: Walk, gradient: Any) -> list[Tensor]:
     """∂L/∂output for each output of the walk that has a graph."""
     outputs = [t for t in walk.outputs if t._node is not None] or walk.outputs[:1]
-    given = list(gradient) if isinstance(gradient, list | tuple) else [gradient]
-    given = given * len(outputs) if gradient is None else given
-    if len(given) != len(outputs):
-        raise ArgumentError(f"{len(outputs)} outputs but {len(given)} gradients")
+    given = cotangents_for(outputs, gradient)
     return [cotangent_of(t, g) for t, g in zip(outputs, given, strict=True)]
 
 

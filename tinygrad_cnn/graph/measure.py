@@ -165,7 +165,7 @@ class _Run:
     def gradient_statistics(self) -> None:
         gradients, found = self.gradients, {}
         for recorded, tensor in self.tensors.items():
-            new = tensor if tensor._record is None else tensor._record
+            new = tensor._record or tensor
             if new in gradients:
                 found[self.walk.ids[recorded]] = gradients[new]
         for node in self.walk.graph:

@@ -94,7 +94,7 @@ class Walk:
 
     def move(self, values: Mapping[Recorded, Tensor]) -> None:
         """Let the nodes stand for what was recorded of these values from now on."""
-        new = {old: _recorded(y) for old, y in values.items()}
+        new = {old: y._record or y for old, y in values.items()}
         self.ids = {new[old]: id for old, id in self.ids.items()}
         self.ends = [None if old is None else new[old] for old in self.ends]
 
@@ -254,10 +254,6 @@ def _shown(array: Any) -> Any:
     """Equal for arrays that show the same memory in the same way."""
     address = array.__array_interface__["data"][0]
     return address, array.shape, array.strides, array.dtype.str
-
-
-def _recorded(tensor: Tensor) -> Recorded:
-    return tensor if tensor._record is None else tensor._record
 
 
 def input_names(op: Op, count: int) -> list[str]:
