@@ -38,8 +38,18 @@ class Record:
     """One application of an operation: what its gradient rules will need, and no more."""
 
     __slots__ = (
-        *("op", "parents", "asked", "constants", "saved", "shape", "dtype", "module"),
-        *("where", "_hooks", "retains_grad", "grad"),
+        "_hooks",
+        "asked",
+        "constants",
+        "dtype",
+        "grad",
+        "module",
+        "op",
+        "parents",
+        "retains_grad",
+        "saved",
+        "shape",
+        "where",
     )
 
     def __init__(
@@ -189,8 +199,14 @@ class Tensor(Methods, Operand):
     """
 
     __slots__ = (
-        *("_array", "_record", "_requires_grad", "_version", "_grad", "_hooks"),
-        *("_leaf_hooks", "__weakref__"),
+        "__weakref__",
+        "_array",
+        "_grad",
+        "_hooks",
+        "_leaf_hooks",
+        "_record",
+        "_requires_grad",
+        "_version",
     )
     __array_ufunc__ = None  # so that array * tensor asks the Tensor
     __hash__ = object.__hash__

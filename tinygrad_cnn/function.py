@@ -481,7 +481,9 @@ def _tensor(value: Value, asked: bool) -> Tensor:
     return t
 
 
-def _source(t: Tensor | None, known: list[tuple[Tensor, Need]]) -> Any:
+def _source(
+    t: Tensor | None, known: list[tuple[Tensor, Need]]
+) -> Need | tuple[Tensor, int] | None:
     for source, need in known:
         if t is source:
             return need

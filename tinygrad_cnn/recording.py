@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, copy_context
 from types import CodeType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -143,7 +143,7 @@ class no_grad(ContextDecorator):
             )
         return super().__call__(function)
 
-    def _recreate_cm(self) -> Any:
+    def _recreate_cm(self) -> Self:
         return type(self)()
 
     def __enter__(self) -> None:
@@ -163,7 +163,7 @@ class enable_grad(no_grad):
 class set_grad_enabled(no_grad):
     """Record operations or not: at once when called, until the end of a `with` block."""
 
-    def __new__(cls, mode: bool) -> Any:
+    def __new__(cls, mode: bool) -> Self:
         return object.__new__(cls)
 
     def __init__(self, mode: bool) -> None:
@@ -174,7 +174,7 @@ class set_grad_enabled(no_grad):
         grad_enabled.set(self.outside)  # a decorator holds while the function runs
         return super().__call__(function)
 
-    def _recreate_cm(self) -> Any:
+    def _recreate_cm(self) -> Self:
         return type(self)(self.mode)
 
     def __enter__(self) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from operator import is_
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,46 +65,61 @@ def _snapshot(
         uncopied = set()
     else:
         uncopied = {p for module in modules for p in module._parameters.values()}
-    return [
-        *[_store(store) for store in stores],
-        *[_tensor(t, t not in uncopied) for t in tensors],
-        *(_generators(held) if draws else ()),
-    ]
+    copied = [t for t in tensors if t not in uncopied]
+    put_back = [_stores(stores), _tensors(list(tensors)), _values(copied)]
+    return put_back + list(_generators(held)) if draws else put_back
 
 
-def _store(store: dict[str, Any]) -> PutBack:
-    before = _members(store)
+# One function for all of a kind: verification comes here at every evaluation.
+
+
+def _stores(stores: list[dict[str, Any]]) -> PutBack:
+    before = [(store, dict(store)) for store in stores]
 
     def put_back() -> str:
-        now = _members(store)
-        if list(now) == list(before) and all(now[n] is v for n, v in before.items()):
-            return ""
-        store.clear()
-        store.update(before)
-        return ATTRIBUTE
+        change = ""
+        for store, held in before:
+            if "_path_cache" in store:  # which a module works out for itself
+                held["_path_cache"] = store["_path_cache"]
+            same = all(map(is_, store.values(), held.values()))
+            if not same or store.keys() != held.keys():
+                store.clear()
+                store.update(held)
+                change = ATTRIBUTE
+        return change
 
     return put_back
 
 
-def _members(store: dict[str, Any]) -> dict[str, Any]:
-    """Without what a module works out for itself again."""
-    return {name: value for name, value in store.items() if name != "_path_cache"}
-
-
-def _tensor(t: Tensor, copied: bool) -> PutBack:
-    array, version, count = t._array, t._version, t._version.count
-    grad, record, asked = t._grad, t._record, t._requires_grad
-    values = array.copy() if copied else None
+def _tensors(tensors: list[Tensor]) -> PutBack:
+    before = [
+        (t, t._array, t._version, t._grad, t._record, t._requires_grad) for t in tensors
+    ]
 
     def put_back() -> str:
-        kept = t._array is array and t._grad is grad and t._record is record
-        kept = kept and t._requires_grad == asked
-        t._array, t._version = array, version
-        t._grad, t._record, t._requires_grad = grad, record, asked
-        if values is not None and version.count != count:
-            array[...] = values
-            version.count = count
-        return "" if kept else REPLACED
+        change = ""
+        for t, array, version, grad, record, asked in before:
+            kept = t._array is array and t._grad is grad and t._record is record
+            if not kept or t._requires_grad != asked:
+                t._array, t._version, t._grad = array, version, grad
+                t._record, t._requires_grad = record, asked
+                change = REPLACED
+        return change
+
+    return put_back
+
+
+def _values(tensors: list[Tensor]) -> PutBack:
+    before = [
+        (t._array, t._array.copy(), t._version, t._version.count) for t in tensors
+    ]
+
+    def put_back() -> str:
+        for array, values, version, count in before:
+            if version.count != count:
+                array[...] = values
+                version.count = count
+        return ""
 
     return put_back
 

@@ -21,6 +21,8 @@ from ..recording import enable_grad
 from ..replay import inputs_first, replay, tensors_in
 from .data import Edge, Graph, Node
 
+Array = np.ndarray[Any, Any]
+
 
 def walk(target: Any, names: Mapping[str, Any] | None = None, title: str = "") -> Graph:
     """The graph behind Tensors, which may be nested in lists, dicts and dataclasses.
@@ -237,7 +239,7 @@ class Names:
         self.of_memory.setdefault(id(memory_of(array)), (name, array))
 
 
-def memory_of(array: Any) -> Any:
+def memory_of(array: Array) -> Array:
     """The array whose memory this one is, or is a view of."""
     while isinstance(array.base, np.ndarray):
         array = array.base
@@ -250,7 +252,7 @@ def _within(array: Any, other: Any) -> bool:
     return least <= low and high <= most
 
 
-def _shown(array: Any) -> Any:
+def _shown(array: Array) -> tuple[Any, ...]:
     """Equal for arrays that show the same memory in the same way."""
     address = array.__array_interface__["data"][0]
     return address, array.shape, array.strides, array.dtype.str
