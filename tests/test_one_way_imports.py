@@ -14,7 +14,7 @@ LAYERS = [
     "methods",
     "engine",
     "gradients function replay",
-    "creation platform",
+    "creation platform running",
     "nn.functional",
     "functions",
     "nn",
@@ -36,11 +36,25 @@ def layer_of(parts):
     return parts[0]
 
 
+def is_for_types(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def imported(path):
-    """The modules of the package that a file imports when it is loaded or used."""
+    """The modules of the package that a file imports when it is loaded or used.
+
+    What only a type checker imports, to name a type, makes nothing depend on it.
+    """
     here = path.relative_to(PACKAGE).with_suffix("").parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = {
+        id(n)
+        for block in ast.walk(tree)
+        if is_for_types(block)
+        for n in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in named:
             module = tuple(node.module.split(".")) if node.module else ()
             for alias in node.names:
                 yield (*here[: len(here) - node.level], *module, alias.name)

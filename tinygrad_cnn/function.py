@@ -28,7 +28,7 @@ from .errors import (
     ShapeError,
 )
 from .methods.memory import read_only
-from .ops.base import Need, Op, Value
+from .ops.base import Need, Op, Rule, Value
 from .ops.shape import Cast, Concatenate, Reshape, SumTo
 from .recording import is_grad_enabled, no_grad
 
@@ -208,7 +208,8 @@ class Application(Op, register=False):
         asked = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
         y, ctx, results = self.run(arrays, asked)
         places = [i for i, ask in enumerate(asked) if ask]
-        made = Tensor._result(*(self, inputs, arrays, places, y, [ctx], FunctionRecord))
+        kept = [ctx]
+        made = Tensor._result(self, inputs, arrays, places, y, kept, FunctionRecord)
         return made, ctx, results
 
     def run(
@@ -437,40 +438,34 @@ class OnceDifferentiable(Op, register=False):
 
 def _operation(function: type[Function], places: tuple[int, ...]) -> type[Application]:
     """The operation of a Function whose arguments at these places are Tensors."""
-    names = _names(function, places)
-
-    def rule(i: int) -> Callable[..., Value]:
-        def grad(self: Application, g: Value, y: Value, ctx: Any, *xs: Value) -> Value:
-            d = self.backward(ctx, g, y, xs)[i]
-            return np.zeros(*ctx._inputs[i]) if d is None else d
-
-        return _signed(grad, "self", "g", "y", "ctx", *names)
-
-    def forward(self: Application, *xs: Value) -> Any:
-        return Application.forward(self, *xs)
-
-    body = {f"grad_{name}": rule(i) for i, name in enumerate(names)}
-    body["forward"] = _signed(forward, "self", *names)
-    about = {"__module__": function.__module__, "__doc__": function.__doc__}
-    body |= {"function": function, "places": places, **about}  # type: ignore[dict-item]
-    return type(function.__name__, (Application,), body, register=False)
+    about: dict[str, Any] = {"function": function, "places": places}
+    about |= {"__module__": function.__module__, "__doc__": function.__doc__}
+    operation: Any = type(function.__name__, (Application,), about, register=False)
+    operation.inputs, operation.variadic = _names(function, places), False
+    inputs = [Need(name, "input", i) for i, name in enumerate(operation.inputs)]
+    needs = (Need("y", "y", 0), Need("ctx", "kept", 0), *inputs)
+    for i, name in enumerate(operation.inputs):
+        operation.rules[name] = Rule(_rule(i), needs)
+    return operation
 
 
-def _names(function: type[Function], places: tuple[int, ...]) -> list[str]:
+def _rule(i: int) -> Callable[..., Value]:
+    def grad(self: Application, g: Value, y: Value, ctx: Any, *xs: Value) -> Value:
+        d = self.backward(ctx, g, y, xs)[i]
+        return np.zeros(*ctx._inputs[i]) if d is None else d
+
+    return grad
+
+
+def _names(function: type[Function], places: tuple[int, ...]) -> tuple[str, ...]:
     """The inputs are called as in the user's forward, as far as rules leave them free."""
     parameters = list(inspect.signature(function.forward).parameters.values())
     if not function._separate():
         parameters = parameters[1:]
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     found = [names[i] if i < len(names) else f"argument{i}" for i in places]
-    return [n + "_" if n in ("self", "g", "y", "ctx", "index") else n for n in found]
-
-
-def _signed(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    signature = inspect.Signature([inspect.Parameter(n, kind) for n in names])
-    function.__signature__ = signature  # type: ignore[attr-defined]
-    return function
+    taken = ("self", "g", "y", "ctx", "index")
+    return tuple([name + "_" if name in taken else name for name in found])
 
 
 def _listed(results: Any) -> list[Any]:
@@ -486,7 +481,9 @@ def _tensor(value: Value, asked: bool) -> Tensor:
     return t
 
 
-def _source(t: Tensor | None, known: list[tuple[Tensor, Need]]) -> Any:
+def _source(
+    t: Tensor | None, known: list[tuple[Tensor, Need]]
+) -> Need | tuple[Tensor, int] | None:
     for source, need in known:
         if t is source:
             return need

@@ -7,8 +7,6 @@ it is saved in a checkpoint and restored to the bit.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -75,18 +73,6 @@ def manual_seed(seed: int) -> Generator:
 def initial_seed() -> int:
     """The seed of the process-wide generator."""
     return default_generator.initial_seed()
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Put our generator, and NumPy's global one, back to where they were before."""
-    ours = default_generator.numpy.bit_generator
-    before = ours.state, np.random.get_state()
-    try:
-        yield
-    finally:
-        ours.state = before[0]
-        np.random.set_state(before[1])
 
 
 def uniform(

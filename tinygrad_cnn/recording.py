@@ -6,11 +6,11 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ContextDecorator
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, copy_context
 from types import CodeType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from .errors import (
 from .ops.base import Memo, Op, Value
 
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
-check_nan: ContextVar[bool] = ContextVar("check_nan", default=False)
-"""Whether a backward pass stops at the first NaN gradient; `autograd.detect_anomaly`."""
+backward_observer: ContextVar[Any] = ContextVar("backward_observer", default=None)
+"""The `engine.BackwardObserver` of walks back that have none of their own."""
 module_path: ContextVar[str] = ContextVar("module_path", default="")
 """Dotted path of the module whose forward is running; set by `nn.Module`."""
 observer: ContextVar[Callable[[Op, list[Value], Value, list[Value]], None] | None]
@@ -107,6 +107,16 @@ def change(
         note(function, tensors, others)
 
 
+@contextmanager
+def setting(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    """Give one of the variables above a value while the block runs."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded in this thread (or task)."""
     return grad_enabled.get()
@@ -133,7 +143,7 @@ class no_grad(ContextDecorator):
             )
         return super().__call__(function)
 
-    def _recreate_cm(self) -> Any:
+    def _recreate_cm(self) -> Self:
         return type(self)()
 
     def __enter__(self) -> None:
@@ -153,7 +163,7 @@ class enable_grad(no_grad):
 class set_grad_enabled(no_grad):
     """Record operations or not: at once when called, until the end of a `with` block."""
 
-    def __new__(cls, mode: bool) -> Any:
+    def __new__(cls, mode: bool) -> Self:
         return object.__new__(cls)
 
     def __init__(self, mode: bool) -> None:
@@ -164,7 +174,7 @@ class set_grad_enabled(no_grad):
         grad_enabled.set(self.outside)  # a decorator holds while the function runs
         return super().__call__(function)
 
-    def _recreate_cm(self) -> Any:
+    def _recreate_cm(self) -> Self:
         return type(self)(self.mode)
 
     def __enter__(self) -> None:

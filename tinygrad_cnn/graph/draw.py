@@ -16,7 +16,7 @@ from ..engine import Tensor
 from ..errors import ArgumentError
 from ..nn import Module
 from ..nn.loss import loss_of
-from ..verify.subject import unchanged
+from ..running import unchanged
 from .backward import with_backward
 from .data import Graph, Node
 from .dot import dot_text
@@ -135,7 +135,7 @@ def _run(model: Module, x: Any, labels: Any, loss: Any) -> Any:
     """The result of a model, or its loss; buffers and random generators stay."""
     if x is None:
         raise ArgumentError("a model is drawn with an input: draw(model, x)")
-    with unchanged([model], True):
+    with unchanged(model):
         y = model(*x) if isinstance(x, tuple) else model(x)
         return loss_of(model, y, labels, loss)
 

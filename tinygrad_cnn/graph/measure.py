@@ -35,6 +35,7 @@ SMALL = 16
 MAPS, SIDE = 64, 64
 """A thumbnail shows so many feature maps, each at most so high and wide."""
 
+Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 
 
@@ -165,7 +166,7 @@ class _Run:
     def gradient_statistics(self) -> None:
         gradients, found = self.gradients, {}
         for recorded, tensor in self.tensors.items():
-            new = tensor if tensor._record is None else tensor._record
+            new = tensor._record or tensor
             if new in gradients:
                 found[self.walk.ids[recorded]] = gradients[new]
         for node in self.walk.graph:
@@ -180,13 +181,11 @@ class _Run:
         for record, node in self.records:
             if node.backward_of is not None:
                 continue  # nobody differentiates a backward pass, unless asked to
-            node.saved = [
-                Saved(
-                    *(name, array.shape, Memory().add(array)),
-                    owners.get(id(memory_of(array)), node.id),
-                )
-                for name, array in saved_arrays(self.record(record))
-            ]
+            node.saved = []
+            for name, array in saved_arrays(self.record(record)):
+                owner = owners.get(id(memory_of(array)), node.id)
+                saved = Saved(name, array.shape, Memory().add(array), owner)
+                node.saved.append(saved)
 
     def branches(self) -> None:
         for record, node in self.records:
@@ -339,7 +338,7 @@ class Memory:
 # --------------------------------------------------------------------------- images
 
 
-def thumbnail(array: Any) -> str | None:
+def thumbnail(array: Array) -> str | None:
     """The first image of (N, C, H, W) as a data URI; None of anything else."""
     if array.ndim != 4 or not array.size or array[0, 0].size == 1:
         return None
@@ -352,7 +351,7 @@ def thumbnail(array: Any) -> str | None:
     return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
 
 
-def _tiled(maps: Any) -> Any:
+def _tiled(maps: Array) -> Array:
     """Maps (C, H, W) side by side in about a square, white between them."""
     c, h, w = maps.shape
     columns = math.ceil(math.sqrt(c))
@@ -363,7 +362,7 @@ def _tiled(maps: Any) -> Any:
     return tiles.reshape(rows * (h + 1), columns * (w + 1))[:-1, :-1]
 
 
-def png(pixels: Any) -> bytes:
+def png(pixels: Array) -> bytes:
     """A PNG file of bytes (H, W, 1) in grey, or (H, W, 3) in colour (RFC 2083)."""
     h, w, channels = pixels.shape
     rows = np.zeros((h, 1 + w * channels), np.uint8)  # each begins with 0: no filter

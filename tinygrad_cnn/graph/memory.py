@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 
 from .. import plotting
-from ..engine import Node as Recorded
-from ..engine import Tensor
-from ..methods.gradient import cotangent_of, topological_order
+from ..engine import BackwardObserver, Node, Record, Tensor, run_backward
 from ..nn import Module
 from ..nn.loss import loss_of
-from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value
-from ..recording import module_path
-from .summary import LOSS, unchanged
-from .walk import memory_of, tensors_in
+from ..recording import enable_grad, module_path, observer, setting
+from ..replay import tensors_in
+from ..running import unchanged
+from .summary import LOSS, output_of
+from .walk import memory_of
 
 GRADIENTS, OTHERS = "gradients", "others"
 GREYS = {OTHERS: "#999999", GRADIENTS: "#dddddd"}
@@ -48,14 +47,18 @@ def memory(
     not given to it. Raises AutogradError if nothing requires a gradient.
     """
     watch = _Watch(model)
-    watch.ignore([*model.parameters(), *tensors_in((x, labels))])
-    with unchanged(model, watch.applied) as buffers:
-        watch.ignore(list(buffers.values()))
-        output = functional_call(model, buffers, x)
-        watch.in_loss = True
-        result = loss_of(model, output, labels, loss)
-        del output
-    watch.backward(result)
+    watch.ignore([*model.parameters(), *model.buffers(), *tensors_in((x, labels))])
+    with unchanged(model):
+        with setting(observer, watch.applied), enable_grad():
+            output = output_of(model, x)
+            watch.in_loss = True
+            result = loss_of(model, output, labels, loss)
+            del output
+        watch.moments.append(Moment("backward", "∂L/∂output", ""))
+        found = list(tensors_in(result))
+        ends = [t for t in found if t._node is not None] or found
+        ones = (Tensor._wrap(np.ones_like(t._array)) for t in ends)  # held by nobody
+        run_backward(ends, ones, False, False, None, False, watch=watch)
     return watch.seen()
 
 
@@ -121,15 +124,19 @@ class Memory:
 
     def __str__(self) -> str:
         """The peak, and who held it."""
-        moment = self.moments[self.peak_at]
-        place = f" in {moment.module}" if moment.module else ""
         lines = [
             f"peak {_size(self.peak)} of {len(self.moments)} operations at "
-            f"{self.peak_at + 1}: {moment.operation}, {moment.phase}{place}"
+            f"{self.peak_at + 1}: {self._peak_operation()}"
         ]
         for holder, count in self.holders().items():
             lines.append(f"  {_size(count):>10}  {count / self.peak:6.1%}  {holder}")
         return "\n".join(lines)
+
+    def _peak_operation(self) -> str:
+        moment = self.moments[self.peak_at]
+        return f"{moment.operation}, {moment.phase}" + (
+            f" in {moment.module}" if moment.module else ""
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values: moments, lives, peak, peak_at and holders."""
@@ -146,52 +153,40 @@ class Memory:
         The format is that of the suffix: .svg, .png, .pdf. Raises ArgumentError if
         matplotlib is not installed.
         """
-        plotting.save(self._draw_on, Path(path))
+        plotting.save(self._draw, Path(path))
 
-    def _draw_on(self, figure: Any) -> None:
+    def _draw(self, figure: Any) -> None:
         figure.set_size_inches(9, 4.5)
-        self._draw(figure.add_subplot())
-
-    def _draw(self, axes: Any) -> None:
+        axes = figure.add_subplot()
         scale, unit = _unit(self.peak)
         stacks = self._stacks()
         edges = np.arange(len(self.moments) + 1) + 0.5
         heights = np.array([[*h, h[-1]] for h in stacks.values()]) / scale
-        colours = [
-            GREYS.get(name, c) for name, c in zip(stacks, cycle(COLOURS), strict=False)
-        ]
+        hues = cycle(COLOURS)
+        colours = [GREYS.get(name) or next(hues) for name in stacks]
         axes.stackplot(
             edges, heights, labels=list(stacks), colors=colours, step="post", lw=0
         )
         middle = [m.phase for m in self.moments].count("forward") + 0.5
         axes.axvline(middle, color="black", lw=0.8, ls=":")
         top = 1.22 * self.peak / scale
-        for x, side, text in ((-4, "right", "forward"), (4, "left", "backward")):
-            axes.annotate(
-                text,
-                (middle, top),
-                (x, -4),
-                textcoords="offset points",
-                ha=side,
-                va="top",
-            )
-        moment, at = self.moments[self.peak_at], self.peak_at + 1
-        place = f" in {moment.module}" if moment.module else ""
+        shifted = {"textcoords": "offset points"}
         axes.annotate(
-            f"peak {_size(self.peak)}\n{moment.operation}{place}, {moment.phase}",
-            (at, self.peak / scale),
+            "forward", (middle, top), (-4, -4), ha="right", va="top", **shifted
+        )
+        axes.annotate("backward", (middle, top), (4, -4), va="top", **shifted)
+        axes.annotate(
+            f"peak {_size(self.peak)}\n{self._peak_operation()}",
+            (self.peak_at + 1, self.peak / scale),
             (0, 16),
-            textcoords="offset points",
             ha="center",
             fontsize=9,
             arrowprops={"arrowstyle": "->"},
+            **shifted,
         )
         axes.set(xlim=(0.5, edges[-1]), ylim=(0, top))
         axes.set(xlabel="operation", ylabel=f"memory, {unit}")
-        handles, names = axes.get_legend_handles_labels()
-        axes.legend(
-            handles[::-1], names[::-1], loc="center left", bbox_to_anchor=(1, 0.5)
-        )
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
 
     def _bytes(self, group: Callable[[Life], str] = lambda life: "") -> dict[str, Any]:
         """How much lives at each moment, by groups of lives."""
@@ -229,7 +224,7 @@ def _size(count: int) -> str:
 # ---------------------------------------------------------------------- the step, watched
 
 
-class _Watch:
+class _Watch(BackwardObserver):
     """Notes when memory comes and goes."""
 
     def __init__(self, model: Module) -> None:
@@ -285,45 +280,29 @@ class _Watch:
         self.counts[holder] += 1
         return f"{holder} {self.counts[holder]}"
 
-    def backward(self, result: Any) -> None:
-        """The engine's walk back, with its gradients watched."""
-        grads: dict[Recorded, Value] = {}
-        self.moments.append(Moment("backward", "∂L/∂output", ""))
-        ends = list(tensors_in(result))
-        for end in [t for t in ends if t._node is not None] or ends:
-            one = Tensor._wrap(np.ones_like(end._array))
-            self._add(grads, end._node, cotangent_of(end, one)._array, "∂L/∂output")
-            del one
-        with np.errstate(all="ignore"):
-            for node in topological_order(list(grads)):
-                if node not in grads:
-                    continue
-                g = grads.pop(node)
-                if isinstance(node, Tensor):
-                    self._finish(node, g)
-                    continue
-                module = self.modules[id(node.op)]
-                self.moments.append(Moment("backward", node.name(), module))
-                asked = [i for i, p in enumerate(node.parents) if p is not None]
-                for i, d in node.gradients(asked, g, False):
-                    what = f"∂L/∂{node.op.input_name(i)} of {node.name()}"
-                    self._add(grads, node.parents[i], d, what)
-                node.saved = None
+    def see_start(self, node: Node, g: Value, total: Value) -> None:
+        self._see_gradients("∂L/∂output", g, total)
 
-    def _add(self, grads: dict[Any, Value], node: Any, d: Value, name: str) -> None:
-        if d is None:
-            return
-        self.see(d, name, GRADIENTS)
-        grads[node] = grads[node] + d if node in grads else d
-        self.see(grads[node], name, GRADIENTS)
+    def see_gradient(self, record: Record, g: Value) -> None:
+        module = self.modules[id(record.op)]
+        self.moments.append(Moment("backward", record.name(), module))
 
-    def _finish(self, leaf: Tensor, g: Value) -> None:
-        """A leaf keeps a copy."""
-        name = f"∂L/∂{self.names.get(id(leaf), 'x')}"
-        module = self.names.get(id(leaf), "").rpartition(".")[0]
+    def see_contribution(
+        self, record: Record, i: int, g: Value, d: Value, total: Value
+    ) -> None:
+        name = f"∂L/∂{record.op.input_name(i)} of {record.name()}"
+        self._see_gradients(name, d, total)
+
+    def see_leaf(self, leaf: Tensor, g: Value) -> None:
+        path = self.names.get(id(leaf), "x")
+        name, module = f"∂L/∂{path}", path.rpartition(".")[0]
         self.moments.append(Moment("backward", name, module))
-        self.kept.append(np.array(g))
-        self.see(self.kept[-1], name, GRADIENTS)
+        self.kept.append(np.array(g))  # as `.grad` would
+        self._see_gradients(name, self.kept[-1])
+
+    def _see_gradients(self, name: str, *gradients: Value) -> None:
+        for g in gradients:
+            self.see(g, name, GRADIENTS)
 
     def seen(self) -> Memory:
         """What was noted; the watch is over."""

@@ -16,15 +16,14 @@ import numpy as np
 from ..engine import Record, Tensor
 from ..nn import Module
 from ..nn.loss import loss_of
-from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value, shape_of
-from ..random import undisturbed
-from ..recording import enable_grad, module_path, observer
+from ..recording import enable_grad, module_path, observer, setting
+from ..replay import tensors_in
+from ..running import unchanged
 from .data import Node
 from .measure import Memory, macs, measure, saved_arrays, seconds
-from .walk import Walk, tensors_in
+from .walk import Walk
 
-Observer = Callable[[Op, list[Value], Value, list[Value]], None]
 UNNAMED = ("operation", "loss", "total")
 """Kinds of rows that are no class of module."""
 LOSS = "(loss)"
@@ -48,11 +47,11 @@ def summary(
     batch. The model stays as it was: buffers, `.grad`, and the random generators.
     """
     trace = _Trace(model)
-    with unchanged(model, trace.note) as buffers, trace.watching():
-        output = functional_call(model, buffers, x)
+    with unchanged(model), trace.watching():
+        output = output_of(model, x)
         trace.in_loss = True
         result = loss_of(model, output, labels, loss)
-    existing = [*model.parameters(), *buffers.values(), *tensors_in((x, labels))]
+    existing = [*model.parameters(), *model.buffers(), *tensors_in((x, labels))]
     trace.outputs[LOSS] = [t.shape for t in tensors_in(result)]
     with np.errstate(all="ignore"):
         fresh = trace.measure(result, [t._array for t in existing], repeats)
@@ -89,10 +88,20 @@ class Row:
     share: float = 1.0
 
 
-HEADINGS = (
-    *("", "kind", "output", "parameters", "MACs", "activations, KiB", "saved, KiB"),
-    *("forward, ms", "backward, ms", "share"),
-)
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "": lambda row: "  " * row.depth + row.name,
+    "kind": lambda row: "" if row.kind in UNNAMED else row.kind,
+    "output": lambda row: ", ".join([str(list(shape)) for shape in row.output]),
+    "parameters": lambda row: "" if row.kind == "operation" else f"{row.parameters:,}",
+    "MACs": lambda row: f"{row.macs:,}",
+    "activations, KiB": lambda row: _kib(row.activations),
+    "saved, KiB": lambda row: _kib(row.saved),
+    "forward, ms": lambda row: f"{row.seconds * 1000:.3f}",
+    "backward, ms": lambda row: f"{row.backward_seconds * 1000:.3f}",
+    "share": lambda row: f"{row.share:.1%}",
+}
+TEXTS = 3
+"""How many columns, the first ones, are no numbers."""
 
 
 @dataclass
@@ -109,51 +118,39 @@ class Summary:
 
     def __str__(self) -> str:
         """Aligned columns."""
-        cells = [list(HEADINGS), *self._cells()]
+        cells = self._cells()
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = []
         for row in cells:
-            pairs = list(zip(row, widths, strict=True))
-            text = [c.ljust(w) for c, w in pairs[:3]] + [
-                c.rjust(w) for c, w in pairs[3:]
+            aligned = [
+                c.ljust(w) if i < TEXTS else c.rjust(w)
+                for i, (c, w) in enumerate(zip(row, widths, strict=True))
             ]
-            lines.append("  ".join(text).rstrip())
+            lines.append("  ".join(aligned).rstrip())
         rule = "-" * max(map(len, lines))
         note = f"saved: {_kib(self.existing)} KiB of it are parameters and inputs"
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], note])
 
-    def _cells(self) -> Iterator[list[str]]:
-        for row in [*self.rows, self.total]:
-            yield [
-                "  " * row.depth + row.name,
-                row.kind if row.kind not in UNNAMED else "",
-                ", ".join([str(list(shape)) for shape in row.output]),
-                f"{row.parameters:,}" if row.kind != "operation" else "",
-                f"{row.macs:,}",
-                _kib(row.activations),
-                _kib(row.saved),
-                f"{row.seconds * 1000:.3f}",
-                f"{row.backward_seconds * 1000:.3f}",
-                f"{row.share:.1%}",
-            ]
+    def _cells(self) -> list[list[str]]:
+        """The headings, and the texts of each row."""
+        rows = [*self.rows, self.total]
+        return [[*COLUMNS], *[[text(row) for text in COLUMNS.values()] for row in rows]]
 
     def to_markdown(self) -> str:
         """A table in Markdown."""
-        align = [":--"] * 3 + ["--:"] * (len(HEADINGS) - 3)
-        rows = [list(HEADINGS), align]
-        for cells in self._cells():
-            indent = len(cells[0]) - len(cells[0].lstrip())
-            rows.append(["&nbsp;" * indent + cells[0].lstrip(), *cells[1:]])
-        return "\n".join([f"| {' | '.join(row)} |" for row in rows]) + "\n"
+        headings, *rows = self._cells()
+        for cells in rows:
+            name = cells[0].lstrip()
+            cells[0] = "&nbsp;" * (len(cells[0]) - len(name)) + name
+        align = [":--"] * TEXTS + ["--:"] * (len(COLUMNS) - TEXTS)
+        lines = [f"| {' | '.join(row)} |\n" for row in [headings, align, *rows]]
+        return "".join(lines)
 
     def to_latex(self) -> str:
         """A tabular environment in LaTeX; needs no package."""
-        rows = [list(HEADINGS), *self._cells()]
-        lines = [" & ".join(map(_latex, row)) + r" \\" for row in rows]
-        parts = [lines[0], *lines[1:-1], lines[-1]]
-        parts[1:1] = parts[-1:-1] = [r"\hline"]
-        columns = "lll" + "r" * (len(HEADINGS) - 3)
-        body = "\n".join(parts)
+        lines = [" & ".join(map(_latex, row)) + r" \\" for row in self._cells()]
+        body = "\n".join([lines[0], r"\hline", *lines[1:-1], r"\hline", lines[-1]])
+        columns = "l" * TEXTS + "r" * (len(COLUMNS) - TEXTS)
         return f"\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}\n"
 
     def to_csv(self) -> str:
@@ -189,19 +186,9 @@ def _latex(text: str) -> str:
 # ------------------------------------------------------------------- running a model
 
 
-@contextmanager
-def unchanged(model: Module, observe: Observer) -> Iterator[dict[str, Tensor]]:
-    """Records and observes what runs inside; gives copies of the buffers to run it with.
-
-    The random generators are put back afterwards.
-    """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    before = observer.set(observe)
-    try:
-        with undisturbed(), enable_grad():
-            yield buffers
-    finally:
-        observer.reset(before)
+def output_of(model: Module, x: Any) -> Any:
+    """What a model returns for x, which may be a tuple of arguments."""
+    return model(*(x if isinstance(x, tuple) else () if x is None else (x,)))
 
 
 @dataclass(eq=False)
@@ -244,8 +231,8 @@ class _Trace:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Note when modules are called, and what they return."""
-        with ExitStack() as stack:
+        """Note operations, when modules are called, and what they return."""
+        with setting(observer, self.note), enable_grad(), ExitStack() as stack:
             for path, module in self.paths.items():
                 before = module.register_forward_pre_hook(self._before(path))
                 after = module.register_forward_hook(self._after(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,8 +20,13 @@ from ..ops.selection import Decision
 from ..ops.shape import Cast
 from ..recording import explained, grad_enabled, observer, quiet
 
+if TYPE_CHECKING:
+    from ..engine import Tensor
+
+Array = np.ndarray[Any, Any]
 DType = np.dtype[Any]
 Dim = int | Sequence[int] | None
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 float32 = np.dtype(np.float32)
 int64 = np.dtype(np.int64)
@@ -33,13 +38,14 @@ class Base(Operand):
     __slots__ = ()
 
     if TYPE_CHECKING:
+        _requires_grad: bool
 
         def __getattr__(self, name: str) -> Any: ...
 
         def __setattr__(self, name: str, value: Any) -> None: ...
 
 
-def numpy_names(method: Callable[..., Any]) -> Callable[..., Any]:
+def numpy_names(method: Method) -> Method:
     """Accept NumPy's `axis` and `keepdims` for `dim` and `keepdim`, as PyTorch does."""
 
     @functools.wraps(method)
@@ -49,7 +55,7 @@ def numpy_names(method: Callable[..., Any]) -> Callable[..., Any]:
                 kwargs[name] = kwargs.pop(numpy_name)
         return method(*args, **kwargs)
 
-    return renamed
+    return renamed  # type: ignore[return-value]
 
 
 def axis_of(dim: Any, ndim: int) -> int:
@@ -67,9 +73,9 @@ def axis_of(dim: Any, ndim: int) -> int:
 
 def axes_of(dim: Dim, ndim: int) -> tuple[int, ...] | None:
     """None for all axes, else each of them, checked, none twice."""
-    dims = (
-        () if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
-    )
+    if dim is None:
+        return None
+    dims = dim if isinstance(dim, tuple | list) else (dim,)
     axes = tuple([axis_of(d, ndim) for d in dims])
     if len(set(axes)) != len(axes):
         raise ArgumentError(f"dim {dim} names an axis more than once")
@@ -88,7 +94,7 @@ def ints(values: tuple[Any, ...]) -> tuple[int, ...]:
 
 def unrecorded(
     name: str, function: Callable[..., Any], *inputs: Value, differentiable: bool = True
-) -> Any:
+) -> Tensor:
     """A Tensor of `function(*arrays)`, which has no gradient.
 
     Refuses inputs that ask for one, unless the function is locally constant anyway
@@ -172,13 +178,9 @@ def result_type(a: Value, b: Value) -> DType:
 
 
 def _default(x: Value) -> DType:
-    return (
-        np.dtype(bool)
-        if isinstance(x, bool)
-        else int64
-        if isinstance(x, int)
-        else float32
-    )
+    if isinstance(x, bool):
+        return np.dtype(bool)
+    return int64 if isinstance(x, int) else float32
 
 
 def _cast(x: Value, dtype: DType) -> Value:

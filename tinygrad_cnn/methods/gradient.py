@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ..errors import AutogradError, DTypeError, ShapeError
-from .base import Base, raw
+from ..ops.base import Value
+from .base import Base, DType
 from .memory import read_only
+
+if TYPE_CHECKING:
+    from ..engine import Record, Tensor
 
 _keys = itertools.count()
 
@@ -36,7 +40,7 @@ def hooks_of(node: Any, kind: str) -> dict[int, Any]:
     return hooks
 
 
-def fitted(g: Any, shape: tuple[int, ...], dtype: Any, what: str) -> Any:
+def fitted(g: Any, shape: tuple[int, ...], dtype: DType, what: str) -> Any:
     """`g`, if it is a Tensor that can be the gradient of one of this shape and dtype."""
     if not isinstance(g, Base):
         raise DTypeError(f"{what} must be a Tensor, got {type(g).__name__}")
@@ -49,7 +53,7 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, what: str) -> Any:
     return g
 
 
-def cotangent_of(output: Any, given: Any) -> Any:
+def cotangent_of(output: Any, given: Any) -> Tensor:
     """∂L/∂output where a backward pass begins: `given`, or 1 for a single element."""
     if output._node is None:
         raise AutogradError(
@@ -97,27 +101,7 @@ def leading_to(wanted: set[Any], order: list[Any]) -> set[Any]:
     return needed
 
 
-def check_gradient(record: Any, i: int, g: Any, d: Any) -> None:
-    """Refuse a NaN in d = ∂L/∂(input i), from g = ∂L/∂y."""
-    nan = np.isnan(raw(d))
-    if not nan.any():
-        return
-    saved = [(n, a) for n, (a, *_) in record.saved.items() if isinstance(a, np.ndarray)]
-    wild = [n for n, a in saved if not np.isfinite(a).all()]
-    why = [f"{'its result' if n == 'y' else n} already held inf or NaN" for n in wild]
-    if np.isnan(raw(g)).any():
-        why.append(
-            "the gradient that came to it was NaN already: the one given to backward, a "
-            "hook's, or inf − inf where several met"
-        )
-    raise AutogradError(
-        f"the gradient with respect to {record.op.input_name(i)} became NaN in "
-        f"{nan.sum()} of {nan.size} values, first at {np.argwhere(nan)[0].tolist()}, by "
-        + "\n  ".join([str(record), *why])
-    )
-
-
-def run_hooks(node: Any, g: Any, wrap: Callable[[Any], Any]) -> Any:
+def run_hooks(node: Any, g: Value, wrap: Callable[[Any], Tensor]) -> Value:
     """The gradient that goes on from a node with hooks."""
     for hook in list(node._hooks.values()):
         replaced = hook(g if isinstance(g, Base) else wrap(read_only(g)))
@@ -174,7 +158,7 @@ class Gradient(Base):
     __slots__ = ()
 
     @property
-    def requires_grad(self) -> Any:
+    def requires_grad(self) -> bool:
         """Whether a gradient is asked of this Tensor or of something it came from."""
         return self._requires_grad
 
@@ -182,7 +166,7 @@ class Gradient(Base):
     def requires_grad(self, value: Any) -> None:
         self.requires_grad_(value)
 
-    def requires_grad_(self, requires_grad: Any = True) -> Any:
+    def requires_grad_(self, requires_grad: Any = True) -> Self:
         """Ask (or stop asking) for this leaf's gradient; return self."""
         if self._record is not None and not requires_grad:
             raise AutogradError(
@@ -214,17 +198,17 @@ class Gradient(Base):
             self._record.grad = value
 
     @property
-    def is_leaf(self) -> Any:
+    def is_leaf(self) -> bool:
         """True for what the user made, and for all that requires no gradient."""
         return self._record is None
 
     @property
-    def grad_fn(self) -> Any:
+    def grad_fn(self) -> Record | None:
         """The record of the operation that made this Tensor; None for leaves."""
         return self._record
 
     @property
-    def retains_grad(self) -> Any:
+    def retains_grad(self) -> bool:
         """Whether `retain_grad` was called on this intermediate result."""
         return self._record is not None and self._record.retains_grad
 
@@ -239,19 +223,12 @@ class Gradient(Base):
 
     def register_hook(self, hook: Any) -> HookHandle:
         """Call `hook(grad)` when this gradient is complete; what it returns replaces it."""
-        if not self._requires_grad:
-            raise AutogradError(
-                "cannot register a hook on a tensor that doesn't require gradient"
-            )
-        node = self if self._record is None else self._record
-        return HookHandle(hooks_of(node, "_hooks"), hook)
+        self._check_hookable()
+        return HookHandle(hooks_of(self._node, "_hooks"), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Any) -> HookHandle:
         """Call `hook(self)` each time that `.grad` of this leaf has been added to."""
-        if not self._requires_grad:
-            raise AutogradError(
-                "cannot register a hook on a tensor that doesn't require gradient"
-            )
+        self._check_hookable()
         if self._record is not None:
             raise AutogradError(
                 "only leaves take a post accumulate grad hook; this Tensor is the result "
@@ -259,14 +236,20 @@ class Gradient(Base):
             )
         return HookHandle(hooks_of(self, "_leaf_hooks"), hook)
 
-    def detach(self) -> Any:
+    def _check_hookable(self) -> None:
+        if not self._requires_grad:
+            raise AutogradError(
+                "cannot register a hook on a tensor that doesn't require gradient"
+            )
+
+    def detach(self) -> Tensor:
         """The same memory, cut off from the graph."""
         t = self._wrap(self._array)
         t._version = self._version
         return t
 
     @property
-    def data(self) -> Any:
+    def data(self) -> Tensor:
         """As `detach`; assigning a Tensor shares its memory, graph or no graph."""
         return self.detach()
 

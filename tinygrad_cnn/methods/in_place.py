@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ..random import Generator, default_generator, uniform
 from ..recording import Where, explained, grad_enabled, reader
 from .base import Base, raw
 from .shape import checked_key
+
+if TYPE_CHECKING:
+    pass
 
 
 class InPlace(Base):
@@ -39,7 +42,7 @@ class InPlace(Base):
                 "in-place change of expanded or read-only memory; use a clone()"
             )
 
-    def become(self, result: Any) -> Any:
+    def become(self, result: Any) -> Self:
         """Take over the values and the history of `result`, in place; return self."""
         self.check_in_place()
         tracked = self._node is not None or result._node is not None
@@ -72,49 +75,49 @@ class InPlace(Base):
         copied._requires_grad = True
         return copied
 
-    def add_(self, other: Value, *, alpha: Any = 1) -> Any:
+    def add_(self, other: Value, *, alpha: Any = 1) -> Self:
         """self += alpha · other."""
         self.check_in_place()
         return self.become(self.add(other, alpha=alpha))
 
-    def sub_(self, other: Value, *, alpha: Any = 1) -> Any:
+    def sub_(self, other: Value, *, alpha: Any = 1) -> Self:
         """self −= alpha · other."""
         self.check_in_place()
         return self.become(self.sub(other, alpha=alpha))
 
-    def mul_(self, other: Value) -> Any:
+    def mul_(self, other: Value) -> Self:
         """self *= other."""
         return self.become(self._before() * other)
 
-    def div_(self, other: Value) -> Any:
+    def div_(self, other: Value) -> Self:
         """self /= other."""
         return self.become(self._before() / other)
 
-    def __iadd__(self, other: Value) -> Any:
+    def __iadd__(self, other: Value) -> Self:
         return self.add_(other)
 
-    def __isub__(self, other: Value) -> Any:
+    def __isub__(self, other: Value) -> Self:
         return self.sub_(other)
 
-    def __imul__(self, other: Value) -> Any:
+    def __imul__(self, other: Value) -> Self:
         return self.mul_(other)
 
-    def __itruediv__(self, other: Value) -> Any:
+    def __itruediv__(self, other: Value) -> Self:
         return self.div_(other)
 
-    def __ipow__(self, other: Value) -> Any:
+    def __ipow__(self, other: Value) -> Self:
         return self.become(self._before() ** other)
 
-    def clamp_(self, min: Value = None, max: Value = None) -> Any:
+    def clamp_(self, min: Value = None, max: Value = None) -> Self:
         """Clamp in place."""
         return self.become(self._before().clamp(min, max))
 
-    def relu_(self) -> Any:
+    def relu_(self) -> Self:
         """max(0, x) in place."""
         self.check_in_place()
         return self.become(self.relu())
 
-    def copy_(self, other: Value) -> Any:
+    def copy_(self, other: Value) -> Self:
         """Take over the values of `other`, broadcast and cast."""
         self.check_in_place()
         source = other if isinstance(other, Base) else self._wrap(np.asarray(other))
@@ -124,24 +127,24 @@ class InPlace(Base):
         leaf = source.requires_grad and source.is_leaf
         return self.become(source.clone() if leaf else source)
 
-    def fill_(self, value: Any) -> Any:
+    def fill_(self, value: Any) -> Self:
         """Set every value."""
         return self.copy_(raw(value))
 
-    def zero_(self) -> Any:
+    def zero_(self) -> Self:
         """Set every value to 0."""
         return self.fill_(0)
 
     def normal_(
         self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None
-    ) -> Any:
+    ) -> Self:
         """Draw every value from N(mean, std²)."""
         draw = (generator or default_generator).numpy.standard_normal(self._array.shape)
         return self.copy_(draw * std + mean)
 
     def uniform_(
         self, a: Any = 0.0, b: Any = 1.0, *, generator: Generator | None = None
-    ) -> Any:
+    ) -> Self:
         """Draw every value uniformly from [a, b)."""
         draw = uniform(generator, self._array.shape, self.dtype)
         return self.copy_(draw * (b - a) + a)

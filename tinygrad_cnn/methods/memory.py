@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import builtins
 import copy as copying
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ..errors import AutogradError, DTypeError, ShapeError
 from ..ops import shape as ops
 from ..recording import reader
-from .base import Base, DType, int64
+from .base import Array, Base, DType, int64
+
+if TYPE_CHECKING:
+    from ..engine import Tensor
 
 
-def read_only(array: Any) -> Any:
+def read_only(array: Array) -> Array:
     """A view that cannot be written to: changes made there would go unnoticed."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
-def numbers(data: Any, dtype: Any = None) -> Any:
+def numbers(data: Any, dtype: Any = None) -> Array:
     """An array of its own of nested lists, arrays, Tensors or a number; real numbers only.
 
     Python's floats become float32, its integers int64. DTypeError for other than numbers,
@@ -42,7 +46,7 @@ def numbers(data: Any, dtype: Any = None) -> Any:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def taken_over(array: Any) -> Any:
+def taken_over(array: Array) -> Array:
     """The array of a caller for a Tensor to hold, so that nobody can change it unseen.
 
     It is shared, and locked for the caller, where the caller's array is its only owner;
@@ -82,10 +86,10 @@ class device:
     def __repr__(self) -> str:
         return "device(type='cpu')"
 
-    def __eq__(self, other: object) -> Any:
+    def __eq__(self, other: object) -> bool:
         return str(other) == "cpu"
 
-    def __hash__(self) -> Any:
+    def __hash__(self) -> int:
         return hash("cpu")
 
 
@@ -125,7 +129,7 @@ class Memory(Base):
         device: Any = None,
         copy: Any = False,
         non_blocking: Any = False,
-    ) -> Any:
+    ) -> Tensor:
         """In another dtype: to(dtype), to(device), to(device, dtype), to(other)."""
         for arg in args:
             if isinstance(arg, Base):
@@ -138,54 +142,56 @@ class Memory(Base):
                 device = arg
         check_device(device)
         if dtype is None or np.dtype(dtype) == self.dtype:
-            return self.clone() if copy else self
+            return self.clone() if copy else self  # type: ignore[return-value]
         return ops.Cast(np.dtype(dtype))(self)
 
-    def type(self, dtype: Any) -> Any:
+    def type(self, dtype: Any) -> Tensor:
         """In another dtype."""
         return self.to(dtype)
 
-    def type_as(self, other: Any) -> Any:
+    def type_as(self, other: Any) -> Tensor:
         """In the dtype of another Tensor."""
         return self.to(other.dtype)
 
-    def float(self) -> Any:
+    def float(self) -> Tensor:
         """In float32."""
         return self.to(np.float32)
 
-    def double(self) -> Any:
+    def double(self) -> Tensor:
         """In float64."""
         return self.to(np.float64)
 
-    def half(self) -> Any:
+    def half(self) -> Tensor:
         """In float16."""
         return self.to(np.float16)
 
-    def long(self) -> Any:
+    def long(self) -> Tensor:
         """In int64."""
         return self.to(int64)
 
-    def int(self) -> Any:
+    def int(self) -> Tensor:
         """In int32."""
         return self.to(np.int32)
 
-    def bool(self) -> Any:
+    def bool(self) -> Tensor:
         """In bool."""
         return self.to(np.bool_)
 
-    def cpu(self) -> Any:
+    def cpu(self) -> Self:
         """Itself."""
         return self
 
-    def contiguous(self) -> Any:
+    def contiguous(self) -> Tensor:
         """Itself, or a copy in row-major order."""
-        return self if self.is_contiguous() else ops.Clone(order="C")(self)
+        if self.is_contiguous():
+            return self  # type: ignore[return-value]
+        return ops.Clone(order="C")(self)
 
-    def is_contiguous(self) -> Any:
+    def is_contiguous(self) -> builtins.bool:
         """Whether the values lie in row-major order."""
         return bool(self._array.flags.c_contiguous)
 
-    def clone(self) -> Any:
+    def clone(self) -> Tensor:
         """A copy, through which gradients flow."""
         return ops.Clone()(self)
 
@@ -203,7 +209,7 @@ class Memory(Base):
         told_reader("tolist()")
         return self._array.tolist()
 
-    def numpy(self) -> Any:
+    def numpy(self) -> Array:
         """The values as a read-only array sharing memory; copy it to change it."""
         if self._requires_grad:
             raise AutogradError(
@@ -213,13 +219,13 @@ class Memory(Base):
         told_reader("numpy()")
         return read_only(self._array)
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         array = self.numpy()
         if dtype is not None and np.dtype(dtype) != array.dtype:
             return array.astype(dtype)
         return array.copy() if copy else array
 
-    def __bool__(self) -> Any:
+    def __bool__(self) -> builtins.bool:
         if self._array.size != 1:
             raise ShapeError(
                 "Boolean value of Tensor with more than one value is ambiguous; "
@@ -228,13 +234,13 @@ class Memory(Base):
         told_reader("bool()")
         return bool(self._array.item())
 
-    def __float__(self) -> Any:
+    def __float__(self) -> builtins.float:
         return float(self.item())
 
-    def __int__(self) -> Any:
+    def __int__(self) -> builtins.int:
         return int(self.item())
 
-    def __index__(self) -> Any:
+    def __index__(self) -> builtins.int:
         if self._array.dtype.kind not in "iub":
             raise DTypeError("only integer tensors can be converted to an index")
         return int(self.item())
@@ -261,7 +267,7 @@ class Memory(Base):
         asked = ", requires_grad=True" if self._requires_grad else ""
         return f"tensor({body}{dtype}{asked})"
 
-    def __deepcopy__(self, memo: dict[Any, Any]) -> Any:
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Self:
         if self._record is not None:
             raise AutogradError(
                 "only leaf Tensors support deepcopy; use detach().clone() first"

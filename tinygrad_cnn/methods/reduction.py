@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,12 +22,15 @@ from .base import (
 )
 from .shape import gather
 
+if TYPE_CHECKING:
+    from ..engine import Tensor
+
 
 class Extreme(NamedTuple):
     """What `max(dim)` and `min(dim)` return: the values and where they stand."""
 
-    values: Any
-    indices: Any
+    values: Tensor
+    indices: Tensor
 
 
 class Reduction(Base):
@@ -38,7 +41,7 @@ class Reduction(Base):
     @numpy_names
     def sum(
         self, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None
-    ) -> Any:
+    ) -> Tensor:
         """Σ over `dim` (an int, several, or None for all)."""
         x = self if dtype is None else self.to(dtype)
         return reduction.Sum(axes_of(dim, x._array.ndim), keepdim)(x)
@@ -46,7 +49,7 @@ class Reduction(Base):
     @numpy_names
     def mean(
         self, dim: Dim = None, keepdim: bool = False, *, dtype: DType | None = None
-    ) -> Any:
+    ) -> Tensor:
         """The mean over `dim`; DTypeError for integers, which have no mean among them."""
         x = self if dtype is None else self.to(dtype)
         float_only(x, "mean()")
@@ -60,7 +63,7 @@ class Reduction(Base):
         keepdim: bool = False,
         *,
         correction: int | None = None,
-    ) -> Any:
+    ) -> Tensor:
         """Σ (x − mean)² / (n − correction) over `dim`; correction 1 unless given."""
         float_only(self, "var()")
         if isinstance(dim, bool):  # var(False) is var(unbiased=False)
@@ -68,17 +71,17 @@ class Reduction(Base):
         c = int(unbiased) if correction is None else correction
         return reduction.Var(axes_of(dim, self._array.ndim), keepdim, c)(self)
 
-    def std(self, *args: Any, **kwargs: Any) -> Any:
+    def std(self, *args: Any, **kwargs: Any) -> Tensor:
         """√var, with the same arguments."""
         return self.var(*args, **kwargs).sqrt()
 
     @numpy_names
-    def amax(self, dim: Dim = None, keepdim: bool = False) -> Any:
+    def amax(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """The maximum over `dim`; ties share the gradient evenly."""
         return reduction.Max(axes_of(dim, self._array.ndim), keepdim)(self)
 
     @numpy_names
-    def amin(self, dim: Dim = None, keepdim: bool = False) -> Any:
+    def amin(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         """The minimum over `dim`; ties share the gradient evenly."""
         return reduction.Min(axes_of(dim, self._array.ndim), keepdim)(self)
 
@@ -105,16 +108,16 @@ class Reduction(Base):
         return Extreme(values, indices)
 
     @numpy_names
-    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Any:
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Where the maximum stands (the first, if several), in all or along `dim`."""
         return self._along("argmax()", np.argmax, dim, keepdim)
 
     @numpy_names
-    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Any:
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Where the minimum stands (the first, if several), in all or along `dim`."""
         return self._along("argmin()", np.argmin, dim, keepdim)
 
-    def _along(self, name: str, function: Any, dim: Any, keepdim: bool) -> Any:
+    def _along(self, name: str, function: Any, dim: Any, keepdim: bool) -> Tensor:
         axis = None if dim is None else axis_of(dim, self.ndim)
         find = functools.partial(function, axis=axis if self.ndim else None)
         found = unrecorded(name, find, self, differentiable=False)
@@ -134,20 +137,20 @@ class Reduction(Base):
         return Extreme(gather(self, axis, indices), indices)
 
     @numpy_names
-    def logsumexp(self, dim: Dim, keepdim: bool = False) -> Any:
+    def logsumexp(self, dim: Dim, keepdim: bool = False) -> Tensor:
         """ln Σ eˣ over `dim`, without overflow."""
         return reduction.LogSumExp(axes_of(dim, self._array.ndim), keepdim)(
             floating(self)
         )
 
     @numpy_names
-    def all(self, dim: int | None = None, keepdim: bool = False) -> Any:
+    def all(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Whether all are true."""
         found = self._along("all()", np.all, dim, keepdim)
         return found.to(np.uint8) if self.dtype == np.uint8 else found
 
     @numpy_names
-    def any(self, dim: int | None = None, keepdim: bool = False) -> Any:
+    def any(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """Whether any is true."""
         found = self._along("any()", np.any, dim, keepdim)
         return found.to(np.uint8) if self.dtype == np.uint8 else found
@@ -158,7 +161,7 @@ class Reduction(Base):
         dim: Dim = None,
         keepdim: bool = False,
         dtype: DType | None = None,
-    ) -> Any:
+    ) -> Tensor:
         """√Σ x², of all values or over `dim`; p must be 2 or "fro", which is the same."""
         if p not in ("fro", 2):
             raise ArgumentError(f"only the norm with p=2 is there, not p={p!r}")

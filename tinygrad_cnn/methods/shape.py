@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ..ops.base import Value
 from ..ops.selection import Where
 from .base import Base, axes_of, axis_of, ints, promote, raw
 from .memory import told_reader
+
+if TYPE_CHECKING:
+    from ..engine import Tensor
 
 
 class Shape(Base):
@@ -56,12 +59,12 @@ class Shape(Base):
             raise DTypeError("len() of a 0-d tensor")
         return self.shape[0]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Tensor]:
         if self.ndim == 0:
             raise DTypeError("iteration over a 0-d tensor")
         return (self[i] for i in range(self.shape[0]))
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: Any) -> Tensor:
         """The same values in row-major order under another shape; one −1 is worked out."""
         return ops.Reshape(ints(shape))(self)
 
@@ -69,13 +72,13 @@ class Shape(Base):
     # copy is made instead of refused.
     view = reshape
 
-    def view_as(self, other: Any) -> Any:
+    def view_as(self, other: Any) -> Tensor:
         """Reshaped to the shape of `other`."""
         return self.reshape(other.shape)
 
     reshape_as = view_as
 
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Any:
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """The axes start_dim … end_dim joined into one."""
         start, end = axis_of(start_dim, self.ndim), axis_of(end_dim, self.ndim)
         if start > end:
@@ -86,11 +89,11 @@ class Shape(Base):
         joined = math.prod(s[start : end + 1])
         return self.reshape((*s[:start], joined, *s[end + 1 :]))
 
-    def ravel(self) -> Any:
+    def ravel(self) -> Tensor:
         """All values in one axis."""
         return self.reshape(-1)
 
-    def permute(self, *axes: Any, dims: Any = ()) -> Any:
+    def permute(self, *axes: Any, dims: Any = ()) -> Tensor:
         """The axes in another order."""
         dims = axes or dims
         axes = axes_of(ints(dims), self.ndim) or ()
@@ -100,7 +103,7 @@ class Shape(Base):
             )
         return ops.Permute(axes)(self)
 
-    def transpose(self, dim0: int, dim1: int) -> Any:
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
         """Two axes exchanged."""
         axes = list(range(self.ndim))
         a, b = axis_of(dim0, self.ndim), axis_of(dim1, self.ndim)
@@ -110,23 +113,23 @@ class Shape(Base):
 
     swapaxes = transpose
 
-    def t(self) -> Any:
+    def t(self) -> Tensor:
         """The transpose of a matrix (a vector stays)."""
         if self.ndim > 2:
             raise ShapeError(f"t() expects at most 2 axes, got {list(self.shape)}")
-        return self.transpose(0, 1) if self.ndim == 2 else self
+        return self.transpose(0, 1) if self.ndim == 2 else self  # type: ignore[return-value]
 
     @property
-    def T(self) -> Any:
+    def T(self) -> Tensor:
         """All axes reversed."""
         return ops.Permute(tuple(reversed(range(self.ndim))))(self)
 
     @property
-    def mT(self) -> Any:
+    def mT(self) -> Tensor:
         """The last two axes exchanged."""
         return self.transpose(-2, -1)
 
-    def expand(self, *sizes: Any) -> Any:
+    def expand(self, *sizes: Any) -> Tensor:
         """Axes of length 1, and new ones in front, repeated; −1 keeps a length."""
         shape = ints(sizes)
         lead = len(shape) - self.ndim
@@ -138,11 +141,11 @@ class Shape(Base):
         ]
         return ops.Expand(tuple(kept))(self)
 
-    def expand_as(self, other: Any) -> Any:
+    def expand_as(self, other: Any) -> Tensor:
         """Expanded to the shape of `other`."""
         return self.expand(other.shape)
 
-    def repeat(self, *repeats: Any) -> Any:
+    def repeat(self, *repeats: Any) -> Tensor:
         """The whole, laid side by side so many times along each axis: a copy."""
         times = ints(repeats)
         lead = len(times) - self.ndim
@@ -154,25 +157,25 @@ class Shape(Base):
         full = [r * s for r, s in zip(times, shape, strict=True)]
         return self.reshape(apart).expand(pairs).clone().reshape(full)
 
-    def squeeze(self, dim: Any = None) -> Any:
+    def squeeze(self, dim: Any = None) -> Tensor:
         """Without the axes of length 1, or without those of `dim` that have it."""
         axes = range(self.ndim) if dim is None else axes_of(dim, self.ndim) or ()
         kept = [s for i, s in enumerate(self.shape) if s != 1 or i not in axes]
         return self.reshape(kept)
 
-    def unsqueeze(self, dim: int) -> Any:
+    def unsqueeze(self, dim: int) -> Tensor:
         """With an axis of length 1 at `dim`."""
         at = axis_of(dim, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
-    def flip(self, *axes: Any, dims: Any = ()) -> Any:
+    def flip(self, *axes: Any, dims: Any = ()) -> Tensor:
         """Back to front along each of `dims`."""
         axes = axes_of(ints(axes or (dims,)), self.ndim) or ()
         back, all_ = slice(None, None, -1), slice(None)
         key = tuple([back if i in axes else all_ for i in range(self.ndim)])
         return ops.Index(key)(self)
 
-    def narrow(self, dim: int, start: int, length: int) -> Any:
+    def narrow(self, dim: int, start: int, length: int) -> Tensor:
         """`length` entries from `start` along `dim`."""
         axis = axis_of(dim, self.ndim)
         start += self.shape[axis] if start < 0 else 0
@@ -183,7 +186,9 @@ class Shape(Base):
             )
         return ops.Index((slice(None),) * axis + (slice(start, start + length),))(self)
 
-    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+    def split(
+        self, split_size: int | Sequence[int], dim: int = 0
+    ) -> tuple[Tensor, ...]:
         """Pieces of `split_size` along `dim`, the last one smaller; or of these sizes."""
         total = self.size(dim)
         if isinstance(split_size, int) and split_size < 1:
@@ -199,7 +204,7 @@ class Shape(Base):
         sizes = zip(starts.tolist(), split_size, strict=False)
         return tuple(self.narrow(dim, start, length) for start, length in sizes)
 
-    def chunk(self, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         """At most `chunks` pieces of equal size (the last may be smaller)."""
         total = self.size(dim)
         if chunks < 1:
@@ -208,16 +213,16 @@ class Shape(Base):
             )
         return self.split(max(-(-total // chunks), 1), dim)
 
-    def unbind(self, dim: int = 0) -> tuple[Any, ...]:
+    def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
         """The slices along `dim`, without it."""
         pieces = (self.narrow(dim, i, 1) for i in range(self.size(dim)))
         return tuple([piece.squeeze(dim) for piece in pieces])
 
-    def gather(self, dim: int, index: Any) -> Any:
+    def gather(self, dim: int, index: Any) -> Tensor:
         """y[i, j, …] = x[index[i, j, …], j, …] for dim 0, and so on."""
         return gather(self, dim, index)
 
-    def masked_fill(self, mask: Any, value: float) -> Any:
+    def masked_fill(self, mask: Any, value: float) -> Tensor:
         """`value` (a number) where the mask is true."""
         if getattr(value, "ndim", 0) or raw(mask).dtype != np.bool_:
             raise DTypeError(
@@ -229,11 +234,11 @@ class Shape(Base):
         )
         return Where()(mask, value, self)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Any) -> Tensor:
         return ops.Index(checked_key(key, self.shape))(self)
 
 
-def checked_key(key: Any, shape: tuple[int, ...]) -> Any:
+def checked_key(key: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """An index as NumPy takes it, with Tensors as arrays of their own.
 
     IndexingError for what is no index or out of range; PyTorch has no negative step.
@@ -275,7 +280,7 @@ def _refuse_split(parts: list[Any]) -> None:
         )
 
 
-def gather(x: Any, dim: int, index: Any) -> Any:
+def gather(x: Any, dim: int, index: Any) -> Tensor:
     """See `Tensor.gather`."""
     axis = axis_of(dim, x.ndim)
     places = raw(index)
@@ -295,13 +300,13 @@ def gather(x: Any, dim: int, index: Any) -> Any:
     return ops.Index(tuple(key))(x)
 
 
-def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """The Tensors one after the other along `dim`."""
     parts = _common(tensors, "cat")
     return ops.Concatenate(axis_of(dim, parts[0].ndim))(*parts)
 
 
-def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """The Tensors side by side along a new axis `dim`."""
     parts = _common(tensors, "stack")
     if len({p.shape for p in parts}) > 1:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine import Tensor, run_backward
 from ..errors import PlanningError
-from ..methods.gradient import topological_order
 from ..nn import Module
 from ..ops import normalization, registry
-from ..random import Generator, default_generator
-from ..recording import effects, enable_grad, observer, reader
+from ..recording import effects, enable_grad, observer, reader, setting
+from ..replay import nodes_of
+from ..running import unchanged
 
 Array = np.ndarray[Any, Any]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -56,11 +54,6 @@ def modules_of(model: Module, loss: Loss | None) -> list[Module]:
     return [module for root in roots for module in root.modules()]
 
 
-def stores_of(module: Module) -> list[dict[str, Any]]:
-    """Where a module holds what its forward may read."""
-    return [vars(module), module._parameters, module._buffers]
-
-
 def traced(model: Module, loss: Loss | None, inputs: Sequence[Tensor]) -> Trace:
     """Run the model (and the loss, and the gradient) and note every operation.
 
@@ -69,10 +62,10 @@ def traced(model: Module, loss: Loss | None, inputs: Sequence[Tensor]) -> Trace:
     run changed is put back.
     """
     refused: list[str] = []
-    with _undone(modules_of(model, loss), refused):
+    with unchanged(*modules_of(model, loss), parameters=True) as changes:
         trace = _run(model, loss, inputs, refused)
-    if refused:
-        raise PlanningError(refused[0])
+    for why in refused + changes:
+        raise PlanningError(why)
     _refuse_strangers(trace)
     return trace
 
@@ -108,7 +101,7 @@ def _check_graph(value: Tensor) -> None:
     """Refuse a loss that `backward` would, and hooks that the forward registered."""
     if value.numel() != 1 or value._node is None:
         raise PlanningError("the loss is not one number that requires a gradient")
-    for node in topological_order([value._node]):
+    for node in nodes_of([value]):
         if node._hooks or node.retains_grad:
             raise PlanningError("a result has hooks, or retains its gradient")
 
@@ -119,76 +112,18 @@ def _watched(steps: list[Step], refused: list[str]) -> Iterator[None]:
     `refused`.
     """
 
+    def apply(*step: Any) -> None:
+        steps.append(Step(*step))
+
     def affect(function: Any, tensors: Any, others: Any) -> None:
         steps.append(Step(Effect(function, tensors), others, None, ()))
 
-    tokens: list[tuple[ContextVar[Any], Any]] = [
-        (observer, observer.set(lambda *step: steps.append(Step(*step)))),
-        (effects, effects.set(affect)),
-        (reader, reader.set(refused.append)),
-    ]
-    try:
+    with (
+        setting(observer, apply),
+        setting(effects, affect),
+        setting(reader, refused.append),
+    ):
         yield
-    finally:
-        for variable, token in tokens:
-            variable.reset(token)
-
-
-@contextmanager
-def _undone(modules: list[Module], refused: list[str]) -> Iterator[None]:
-    """Put back afterwards what is changed beside results, and say so in `refused`."""
-    stores = [(store, dict(store)) for m in modules for store in stores_of(m)]
-    held = [t for m in modules for s in stores_of(m) for t in s.values()]
-    tensors = [
-        (t, t._array, t._array.copy(), t._version, t._version.count, t._grad)
-        for t in held
-        if isinstance(t, Tensor)
-    ]
-    streams = [(s, s.state) for s in _streams(held)]
-    chance = random.getstate()
-    try:
-        yield
-    finally:
-        for store, before in stores:
-            if _identities(store) != _identities(before):
-                for name in store.keys() - before.keys():
-                    del store[name]
-                store.update(before)
-                refused.append("it sets an attribute of a module")
-        for t, array, values, version, count, grad in tensors:
-            if t._array is not array or t._grad is not grad:
-                refused.append("it replaces values or a gradient")
-            t._array, t._version, t._grad = array, version, grad
-            if version.count != count:
-                array[...] = values
-                version.count = count
-        for stream, state in streams:
-            if not _same(stream.state, state):
-                stream.state = state
-                refused.append("it draws random numbers")
-        if random.getstate() != chance:
-            random.setstate(chance)
-            refused.append("it draws random numbers")
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Whether two states of a stream, dicts of numbers and arrays, are equal."""
-    if isinstance(a, dict):
-        return all(_same(value, b[name]) for name, value in a.items())
-    return bool(np.array_equal(a, b))
-
-
-def _identities(store: dict[str, Any]) -> dict[str, int]:
-    return {name: id(v) for name, v in store.items() if name != "_path_cache"}
-
-
-def _streams(held: list[Any]) -> list[Any]:
-    """NumPy's streams of random numbers, of all and of these."""
-    generators = [default_generator.numpy]
-    generators += [g.numpy if isinstance(g, Generator) else g for g in held]
-    found = [g for g in generators if isinstance(g, np.random.Generator)]
-    legacy: Any = np.random
-    return [legacy.get_bit_generator(), *[g.bit_generator for g in found]]
 
 
 def _one_tensor(value: Any, what: str) -> Tensor:

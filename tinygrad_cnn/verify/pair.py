@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from ..running import unchanged
 from . import conventions, foreign
 from .branches import Path
 from .check import cotangents_for
 from .conventions import Place, at, dotted, leaves_in, normal
 from .difference import with_values
 from .foreign import ForeignError, float64_copy, is_float, parts_of
-from .subject import Array, Run, Subject, unchanged
+from .subject import Array, Run, Subject
 
 
 class CodeSubject(Subject):
@@ -62,7 +63,7 @@ class CodeSubject(Subject):
         self.returned: list[str] = []
         self.updated: dict[str, Place] = {}
         super().__init__(name, {k: x for k, x in self.inputs.items() if is_float(x)})
-        with unchanged((), draws=True):
+        with unchanged():
             self._find_parameters(params)
         if not self.arrays:
             raise ArgumentError(
@@ -71,12 +72,12 @@ class CodeSubject(Subject):
         self.gradients(cotangents_for(self.run().outputs, np.random.default_rng(0)))
 
     def run(self, margins: bool = False) -> Run:
-        with unchanged((), draws=True):
+        with unchanged():
             return Run(self._forward(copy.deepcopy(self.layer))[0], Path())
 
     def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
         twin = copy.deepcopy(self.layer)
-        with unchanged((), draws=True):
+        with unchanged():
             returned, factor = self._backward(twin, cotangents)
         found = self._by_name(returned)
         found |= {name: at(twin, place) for name, place in self.attributes.items()}

@@ -8,13 +8,11 @@ entry back.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import random
 from ..engine import Tensor
 from ..errors import ArgumentError, AutogradError
 from ..gradients import grad
@@ -22,6 +20,7 @@ from ..nn import Module
 from ..ops.base import Op
 from ..recording import set_grad_enabled
 from ..replay import tensors_in
+from ..running import DRAWN, unchanged
 from .branches import Path, watch_branches
 
 Array = np.ndarray[Any, Any]
@@ -93,9 +92,10 @@ class TensorSubject(Subject):
 
     def outputs(self, recorded: bool = True) -> list[Tensor]:
         """The outputs as Tensors, with the graph behind them if `recorded`."""
-        with unchanged(self.modules, self.draws) as state, set_grad_enabled(recorded):
+        models = unchanged(*self.modules, draws=self.draws)
+        with models as changes, set_grad_enabled(recorded):
             found = list(tensors_in(self.function()))
-            self.draws = self.draws and state != random_state()
+        self.draws = DRAWN in changes
         outputs = [t for t in found if t.dtype.kind == "f"]
         if not outputs:
             raise ArgumentError(
@@ -148,30 +148,6 @@ def leaf_of(x: Any, dtype: Any = None) -> Tensor:
     array = x._array if isinstance(x, Tensor) else x
     # row-major, so that an entry of a flat view is an entry of the tensor
     return Tensor._wrap(np.array(array, dtype, order="C")).requires_grad_()
-
-
-@contextmanager
-def unchanged(modules: Sequence[Module], draws: bool) -> Iterator[str]:
-    """Put the buffers of these modules, and the random generators, back afterwards.
-
-    Gives the state of the generators; without `draws`, they are left alone.
-    """
-    buffers = [b for module in modules for b in module.buffers()]
-    values = [b._array.copy() for b in buffers]
-    try:
-        with random.undisturbed() if draws else nullcontext():
-            yield random_state() if draws else ""
-    finally:
-        for buffer, value in zip(buffers, values, strict=True):
-            buffer._array[...] = value  # in place: a state_dict shares the memory
-
-
-def random_state() -> str:
-    """Where our generator and NumPy's global one stand, to be compared."""
-    ours = random.default_generator.numpy.bit_generator.state
-    theirs: Any = np.random.get_state()
-    counter, position = ours["state"]["counter"], ours["buffer_pos"]
-    return f"{counter}{position}{ours['has_uint32']}{theirs[2:]}"
 
 
 def modules_behind(function: Any) -> list[Module]:

@@ -17,9 +17,16 @@ from ...nn.loss import loss_of
 from ...nn.utils.stateless import functional_call
 from ...ops.base import Op, Value
 from ...ops.shape import Cast, Clone, Concatenate, Expand, Index, Permute, Reshape
-from ...random import undisturbed
-from ...recording import Where, enable_grad, grad_enabled, module_path, observer
+from ...recording import (
+    Where,
+    enable_grad,
+    grad_enabled,
+    module_path,
+    observer,
+    setting,
+)
 from ...replay import nodes_of, replay
+from ...running import unchanged
 
 MOVES = (Reshape, Permute, Expand, Index, Clone, Cast, Concatenate)
 """They leave values as they are, up to place and precision."""
@@ -50,19 +57,12 @@ def run(
         recorded = grad_enabled.get()
         trace.append(Step(arrays, y, module_path.get(), Where(), recorded))
 
-    # The buffers of this run are copies: the model's own are never touched.
+    # The checks look at what this run did to its buffers, so these are copies.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    modes = [(module, module.training) for module in model.modules()]
-    before = observer.set(note)
-    try:
+    with unchanged(model), setting(observer, note), enable_grad():
         model.train()
-        with undisturbed(), enable_grad():
-            output = functional_call(model, buffers, inputs)
-            result = loss_of(model, output, labels, loss)
-    finally:
-        observer.reset(before)
-        for module, mode in modes:
-            module.training = mode
+        output = functional_call(model, buffers, inputs)
+        result = loss_of(model, output, labels, loss)
     return result, trace
 
 

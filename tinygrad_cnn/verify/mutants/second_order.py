@@ -4,25 +4,24 @@ They compute with values outside of the graph: at first order nobody sees it.
 """
 
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
 from ...engine import Tensor
 from ...ops.activation import Sigmoid, Tanh
 from ...ops.arithmetic import Mul
+from ...ops.base import Value
 from ...ops.convolution import Conv2d
 from ...ops.linear import Matmul, transposed
 from ...ops.normalization import BatchNorm
 from .mutant import Example, values, wrong
 
-V = TypeVar("V")
 X = values(3, 4)
 CONV = Example(Conv2d(), (values(2, 3, 4, 5), values(2, 3, 3, 2), None))
 NORM = Example(BatchNorm(), (values(4, 2, 3), values(2), None))
 
 
-def outside(x: V) -> V:
+def outside(x: Value) -> Value:
     """The same values, cut out of the graph."""
     return x.detach() if isinstance(x, Tensor) else x
 
