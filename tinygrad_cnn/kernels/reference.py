@@ -307,8 +307,12 @@ def adam_step(
     betas: tuple[float, float],
     eps: float,
     correction: float,
+    largest: Array | None = None,
 ) -> None:
-    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
+    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε).
+
+    With `largest`, √ is taken of the largest v so far, which is kept there.
+    """
     weight = 1 - betas[0]
     np.subtract(g, m, out=work)
     if weight < 0.5:  # m + w (g − m), worked out from the nearer end, as PyTorch's lerp
@@ -321,6 +325,8 @@ def adam_step(
     np.multiply(g, 1 - betas[1], out=work)
     work *= g
     v += work
+    if largest is not None:
+        v = np.maximum(largest, v, out=largest)
     denominator = np.sqrt(v, out=spare)
     denominator /= correction
     denominator += eps

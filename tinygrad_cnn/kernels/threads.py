@@ -111,11 +111,6 @@ def threads_of_blas() -> None:
         limit_blas(get_num_threads())
 
 
-def parts_for(products: int) -> int:
-    """How many threads share work of so many products."""
-    return Pool.compiled if products >= WORTH else 1
-
-
 def _alone() -> None:
     # The pool's threads do not survive a fork, and waiting for them would end the process.
     Pool.compiled = min(Pool.compiled, 1)

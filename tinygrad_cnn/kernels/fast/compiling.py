@@ -80,8 +80,3 @@ def compiled(function: Callable[..., Any], parallel: bool = False) -> Any:
         )(function)
     finally:
         numba.config.CACHE_DIR = before
-
-
-def in_parallel(function: Callable[..., Any]) -> Any:
-    """As `compiled`, for a function with a loop over `numba.prange`."""
-    return compiled(function, parallel=True)

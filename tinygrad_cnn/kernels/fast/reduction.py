@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from .. import reference
-from ..threads import parts_for
-from .compiling import compiled, in_parallel
+from .calls import FLOATS, Array, Call, InParts, run
+from .compiling import compiled
 from .elementwise import in_memory_order
-from .sums import Call, run
-
-Array = np.ndarray[Any, Any]
 
 
 def channel_sums(x: Array) -> Array:
     """Σ over all axes of x (N, C, …) but the second."""
-    flat = by_channel(x)
-    if flat is None or not x.flags.writeable:
+    rows = by_channel(x)
+    if rows is None or not x.flags.writeable or x.dtype.char not in FLOATS:
         return reference.channel_sums(x)
     y = np.empty(x.shape[1], x.dtype)
-    run([channel_sums_call(flat, y)])
+    run(channel_sums_call(rows, y))
     return y
 
 
@@ -36,15 +32,12 @@ def by_channel(x: Array) -> Array | None:
 
 def channel_sums_call(x: Array, y: Array) -> Call:
     """Write y (C), the sums of the rows of x."""
-    parts = min(parts_for(4 * x.size), len(x))
-    return (
-        Call(sums_part, (0, 1, x, y)) if parts <= 1 else Call(sums_parts, (parts, x, y))
-    )
+    return sum_rows.call(4 * x.size, x, y, most=len(x))
 
 
-@compiled
-def sums_part(part: int, parts: int, x: Array, y: Array) -> None:
-    """One of `parts` equal parts of the rows, each in pieces, so that errors stay small."""
+@InParts
+def sum_rows(part: int, parts: int, x: Array, y: Array) -> None:
+    """Write the sum of each row, made in pieces, so that errors stay small."""
     for c in range(part * len(x) // parts, (part + 1) * len(x) // parts):
         total = x.dtype.type(0)
         for start in range(0, x.shape[1], 1024):
@@ -55,20 +48,15 @@ def sums_part(part: int, parts: int, x: Array, y: Array) -> None:
         y[c] = total
 
 
-@in_parallel
-def sums_parts(parts: int, x: Array, y: Array) -> None:
-    """All parts, one to a thread."""
-    for part in numba.prange(parts):
-        sums_part(part, parts, x, y)
-
-
 def log_softmax(x: Array, axis: int) -> Array:
     """x − max x − ln Σ exp(x − max x) along an axis."""
     flat = in_memory_order(x) if x.ndim == 2 and axis % 2 == 1 else None
     if flat is None or x.size > MANY or not x.flags.writeable:
         return reference.log_softmax(x, axis)
+    if x.dtype.char not in FLOATS:
+        return reference.log_softmax(x, axis)
     y = np.empty_like(x)
-    run([log_softmax_call(x, y)])
+    run(log_softmax_call(x, y))
     return y
 
 
@@ -106,7 +94,7 @@ def log_softmax_rows(
 def label_sum(x: Array, label: Array) -> Any:
     """Σ_n x[n, label[n]] for x (N, C); None if a label is not in 0 … C − 1, or N = 0."""
     flat = in_memory_order(x)
-    if flat is None or not x.flags.writeable:
+    if flat is None or not x.flags.writeable or x.dtype.char not in FLOATS:
         return reference.label_sum(x, label)
     if label.dtype != np.int64 or not label.flags.carray:
         return reference.label_sum(x, label)
