@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -24,11 +25,12 @@ class Active:
 
     table = ""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         if self.table or name not in reference.KERNELS:
             raise AttributeError(f"there is no kernel {name}")
         use(os.environ.get("TINYGRAD_CNN_KERNELS") or _best())
-        return getattr(self, name)
+        kernel: Callable[..., Any] = getattr(self, name)
+        return kernel
 
 
 active = Active()

@@ -41,16 +41,11 @@ class Window:
     dilation: Pair = (1, 1)
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("kernel", 1),
-            ("stride", 1),
-            ("dilation", 1),
-            ("padding", 0),
-        ):
-            if min(getattr(self, name)) < least:
-                raise ArgumentError(
-                    f"{name} must be at least {least}, got {getattr(self, name)}"
-                )
+        limits = {"kernel": 1, "stride": 1, "dilation": 1, "padding": 0}
+        for name, least in limits.items():
+            value = getattr(self, name)
+            if min(value) < least:
+                raise ArgumentError(f"{name} must be at least {least}, got {value}")
 
     @property
     def extent(self) -> Pair:

@@ -88,11 +88,7 @@ def start_pool() -> None:
 
 def limit_blas(number: int) -> None:
     """Give NumPy's BLAS so many threads, if threadpoolctl is there to say so."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return
-    threadpool_limits(number, user_api="blas")
+    blas_on(number)  # the limit stays, since nobody leaves a `with` block
 
 
 def blas_on(number: int) -> AbstractContextManager[Any]:

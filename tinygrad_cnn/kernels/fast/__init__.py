@@ -9,6 +9,8 @@ VGG-style net, float32, share of the fastest matrix product there is, one thread
     other dtypes, other pools       `reference`
 """
 
+# ruff: noqa: F401  (`kernels.use` looks the kernels up by their names)
+
 from __future__ import annotations
 
 from ..reference import max_pool2d_pick, sum_pool2d, sum_pool2d_input
@@ -20,29 +22,5 @@ from .normalization import batch_norm, batch_norm_input, batch_norm_scale, momen
 from .pooling import max_pool2d, max_pool2d_put
 from .reduction import channel_sums, label_sum, log_softmax
 from .updates import adam_step, momentum_step
-
-__all__ = [
-    "adam_step",
-    "batch_norm",
-    "batch_norm_input",
-    "batch_norm_scale",
-    "channel_sums",
-    "conv2d",
-    "conv2d_input",
-    "conv2d_weight",
-    "gate",
-    "keep",
-    "label_sum",
-    "log_softmax",
-    "matmul",
-    "max_pool2d",
-    "max_pool2d_pick",
-    "max_pool2d_put",
-    "moments",
-    "momentum_step",
-    "relu",
-    "sum_pool2d",
-    "sum_pool2d_input",
-]
 
 keep_memory()

@@ -111,7 +111,7 @@ def _of_channels(v: Array | None, otherwise: float, x: Array) -> Array:
 
 
 @compiled
-def mean_and_variance(values: Array) -> Any:
+def mean_and_variance(values: Array) -> tuple[Any, Any]:
     """Of one channel, in two passes; sums are made in pieces, so that errors stay small."""
     m, zero = values.size, values.dtype.type(0)
     total = zero
@@ -161,7 +161,7 @@ def find_moments(part: int, parts: int, x: Array, mean: Array, variance: Array) 
 
 
 @compiled
-def sums_of(g: Array, values: Array, mean: Any, r: Any) -> Any:
+def sums_of(g: Array, values: Array, mean: Any, r: Any) -> tuple[Any, Any]:
     """Σ g and Σ g x̂ of one channel."""
     zero = values.dtype.type(0)
     plain = weighted = zero

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .. import reference
@@ -50,7 +48,7 @@ def put_call(g: Array, tap: Array, window: Window, x: Array) -> Call:
 
 
 @compiled
-def inside(v: int, step: int, reach: int, padding: int, size: int, count: int) -> Any:
+def inside(v: int, step: int, reach: int, padding: int, size: int, count: int) -> Pair:
     """The first of `count` windows whose tap lies in the image, and the first behind them.
 
     The tap of window b is pixel step · b + reach · v − padding.

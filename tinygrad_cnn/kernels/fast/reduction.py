@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .. import reference
@@ -91,7 +89,7 @@ def log_softmax_rows(
             y[n * row + k * column] -= total
 
 
-def label_sum(x: Array, label: Array) -> Any:
+def label_sum(x: Array, label: Array) -> np.generic | None:
     """Σ_n x[n, label[n]] for x (N, C); None if a label is not in 0 … C − 1, or N = 0."""
     flat = in_memory_order(x)
     if flat is None or not x.flags.writeable or x.dtype.char not in FLOATS:
@@ -104,7 +102,9 @@ def label_sum(x: Array, label: Array) -> Any:
 
 
 @compiled
-def label_loop(x: Array, label: Array, classes: int, row: int, column: int) -> Any:
+def label_loop(
+    x: Array, label: Array, classes: int, row: int, column: int
+) -> tuple[np.generic, bool]:
     """The sum, and whether all labels are classes."""
     total = x.dtype.type(0)
     for n in range(label.size):

@@ -25,10 +25,9 @@ def momentum_step(p: Array, g: Array, b: Array, work: Array, *numbers: Any) -> N
 
     numbers: lr, μ (momentum), share, nesterov.
     """
-    if _plain(p, g, b):
-        momentum_loop(p.reshape(-1), g.reshape(-1), b.reshape(-1), *numbers)
-    else:
-        reference.momentum_step(p, g, b, work, *numbers)
+    if not _plain(p, g, b):
+        return reference.momentum_step(p, g, b, work, *numbers)
+    momentum_loop(p.reshape(-1), g.reshape(-1), b.reshape(-1), *numbers)
 
 
 @compiled
@@ -51,25 +50,17 @@ def momentum_loop(
 
 
 def adam_step(
-    p: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    work: Array,
-    spare: Array,
-    rate: float,
-    betas: tuple[float, float],
-    eps: float,
-    correction: float,
-    largest: Array | None = None,
+    p: Array, g: Array, m: Array, v: Array, work: Array, spare: Array, *others: Any
 ) -> None:
-    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
-    if largest is None and _plain(p, g, m, v):
-        flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
-        adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
-    else:
-        given = work, spare, rate, betas, eps, correction, largest
-        reference.adam_step(p, g, m, v, *given)
+    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε).
+
+    others: rate, (β₁, β₂), ε, correction, and where asked `largest`.
+    """
+    rate, betas, eps, correction, *largest = others
+    if largest or not _plain(p, g, m, v):
+        return reference.adam_step(p, g, m, v, work, spare, *others)
+    flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
+    adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
 
 
 @compiled
