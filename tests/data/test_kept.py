@@ -201,7 +201,7 @@ def test_bytes_are_kept_where_images_are_resized_before_they_are_scaled():
     for order, dtype in ((1, np.uint8), (-1, np.float32)):
         dataset = image_set(T.Compose([T.Resize(8), T.ToTensor()][::order]))
         assert dataset.get_batch([0])[0].dtype == np.float32
-        assert dataset._kept._store.results.dtype == dtype
+        assert dataset._kept.results.dtype == dtype
 
 
 def test_what_costs_little_is_not_kept():
@@ -249,14 +249,14 @@ def test_copies_of_a_data_set_share_nothing_that_is_kept():
     dataset = image_set(T.Resize(8))
     dataset.get_batch([0])
     other = copy.deepcopy(dataset)
-    assert other._kept._store is None
+    assert other._kept is None
     same_bits(other.get_batch([0])[0].numpy(), dataset.get_batch([0])[0].numpy())
 
 
 def test_the_memory_goes_with_the_data_set():
     dataset = image_set(T.Resize(8))
     dataset.get_batch([0])
-    results = dataset._kept._store.results
+    results = dataset._kept.results
     del dataset
     gc.collect()
     assert len(gc.get_referrers(results)) <= 1

@@ -247,3 +247,20 @@ def test_a_users_own_function_gets_one_image_at_a_time_in_a_batch():
     steps = T.Compose([T.Scale(1.0), double, T.Lambda(lambda image: image + 1)])
     np.testing.assert_array_equal(T.transform_batch(steps, x).numpy(), x * 2 + 1)
     assert seen == [(1, 2, 2)] * 3
+
+
+def test_a_generator_is_made_when_it_is_first_drawn_from_and_once():
+    made = []
+
+    def make():
+        made.append(1)
+        return tinygrad_cnn.random.stream(1, 2)
+
+    x = np.random.default_rng(0).integers(0, 256, (9, 1, 8, 8), dtype=np.uint8)
+    with T.drawing_from(tinygrad_cnn.random.stream(1, 2)):
+        expected = [T.RandomCrop(5)(x), T.RandomCrop(5)(x)]
+    with T.drawing_from(make):
+        T.Scale()(x)
+        assert made == []
+        np.testing.assert_array_equal([T.RandomCrop(5)(x) for _ in "ab"], expected)
+    assert made == [1]

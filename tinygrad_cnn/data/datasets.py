@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import copy
 import itertools
 import math
 import warnings
@@ -20,7 +19,7 @@ from ..random import Generator, default_generator
 from . import cifar, download, idx
 from .collate import default_collate, gather, items
 from .digits import draw_digits
-from .kept import Kept, lock, locked, ours, pixel_by_pixel, rows, split
+from .kept import Kept, keep_results, lock, pixel_by_pixel, rows, split
 from .transforms import Compose, to_unit_interval, transform_batch
 
 T = TypeVar("T", covariant=True)
@@ -141,9 +140,8 @@ def random_split(
         )
     order = generator.numpy.permutation(total).tolist()
     ends = itertools.accumulate(counts)
-    return [
-        Subset(dataset, order[e - n : e]) for n, e in zip(counts, ends, strict=True)
-    ]
+    pairs = zip(counts, ends, strict=True)
+    return [Subset(dataset, order[end - count : end]) for count, end in pairs]
 
 
 class ImageDataset(Dataset[tuple[Any, Any]]):
@@ -184,55 +182,27 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
     def get_batch(self, indices: Sequence[int]) -> list[Any]:
         """The items at `indices` as [images (B, C, H, W), labels (B,)], as Tensors."""
         chosen = np.asarray(indices, np.intp)
-        images = self._transformed(chosen)
-        labels = self.labels[chosen]
+        images, labels = self._transform_images(chosen), self.labels[chosen]
         if self.target_transform:
             targets = [self.target_transform(label) for label in labels.tolist()]
             return [_finish(images), default_collate(targets)]
         return [_finish(images), Tensor(labels)]
 
-    def _transformed(self, chosen: NDArray[np.intp]) -> Any:
+    def _transform_images(self, chosen: NDArray[np.intp]) -> Any:
         """What the transform makes of images[chosen].
 
         The batch is innermost in memory, as kernels want it, where it can be had for
         little: moving bytes takes a quarter of the time of moving float32.
         """
         steps, rest = split(self.transform)
-        images: Any
-        if steps:
-            images = self._keeper().results(steps, self.images, chosen)
+        self._kept = keep_results(steps, self.images, self._kept)
+        if self._kept is not None:
+            images = self._kept.take(chosen)
         else:
-            images = rows(self.images, chosen)
+            images = transform_batch(Compose(steps), rows(self.images, chosen))
         if pixel_by_pixel(rest) and images.dtype == np.uint8 and images.ndim == 4:
-            images = _batch_innermost(images)
+            images = _put_batch_innermost(images)
         return transform_batch(Compose(rest), images)
-
-    def _keeper(self) -> Kept:
-        self._kept = self._kept or Kept()
-        return self._kept
-
-    def for_thread(self) -> ImageDataset | None:
-        """A copy of which a thread may make batches; None where it may not or need not.
-
-        It must not run code of the user's, who counts on one thread and on draws in the
-        order of the program, nor read what may change while it runs; and it need not
-        where batches are as cheap as handing them over.
-        """
-        steps, rest = split(self.transform)
-        plain = all(
-            getattr(type(self), name) is getattr(ImageDataset, name)
-            for name in ("__getitem__", "get_batch")
-        )
-        may = plain and self.target_transform is None and ours([*steps, *rest])
-        if not may or not locked(self.images):
-            return None
-        # The copy fills the same memory.
-        known = not steps or self._keeper().all_known(steps, self.images)
-        if known and pixel_by_pixel(rest):
-            return None
-        twin = copy.copy(self)
-        twin.transform = Compose([*steps, *rest])
-        return twin
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -255,17 +225,17 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         return self.labels
 
 
-def _batch_innermost(images: Any) -> Any:
+def _put_batch_innermost(images: Any) -> Any:
     """uint8 images (N, C, H, W), or a Tensor of them, in memory laid out (C, H, W, N)."""
     if isinstance(images, Tensor):
-        return Tensor(_batch_innermost(images.numpy()))
+        return Tensor(_put_batch_innermost(images.numpy()))
     count, *size = images.shape
-    words, rest = divmod(math.prod(size), 8)
-    pixels = images.reshape(count, 8 * words + rest)
+    eighths, rest = divmod(math.prod(size), 8)
+    pixels = images.reshape(count, 8 * eighths + rest)
     if rest == 0:
         # Eight pixels at a time, and then within these, is twice as fast.
         eights = np.ascontiguousarray(pixels.view(np.uint64).T)
-        pixels = eights.view(np.uint8).reshape(words, count, 8).transpose(1, 0, 2)
+        pixels = eights.view(np.uint8).reshape(eighths, count, 8).transpose(1, 0, 2)
     moved = np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
     return moved.reshape(*size, count).transpose(3, 0, 1, 2)
 
@@ -313,10 +283,12 @@ class MNIST(_FileDataset):
     """
 
     source = download.MNIST
+    # fmt: off
     classes = (
-        *("0 - zero", "1 - one", "2 - two", "3 - three", "4 - four"),
-        *("5 - five", "6 - six", "7 - seven", "8 - eight", "9 - nine"),
+        "0 - zero", "1 - one", "2 - two", "3 - three", "4 - four",
+        "5 - five", "6 - six", "7 - seven", "8 - eight", "9 - nine",
     )
+    # fmt: on
 
     def _load(self, root: str | Path | None, allowed: bool) -> Arrays:
         split = "train" if self.train else "t10k"
@@ -336,10 +308,12 @@ class FashionMNIST(MNIST):
     """Pictures of clothes in MNIST's format, in fashion-mnist/ or FashionMNIST/raw/."""
 
     source = download.FASHION_MNIST
+    # fmt: off
     classes = (
-        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     )
+    # fmt: on
 
 
 class CIFAR10(_FileDataset):
@@ -350,10 +324,12 @@ class CIFAR10(_FileDataset):
     """
 
     source = download.CIFAR10
+    # fmt: off
     classes = (
-        *("airplane", "automobile", "bird", "cat", "deer"),
-        *("dog", "frog", "horse", "ship", "truck"),
+        "airplane", "automobile", "bird", "cat", "deer",
+        "dog", "frog", "horse", "ship", "truck",
     )
+    # fmt: on
 
     def _load(self, root: str | Path | None, allowed: bool) -> Arrays:
         names = [f"data_batch_{i}.bin" for i in range(1, 6)]

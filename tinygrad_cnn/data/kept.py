@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Sequence
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,6 @@ from .transforms import (
     Grayscale,
     Normalize,
     Pad,
-    RandomCrop,
-    RandomHorizontalFlip,
     Resize,
     Scale,
     ToTensor,
@@ -32,7 +30,6 @@ LIMIT = 2**30
 
 _CHEAP = (ToTensor, Scale)
 _COSTLY = (Pad, Resize, Grayscale)
-_RANDOM = (RandomCrop, RandomHorizontalFlip)
 
 
 def split(transform: Step | None) -> tuple[list[Step], list[Step]]:
@@ -42,7 +39,7 @@ def split(transform: Step | None) -> tuple[list[Step], list[Step]]:
     reading its result again. So what is kept is uint8 where images are resized before
     they are scaled, a quarter of the memory. Subclasses may do anything: none is kept.
     """
-    steps = _flat(transform)
+    steps = _flatten(transform)
     count = 0
     for i, step in enumerate(steps, 1):
         if type(step) in _COSTLY:
@@ -52,21 +49,15 @@ def split(transform: Step | None) -> tuple[list[Step], list[Step]]:
     return steps[:count], steps[count:]
 
 
-def _flat(transform: Step | None) -> list[Step]:
+def _flatten(transform: Step | None) -> list[Step]:
     if isinstance(transform, Compose):
-        return [inner for step in transform.transforms for inner in _flat(step)]
+        return [inner for step in transform.transforms for inner in _flatten(step)]
     return [] if transform is None else [transform]
 
 
 def pixel_by_pixel(steps: Sequence[Step]) -> bool:
     """Whether the steps treat each pixel alone, so that they keep the memory's layout."""
     return all(type(step) in (*_CHEAP, Normalize) for step in steps)
-
-
-def ours(steps: Sequence[Step]) -> bool:
-    """Whether all steps are known, so that none of the user's code runs."""
-    known = (*_CHEAP, *_COSTLY, *_RANDOM, Normalize)
-    return all(type(step) in known for step in steps)
 
 
 def rows(array: Array, chosen: NDArray[np.intp]) -> Array:
@@ -95,70 +86,51 @@ def locked(array: Array) -> bool:
     return part is None or isinstance(part, bytes)
 
 
-class _Store(NamedTuple):
-    """What `steps` made of each of `images`, where it is `known`, as Tensors or arrays."""
+class Kept:
+    """What `steps` made of each of `images` (N, C, H, W) that was asked for before.
 
-    steps: list[Step]
-    images: Array
-    results: Array
-    known: NDArray[np.bool_]
-    tensors: bool
+    Only of locked uint8 images, and of steps whose arguments cannot change either, so
+    that no result is ever stale: for other images or other steps a new one is made, and
+    so after images were unlocked. (Who unlocks, changes and locks an array between two
+    batches has to give the data set a new one.)
+    """
+
+    def __init__(self, steps: list[Step], images: Array, first: Any) -> None:
+        """first: the steps' result on images[:1]."""
+        self.steps, self.images = steps, images
+        self.as_tensors = isinstance(first, Tensor)
+        # Memory that comes page by page as it is written to; NumPy's large arrays come in
+        # pages so large that the first few images would bring in, and zero, all of it.
+        memory = mmap.mmap(-1, len(images) * first.nbytes, access=mmap.ACCESS_COPY)
+        shape = (len(images), *first.shape[1:])
+        self.results: Array = np.ndarray(shape, first.dtype, memory)
+        self.known = np.zeros(len(images), np.bool_)
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()  # a copy of a data set begins with nothing
 
     def fits(self, steps: list[Step], images: Array) -> bool:
         """Whether these are the very steps and images that the results are of."""
         same = len(steps) == len(self.steps) and all(map(is_, steps, self.steps))
         return same and images is self.images
 
-    def add(self, chosen: NDArray[np.intp]) -> None:
-        """Find out the results at `chosen` that are not known."""
-        new = chosen[~self.known[chosen]]
-        made = transform_batch(Compose(self.steps), rows(self.images, new))
-        self.results[new] = made.numpy() if self.tensors else made
-        self.known[new] = True
-
-
-class Kept:
-    """What costly steps made of images (N, C, H, W), each when it is first asked for.
-
-    Only of locked uint8 images, and of steps whose arguments cannot change either, so
-    that no result is ever stale: other images, other steps, or unlocking the images
-    make it begin again. (Who unlocks, changes and locks an array between two batches
-    has to give the data set a new one.) Copies of a data set begin with nothing.
-    """
-
-    def __init__(self) -> None:
-        self._store: _Store | None = None
-
-    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
-        return Kept, ()
-
-    def all_known(self, steps: list[Step], images: Array) -> bool:
-        """Whether all results are there."""
-        store = self._store
-        return (
-            store is not None and store.fits(steps, images) and bool(store.known.all())
-        )
-
-    def results(
-        self, steps: list[Step], images: Array, chosen: NDArray[np.intp]
-    ) -> Any:
+    def take(self, chosen: NDArray[np.intp]) -> Any:
         """The steps' result on images[chosen], as `transform_batch` gives it."""
-        store = self._store
-        if not locked(images):
-            store = None
-        elif store is None or not store.fits(steps, images):
-            store = _new_store(steps, images)
-        self._store = store
-        if store is None:
-            return transform_batch(Compose(steps), rows(images, chosen))
-        if not store.known.take(chosen).all():
-            store.add(chosen)
-        found = store.results.take(chosen, 0)
-        return Tensor(found) if store.tensors else found
+        if not self.known.take(chosen).all():
+            new = chosen[~self.known[chosen]]
+            made = transform_batch(Compose(self.steps), rows(self.images, new))
+            self.results[new] = made.numpy() if self.as_tensors else made
+            self.known[new] = True
+        found = self.results.take(chosen, 0)
+        return Tensor(found) if self.as_tensors else found
 
 
-def _new_store(steps: list[Step], images: Array) -> _Store | None:
-    """A store without results; None where nothing can be kept."""
+def keep_results(steps: list[Step], images: Array, kept: Kept | None) -> Kept | None:
+    """`kept` if it is for these steps and images, else a new one; None: keep nothing."""
+    if not steps or not locked(images):
+        return None
+    if kept is not None and kept.fits(steps, images):
+        return kept
     if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
         return None
     try:
@@ -166,11 +138,5 @@ def _new_store(steps: list[Step], images: Array) -> _Store | None:
     except TypeError:
         return None  # a list among the arguments
     first = transform_batch(Compose(steps), images[:1])
-    if len(images) * first.nbytes > LIMIT:
-        return None
-    # Memory that comes page by page as it is written to; NumPy's large arrays come in
-    # pages so large that the first few images would bring in, and zero, all of it.
-    memory = mmap.mmap(-1, len(images) * first.nbytes, access=mmap.ACCESS_COPY)
-    results = np.ndarray((len(images), *first.shape[1:]), first.dtype, memory)
-    known = np.zeros(len(images), np.bool_)
-    return _Store(steps, images, results, known, isinstance(first, Tensor))
+    small = len(images) * first.nbytes <= LIMIT
+    return Kept(steps, images, first) if small else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -13,9 +12,8 @@ import numpy as np
 from ..engine import Tensor
 from ..errors import ArgumentError
 from ..random import Generator, initial_seed, stream
-from .ahead import ahead
 from .collate import default_collate, gather, items
-from .datasets import ImageDataset, IterableDataset
+from .datasets import IterableDataset
 from .transforms import drawing_from
 
 
@@ -31,11 +29,6 @@ class DataLoader:
     shuffle. batch_sampler: an iterable of lists of indices, in place of batch_size,
     shuffle, sampler and drop_last. batch_size=None gives single items. drop_last leaves
     out a last batch that is not full. collate_fn: makes a list of items a batch.
-
-    Batches that cost more than handing them over (random transforms of this package, or
-    images whose Resize is not kept yet) are built ahead in a thread, two at most, where
-    the images are locked and no code of the user's takes part; then changes of the data
-    set count from the next epoch on. The batches are the same either way.
 
     Accepted for PyTorch's sake and ignored: num_workers, timeout, worker_init_fn,
     multiprocessing_context, prefetch_factor, persistent_workers and in_order (batches
@@ -108,28 +101,10 @@ class DataLoader:
 
         Those before it are not built, and `self.epoch` stays as it is.
         """
-        twin = self._for_thread()
-        built = (twin or self)._built(self._seed(), epoch, start)
-        yield from ahead(built) if twin else built
-
-    def _for_thread(self) -> DataLoader | None:
-        """A copy of which a thread builds the batches; None: they are built here."""
-        own = (self.sampler, self.batch_sampler, self.collate_fn)
-        plain = type(self) is DataLoader and all(part is None for part in own)
-        if not plain or self.batch_size is None:
-            return None
-        if not isinstance(self.dataset, ImageDataset):
-            return None
-        dataset = self.dataset.for_thread()
-        if dataset is None:
-            return None
-        twin = copy.copy(self)
-        twin.dataset = dataset
-        return twin
-
-    def _built(self, seed: int, epoch: int, start: int) -> Iterator[Any]:
-        chunks = itertools.islice(self._chunks(seed, epoch), start, None)
+        seed = self._choose_seed()
+        chunks = itertools.islice(self._split(seed, epoch), start, None)
         for position, chunk in enumerate(chunks, start):
+            # A generator of its own, made where a transform draws from it.
             with drawing_from(partial(stream, seed, epoch, position + 1)):
                 batch = self._build(chunk)
             yield batch
@@ -138,41 +113,38 @@ class DataLoader:
         """The number of batches; TypeError if the data set or sampler has no length."""
         if self.batch_sampler is not None:
             return len(self.batch_sampler)  # type: ignore[arg-type]
-        count: int = len(self.dataset if self.sampler is None else self.sampler)  # type: ignore[arg-type]
-        if self.batch_size is None:
-            return count
-        return (
-            count if self.drop_last else count + self.batch_size - 1
-        ) // self.batch_size
+        items: Any = self.dataset if self.sampler is None else self.sampler
+        full, rest = divmod(len(items), self.batch_size or 1)
+        return full + (rest > 0 and not self.drop_last)
 
-    def _seed(self) -> int:
+    def _choose_seed(self) -> int:
         if self.seed is not None:
             return self.seed
         return self.generator.initial_seed() if self.generator else initial_seed()
 
-    def _chunks(self, seed: int, epoch: int) -> Iterator[Any]:
+    def _split(self, seed: int, epoch: int) -> Iterator[Any]:
         """What each batch is built from: indices, or items of an IterableDataset."""
         if self.batch_sampler is not None:
             return iter(self.batch_sampler)
-        source = self._source(seed, epoch)
-        if self.batch_size is None:
-            return iter(source)
-        rest, size = iter(source), self.batch_size
+        rest, size = iter(self._order(seed, epoch)), self.batch_size
+        if size is None:
+            return rest
         chunks = iter(lambda: list(itertools.islice(rest, size)), [])
         return (c for c in chunks if len(c) == size) if self.drop_last else chunks
 
-    def _source(self, seed: int, epoch: int) -> Iterable[Any]:
-        source: Iterable[Any]
+    def _order(self, seed: int, epoch: int) -> Iterable[Any]:
         if self._iterable:
-            source = self.dataset
-        elif self.sampler is not None:
-            source = self.sampler
-        elif self.shuffle:
-            # The last number keeps this stream apart from those of the batches.
-            source = stream(seed, epoch, 0).permutation(len(self.dataset)).tolist()
-        else:
-            source = range(len(self.dataset))
-        return source
+            items: Iterable[Any] = self.dataset
+            return items
+        if self.sampler is not None:
+            return self.sampler
+        if not self.shuffle:
+            return range(len(self.dataset))
+        # The last number keeps this stream apart from those of the batches.
+        order: list[int] = (
+            stream(seed, epoch, 0).permutation(len(self.dataset)).tolist()
+        )
+        return order
 
     def _build(self, chunk: Any) -> Any:
         if self.batch_size is None and self.batch_sampler is None:

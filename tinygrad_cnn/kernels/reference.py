@@ -302,7 +302,7 @@ def adam_step(
 ) -> None:
     """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε).
 
-    With `largest`, √ is taken of the largest v so far, which is kept there.
+    largest: the largest v so far, which is brought up to date and taken instead of v.
     """
     weight = 1 - betas[0]
     np.subtract(g, m, out=work)
@@ -316,9 +316,8 @@ def adam_step(
     np.multiply(g, 1 - betas[1], out=work)
     work *= g
     v += work
-    if largest is not None:
-        v = np.maximum(largest, v, out=largest)
-    denominator = np.sqrt(v, out=spare)
+    size = v if largest is None else np.maximum(largest, v, out=largest)
+    denominator = np.sqrt(size, out=spare)
     denominator /= correction
     denominator += eps
     np.multiply(m, -rate, out=work)

@@ -1,16 +1,30 @@
 """Modules, layers, losses and initial values, under the names of `torch.nn`."""
 
 from . import functional, init, utils
-from .activation import Hardtanh, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
-from .convolution import Conv2d, ConvTranspose2d
-from .linear import Linear
+from .layer import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    Dropout,
+    Dropout2d,
+    Flatten,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    MaxPool2d,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    Unflatten,
+    ZeroPad2d,
+)
+from .linear import Conv2d, ConvTranspose2d, Linear
 from .loss import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from .module import Module
-from .normalization import BatchNorm1d, BatchNorm2d, Dropout, Dropout2d
+from .normalization import BatchNorm1d, BatchNorm2d
 from .parameter import Parameter
-from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
-from .shape import Flatten, Identity, Unflatten, ZeroPad2d
 
 __all__ = [
     "AdaptiveAvgPool2d",

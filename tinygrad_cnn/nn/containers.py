@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from ..engine import Tensor
 from ..errors import ArgumentError, DTypeError, IndexingError
-from .module import Module, listed
+from .module import Module, format_items
 from .parameter import Parameter
 
 
@@ -24,25 +24,27 @@ class _Row(Module):
     def _add(self, name: str, item: Any) -> None:
         self.add_module(name, item)
 
-    def _name(self, index: Any) -> str:
-        index, length = operator.index(index), len(self)
-        if not -length <= index < length:
-            raise IndexingError(f"index {index} is out of range")
-        return list(self._items)[index]
+    def _name_at(self, index: Any) -> str:
+        try:
+            return list(self._items)[operator.index(index)]
+        except IndexError:
+            raise IndexingError(f"index {index} is out of range") from None
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return type(self)(list(self)[index])  # type: ignore[call-arg]
-        return self._items[self._name(index)]
+        return self._items[self._name_at(index)]
 
     def __setitem__(self, index: Any, item: Any) -> None:
-        self._add(self._name(index), item)
+        self._add(self._name_at(index), item)
 
     def __delitem__(self, index: Any) -> None:
         names = list(self._items)
-        for name in names[index] if isinstance(index, slice) else [self._name(index)]:
+        for name in (
+            names[index] if isinstance(index, slice) else [self._name_at(index)]
+        ):
             delattr(self, name)
-        self._renumber(list(self))
+        self._replace_all(list(self))
 
     def __len__(self) -> int:
         return len(self._items)
@@ -53,7 +55,7 @@ class _Row(Module):
     def __iadd__(self, items: Iterable[Any]) -> Self:
         return self.extend(items)
 
-    def _renumber(self, items: list[Any]) -> None:
+    def _replace_all(self, items: list[Any]) -> None:
         for name in list(self._items):
             delattr(self, name)
         self.extend(items)
@@ -75,7 +77,7 @@ class _Row(Module):
             raise IndexingError(f"Index out of range: {index}")
         items = list(self)
         items.insert(index, item)
-        self._renumber(items)
+        self._replace_all(items)
         return self
 
     def pop(self, index: Any) -> Any:
@@ -136,7 +138,7 @@ class ModuleList(_Row):
             place = f"({start}): " if n == 1 else f"({start}-{start + n - 1}): {n} x "
             lines.append(place + block)
             start += n
-        return listed(self._get_name(), lines)
+        return format_items(self._get_name(), lines)
 
 
 class ParameterList(_Row):

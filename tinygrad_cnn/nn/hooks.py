@@ -44,7 +44,7 @@ class Hooked:
         prepend: before the hooks already there. The handle's `remove()` takes it away.
         """
         hooks = self._forward_pre_hooks
-        return _registered(hooks, ForwardHook(hook, with_kwargs), prepend)
+        return _add_hook(hooks, ForwardHook(hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self,
@@ -60,7 +60,7 @@ class Hooked:
         call raises.
         """
         entry = ForwardHook(hook, with_kwargs, always_call)
-        return _registered(self._forward_hooks, entry, prepend)
+        return _add_hook(self._forward_hooks, entry, prepend)
 
     def register_full_backward_pre_hook(
         self, hook: Function, prepend: bool = False
@@ -69,7 +69,7 @@ class Hooked:
 
         What it returns replaces them; see `register_full_backward_hook`.
         """
-        return _registered(self._backward_pre_hooks, hook, prepend)
+        return _add_hook(self._backward_pre_hooks, hook, prepend)
 
     def register_full_backward_hook(
         self, hook: Function, prepend: bool = False
@@ -82,7 +82,7 @@ class Hooked:
         be changed in place. If no input requires a gradient, the hook runs when the
         outputs' are complete, with a warning.
         """
-        return _registered(self._backward_hooks, hook, prepend)
+        return _add_hook(self._backward_hooks, hook, prepend)
 
     def _call_with_hooks(self, args: Any, kwargs: dict[str, Any]) -> Any:
         waiting, output = list(self._forward_hooks.values()), None
@@ -104,7 +104,7 @@ class Hooked:
             raise
 
 
-def _registered(hooks: OrderedDict[int, Any], entry: Any, prepend: bool) -> HookHandle:
+def _add_hook(hooks: OrderedDict[int, Any], entry: Any, prepend: bool) -> HookHandle:
     handle = HookHandle(hooks, entry)
     if prepend:
         hooks.move_to_end(handle.key, last=False)
@@ -165,10 +165,10 @@ class BackwardCall:
             return gate(output, self._outputs_done)
         return gate((output,), self._outputs_done)[0]
 
-    def _outputs_done(self, grads: Any) -> Any:
+    def _outputs_done(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         for hook in self.pre_hooks:
             new = hook(self.module, grads)
-            grads = _replaced(new, grads, "pre hook", "grad_output")
+            grads = _replace_gradients(new, grads, "pre hook", "grad_output")
         if self.no_inputs is None:
             self.grad_output = grads
         elif self.hooks:
@@ -188,17 +188,19 @@ class BackwardCall:
                     "always return None or None for all gradients."
                 )
 
-    def _inputs_done(self, grads: Any) -> Any:
+    def _inputs_done(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         if self.grad_output is None:
             return grads  # they came by another way than through the outputs
         for hook in self.hooks:
             new = hook(self.module, grads, self.grad_output)
-            grads = _replaced(new, grads, "hook", "grad_input")
+            grads = _replace_gradients(new, grads, "hook", "grad_input")
         self.grad_output = None
         return grads
 
 
-def _replaced(new: Any, grads: Any, hook: str, what: str) -> Any:
+def _replace_gradients(
+    new: Any, grads: tuple[Any, ...], hook: str, what: str
+) -> tuple[Any, ...]:
     if new is None:
         return grads
     new = (new,) if isinstance(new, Tensor) else tuple(new)
@@ -210,7 +212,7 @@ def _replaced(new: Any, grads: Any, hook: str, what: str) -> Any:
     return new
 
 
-def gate(values: Any, hook: Function) -> Any:
+def gate(values: tuple[Any, ...], hook: Function) -> tuple[Any, ...]:
     """The values, those that require a gradient behind one node where these meet.
 
     The node is their concatenation: its gradient is complete when theirs are. `hook` gets

@@ -7,6 +7,7 @@ process-wide one (`manual_seed`). None of them is recorded.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from typing import Any
 
@@ -23,13 +24,11 @@ def calculate_gain(nonlinearity: str, param: Any = None) -> float:
 
     param: the negative slope of "leaky_relu" (0.01).
     """
-    linear = [
-        f"conv{transpose}{n}d" for transpose in ("", "_transpose") for n in (1, 2, 3)
-    ]
     gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
-    gains |= dict.fromkeys(["linear", "sigmoid", *linear], 1.0)
     if nonlinearity in gains:
         return gains[nonlinearity]
+    if re.fullmatch(r"linear|sigmoid|conv(_transpose)?[123]d", nonlinearity):
+        return 1.0
     if nonlinearity != "leaky_relu":
         raise ArgumentError(f"Unsupported nonlinearity {nonlinearity}")
     slope = 0.01 if param is None else param
@@ -139,8 +138,6 @@ def kaiming_uniform_(
     "fan_out". The default weights of linear and convolution layers have a = √5, which
     makes b = 1/√fan_in.
     """
-    if _is_empty(tensor):
-        return tensor
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -153,18 +150,13 @@ def kaiming_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Draw from N(0, s²), s = gain / √fan; arguments as `kaiming_uniform_`."""
-    if _is_empty(tensor):
-        return tensor
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
-def _is_empty(tensor: Tensor) -> bool:
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if tensor.numel() == 0:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
-    return tensor.numel() == 0
-
-
-def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+        return 0.0
     modes = ["fan_in", "fan_out"]
     if mode.lower() not in modes:
         raise ArgumentError(f"Mode {mode} not supported, please use one of {modes}")

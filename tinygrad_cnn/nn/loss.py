@@ -10,16 +10,15 @@ from typing import Any
 
 from ..engine import Tensor
 from . import functional as F
-from .functional.loss import checked_reduction
-from .module import Module
+from .layer import Layer
 
 
-class _Loss(Module):
+class _Loss(Layer):
     def __init__(
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
         super().__init__()
-        self.reduction = checked_reduction(reduction, size_average, reduce)
+        self.reduction = F.check_reduction(reduction, size_average, reduce)
 
 
 class MSELoss(_Loss):
@@ -57,9 +56,7 @@ class NLLLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.nll_loss(
-            *(input, target, self.weight),
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
+            input, target, self.weight, None, self.ignore_index, None, self.reduction
         )
 
 
@@ -84,12 +81,8 @@ class CrossEntropyLoss(_Loss):
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(
-            *(input, target, self.weight),
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
+        options = self.ignore_index, None, self.reduction, self.label_smoothing
+        return F.cross_entropy(input, target, self.weight, None, *options)
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -109,7 +102,5 @@ class BCEWithLogitsLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(
-            *(input, target, self.weight),
-            pos_weight=self.pos_weight,
-            reduction=self.reduction,
+            input, target, self.weight, None, None, self.reduction, self.pos_weight
         )

@@ -17,11 +17,8 @@ from .state import State
 _paths: ContextVar[dict[int, str] | None] = ContextVar("paths", default=None)
 """Where each module below the outermost running one lies, by its id."""
 
-_STORES = {
-    "_parameters": ("parameter", "nn.Parameter"),
-    "_modules": ("child module", "nn.Module"),
-    "_buffers": ("buffer", "Tensor"),
-}
+_STORES = {"_parameters": "parameter", "_modules": "module", "_buffers": "buffer"}
+_KINDS = {"parameter": "nn.Parameter", "module": "nn.Module", "buffer": "Tensor"}
 
 
 class Children(dict[str, Any]):
@@ -115,25 +112,27 @@ class Module(State, Hooked):
     def __setattr__(self, name: str, value: Any) -> None:
         bearer = next((s for s in _STORES if name in self.__dict__.get(s, ())), "")
         if isinstance(value, Parameter):
-            self._make_room(name, "_parameters", "parameters")
+            self._make_room(name, "_parameters")
             self.register_parameter(name, value)
         elif isinstance(value, Module) and bearer != "_parameters":
-            self._make_room(name, "_modules", "module")
+            self._make_room(name, "_modules")
             self._modules[name] = value
         elif not bearer:
             super().__setattr__(name, value)
         elif value is None or (bearer == "_buffers" and isinstance(value, Tensor)):
             self.__dict__[bearer][name] = value
         else:
-            what, kind = _STORES[bearer]
+            what = _STORES[bearer]
+            child = "child " if what == "module" else ""
             raise DTypeError(
-                f"cannot assign '{type(value).__name__}' as {what} '{name}' "
-                f"({kind} or None expected)"
+                f"cannot assign '{type(value).__name__}' as {child}{what} '{name}' "
+                f"({_KINDS[what]} or None expected)"
             )
 
-    def _make_room(self, name: str, store: str, what: str) -> None:
+    def _make_room(self, name: str, store: str) -> None:
         """Take the name away from whatever else bears it."""
-        self._check_initialized(store, what)
+        plural = "s" if store == "_parameters" else ""  # PyTorch's words
+        self._check_initialized(store, _STORES[store] + plural)
         others = [self.__dict__[s] for s in _STORES if s != store]
         for other in (self.__dict__, *others):
             if name in other:
@@ -152,9 +151,7 @@ class Module(State, Hooked):
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Make `param` a parameter under this name; None reserves the name."""
-        self._check_name(name, "_parameters", "parameter")
-        _check_kind("parameter", name, param, Parameter, "nn.Parameter")
-        self._parameters[name] = param
+        self._register("_parameters", name, param, Parameter)
 
     def register_buffer(
         self, name: str, tensor: Tensor | None, persistent: bool = True
@@ -163,9 +160,7 @@ class Module(State, Hooked):
 
         persistent: a part of the state_dict. None reserves the name.
         """
-        self._check_name(name, "_buffers", "buffer")
-        _check_kind("buffer", name, tensor, Tensor, "Tensor")
-        self._buffers[name] = tensor
+        self._register("_buffers", name, tensor, Tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -175,17 +170,18 @@ class Module(State, Hooked):
         """Make `module` a child under this name; None reserves the name."""
         if module is not None and not isinstance(module, Module):
             raise DTypeError(f"{type(module).__name__} is not a Module subclass")
-        self._check_name(name, "_modules", "module")
-        self._modules[name] = module
+        self._register("_modules", name, module, Module)
 
     register_module = add_module
 
-    def _check_initialized(self, store: str, what: str) -> None:
-        if store not in self.__dict__:
-            raise ModuleError(f"cannot assign {what} before Module.__init__() call")
-
-    def _check_name(self, name: str, store: str, what: str) -> None:
+    def _register(self, store: str, name: str, value: Any, kind: type) -> None:
+        what = _STORES[store]
         self._check_initialized(store, what)
+        if value is not None and not isinstance(value, kind):
+            raise DTypeError(
+                f"cannot assign '{type(value).__name__}' object to {what} '{name}' "
+                f"({_KINDS[what]} or None required)"
+            )
         if not isinstance(name, str):
             got = type(name).__name__
             raise DTypeError(f"{what} name should be a string. Got {got}")
@@ -195,6 +191,11 @@ class Module(State, Hooked):
             raise ModuleError(f'{what} name can\'t be empty string ""')
         if hasattr(self, name) and name not in self.__dict__[store]:
             raise ModuleError(f"attribute '{name}' already exists")
+        self.__dict__[store][name] = value
+
+    def _check_initialized(self, store: str, what: str) -> None:
+        if store not in self.__dict__:
+            raise ModuleError(f"cannot assign {what} before Module.__init__() call")
 
     # ----------------------------------------------------------------- finding parts
 
@@ -202,24 +203,19 @@ class Module(State, Hooked):
         """The module at a dotted path such as "features.0"; "" is the module itself."""
         module = self
         for name in target.split(".") if target else ():
-            module = _member(module, name)
-            if not isinstance(module, Module):
-                raise ModuleError(f"`{name}` is not an nn.Module")
+            module = _get_member(module, name, Module)
         return module
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted path such as "features.0.weight"."""
         path, _, name = target.rpartition(".")
-        parameter = _member(self.get_submodule(path), name)
-        if not isinstance(parameter, Parameter):
-            raise ModuleError(f"`{name}` is not an nn.Parameter")
-        return parameter
+        return _get_member(self.get_submodule(path), name, Parameter)
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer at a dotted path such as "norm.running_mean"."""
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
-        buffer: Tensor = _member(owner, name)
+        buffer = _get_member(owner, name, object)
         if name not in owner._buffers:
             raise ModuleError(f"`{name}` is not a buffer")
         return buffer
@@ -325,10 +321,10 @@ class Module(State, Hooked):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set them to zero."""
         for parameter in self.parameters():
-            if parameter.grad is not None:
-                parameter.grad = (
-                    None if set_to_none else parameter.grad.detach().zero_()
-                )
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad = parameter.grad.detach().zero_()
 
     # --------------------------------------------------------------------- printing
 
@@ -344,24 +340,19 @@ class Module(State, Hooked):
         children = [f"({name}): {child!r}" for name, child in self._modules.items()]
         if len(extra) == 1 and not children:
             return f"{self._get_name()}({extra[0]})"
-        return listed(self._get_name(), extra + children)
+        return format_items(self._get_name(), extra + children)
 
 
-def listed(name: str, items: list[str]) -> str:
+def format_items(name: str, items: list[str]) -> str:
     """name(...) with one indented item a line, as a module's repr."""
     body = "\n".join(items).replace("\n", "\n  ")
     return f"{name}(\n  {body}\n)" if items else f"{name}()"
 
 
-def _member(module: Module, name: str) -> Any:
+def _get_member(module: Module, name: str, kind: type) -> Any:
     if not hasattr(module, name):
         raise ModuleError(f"{module._get_name()} has no attribute `{name}`")
-    return getattr(module, name)
-
-
-def _check_kind(what: str, name: str, value: Any, kind: type, wanted: str) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise DTypeError(
-            f"cannot assign '{type(value).__name__}' object to {what} '{name}' "
-            f"({wanted} or None required)"
-        )
+    member = getattr(module, name)
+    if not isinstance(member, kind):
+        raise ModuleError(f"`{name}` is not an nn.{kind.__name__}")
+    return member

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -36,6 +36,7 @@ class State:
     _buffers: dict[str, Tensor | None]
     _non_persistent_buffers_set: set[str]
     _modules: dict[str, Any]
+    named_modules: Callable[..., Iterator[tuple[str, Any]]]
 
     def state_dict(
         self, destination: Any = None, prefix: str = "", keep_vars: bool = False
@@ -72,10 +73,12 @@ class State:
             raise DTypeError(
                 f"Expected state_dict to be dict-like, got {type(state_dict)}."
             )
+        given, metadata = OrderedDict(state_dict), {"assign_to_params_buffers": assign}
         missing, unexpected, errors = list[str](), list[str](), list[str]()
-        metadata = {"assign_to_params_buffers": assign}
-        args = (metadata, True, missing, unexpected, errors)
-        self._load(OrderedDict(state_dict), "", *args)
+        for path, module in self.named_modules(remove_duplicate=False):
+            prefix = f"{path}." if path else ""
+            args = given, prefix, metadata, True, missing, unexpected, errors
+            module._load_from_state_dict(*args)
         for kind, keys in (("Unexpected", unexpected), ("Missing", missing)):
             if strict and keys:
                 quoted = ", ".join(f'"{key}"' for key in keys)
@@ -86,12 +89,6 @@ class State:
                 + "\n\t".join(errors)
             )
         return _IncompatibleKeys(missing, unexpected)
-
-    def _load(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        self._load_from_state_dict(state_dict, prefix, *args)
-        for name, child in self._modules.items():
-            if child is not None:
-                child._load(state_dict, f"{prefix}{name}.", *args)
 
     def _load_from_state_dict(
         self,
@@ -111,12 +108,14 @@ class State:
                 missing_keys.append(key)
                 continue
             try:
-                value = _fitting(key, state_dict[key], target)
-                if local_metadata.get("assign_to_params_buffers"):
-                    self._assign(name, value, target)
-                else:
+                value = _fit_to(target, key, state_dict[key])
+                if not local_metadata.get("assign_to_params_buffers"):
                     with no_grad():
                         target.copy_(value)
+                elif isinstance(target, Parameter):
+                    setattr(self, name, Parameter(value, target.requires_grad))
+                else:
+                    setattr(self, name, value)
             except CheckpointError as error:
                 error_msgs.append(str(error))
         for key in state_dict:
@@ -125,21 +124,14 @@ class State:
                 if name not in (self._modules if below else own):
                     unexpected_keys.append(key)
 
-    def _assign(self, name: str, value: Tensor, target: Tensor) -> None:
-        if isinstance(target, Parameter):
-            value = Parameter(value, requires_grad=target.requires_grad)
-        setattr(self, name, value)
-
     def _apply(self, fn: Callable[[Any], Any]) -> Self:
         """Put fn(tensor) in the place of each; parameters and their grads stay objects."""
         for child in self._modules.values():
             if child is not None:
                 child._apply(fn)
         parameters = [p for p in self._parameters.values() if p is not None]
-        for tensor in [
-            *parameters,
-            *(p.grad for p in parameters if p.grad is not None),
-        ]:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        for tensor in [*parameters, *gradients]:
             with no_grad():
                 applied = fn(tensor)
             if applied is not tensor:
@@ -181,19 +173,18 @@ class State:
         return self
 
 
-def _fitting(key: str, value: Any, target: Tensor) -> Tensor:
+def _fit_to(target: Tensor, key: str, value: Any) -> Tensor:
     """The value as a Tensor, if it can take the place of the target."""
+    copying = f'While copying the parameter named "{key}"'
     if not isinstance(value, Tensor):
         if not hasattr(value, "__array__"):
             raise CheckpointError(
-                f'While copying the parameter named "{key}", expected a Tensor or an array '
-                f"from checkpoint but received {type(value)}"
+                f"{copying}, expected a Tensor or an array from checkpoint but received "
+                f"{type(value)}"
             )
         value = Tensor._wrap(np.asarray(value).copy())
     if value.dtype.kind not in "biuf":
-        raise CheckpointError(
-            f'While copying the parameter named "{key}": a value of dtype {value.dtype}'
-        )
+        raise CheckpointError(f"{copying}: a value of dtype {value.dtype}")
     if target.ndim == 0 and value.shape == (1,):
         value = value[0]  # files of before PyTorch 0.4 have no scalars
     if value.shape != target.shape:

@@ -1,12 +1,8 @@
 """Optimisers and learning rate schedules, with the names and semantics of `torch.optim`."""
 
 from . import lr_scheduler
-from .adadelta import Adadelta
-from .adagrad import Adagrad
-from .adam import Adam, AdamW
 from .optimizer import Optimizer
-from .rmsprop import RMSprop
-from .sgd import SGD
+from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 
 __all__ = [
     "SGD",

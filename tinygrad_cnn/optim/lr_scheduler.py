@@ -11,6 +11,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import InitVar, dataclass
 from types import FunctionType
 from typing import Any, SupportsFloat
 
@@ -30,7 +31,8 @@ class LRScheduler:
     _is_initial = False
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        self.optimizer = _checked(optimizer)
+        _check_optimizer(optimizer)
+        self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
@@ -47,6 +49,10 @@ class LRScheduler:
         self.step()
         self._is_initial = False
 
+    def __post_init__(self) -> None:
+        # Of the schedules below whose fields are the arguments of their constructor.
+        LRScheduler.__init__(self, self.optimizer, self.last_epoch)
+
     def _in_groups(self, key: str) -> list[Any]:
         return [group[key] for group in self.optimizer.param_groups]
 
@@ -60,7 +66,7 @@ class LRScheduler:
 
     def step(self, epoch: None = None) -> None:
         """Go on by one; call it after the optimizer's steps."""
-        _refuse(epoch)
+        _refuse_epoch(epoch)
         ours = type(self.optimizer).step is Optimizer.step
         if self._step_count == 1 and ours and not self.optimizer._opt_called:
             warnings.warn(
@@ -86,13 +92,12 @@ class LRScheduler:
         self.__dict__.update(state)
 
 
-def _checked(optimizer: Any) -> Optimizer:
+def _check_optimizer(optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise DTypeError(f"{type(optimizer).__name__} is not an Optimizer")
-    return optimizer
 
 
-def _refuse(epoch: Any) -> None:
+def _refuse_epoch(epoch: Any) -> None:
     if epoch is not None:
         raise ArgumentError(
             "scheduler.step() counts the epochs itself; leave the argument out"
@@ -106,6 +111,7 @@ def _check_positive(name: str, value: float) -> None:
 
 def _per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     """One value for each group: a list as it is, anything else repeated."""
+    _check_optimizer(optimizer)
     groups = len(optimizer.param_groups)
     if not isinstance(value, list | tuple):
         return [value] * groups
@@ -126,7 +132,7 @@ class LambdaLR(LRScheduler):
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
-        self.lr_lambdas = _per_group("lr_lambda", _checked(optimizer), lr_lambda)
+        self.lr_lambdas = _per_group("lr_lambda", optimizer, lr_lambda)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -152,20 +158,18 @@ class LambdaLR(LRScheduler):
                 function.__dict__.update(attributes)
 
 
+@dataclass(eq=False, repr=False)
 class StepLR(LRScheduler):
     """η = η₀ γ^⌊t / step_size⌋."""
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        step_size: int,
-        gamma: float = 0.1,
-        last_epoch: int = -1,
-    ) -> None:
-        _check_positive("step_size", step_size)
-        self.step_size = step_size
-        self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    step_size: int
+    gamma: float = 0.1
+    last_epoch: int = -1
+
+    def __post_init__(self) -> None:
+        _check_positive("step_size", self.step_size)
+        super().__post_init__()
 
     def get_lr(self) -> list[float]:
         """γ η at every step_size-th step."""
@@ -198,14 +202,13 @@ class MultiStepLR(LRScheduler):
         self.milestones = Counter({int(t): n for t, n in self.milestones.items()})
 
 
+@dataclass(eq=False, repr=False)
 class ExponentialLR(LRScheduler):
     """η = η₀ γᵗ."""
 
-    def __init__(
-        self, optimizer: Optimizer, gamma: float, last_epoch: int = -1
-    ) -> None:
-        self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    gamma: float
+    last_epoch: int = -1
 
     def get_lr(self) -> list[float]:
         """γ η."""
@@ -213,31 +216,28 @@ class ExponentialLR(LRScheduler):
         return [lr * factor for lr in self._in_groups("lr")]
 
 
+@dataclass(eq=False, repr=False)
 class LinearLR(LRScheduler):
     """η = η₀ f, f going from start_factor to end_factor in total_iters steps."""
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        start_factor: float = 1.0 / 3,
-        end_factor: float = 1.0,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        if not 0 < start_factor <= 1:
+    optimizer: Optimizer
+    start_factor: float = 1.0 / 3
+    end_factor: float = 1.0
+    total_iters: int = 5
+    last_epoch: int = -1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.start_factor <= 1:
             raise ArgumentError(
                 "Starting multiplicative factor expected to be greater than 0 and less "
-                f"or equal to 1, got {start_factor}"
+                f"or equal to 1, got {self.start_factor}"
             )
-        if not 0 <= end_factor <= 1:
+        if not 0 <= self.end_factor <= 1:
             raise ArgumentError(
                 "Ending multiplicative factor expected to be between 0 and 1, "
-                f"got {end_factor}"
+                f"got {self.end_factor}"
             )
-        self.start_factor = start_factor
-        self.end_factor = end_factor
-        self.total_iters = total_iters
-        super().__init__(optimizer, last_epoch)
+        super().__post_init__()
 
     def get_lr(self) -> list[float]:
         """η times the ratio of this step's factor to the one before."""
@@ -251,20 +251,18 @@ class LinearLR(LRScheduler):
         return [lr * (1.0 + rise / before) for lr in lrs]
 
 
+@dataclass(eq=False, repr=False)
 class CosineAnnealingLR(LRScheduler):
     """η = η_min + (η₀ − η_min) (1 + cos(π t / T_max)) / 2, rising again after T_max."""
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        T_max: int,
-        eta_min: float = 0.0,
-        last_epoch: int = -1,
-    ) -> None:
-        _check_positive("T_max", T_max)
-        self.T_max = T_max
-        self.eta_min = eta_min
-        super().__init__(optimizer, last_epoch)
+    optimizer: Optimizer
+    T_max: int
+    eta_min: float = 0.0
+    last_epoch: int = -1
+
+    def __post_init__(self) -> None:
+        _check_positive("T_max", self.T_max)
+        super().__post_init__()
 
     def get_lr(self) -> list[float]:
         """η_min + (η − η_min) times the ratio of this step's cosine to the one before."""
@@ -311,8 +309,8 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        self.optimizer = _checked(optimizer)
-        self.total_steps = _total_steps(total_steps, epochs, steps_per_epoch)
+        _check_optimizer(optimizer)
+        self.total_steps = _count_steps(total_steps, epochs, steps_per_epoch)
         if not isinstance(pct_start, float) or not 0 <= pct_start <= 1:
             raise ArgumentError(
                 f"Expected float between 0 and 1 pct_start, but got {pct_start}"
@@ -322,7 +320,7 @@ class OneCycleLR(LRScheduler):
                 "anneal_strategy must be one of 'cos' or 'linear', instead got "
                 f"{anneal_strategy}"
             )
-        self._schedule_phases = _phases(self.total_steps, pct_start, three_phase)
+        self._schedule_phases = _list_phases(self.total_steps, pct_start, three_phase)
         self._anneal_func_type = anneal_strategy
         self.cycle_momentum = cycle_momentum
         if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
@@ -331,16 +329,17 @@ class OneCycleLR(LRScheduler):
                 "enabled"
             )
         if last_epoch == -1:
-            peaks = _per_group("max_lr", optimizer, max_lr)
-            highs = _per_group("max_momentum", optimizer, max_momentum)
-            lows = _per_group("base_momentum", optimizer, base_momentum)
-            for i, group in enumerate(optimizer.param_groups):
-                group["initial_lr"] = peaks[i] / div_factor
-                group["max_lr"] = peaks[i]
+            given: dict[str, Any] = {"max_lr": max_lr}
+            if cycle_momentum:
+                given["max_momentum"] = max_momentum
+                given["base_momentum"] = base_momentum
+            for name, value in given.items():
+                values = _per_group(name, optimizer, value)
+                for group, own in zip(optimizer.param_groups, values, strict=True):
+                    group[name] = own
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["max_lr"] / div_factor
                 group["min_lr"] = group["initial_lr"] / final_div_factor
-                if cycle_momentum:
-                    group["max_momentum"] = highs[i]
-                    group["base_momentum"] = lows[i]
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -350,29 +349,31 @@ class OneCycleLR(LRScheduler):
                 f"Tried to step {self.last_epoch} times. The specified number of total "
                 f"steps is {self.total_steps}"
             )
-        phase, done = self._position()
+        phase, done = self._find_phase()
         lrs = []
         for group in self.optimizer.param_groups:
             start, end = group[phase["start_lr"]], group[phase["end_lr"]]
             lrs.append(self._anneal(start, end, done))
             if self.cycle_momentum:
-                start = group[phase["start_momentum"]]
-                momentum = self._anneal(start, group[phase["end_momentum"]], done)
+                start, end = (
+                    group[phase["start_momentum"]],
+                    group[phase["end_momentum"]],
+                )
+                momentum = self._anneal(start, end, done)
                 if "betas" in group:
                     group["betas"] = (momentum, *group["betas"][1:])
                 else:
                     group["momentum"] = momentum
         return lrs
 
-    def _position(self) -> tuple[dict[str, Any], float]:
+    def _find_phase(self) -> tuple[dict[str, Any], float]:
         """The phase that this step is in, and how much of it is done, 0 to 1."""
-        start = 0.0
-        for phase in self._schedule_phases[:-1]:
-            if self.last_epoch <= phase["end_step"]:
+        start, (*earlier, phase) = 0.0, self._schedule_phases
+        for candidate in earlier:
+            if self.last_epoch <= candidate["end_step"]:
+                phase = candidate
                 break
-            start = phase["end_step"]
-        else:
-            phase = self._schedule_phases[-1]
+            start = candidate["end_step"]
         length = phase["end_step"] - start
         return phase, (self.last_epoch - start) / length if length else 1.0
 
@@ -382,11 +383,11 @@ class OneCycleLR(LRScheduler):
         return end + (start - end) / 2.0 * (math.cos(math.pi * done) + 1)
 
 
-def _total_steps(total: Any, epochs: Any, steps_per_epoch: Any) -> int:
+def _count_steps(total: Any, epochs: Any, steps_per_epoch: Any) -> int:
     given = {"total_steps": total}
     if total is None:
         given = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
-        if epochs is None or steps_per_epoch is None:
+        if None in given.values():
             raise ArgumentError(
                 "You must define either total_steps OR (epochs AND steps_per_epoch)"
             )
@@ -396,19 +397,20 @@ def _total_steps(total: Any, epochs: Any, steps_per_epoch: Any) -> int:
     return math.prod(given.values())
 
 
-def _phases(total: int, rising: float, three: bool) -> list[dict[str, Any]]:
+def _list_phases(total: int, rising: float, three: bool) -> list[dict[str, Any]]:
     high, low = "max_momentum", "base_momentum"
-    rows: list[tuple[Any, ...]] = [
-        (rising * total - 1, "initial_lr", "max_lr", high, low)
-    ]
+    ends = [(rising * total - 1, "max_lr", low), (total - 1, "min_lr", high)]
     if three:
-        rows.append((2 * rising * total - 2, "max_lr", "initial_lr", low, high))
-        rows.append((total - 1, "initial_lr", "min_lr", high, high))
-    else:
-        rows.append((total - 1, "max_lr", "min_lr", low, high))
-    return [dict(zip(_PHASE, row, strict=True)) for row in rows]
+        ends.insert(1, (2 * rising * total - 2, "initial_lr", high))
+    phases, lr, momentum = [], "initial_lr", high
+    for step, end_lr, end_momentum in ends:
+        row = step, lr, end_lr, momentum, end_momentum
+        phases.append(dict(zip(_PHASE, row, strict=True)))
+        lr, momentum = end_lr, end_momentum
+    return phases
 
 
+@dataclass(eq=False, repr=False)
 class ReduceLROnPlateau(LRScheduler):
     """η ← max(factor η, min_lr) when `step(metrics)` saw no progress for too long.
 
@@ -417,37 +419,28 @@ class ReduceLROnPlateau(LRScheduler):
     unless by less than eps, and `cooldown` steps pass before counting begins again.
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        mode: str = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_mode: str = "rel",
-        cooldown: int = 0,
-        min_lr: float | Sequence[float] = 0,
-        eps: float = 1e-8,
-    ) -> None:
-        if factor >= 1.0:
-            raise ArgumentError(f"Factor should be < 1.0. Got {factor}")
-        if mode not in ("min", "max"):
-            raise ArgumentError(f"mode {mode} is unknown! Use 'min' or 'max'")
-        if threshold_mode not in ("rel", "abs"):
+    optimizer: Optimizer
+    mode: str = "min"
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_mode: str = "rel"
+    cooldown: int = 0
+    min_lr: InitVar[float | Sequence[float]] = 0
+    eps: float = 1e-8
+
+    def __post_init__(self, min_lr: float | Sequence[float]) -> None:
+        if self.factor >= 1.0:
+            raise ArgumentError(f"Factor should be < 1.0. Got {self.factor}")
+        if self.mode not in ("min", "max"):
+            raise ArgumentError(f"mode {self.mode} is unknown! Use 'min' or 'max'")
+        if self.threshold_mode not in ("rel", "abs"):
             raise ArgumentError(
-                f"threshold mode {threshold_mode} is unknown! Use 'rel' or 'abs'"
+                f"threshold mode {self.threshold_mode} is unknown! Use 'rel' or 'abs'"
             )
-        self.optimizer = _checked(optimizer)
-        self.mode = mode
-        self.factor = factor
-        self.patience = patience
-        self.threshold = threshold
-        self.threshold_mode = threshold_mode
-        self.cooldown = cooldown
-        self.min_lrs = _per_group("min_lr", optimizer, min_lr)
-        self.eps = eps
+        self.min_lrs = _per_group("min_lr", self.optimizer, min_lr)
         self.last_epoch = 0
-        self.best = math.inf if mode == "min" else -math.inf
+        self.best = math.inf if self.mode == "min" else -math.inf
         self.cooldown_counter = 0
         self.num_bad_epochs = 0
         self._last_lr = self._in_groups("lr")
@@ -459,7 +452,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: SupportsFloat, epoch: None = None) -> None:  # type: ignore[override]
         """Go on by one, with the value to watch: a number or a Tensor with one element."""
-        _refuse(epoch)
+        _refuse_epoch(epoch)
         value = float(metrics)
         self.last_epoch += 1
         if self._is_better(value):

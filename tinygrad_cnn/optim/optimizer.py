@@ -15,8 +15,8 @@ import numpy as np
 from ..engine import Tensor
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..recording import Where, enable_grad, no_grad
-from .arithmetic import Array
 
+Array = np.ndarray[Any, Any]
 Group = dict[str, Any]
 
 _NOT_HERE = ("foreach", "fused", "capturable", "differentiable")

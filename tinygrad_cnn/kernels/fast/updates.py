@@ -50,15 +50,22 @@ def momentum_loop(
 
 
 def adam_step(
-    p: Array, g: Array, m: Array, v: Array, work: Array, spare: Array, *others: Any
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    work: Array,
+    spare: Array,
+    rate: float,
+    betas: tuple[float, float],
+    eps: float,
+    correction: float,
+    largest: Array | None = None,
 ) -> None:
-    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε).
-
-    others: rate, (β₁, β₂), ε, correction, and where asked `largest`.
-    """
-    rate, betas, eps, correction, *largest = others
-    if largest or not _plain(p, g, m, v):
-        return reference.adam_step(p, g, m, v, work, spare, *others)
+    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
+    if largest is not None or not _plain(p, g, m, v):
+        others = work, spare, rate, betas, eps, correction, largest
+        return reference.adam_step(p, g, m, v, *others)
     flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
     adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
 

@@ -30,7 +30,7 @@ def clip_grad_norm_(
     The norm is that of all gradients as one vector; norm_type inf is the largest absolute
     value. AutogradError for a norm that is not finite, if error_if_nonfinite.
     """
-    grads, order = _grads(parameters, foreach), float(norm_type)
+    grads, order = _collect_gradients(parameters, foreach), float(norm_type)
     if not grads and isinstance(parameters, GeneratorType):
         warnings.warn(
             "`parameters` is an empty generator, no gradient clipping will occur.",
@@ -56,15 +56,15 @@ def clip_grad_value_(
     parameters: Tensors, clip_value: float, foreach: bool | None = None
 ) -> None:
     """Hold every entry of every gradient between −clip_value and clip_value."""
-    for g in _grads(parameters, foreach):
+    for g in _collect_gradients(parameters, foreach):
         g.clamp_(-float(clip_value), float(clip_value))
 
 
-def _grads(parameters: Tensors, foreach: bool | None) -> list[Tensor]:
+def _collect_gradients(parameters: Tensors, foreach: bool | None) -> list[Tensor]:
     if foreach:
         raise ArgumentError("there is no foreach implementation; leave foreach=None")
-    listed = [parameters] if isinstance(parameters, Tensor) else parameters
-    return [p.grad for p in listed if p.grad is not None]
+    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [p.grad for p in given if p.grad is not None]
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -82,7 +82,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         start += p.numel()
 
 
-__all__: list[str] = [
+__all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "parameters_to_vector",

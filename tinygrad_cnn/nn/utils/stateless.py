@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,11 +28,11 @@ def functional_call(
     names of a shared parameter does so for all. strict: the names must be the module's,
     no fewer, no more. As `torch.func.functional_call`.
     """
-    given = _merged(parameter_and_buffer_dicts)
+    given = _merge(parameter_and_buffer_dicts)
     own: dict[str, Any] = dict(module.named_parameters(remove_duplicate=False))
     own |= dict(module.named_buffers(remove_duplicate=False))
     if tie_weights:
-        given = _tied(given, own)
+        given = _tie_names(given, own)
     if strict and given.keys() != own.keys():
         raise AutogradError(
             f"Error(s) in reparametrizing for {type(module).__name__}:\n\t"
@@ -45,10 +44,8 @@ def functional_call(
     try:
         for path in own.keys() & given.keys():
             owner_path, _, name = path.rpartition(".")
-            owner = module.get_submodule(owner_path)
-            store: Any = (
-                owner._parameters if name in owner._parameters else owner._buffers
-            )
+            owner: Any = module.get_submodule(owner_path)
+            store = owner._parameters if name in owner._parameters else owner._buffers
             before.append((store, name, store[name]))
             store[name] = given[path]
         return module(*arguments, **(kwargs or {}))
@@ -57,19 +54,19 @@ def functional_call(
             store[name] = value
 
 
-def _merged(dicts: Named | Sequence[Named]) -> dict[str, Tensor]:
-    listed = [dicts] if isinstance(dicts, Mapping) else dicts
-    names = Counter(name for given in listed for name in given)
-    repeated = [name for name, times in names.items() if times > 1]
-    if repeated:
-        raise ArgumentError(
-            f"{repeated} appeared in multiple dictionaries; behavior of functional call is "
-            "ambiguous"
-        )
-    return {name: value for given in listed for name, value in given.items()}
+def _merge(dicts: Named | Sequence[Named]) -> dict[str, Tensor]:
+    merged: dict[str, Tensor] = {}
+    for given in [dicts] if isinstance(dicts, Mapping) else dicts:
+        if repeated := sorted(merged.keys() & given.keys()):
+            raise ArgumentError(
+                f"{repeated} appeared in multiple dictionaries; behavior of functional "
+                "call is ambiguous"
+            )
+        merged.update(given)
+    return merged
 
 
-def _tied(given: dict[str, Tensor], own: dict[str, Any]) -> dict[str, Tensor]:
+def _tie_names(given: dict[str, Tensor], own: dict[str, Any]) -> dict[str, Tensor]:
     """What is given, under all the names that its owner has."""
     spread = dict(given)
     for name, value in own.items():
