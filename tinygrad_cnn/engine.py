@@ -17,7 +17,6 @@ import numpy as np
 from . import errors, recording
 from .methods import Methods
 from .methods.gradient import (
-    check_gradient,
     cotangent_of,
     deposit,
     hooks_of,
@@ -111,7 +110,9 @@ class Record:
                     f"the derivative of {self} with respect to {op.input_name(i)} is "
                     "not implemented"
                 )
-            saved, values = self.saved or self.held(), []
+            saved, values = self.saved, []
+            if saved is None:
+                saved = self.held()
             function, needs = rule
             for name, kind, at in needs:
                 value, version, count = saved[name]
@@ -284,41 +285,63 @@ class Tensor(Methods, Operand):
 Node = Record | Tensor  # of the walk: a record, or a leaf that requires a gradient
 
 
+class BackwardObserver:
+    """Is told each step of a walk back; a subclass takes up those it wants to know.
+
+    Gradients are arrays, or Tensors where they are recorded themselves.
+    """
+
+    def see_start(self, node: Node, g: Value, total: Value) -> None:
+        """The walk begins at this output with g; total is the sum there so far."""
+
+    def see_gradient(self, record: Record, g: Value) -> None:
+        """g = ∂L/∂y of a record is complete; its rules come next."""
+
+    def see_contribution(
+        self, record: Record, i: int, g: Value, d: Value, total: Value
+    ) -> None:
+        """A rule made d = ∂L/∂(input i) from g; total is the sum at that input so far."""
+
+    def see_release(self, record: Record) -> None:
+        """The saved values of a record are let go."""
+
+    def see_leaf(self, leaf: Tensor, g: Value) -> None:
+        """g = ∂L/∂leaf is complete; where `.grad` is wanted, it is added there next."""
+
+
 def run_backward(
-    outputs: Sequence[Tensor],
-    cotangents: Sequence[Tensor | None],
+    outputs: Iterable[Tensor],
+    cotangents: Iterable[Tensor | None],
     retain_graph: bool | None,
     create_graph: bool,
     targets: Iterable[Tensor] | None,
     accumulate: bool,
     recorded: bool = True,
+    watch: BackwardObserver | None = None,
 ) -> dict[Node, Value]:
     """Walk from the outputs to the leaves (or only to `targets`).
 
     Returns the gradient at each target, by node; `accumulate` adds it to `.grad` as well.
     With create_graph, but not `recorded`, the rules meet Tensors only to be observed.
     """
-    grads: dict[Node | None, Value] = {}
-    for output, cotangent in zip(outputs, cotangents, strict=True):
-        g = cotangent_of(output, cotangent)
-        before = grads.get(output._node)
-        g = g if create_graph else g._array
-        grads[output._node] = g if before is None else before + g
-    order = topological_order(list(grads))
-    wanted = None if targets is None else {t._node for t in targets}
-    if wanted is not None and (not wanted or None in wanted):
-        raise errors.AutogradError(
-            "One of the differentiated Tensors does not require grad, or none was given"
-        )
-    if wanted is not None:
-        needed = leading_to(wanted, order)
-        order = [node for node in order if node in needed]
+    watch = watch or recording.backward_observer.get()
+    keep = create_graph if retain_graph is None else retain_graph
     arrived: dict[Node, Value] = {}
-    stop_at_nan = recording.check_nan.get()
     with (
         recording.set_grad_enabled(create_graph and recorded),
         np.errstate(all="ignore"),
     ):
+        grads = _starts(outputs, cotangents, create_graph, watch)
+        order = topological_order(list(grads))
+        wanted = None if targets is None else {t._node for t in targets}
+        if wanted is not None:
+            if not wanted or None in wanted:
+                raise errors.AutogradError(
+                    "One of the differentiated Tensors does not require grad, or none "
+                    "was given"
+                )
+            needed = leading_to(wanted, order)
+            order = [node for node in order if node in needed]
         for node in order:
             if node not in grads:
                 continue
@@ -331,22 +354,49 @@ def run_backward(
             deposits = accumulate and (wanted is None or node in arrived)
             if not isinstance(node, Record):
                 g = d = None  # so that only the dictionary holds this leaf's gradient
+                if watch is not None:
+                    watch.see_leaf(node, grads[node])
                 if deposits:
                     deposit(node, grads.pop(node), Tensor._wrap)
                     run_leaf_hooks(node)
+                else:
+                    del grads[node]
                 continue
             g = grads.pop(node)
+            if watch is not None:
+                watch.see_gradient(node, g)
             if deposits and node.retains_grad:
                 deposit(node, g, Tensor._wrap)
             parents, asked = node.parents, node.asked
             if wanted is not None:
                 asked = tuple([i for i in asked if parents[i] in needed])
             for i, d in node.gradients(asked, g, create_graph):
-                if d is not None:
-                    if stop_at_nan:
-                        check_gradient(node, i, g, d)
-                    before = grads.get(parents[i])
-                    grads[parents[i]] = d if before is None else before + d
-            if not (create_graph if retain_graph is None else retain_graph):
+                if d is None:
+                    continue
+                parent = parents[i]
+                grads[parent] = grads[parent] + d if parent in grads else d
+                if watch is not None:
+                    watch.see_contribution(node, i, g, d, grads[parent])
+            if not keep:
                 node.saved = None
+                if watch is not None:
+                    watch.see_release(node)
     return arrived
+
+
+def _starts(
+    outputs: Iterable[Tensor],
+    cotangents: Iterable[Tensor | None],
+    create_graph: bool,
+    watch: BackwardObserver | None,
+) -> dict[Node, Value]:
+    """The gradients that a walk begins with; nothing else holds them afterwards."""
+    grads: dict[Node, Value] = {}
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        start = cotangent_of(output, cotangent)
+        g: Value = start if create_graph else start._array
+        node = output._record or output
+        grads[node] = grads[node] + g if node in grads else g
+        if watch is not None:
+            watch.see_start(node, g, grads[node])
+    return grads

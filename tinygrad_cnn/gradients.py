@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from . import recording
-from .engine import Tensor, run_backward
+from .engine import BackwardObserver, Record, Tensor, run_backward
 from .errors import ArgumentError, AutogradError, DTypeError
+from .methods.base import raw
 from .ops.base import Value
-from .recording import enable_grad
+from .recording import backward_observer, enable_grad
 
 __all__ = ["backward", "detect_anomaly", "grad", "set_detect_anomaly"]
 
@@ -105,6 +105,32 @@ def _cotangents(outputs: list[Tensor], given: Any) -> list[Tensor | None]:
     return cotangents
 
 
+class _StopAtNaN(BackwardObserver):
+    """Refuses a NaN as soon as a rule has made one."""
+
+    def see_contribution(
+        self, record: Record, i: int, g: Value, d: Value, total: Value
+    ) -> None:
+        nan = np.isnan(raw(d))
+        if not nan.any():
+            return
+        why = [
+            f"{'its result' if name == 'y' else name} already held inf or NaN"
+            for name, (value, *_) in record.held().items()
+            if isinstance(value, np.ndarray) and not np.isfinite(value).all()
+        ]
+        if np.isnan(raw(g)).any():
+            why.append(
+                "the gradient that came to it was NaN already: the one given to backward, "
+                "a hook's, or inf − inf where several met"
+            )
+        raise AutogradError(
+            f"the gradient with respect to {record.op.input_name(i)} became NaN in "
+            f"{nan.sum()} of {nan.size} values, first at {np.argwhere(nan)[0].tolist()}, "
+            "by " + "\n  ".join([str(record), *why])
+        )
+
+
 class set_detect_anomaly:
     """Look for NaN in every gradient or not: at once when called, until a `with` ends.
 
@@ -116,15 +142,15 @@ class set_detect_anomaly:
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self._switch(mode and check_nan)
 
-    def _switch(self, on: Any) -> None:
-        self.outside = recording.check_nan.get()
-        recording.check_nan.set(bool(on))
+    def _switch(self, on: bool) -> None:
+        self.outside = backward_observer.get()
+        backward_observer.set(_StopAtNaN() if on else None)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *error: Any) -> None:
-        recording.check_nan.set(self.outside)
+        backward_observer.set(self.outside)
 
 
 class detect_anomaly(set_detect_anomaly):

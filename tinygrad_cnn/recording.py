@@ -24,8 +24,8 @@ from .errors import (
 from .ops.base import Memo, Op, Value
 
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
-check_nan: ContextVar[bool] = ContextVar("check_nan", default=False)
-"""Whether a backward pass stops at the first NaN gradient; `autograd.detect_anomaly`."""
+backward_observer: ContextVar[Any] = ContextVar("backward_observer", default=None)
+"""The `engine.BackwardObserver` of walks back that have none of their own."""
 module_path: ContextVar[str] = ContextVar("module_path", default="")
 """Dotted path of the module whose forward is running; set by `nn.Module`."""
 observer: ContextVar[Callable[[Op, list[Value], Value, list[Value]], None] | None]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+import dataclasses
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,28 @@ from .ops.shape import Cast
 
 def nodes_of(outputs: Sequence[Tensor]) -> list[Node]:
     """The records and leaves behind these results, each after those it came from."""
+    return inputs_first([t._node for t in outputs])
+
+
+def inputs_first(
+    roots: Sequence[Node | None], known: Container[Node] = ()
+) -> list[Node]:
+    """The records and leaves behind these, and they themselves, but for the known ones.
+
+    Each comes after its inputs; None, for what was not recorded, is passed over.
+    """
     order: list[Node] = []
-    seen: set[Node] = set()
-    roots = [t._node for t in reversed(outputs)]
-    stack = [(node, False) for node in roots if node is not None]
+    seen: set[Node | None] = {None}
+    stack = [(node, False) for node in reversed(roots)]
     while stack:
         node, done = stack.pop()
-        if done:
+        if done and node is not None:
             order.append(node)
-        elif node not in seen:
+        elif node not in seen and node not in known:
             seen.add(node)
             stack.append((node, True))
-            parents = node.parents if isinstance(node, Record) else ()
-            stack += [(p, False) for p in reversed(parents) if p is not None]
+            if isinstance(node, Record):
+                stack += [(p, False) for p in reversed(node.parents)]
     return order
 
 
@@ -70,16 +79,21 @@ def as_dtype(dtype: Any) -> Callable[[Value], Value]:
 
 def _converted(op: Op, convert: Callable[[Value], Value]) -> Op:
     if isinstance(op, Cast) and op.dtype.kind == "f":
-        return replace(op, dtype=convert(np.zeros((), op.dtype)).dtype)
+        return dataclasses.replace(op, dtype=convert(np.zeros((), op.dtype)).dtype)
     return op
 
 
 def tensors_in(nested: Any) -> Iterator[Tensor]:
-    """The Tensors in any nesting of tuples, lists and dicts."""
-    if isinstance(nested, Tensor):
-        yield nested
-    elif isinstance(nested, Mapping):
-        yield from tensors_in(list(nested.values()))
-    elif isinstance(nested, tuple | list):
-        for part in nested:
-            yield from tensors_in(part)
+    """The Tensors in any nesting of tuples, lists, dicts and dataclasses, in order."""
+    stack = [nested]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Tensor):
+            yield part
+        elif isinstance(part, Mapping):
+            stack += list(part.values())[::-1]
+        elif isinstance(part, tuple | list):
+            stack += reversed(part)
+        elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+            fields = dataclasses.fields(part)
+            stack += [getattr(part, field.name) for field in reversed(fields)]

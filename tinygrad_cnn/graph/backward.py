@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from ..engine import BackwardObserver, Record, Tensor, run_backward
 from ..engine import Node as Recorded
-from ..engine import Tensor
 from ..errors import ArgumentError
-from ..methods.gradient import cotangent_of, topological_order
-from ..recording import enable_grad
+from ..methods.gradient import cotangent_of
+from ..ops.base import Value
 from .data import Edge, Node
 from .walk import Walk
 
@@ -30,8 +28,16 @@ def with_backward(walk: Walk, gradient: Any = None) -> Walk:
     Raises AutogradError where nothing requires a gradient, or an output needs `gradient`.
     """
     cotangents = cotangents_of(walk, gradient)
-    walk.move(walk.again())
-    _Backward(walk).run(cotangents)
+    # Leaves, so that all that comes of them is recorded.
+    starts = [Tensor._wrap(g._array).requires_grad_() for g in cotangents]
+    values = walk.again()
+    ends = [values[end] for end in walk.ends if end is not None]
+    walk.move(values)
+    for start in starts:
+        one = start.numel() == 1 and start.item() == 1
+        node = walk.value(start._array, "gradient", "1" if one else "∂L/∂y")
+        walk.ids[start] = node.id
+    run_backward(ends, starts, None, True, None, False, watch=_Backward(walk))
     return walk
 
 
@@ -45,50 +51,24 @@ def cotangents_of(walk: Walk, gradient: Any) -> list[Tensor]:
     return [cotangent_of(t, g) for t, g in zip(outputs, given, strict=True)]
 
 
-class _Backward:
-    """One backward pass over a walk; what it records becomes part of the graph."""
+class _Backward(BackwardObserver):
+    """Makes what a walk back records a part of the graph."""
 
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
-        self.grads: dict[Recorded, Tensor] = {}
 
-    def run(self, cotangents: list[Tensor]) -> None:
-        """The engine's walk, recording."""
-        with enable_grad(), np.errstate(all="ignore"):
-            ends = [end for end in self.walk.ends if end is not None]
-            for end, cotangent in zip(ends, cotangents, strict=True):
-                self.add(end, self._start(end, cotangent))
-            for recorded in topological_order(ends):
-                if recorded in self.grads:
-                    self._visit(recorded, self.grads.pop(recorded))
+    def see_start(self, node: Recorded, g: Value, total: Value) -> None:
+        self._claim(total, self.node(node), None)
 
-    def _start(self, end: Recorded, cotangent: Tensor) -> Tensor:
-        # A leaf, so that all that comes of it is recorded.
-        start = Tensor._wrap(cotangent._array).requires_grad_()
-        one = start.numel() == 1 and start.item() == 1
-        node = self.walk.value(start._array, "gradient", "1" if one else "∂L/∂y")
-        self.walk.ids[start] = node.id
-        return start
+    def see_contribution(
+        self, record: Record, i: int, g: Value, d: Value, total: Value
+    ) -> None:
+        forward = self.node(record)
+        self._claim(d, forward, forward.inputs[i])
+        self._claim(total, self.node(record.parents[i]), None)
 
-    def _visit(self, recorded: Recorded, g: Tensor) -> None:
-        if isinstance(recorded, Tensor):
-            return self._finish(recorded, g)
-        asked = [i for i, p in enumerate(recorded.parents) if p is not None]
-        forward = self.node(recorded)
-        for i, d in recorded.gradients(asked, g, True):
-            if d is not None:
-                d = d if isinstance(d, Tensor) else Tensor._wrap(d)
-                self._claim(d, forward, forward.inputs[i])
-                self.add(recorded.parents[i], d)
-
-    def add(self, recorded: Any, d: Tensor) -> None:
-        """Add to the gradient of a node; the sum is a part of that gradient."""
-        if recorded in self.grads:
-            d = self.grads[recorded] + d
-            self._claim(d, self.node(recorded), None)
-        self.grads[recorded] = d
-
-    def _finish(self, leaf: Tensor, g: Tensor) -> None:
+    def see_leaf(self, leaf: Tensor, g: Value) -> None:
+        g = g if isinstance(g, Tensor) else Tensor._wrap(g)
         forward, source = self.node(leaf), self.walk.node_of(g, "gradient")
         end = self.walk.value(g._array, "gradient", f"∂L/∂{forward.label}")
         end.backward_of, end.module = forward.id, forward.module
@@ -99,9 +79,9 @@ class _Backward:
         """The node of what was recorded."""
         return self.walk.graph.nodes[self.walk.ids[recorded]]
 
-    def _claim(self, d: Tensor, forward: Node, name: str | None) -> None:
+    def _claim(self, d: Value, forward: Node, name: str | None) -> None:
         """What was recorded for d, and has no node yet, serves the gradient of a node."""
-        new = [d._node] if d._node is not None else []
-        for node in self.walk.extend(new):
+        new = d._node if isinstance(d, Tensor) else None
+        for node in self.walk.extend([new]):
             node.backward_of, node.backward_input = forward.id, name
             node.module, node.where = forward.module, forward.where

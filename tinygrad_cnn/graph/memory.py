@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from .. import plotting
-from ..engine import Node as Recorded
-from ..engine import Tensor
-from ..methods.gradient import cotangent_of, topological_order
+from ..engine import BackwardObserver, Node, Record, Tensor, run_backward
 from ..nn import Module
 from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value
 from ..recording import module_path
+from ..replay import tensors_in
 from .summary import LOSS, loss_of, unchanged
-from .walk import memory_of, tensors_in
+from .walk import memory_of
 
 GRADIENTS, OTHERS = "gradients", "others"
 GREYS = {OTHERS: "#999999", GRADIENTS: "#dddddd"}
@@ -54,7 +53,11 @@ def memory(
         watch.in_loss = True
         result = loss_of(model, output, labels, loss)
         del output
-    watch.backward(result)
+    found = list(tensors_in(result))
+    ends = [t for t in found if t._node is not None] or found
+    ones = (Tensor._wrap(np.ones_like(t._array)) for t in ends)  # held by nobody
+    watch.moments.append(Moment("backward", "∂L/∂output", ""))
+    run_backward(ends, ones, False, False, None, False, watch=watch)
     return watch.seen()
 
 
@@ -228,7 +231,7 @@ def _size(count: int) -> str:
 # ---------------------------------------------------------------------- the step, watched
 
 
-class _Watch:
+class _Watch(BackwardObserver):
     """Notes when memory comes and goes."""
 
     def __init__(self, model: Module) -> None:
@@ -284,45 +287,29 @@ class _Watch:
         self.counts[holder] += 1
         return f"{holder} {self.counts[holder]}"
 
-    def backward(self, result: Any) -> None:
-        """The engine's walk back, with its gradients watched."""
-        grads: dict[Recorded, Value] = {}
-        self.moments.append(Moment("backward", "∂L/∂output", ""))
-        ends = list(tensors_in(result))
-        for end in [t for t in ends if t._node is not None] or ends:
-            one = Tensor._wrap(np.ones_like(end._array))
-            self._add(grads, end._node, cotangent_of(end, one)._array, "∂L/∂output")
-            del one
-        with np.errstate(all="ignore"):
-            for node in topological_order(list(grads)):
-                if node not in grads:
-                    continue
-                g = grads.pop(node)
-                if isinstance(node, Tensor):
-                    self._finish(node, g)
-                    continue
-                module = self.modules[id(node.op)]
-                self.moments.append(Moment("backward", node.name(), module))
-                asked = [i for i, p in enumerate(node.parents) if p is not None]
-                for i, d in node.gradients(asked, g, False):
-                    what = f"∂L/∂{node.op.input_name(i)} of {node.name()}"
-                    self._add(grads, node.parents[i], d, what)
-                node.saved = None
+    def see_start(self, node: Node, g: Value, total: Value) -> None:
+        self._see_gradients("∂L/∂output", g, total)
 
-    def _add(self, grads: dict[Any, Value], node: Any, d: Value, name: str) -> None:
-        if d is None:
-            return
-        self.see(d, name, GRADIENTS)
-        grads[node] = grads[node] + d if node in grads else d
-        self.see(grads[node], name, GRADIENTS)
+    def see_gradient(self, record: Record, g: Value) -> None:
+        module = self.modules[id(record.op)]
+        self.moments.append(Moment("backward", record.name(), module))
 
-    def _finish(self, leaf: Tensor, g: Value) -> None:
-        """A leaf keeps a copy."""
-        name = f"∂L/∂{self.names.get(id(leaf), 'x')}"
-        module = self.names.get(id(leaf), "").rpartition(".")[0]
+    def see_contribution(
+        self, record: Record, i: int, g: Value, d: Value, total: Value
+    ) -> None:
+        name = f"∂L/∂{record.op.input_name(i)} of {record.name()}"
+        self._see_gradients(name, d, total)
+
+    def see_leaf(self, leaf: Tensor, g: Value) -> None:
+        path = self.names.get(id(leaf), "x")
+        name, module = f"∂L/∂{path}", path.rpartition(".")[0]
         self.moments.append(Moment("backward", name, module))
-        self.kept.append(np.array(g))
-        self.see(self.kept[-1], name, GRADIENTS)
+        self.kept.append(np.array(g))  # as `.grad` would
+        self._see_gradients(name, self.kept[-1])
+
+    def _see_gradients(self, name: str, *gradients: Value) -> None:
+        for g in gradients:
+            self.see(g, name, GRADIENTS)
 
     def seen(self) -> Memory:
         """What was noted; the watch is over."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AutogradError, DTypeError, ShapeError
-from .base import Base, raw
+from .base import Base
 from .memory import read_only
 
 _keys = itertools.count()
@@ -95,26 +95,6 @@ def leading_to(wanted: set[Any], order: list[Any]) -> set[Any]:
         if node in wanted or any(p in needed for p in parents):
             needed.add(node)
     return needed
-
-
-def check_gradient(record: Any, i: int, g: Any, d: Any) -> None:
-    """Refuse a NaN in d = ∂L/∂(input i), from g = ∂L/∂y."""
-    nan = np.isnan(raw(d))
-    if not nan.any():
-        return
-    saved = [(n, a) for n, (a, *_) in record.saved.items() if isinstance(a, np.ndarray)]
-    wild = [n for n, a in saved if not np.isfinite(a).all()]
-    why = [f"{'its result' if n == 'y' else n} already held inf or NaN" for n in wild]
-    if np.isnan(raw(g)).any():
-        why.append(
-            "the gradient that came to it was NaN already: the one given to backward, a "
-            "hook's, or inf − inf where several met"
-        )
-    raise AutogradError(
-        f"the gradient with respect to {record.op.input_name(i)} became NaN in "
-        f"{nan.sum()} of {nan.size} values, first at {np.argwhere(nan)[0].tolist()}, by "
-        + "\n  ".join([str(record), *why])
-    )
 
 
 def run_hooks(node: Any, g: Any, wrap: Callable[[Any], Any]) -> Any:

@@ -14,7 +14,7 @@ from ..kernels import active
 from ..kernels.threads import Pool
 from ..nn import Module
 from ..nn.module import Children
-from ..recording import check_nan, grad_enabled, observer, quiet
+from ..recording import backward_observer, grad_enabled, observer, quiet
 from .buffers import Array
 from .lower import Lowering, fill
 from .trace import Loss, modules_of, traced
@@ -143,7 +143,7 @@ class Planned:
     def _watched(self, inputs: tuple[Tensor, ...]) -> str | None:
         if not all(isinstance(t, Tensor) for t in inputs):
             return "an input is no Tensor"
-        if observer.get() is not None or check_nan.get():
+        if observer.get() is not None or backward_observer.get() is not None:
             return "operations are being watched"
         if self.loss is not None and not grad_enabled.get():
             return "gradients are off"
