@@ -7,6 +7,7 @@ the input padded by p on both sides. It spans e = d (k − 1) + 1 values, and th
 
 from __future__ import annotations
 
+import functools
 import operator
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,8 @@ class Window:
         (ky, kx), (dy, dx) = self.kernel, self.dilation
         return dy * (ky - 1) + 1, dx * (kx - 1) + 1
 
+    # Asked for at each call of a layer; the windows that are kept are small (B019).
+    @functools.lru_cache(maxsize=1024)  # noqa: B019
     def output_size(self, size: Pair, ceil_mode: bool = False) -> Pair:
         """How many positions fit an input of this size; ShapeError if none does.
 
@@ -77,6 +80,7 @@ class Window:
             positions += 1
         return positions
 
+    @functools.lru_cache(maxsize=1024)  # noqa: B019
     def overhang(self, size: Pair, positions: Pair) -> Pair:
         """How far the last windows reach beyond the padded input (0 without ceil_mode)."""
         ends = [

@@ -83,13 +83,13 @@ class InParts:
 
 def writeable(x: Array) -> Array:
     """In C order and writeable, which is what the kernels are compiled for."""
-    return x if x.flags.c_contiguous and x.flags.writeable else np.array(x, order="C")
+    return x if x.flags.carray else np.array(x, order="C")
 
 
 def batch_last(x: Array) -> Array:
     """(N, C, …) as a contiguous (C, …, N): a copy only where it is not so already."""
     turned = x.transpose(*range(1, x.ndim), 0)
-    if turned.flags.c_contiguous and turned.flags.writeable:
+    if turned.flags.carray:
         return turned
     rows = x.reshape(len(x), math.prod(x.shape[1:]))
     return row_by_row(rows.T).reshape(turned.shape)
@@ -103,7 +103,7 @@ def batch_innermost(x: Array) -> Array:
 def row_by_row(x: Array) -> Array:
     """A matrix in C order and writeable: a copy only where it is not so already."""
     if x.flags.c_contiguous or x.size < SMALL or not x.T.flags.c_contiguous:
-        return writeable(x)
+        return x if x.flags.carray else np.array(x, order="C")
     y = np.empty(x.shape, x.dtype)
     transpose(writeable(x.T).reshape(-1), x.shape[1], y.reshape(-1))
     return y
