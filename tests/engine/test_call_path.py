@@ -4,7 +4,7 @@ Someone who follows `conv(x)` in a debugger passes each of them. What stands bel
 kernel is not counted: the reference's helpers, and compiled code.
 """
 
-import importlib
+import importlib.util
 import os
 import sys
 

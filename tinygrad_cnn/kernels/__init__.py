@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from ..errors import ArgumentError
@@ -54,11 +53,8 @@ def use(table: str) -> None:
         raise ArgumentError(
             "the fast kernels need Numba: pip install 'tinygrad-cnn[fast]'"
         )
-    kernels: ModuleType = reference
+    kernels = importlib.import_module(f".{table}", __name__)
     if table == "fast":
-        from . import fast
-
-        kernels = fast
         start_pool()
     else:
         threads_of_blas()

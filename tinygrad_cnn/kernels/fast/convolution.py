@@ -176,10 +176,7 @@ def forward_calls(
     floor: float = -np.inf,
 ) -> list[Call]:
     """Write y = max(conv(x, w) + b, floor); x and y contiguous (C, H, W, N)."""
-    channels = len(w) // groups, w.shape[1]
-    sizes = x.shape[1:3], y.shape[1:3], x.shape[3]
-    gather = _gather(False, bordered, window, channels, *sizes)
-    return _gather_calls(gather, x, w, w[0].size, b, y, groups, floor)
+    return _gather_calls(False, x, w, b, y, window, groups, bordered, floor)
 
 
 def conv2d_input(g: Array, w: Array, size: Pair, window: Window, groups: int) -> Array:
@@ -198,23 +195,25 @@ def adjoint_calls(
 ) -> list[Call]:
     """Write x, the adjoint of conv( · , w) at g; g and x contiguous (C, H, W, N)."""
     bordered = bordered and window.stride == (1, 1)
-    channels = len(w) // groups, w.shape[1]
-    sizes = g.shape[1:3], x.shape[1:3], g.shape[3]
-    gather = _gather(True, bordered, window, channels, *sizes)
-    return _gather_calls(gather, g, w, w[0, 0].size, None, x, groups, -np.inf)
+    return _gather_calls(True, g, w, None, x, window, groups, bordered, -np.inf)
 
 
 def _gather_calls(
-    gather: Gather,
+    adjoint: bool,
     x: Array,
     w: Array,
-    w_row: int,
     b: Array | None,
     y: Array,
+    window: Window,
     groups: int,
+    bordered: bool,
     floor: float,
 ) -> list[Call]:
     """One call for each group of channels, after the one that adds a border."""
+    channels = len(w) // groups, w.shape[1]
+    sizes = x.shape[1:3], y.shape[1:3], x.shape[3]
+    gather = _gather(adjoint, bordered, window, channels, *sizes)
+    w_row = w[0, 0].size if adjoint else w[0].size
     calls = []
     if gather.margins is not None:
         x, call = _add_border(x, gather.margins)

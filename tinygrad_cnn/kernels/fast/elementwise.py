@@ -21,6 +21,12 @@ def in_memory_order(x: Array) -> Array | None:
     return y if y.flags.c_contiguous else None
 
 
+def flatten(x: Array) -> Array:
+    """The values of an array that lies in one of these orders, in one row, not copied."""
+    ordered = x if x.flags.c_contiguous else x.transpose(*range(1, x.ndim), 0)
+    return ordered.reshape(-1)
+
+
 def relu(x: Array) -> Array:
     """max(0, x); NaN stays."""
     return _mapped(RELU, reference.relu, x)
@@ -42,17 +48,19 @@ def _mapped(
     """The kernel's result in the layout of x; the plain one's where arrays are small, or
     do not all lie in one piece and alike.
     """
-    if x.size < LARGE or x.dtype.char not in FLOATS:
+    if x.size < LARGE or not readable(x):
         return plain(x, *others)
-    flat = in_memory_order(x)
-    if flat is None or not all(alike(x, other) for other in others):
+    if not all(alike(x, other) and other.flags.writeable for other in others):
         return plain(x, *others)
-    if not all(a.flags.writeable for a in (x, *others)):
-        return plain(x, *others)
-    y = np.empty_like(flat)
-    y = y if flat is x else y.transpose(-1, *range(x.ndim - 1))
+    y = np.empty_like(x)
     run(map_call(kernel, x, *others, y))
     return y
+
+
+def readable(x: Array) -> bool:
+    """Whether a kernel that goes through the values one by one can read them in place."""
+    lies_in_order = x.flags.writeable and in_memory_order(x) is not None
+    return lies_in_order and x.dtype.char in FLOATS
 
 
 def alike(x: Array, other: Array) -> bool:
@@ -67,7 +75,7 @@ def alike(x: Array, other: Array) -> bool:
 
 def map_call(kernel: InParts, *arrays: Array) -> Call:
     """Write the last of the arrays, which lie alike and in one piece, from the others."""
-    flat = [in_memory_order(a).reshape(-1) for a in arrays]  # type: ignore[union-attr]
+    flat = [flatten(a) for a in arrays]
     return kernel.call(4 * flat[0].size, *flat)
 
 

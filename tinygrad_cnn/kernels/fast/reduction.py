@@ -7,7 +7,7 @@ import numpy as np
 from .. import reference
 from .calls import FLOATS, Array, Call, InParts, run
 from .compiling import compiled
-from .elementwise import in_memory_order
+from .elementwise import flatten, readable
 
 
 def channel_sums(x: Array) -> Array:
@@ -48,10 +48,8 @@ def sum_rows(part: int, parts: int, x: Array, y: Array) -> None:
 
 def log_softmax(x: Array, axis: int) -> Array:
     """x − max x − ln Σ exp(x − max x) along an axis."""
-    flat = in_memory_order(x) if x.ndim == 2 and axis % 2 == 1 else None
-    if flat is None or x.size > MANY or not x.flags.writeable:
-        return reference.log_softmax(x, axis)
-    if x.dtype.char not in FLOATS:
+    by_rows = x.ndim == 2 and axis % 2 == 1
+    if not by_rows or x.size > MANY or not readable(x):
         return reference.log_softmax(x, axis)
     y = np.empty_like(x)
     run(log_softmax_call(x, y))
@@ -65,8 +63,7 @@ MANY = 1 << 16
 def log_softmax_call(x: Array, y: Array) -> Call:
     """Write y, the log-softmax of the rows of x; both lie alike and in one piece."""
     steps = [s // x.itemsize for s in x.strides]
-    flat = [in_memory_order(a).reshape(-1) for a in (x, y)]  # type: ignore[union-attr]
-    return Call(log_softmax_rows, (*flat, *x.shape, *steps))
+    return Call(log_softmax_rows, (flatten(x), flatten(y), *x.shape, *steps))
 
 
 @compiled
@@ -91,13 +88,10 @@ def log_softmax_rows(
 
 def label_sum(x: Array, label: Array) -> np.generic | None:
     """Σ_n x[n, label[n]] for x (N, C); None if a label is not in 0 … C − 1, or N = 0."""
-    flat = in_memory_order(x)
-    if flat is None or not x.flags.writeable or x.dtype.char not in FLOATS:
-        return reference.label_sum(x, label)
-    if label.dtype != np.int64 or not label.flags.carray:
+    if not readable(x) or label.dtype != np.int64 or not label.flags.carray:
         return reference.label_sum(x, label)
     row, column = (s // x.itemsize for s in x.strides)
-    total, good = label_loop(flat.reshape(-1), label, x.shape[1], row, column)
+    total, good = label_loop(flatten(x), label, x.shape[1], row, column)
     return x.dtype.type(total) if good else None
 
 
