@@ -10,6 +10,7 @@ after all of its uses; it is a loop, never a recursion.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,11 @@ class Record:
     """One application of an operation: what its gradient rules will need, and no more."""
 
     __slots__ = (
+        "_grad",
         "_hooks",
         "asked",
         "constants",
         "dtype",
-        "grad",
         "module",
         "op",
         "parents",
@@ -69,7 +70,7 @@ class Record:
         self.where = Where(3)
         self._hooks: dict[int, Any] | None = None
         self.retains_grad = False
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.saved: dict[str, tuple[Value, Version | None, int]] | None = {}
         for name, kind, at in self.needs(kept):
             x = inputs[at] if kind == "input" else y if kind == "y" else None
@@ -80,7 +81,11 @@ class Record:
                 if kind == "kept":
                     x = kept[at]
                 elif kind == "shape":
-                    x = self.input_shapes if at < 0 else shape_of(arrays[at])
+                    x = (
+                        self.input_shapes
+                        if at < 0
+                        else getattr(arrays[at], "shape", ())
+                    )
                 elif kind == "dtype":
                     x = self.input_dtypes if at < 0 else self.input_dtypes[at]
                 self.saved[name] = x, None, 0
@@ -208,6 +213,13 @@ class Tensor(Methods, Operand):
         "_requires_grad",
         "_version",
     )
+    _array: np.ndarray[Any, Any]
+    _record: Record | None
+    _requires_grad: bool
+    _version: Version
+    _grad: Tensor | None
+    _hooks: dict[int, Any] | None
+    _leaf_hooks: dict[int, Any] | None
     __array_ufunc__ = None  # so that array * tensor asks the Tensor
     __hash__ = object.__hash__
 
@@ -217,28 +229,25 @@ class Tensor(Methods, Operand):
                 f"Tensor({data!r}) is ambiguous; use tensor({data!r})"
             )
         if isinstance(data, Tensor):
-            self._set(data._array, None)
+            Tensor._wrap(data._array, into=self)
             self._version = data._version
         elif isinstance(data, np.ndarray):
-            self._set(taken_over(data), None)
+            Tensor._wrap(taken_over(data), into=self)
         else:
-            self._set(numbers(data).astype(np.float32), None)
+            Tensor._wrap(numbers(data).astype(np.float32), into=self)
         self.requires_grad_(requires_grad)
 
-    def _set(self, array: Any, record: Record | None) -> None:
-        self._array: np.ndarray[Any, Any] = array
-        self._record = record
-        self._requires_grad = record is not None
-        self._version = Version()
-        self._grad: Tensor | None = None
-        self._hooks: dict[int, Any] | None = None
-        self._leaf_hooks: dict[int, Any] | None = None
-
     @staticmethod
-    def _wrap(array: Any, record: Record | None = None) -> Tensor:
-        """A Tensor on an array that nobody outside holds."""
-        t = Tensor.__new__(Tensor)
-        t._set(np.asarray(array), record)
+    def _wrap(
+        array: Any, record: Record | None = None, into: Tensor | None = None
+    ) -> Tensor:
+        """A Tensor on an array that nobody outside holds: a new one, or `into`."""
+        t = Tensor.__new__(Tensor) if into is None else into
+        t._array = np.asarray(array)
+        t._record = record
+        t._requires_grad = record is not None
+        t._version = Version()
+        t._grad = t._hooks = t._leaf_hooks = None
         return t
 
     @property
@@ -270,8 +279,7 @@ class Tensor(Methods, Operand):
         op: Op, inputs: Any, arrays: Any, asked: Any, array: Any, kept: Any, record: Any
     ) -> Tensor:
         """What an operation made of these inputs, observed and recorded."""
-        y = Tensor.__new__(Tensor)
-        y._set(np.asarray(array), None)
+        y = Tensor._wrap(array)
         observe = observer.get()
         if observe is not None:
             observe(op, arrays, y._array, kept)
@@ -347,10 +355,8 @@ def run_backward(
     watch = watch or recording.backward_observer.get()
     keep = create_graph if retain_graph is None else retain_graph
     arrived: dict[Node, Value] = {}
-    with (
-        recording.set_grad_enabled(create_graph and recorded),
-        np.errstate(all="ignore"),
-    ):
+    with ExitStack() as stack, np.errstate(all="ignore"):
+        stack.callback(grad_enabled.reset, grad_enabled.set(create_graph and recorded))
         grads = _starts(outputs, cotangents, create_graph, watch)
         order = topological_order(list(grads))
         wanted = None if targets is None else {t._node for t in targets}
@@ -378,7 +384,8 @@ def run_backward(
                     watch.see_leaf(node, grads[node])
                 if deposits:
                     deposit(node, grads.pop(node), Tensor._wrap)
-                    run_leaf_hooks(node)
+                    if node._leaf_hooks:
+                        run_leaf_hooks(node)
                 else:
                     del grads[node]
                 continue

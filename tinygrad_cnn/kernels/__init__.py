@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import ArgumentError
@@ -24,11 +24,12 @@ class Active:
 
     table = ""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         if self.table or name not in reference.KERNELS:
             raise AttributeError(f"there is no kernel {name}")
         use(os.environ.get("TINYGRAD_CNN_KERNELS") or _best())
-        return getattr(self, name)
+        kernel: Callable[..., Any] = getattr(self, name)
+        return kernel
 
 
 active = Active()
@@ -52,11 +53,8 @@ def use(table: str) -> None:
         raise ArgumentError(
             "the fast kernels need Numba: pip install 'tinygrad-cnn[fast]'"
         )
-    kernels: ModuleType = reference
+    kernels = importlib.import_module(f".{table}", __name__)
     if table == "fast":
-        from . import fast
-
-        kernels = fast
         start_pool()
     else:
         threads_of_blas()

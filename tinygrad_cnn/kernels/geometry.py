@@ -7,6 +7,7 @@ the input padded by p on both sides. It spans e = d (k − 1) + 1 values, and th
 
 from __future__ import annotations
 
+import functools
 import operator
 from dataclasses import dataclass
 from typing import Any
@@ -41,16 +42,11 @@ class Window:
     dilation: Pair = (1, 1)
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("kernel", 1),
-            ("stride", 1),
-            ("dilation", 1),
-            ("padding", 0),
-        ):
-            if min(getattr(self, name)) < least:
-                raise ArgumentError(
-                    f"{name} must be at least {least}, got {getattr(self, name)}"
-                )
+        limits = {"kernel": 1, "stride": 1, "dilation": 1, "padding": 0}
+        for name, least in limits.items():
+            value = getattr(self, name)
+            if min(value) < least:
+                raise ArgumentError(f"{name} must be at least {least}, got {value}")
 
     @property
     def extent(self) -> Pair:
@@ -58,6 +54,8 @@ class Window:
         (ky, kx), (dy, dx) = self.kernel, self.dilation
         return dy * (ky - 1) + 1, dx * (kx - 1) + 1
 
+    # Asked for at each call of a layer; the windows that are kept are small (B019).
+    @functools.lru_cache(maxsize=1024)  # noqa: B019
     def output_size(self, size: Pair, ceil_mode: bool = False) -> Pair:
         """How many positions fit an input of this size; ShapeError if none does.
 
@@ -82,6 +80,7 @@ class Window:
             positions += 1
         return positions
 
+    @functools.lru_cache(maxsize=1024)  # noqa: B019
     def overhang(self, size: Pair, positions: Pair) -> Pair:
         """How far the last windows reach beyond the padded input (0 without ceil_mode)."""
         ends = [

@@ -11,6 +11,7 @@ Index letters: n image, c input channel, o output channel, (i, j) output positio
 
 from __future__ import annotations
 
+from inspect import isfunction
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,6 @@ from numpy.lib.stride_tricks import as_strided
 from .geometry import Pair, Window
 
 Array = np.ndarray[Any, Any]
-
-KERNELS = (
-    *("conv2d", "conv2d_input", "conv2d_weight", "matmul", "relu", "gate", "keep"),
-    *("max_pool2d", "max_pool2d_put", "max_pool2d_pick"),
-    *("sum_pool2d", "sum_pool2d_input", "channel_sums", "log_softmax", "label_sum"),
-    *("batch_norm", "batch_norm_input", "batch_norm_scale", "moments"),
-    *("momentum_step", "adam_step"),
-)
-"""What every table of kernels has."""
 
 
 def _batch_last(x: Array) -> Array:
@@ -40,7 +32,7 @@ def _batch_first(x: Array) -> Array:
     return x.transpose(3, 0, 1, 2)
 
 
-def padded(x: Array, window: Window, positions: Pair, value: float) -> Array:
+def _pad(x: Array, window: Window, positions: Pair, value: float) -> Array:
     """`_batch_last` of x with `value` around it, wherever a window reaches."""
     x = _batch_last(x)
     (py, px), size = window.padding, (x.shape[1], x.shape[2])
@@ -64,12 +56,10 @@ def _taps(window: Window, positions: Pair) -> list[tuple[slice, slice]]:
 
 def _columns(x: Array, window: Window, positions: Pair, groups: int) -> Array:
     """Row (c, u, v), column (i, j, n): x[n, c, s i + d u − p, s j + d v − p]; per group."""
-    x = padded(x, window, positions, 0)
+    x = _pad(x, window, positions, 0)
     c, _, _, n = x.shape
-    (ky, kx), (sy, sx), (dy, dx), (i, j) = (
-        *(window.kernel, window.stride, window.dilation),
-        positions,
-    )
+    (ky, kx), (sy, sx), (dy, dx) = window.kernel, window.stride, window.dilation
+    i, j = positions
     tc, ty, tx, tn = x.strides
     strides = (tc, dy * ty, dx * tx, sy * ty, sx * tx, tn)
     view = as_strided(x, (c, ky, kx, i, j, n), strides, writeable=False)
@@ -129,7 +119,7 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
     positions = window.output_size((x.shape[2], x.shape[3]), ceil_mode)
     shape = x.shape
     low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    x = padded(x, window, positions, low)
+    x = _pad(x, window, positions, low)
     seen = [x[:, rows, columns] for rows, columns in _taps(window, positions)]
     y = seen[0].copy()
     for values in seen[1:]:
@@ -144,7 +134,7 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
             tap[np.isnan(values)] = t
     if (y == low).any() and any(window.padding):
         # A window of −∞ alone takes its first place inside, not one in the padding.
-        inside = padded(np.ones(shape, bool), window, positions, 0)
+        inside = _pad(np.ones(shape, bool), window, positions, 0)
         places = list(enumerate(_taps(window, positions)))
         for t, (rows, columns) in reversed(places):
             tap[(y == low) & inside[:, rows, columns]] = t
@@ -162,7 +152,7 @@ def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
 def max_pool2d_pick(x: Array, tap: Array, window: Window) -> Array:
     """y[n,c,i,j] = x at the tap that the window took: the adjoint of putting back."""
     positions = tap.shape[2], tap.shape[3]
-    x, tap = padded(x, window, positions, 0), _batch_last(tap)
+    x, tap = _pad(x, window, positions, 0), _batch_last(tap)
     y = np.zeros(tap.shape, x.dtype)
     for t, (rows, columns) in enumerate(_taps(window, positions)):
         np.copyto(y, x[:, rows, columns], where=tap == t)
@@ -171,7 +161,7 @@ def max_pool2d_pick(x: Array, tap: Array, window: Window) -> Array:
 
 def sum_pool2d(x: Array, window: Window, positions: Pair) -> Array:
     """y[n,c,i,j] = Σ over (u, v) of x[n, c, s i + d u − p, s j + d v − p]."""
-    x = padded(x, window, positions, 0)
+    x = _pad(x, window, positions, 0)
     (first, *rest) = _taps(window, positions)
     y = x[:, first[0], first[1]].copy()
     for rows, columns in rest:
@@ -260,11 +250,12 @@ def log_softmax(x: Array, axis: int) -> Array:
     return y
 
 
-def label_sum(x: Array, label: Array) -> Any:
+def label_sum(x: Array, label: Array) -> np.generic | None:
     """Σ_n x[n, label[n]] for x (N, C); None if a label is not in 0 … C − 1, or N = 0."""
     if not label.size or label.min() < 0 or label.max() >= x.shape[1]:
         return None
-    return x[np.arange(len(label)), label].sum()
+    total: np.generic = x[np.arange(len(label)), label].sum()
+    return total
 
 
 def gate(x: Array, by: Array) -> Array:
@@ -332,3 +323,11 @@ def adam_step(
     np.multiply(m, -rate, out=work)
     work /= denominator
     p += work
+
+
+KERNELS = [
+    name
+    for name, value in list(vars().items())
+    if isfunction(value) and value.__module__ == __name__ and not name.startswith("_")
+]
+"""What every table of kernels has: the functions of this file."""

@@ -88,11 +88,7 @@ def start_pool() -> None:
 
 def limit_blas(number: int) -> None:
     """Give NumPy's BLAS so many threads, if threadpoolctl is there to say so."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return
-    threadpool_limits(number, user_api="blas")
+    blas_on(number)  # the limit stays, since nobody leaves a `with` block
 
 
 def blas_on(number: int) -> AbstractContextManager[Any]:
@@ -109,11 +105,6 @@ def threads_of_blas() -> None:
     """While NumPy computes alone, BLAS has the threads that were asked for, if any were."""
     if Pool.asked or os.environ.get("TINYGRAD_CNN_THREADS"):
         limit_blas(get_num_threads())
-
-
-def parts_for(products: int) -> int:
-    """How many threads share work of so many products."""
-    return Pool.compiled if products >= WORTH else 1
 
 
 def _alone() -> None:

@@ -45,6 +45,11 @@ class Base(Operand):
         def __setattr__(self, name: str, value: Any) -> None: ...
 
 
+def of_array(name: str, doc: str) -> Any:
+    """A property of a Tensor that is its array's, read without a call of Python's."""
+    return property(operator.attrgetter(f"_array.{name}"), doc=doc)
+
+
 def numpy_names(method: Method) -> Method:
     """Accept NumPy's `axis` and `keepdims` for `dim` and `keepdim`, as PyTorch does."""
 

@@ -55,7 +55,7 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: DType, what: str) -> Any:
 
 def cotangent_of(output: Any, given: Any) -> Tensor:
     """∂L/∂output where a backward pass begins: `given`, or 1 for a single element."""
-    if output._node is None:
+    if not output._requires_grad:
         raise AutogradError(
             "element 0 of tensors does not require grad and does not have a grad_fn: "
             "nothing that it was computed from requires a gradient"
@@ -67,7 +67,7 @@ def cotangent_of(output: Any, given: Any) -> Tensor:
         )
     if given is None:
         return output._wrap(np.ones_like(output._array))
-    if isinstance(given, Base):
+    if isinstance(given, Base) and given.dtype != output.dtype:
         given = given.to(output.dtype)
     return fitted(given, output.shape, output.dtype, "the gradient")
 
@@ -127,18 +127,22 @@ def deposit(node: Any, g: Any, wrap: Callable[[Any], Any]) -> None:
     """
     if isinstance(node, Base) and not node._requires_grad:
         return
-    before = node.grad
+    before = node._grad
     if isinstance(g, Base):
-        node.grad = g.clone() if before is None else before + g
+        grad = g.clone() if before is None else before + g
     elif before is None:
         owned = type(g) is np.ndarray and g.flags.owndata and g.flags.writeable
         alone = owned and sys.getrefcount(g) == _ALONE
-        node.grad = wrap(g if alone else np.array(g))
+        grad = wrap(g if alone else np.array(g))
     elif before._requires_grad or not before._array.flags.writeable:
-        node.grad = before + wrap(g)
+        grad = before + wrap(g)
     else:
         before._array += g
         before.mark_changed()
+        return
+    if isinstance(node, Base) and (grad.shape, grad.dtype) != (node.shape, node.dtype):
+        fitted(grad, node.shape, node.dtype, "the assigned grad")
+    node._grad = grad
 
 
 def run_leaf_hooks(leaf: Any) -> None:
@@ -186,7 +190,7 @@ class Gradient(Base):
 
         Intermediate results keep theirs only after `retain_grad()`.
         """
-        return self._grad if self._record is None else self._record.grad
+        return self._grad if self._record is None else self._record._grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -195,7 +199,7 @@ class Gradient(Base):
         if self._record is None:
             self._grad = value
         else:
-            self._record.grad = value
+            self._record._grad = value
 
     @property
     def is_leaf(self) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import AutogradError, DTypeError, ShapeError
 from ..ops import shape as ops
 from ..recording import reader
-from .base import Array, Base, DType, int64
+from .base import Array, Base, DType, int64, of_array
 
 if TYPE_CHECKING:
     from ..engine import Tensor
@@ -98,11 +98,7 @@ class Memory(Base):
 
     __slots__ = ()
 
-    @property
-    def dtype(self) -> DType:
-        """NumPy's dtype of the values."""
-        dtype: DType = self._array.dtype
-        return dtype
+    dtype: DType = of_array("dtype", "NumPy's dtype of the values.")
 
     @property
     def device(self) -> Any:
@@ -274,7 +270,7 @@ class Memory(Base):
             )
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied
-        copied._set(np.array(self._array), None)
+        self._wrap(np.array(self._array), into=copied)
         copied._requires_grad = self._requires_grad
         copied._grad = copying.deepcopy(self._grad, memo)
         return copied

@@ -12,7 +12,7 @@ from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from ..ops import shape as ops
 from ..ops.base import Value
 from ..ops.selection import Where
-from .base import Base, axes_of, axis_of, ints, promote, raw
+from .base import Base, axes_of, axis_of, ints, of_array, promote, raw
 from .memory import told_reader
 
 if TYPE_CHECKING:
@@ -24,15 +24,8 @@ class Shape(Base):
 
     __slots__ = ()
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of each axis."""
-        return self._array.shape
-
-    @property
-    def ndim(self) -> int:
-        """How many axes."""
-        return int(self._array.ndim)
+    shape: tuple[int, ...] = of_array("shape", "Length of each axis.")
+    ndim: int = of_array("ndim", "How many axes.")
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of one axis."""

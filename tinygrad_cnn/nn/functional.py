@@ -115,16 +115,16 @@ def conv2d(
     See `ops.convolution.Conv2d` for the formula and its gradients.
     """
     input, single = _make_batch(input)
-    steps, gaps = pair(stride, "stride"), pair(dilation, "dilation")
+    around: Any = padding
     if isinstance(padding, str):
+        steps, gaps = pair(stride, "stride"), pair(dilation, "dilation")
         kernel = (weight.shape[2], weight.shape[3])
         left, right, top, bottom = resolve_padding(padding, kernel, steps, gaps)
         around = (top, left)
         if (top, left) != (bottom, right):
             input, around = pad(input, (left, right, top, bottom)), (0, 0)
-    else:
-        around = pair(padding, "padding")
-    y = convolution.Conv2d(steps, around, gaps, groups)(input, weight, bias)
+    layout: Any = stride, around, dilation, groups
+    y = convolution.Conv2d(*layout)(input, weight, bias)
     return y.squeeze(0) if single else y
 
 

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 from ..errors import ArgumentError, ShapeError
-from ..kernels import Pair, Window, active
+from ..kernels import Pair, Window, active, pair
 from .base import Op, Value
 from .reduction import Sum
 from .shape import Index
@@ -30,7 +31,10 @@ _window = lru_cache(Window)  # making and checking one takes longer than finding
 
 @dataclass(frozen=True)
 class Convolution(Op):
-    """Base: where the windows lie, and how many groups the channels form."""
+    """Base: where the windows lie, and how many groups the channels form.
+
+    A stride, padding or dilation may be given as one int, which stands for both.
+    """
 
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
@@ -40,14 +44,16 @@ class Convolution(Op):
     def __post_init__(self) -> None:
         if self.groups < 1:
             raise ArgumentError(f"groups must be a positive number, got {self.groups}")
+        for name in ("stride", "padding", "dilation"):
+            value = getattr(self, name)
+            if type(value) is not tuple or tuple(map(type, value)) != (int, int):
+                object.__setattr__(self, name, pair(value, name))
 
     def window(self, kernel: tuple[int, ...]) -> Window:
         """The window of a kernel of this (k_y, k_x)."""
         return _window((kernel[0], kernel[1]), self.stride, self.padding, self.dilation)
 
-    @property
-    def _layout(self) -> tuple[Pair, Pair, Pair, int]:
-        return self.stride, self.padding, self.dilation, self.groups
+    _layout = property(attrgetter("stride", "padding", "dilation", "groups"))
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,14 @@ class Conv2d(Convolution):
 
     def forward(self, x: Value, w: Value, b: Value) -> Value:
         self._check(x, w, b)
-        return active.conv2d(x, w, b, self.window(w.shape[2:]), self.groups)
+        window = _window(w.shape[2:], self.stride, self.padding, self.dilation)
+        return active.conv2d(x, w, b, window, self.groups)
 
     def grad_x(self, g: Value, w: Value, x_shape: tuple[int, ...]) -> Value:
-        return Conv2dInput(*self._layout, size=(x_shape[2], x_shape[3]))(g, w, None)
+        return _conv2d_input(*self._layout, (x_shape[2], x_shape[3]))(g, w, None)
 
     def grad_w(self, g: Value, x: Value, w_shape: tuple[int, ...]) -> Value:
-        return Conv2dWeight(*self._layout, kernel=(w_shape[2], w_shape[3]))(x, g)
+        return _conv2d_weight(*self._layout, (w_shape[2], w_shape[3]))(x, g)
 
     def grad_b(self, g: Value) -> Value:
         return Sum((0, 2, 3))(g)
@@ -93,8 +100,7 @@ class Conv2d(Convolution):
                 f"groups={self.groups}), but the images have {x.shape[1]} channels: "
                 f"use in_channels={x.shape[1]}"
             )
-        _check_groups(self.groups, o)
-        _check_bias(x, w, b, o)
+        _check_channels(self.groups, x, w, b, o)
 
 
 def _first(y: Value, shape: tuple[int, ...]) -> Value:
@@ -104,12 +110,9 @@ def _first(y: Value, shape: tuple[int, ...]) -> Value:
     return Index((..., slice(shape[2]), slice(shape[3])))(y)
 
 
-def _check_groups(groups: int, channels: int) -> None:
-    if channels % groups:
-        raise ShapeError(f"{channels} channels do not divide into {groups} groups")
-
-
-def _check_bias(x: Value, w: Value, b: Value, channels: int) -> None:
+def _check_channels(groups: int, x: Value, w: Value, b: Value, channels: int) -> None:
+    if w.shape[0] % groups:
+        raise ShapeError(f"{w.shape[0]} channels do not divide into {groups} groups")
     if b is not None and b.shape != (channels,):
         raise ShapeError(
             f"the bias is {list(b.shape)}, expected [{channels}]: one a channel"
@@ -139,19 +142,18 @@ class Conv2dInput(Convolution):
                 "conv_transpose2d takes images (N, C, H, W) and kernels (C, O/groups, "
                 f"k_y, k_x) of the same C; got {list(x.shape)} and {list(w.shape)}"
             )
-        _check_groups(self.groups, w.shape[0])
-        _check_bias(x, w, b, w.shape[1] * self.groups)
+        _check_channels(self.groups, x, w, b, w.shape[1] * self.groups)
         if min(self.size) < 1:
             raise ShapeError(f"the output would have the size {self.size}: pad less")
-        window = self.window(w.shape[2:])
+        window = _window(w.shape[2:], self.stride, self.padding, self.dilation)
         y = active.conv2d_input(x, w, self.size, window, self.groups)
         return y if b is None else y + b[:, None, None]
 
     def grad_x(self, g: Value, w: Value, x_shape: tuple[int, ...]) -> Value:
-        return _first(Conv2d(*self._layout)(g, w, None), x_shape)
+        return _first(_conv2d(*self._layout)(g, w, None), x_shape)
 
     def grad_w(self, g: Value, x: Value, w_shape: tuple[int, ...]) -> Value:
-        return Conv2dWeight(*self._layout, kernel=(w_shape[2], w_shape[3]))(g, x)
+        return _conv2d_weight(*self._layout, (w_shape[2], w_shape[3]))(g, x)
 
     def grad_b(self, g: Value) -> Value:
         return Sum((0, 2, 3))(g)
@@ -172,7 +174,7 @@ class Conv2dWeight(Convolution):
     kernel: Pair = (1, 1)
 
     def forward(self, x: Value, h: Value) -> Value:
-        window = self.window(self.kernel)
+        window = _window(self.kernel, self.stride, self.padding, self.dilation)
         i, j = window.output_size((x.shape[2], x.shape[3]))
         if h.shape[2] > i or h.shape[3] > j:
             raise ShapeError(
@@ -182,7 +184,13 @@ class Conv2dWeight(Convolution):
         return active.conv2d_weight(x, h, window, self.groups)
 
     def grad_x(self, g: Value, h: Value, x_shape: tuple[int, ...]) -> Value:
-        return Conv2dInput(*self._layout, size=(x_shape[2], x_shape[3]))(h, g, None)
+        return _conv2d_input(*self._layout, (x_shape[2], x_shape[3]))(h, g, None)
 
     def grad_h(self, g: Value, x: Value, h_shape: tuple[int, ...]) -> Value:
-        return _first(Conv2d(*self._layout)(x, g, None), h_shape)
+        return _first(_conv2d(*self._layout)(x, g, None), h_shape)
+
+
+# Made once for each layout: a rule asks for the same ones at every step.
+_conv2d = lru_cache(Conv2d)
+_conv2d_input = lru_cache(Conv2dInput)
+_conv2d_weight = lru_cache(Conv2dWeight)

@@ -27,15 +27,15 @@ class Buffers:
         else:
             memory = np.empty(need, np.uint8)
             self.nbytes += need
-        return laid(memory, array), memory
+        return place_like(array, memory), memory
 
     def release(self, memory: Array) -> None:
         """Let another result have this memory."""
         self.free.append(memory)
 
 
-def laid(memory: Array, array: Array) -> Array:
-    """An array in this memory, with the shape, dtype and order of axes of another."""
+def place_like(array: Array, memory: Array) -> Array:
+    """An array of this shape, dtype and order of axes, at the beginning of the memory."""
     axes = sorted(range(array.ndim), key=lambda a: (-array.strides[a], a))
     shape = [array.shape[a] for a in axes]
     flat = memory[: math.prod(shape) * array.itemsize].view(array.dtype)

@@ -168,7 +168,7 @@ def _product(
     plan: Lowering, a: Array, b: Array, bias: Array | None, y: Array, floor: float
 ) -> None:
     """y = max(a b + bias, floor), bias one for each column."""
-    from ..kernels.fast.layout import transpose
+    from ..kernels.fast.calls import transpose
     from ..kernels.fast.matrix import outer_call
     from ..kernels.threads import WORTH
 

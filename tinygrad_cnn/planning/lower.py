@@ -183,6 +183,6 @@ def fill(place: Array, array: Array) -> None:
     if not worth or active.table != "fast":
         np.copyto(place, array)
     else:
-        from ..kernels.fast.layout import transpose
+        from ..kernels.fast.calls import transpose
 
         transpose(array.reshape(-1), n, place.transpose(1, 2, 3, 0).reshape(-1))

@@ -13,10 +13,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 from numba.core.event import Listener, register
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ def _user_cache() -> Path:
 FOLDER = _folder()
 
 
-def compiled(function: Callable[..., Any], parallel: bool = False) -> Any:
+def compiled(function: F, parallel: bool = False) -> F:
     """The function compiled by Numba when it is first called with such arguments.
 
     Additions may be regrouped and fused with multiplications, nothing else: inf and NaN
@@ -70,7 +72,7 @@ def compiled(function: Callable[..., Any], parallel: bool = False) -> Any:
     """
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(FOLDER or "")
     try:
-        return numba.njit(
+        kernel: F = numba.njit(
             nogil=True,
             parallel=parallel,
             cache=FOLDER is not None,
@@ -78,10 +80,6 @@ def compiled(function: Callable[..., Any], parallel: bool = False) -> Any:
             no_cfunc_wrapper=True,
             fastmath={"reassoc", "contract"},
         )(function)
+        return kernel
     finally:
         numba.config.CACHE_DIR = before
-
-
-def in_parallel(function: Callable[..., Any]) -> Any:
-    """As `compiled`, for a function with a loop over `numba.prange`."""
-    return compiled(function, parallel=True)

@@ -12,21 +12,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import reference
 from ..geometry import Pair, Window
-from .layout import batch_first, batch_last, writeable
+from .calls import FLOATS, Array, Call, batch_last, run, writeable
 from .sums import (
-    Call,
     InnerTable,
     OuterTable,
     inner_sums,
     inner_table,
     outer_sums,
     outer_table,
-    run,
+    zeros,
 )
 
-Array = np.ndarray[Any, Any]
 Tap = tuple[int, int]  # of one axis: which tap of the kernel, which place of the source
+Taps = list[list[Tap]]  # those of each position of the axis
 
 
 class Segment(NamedTuple):
@@ -37,13 +37,13 @@ class Segment(NamedTuple):
     taps: list[Tap]
 
 
-def forward_taps(window: Window, axis: int, target: int) -> list[list[Tap]]:
+def forward_taps(window: Window, axis: int, target: int) -> Taps:
     """For each output position i: the taps u, and the input pixels s i + d u − p."""
     k, s, p, d = _of_axis(window, axis)
     return [[(u, s * i + d * u - p) for u in range(k)] for i in range(target)]
 
 
-def adjoint_taps(window: Window, axis: int, target: int) -> list[list[Tap]]:
+def adjoint_taps(window: Window, axis: int, target: int) -> Taps:
     """For each input pixel q: the taps u, and the output positions i where they met it."""
     k, s, p, d = _of_axis(window, axis)
     return [
@@ -53,15 +53,12 @@ def adjoint_taps(window: Window, axis: int, target: int) -> list[list[Tap]]:
 
 
 def _of_axis(window: Window, axis: int) -> tuple[int, int, int, int]:
-    return (
-        window.kernel[axis],
-        window.stride[axis],
-        window.padding[axis],
-        window.dilation[axis],
-    )
+    numbers = window.kernel, window.stride, window.padding, window.dilation
+    k, s, p, d = (both[axis] for both in numbers)
+    return k, s, p, d
 
 
-def segments(positions: list[list[Tap]]) -> list[Segment]:
+def segments(positions: Taps) -> list[Segment]:
     """The positions of an axis, joined while the next meets the same taps further on."""
     joined: list[Segment] = []
     for i, taps in enumerate(positions):
@@ -116,15 +113,11 @@ def _gather(
             key = column.start, tuple([(u, h - h0) for u, h in row])
             if key not in known:
                 first = len(taps)
-                taps += [
-                    (
-                        ((c * height + h - h0) * width + w - w0) * n,
-                        c * w_channel + u * kx + v,
-                    )
-                    for c in range(inner)
-                    for u, h in row
-                    for v, w in column.taps
-                ]
+                for c in range(inner):
+                    for u, h in row:
+                        for v, w in column.taps:
+                            place = (c * height + h - h0) * width + w - w0
+                            taps.append((place * n, c * w_channel + u * kx + v))
                 known[key] = first, len(taps)
             at = (i * target[1] + column.start) * n
             runs.append(((h0 * width + w0) * n, at, column.length * n, *known[key]))
@@ -136,22 +129,22 @@ VECTOR = 16
 not fill a vector, longer runs over a copy with a border of zeros are faster."""
 
 
-def _inside(axis: list[list[Tap]], size: int) -> list[list[Tap]]:
+def _inside(axis: Taps, size: int) -> Taps:
     """Only the taps that meet the source."""
     return [[(u, at) for u, at in taps if 0 <= at < size] for taps in axis]
 
 
-def _margin(axis: list[list[Tap]], size: int) -> Pair:
+def _margin(axis: Taps, size: int) -> Pair:
     """How far the taps reach beyond the source, before and behind it."""
     places = [at for taps in axis for _, at in taps]
     return max(0, -min(places, default=0)), max(0, max(places, default=0) + 1 - size)
 
 
-def _moved(axis: list[list[Tap]], margin: Pair) -> list[list[Tap]]:
+def _moved(axis: Taps, margin: Pair) -> Taps:
     return [[(u, at + margin[0]) for u, at in taps] for taps in axis]
 
 
-def _bordered(x: Array, margins: tuple[Pair, Pair]) -> tuple[Array, Call]:
+def _add_border(x: Array, margins: tuple[Pair, Pair]) -> tuple[Array, Call]:
     """Room for contiguous (C, H, W, N) with zeros around, and the call that fills it."""
     (top, bottom), (left, right) = margins
     c, h, w, n = x.shape
@@ -161,14 +154,15 @@ def _bordered(x: Array, margins: tuple[Pair, Pair]) -> tuple[Array, Call]:
 
 def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
     """y[n,o,i,j] = b[o] + Σ_{c,u,v} x[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v]."""
+    if x.dtype.char not in FLOATS:
+        return reference.conv2d(x, w, b, window, groups)
     n, _, height, width = x.shape
-    i, j = window.output_size((height, width))
-    y = np.empty((w.shape[0], i, j, n), x.dtype)
+    y = np.empty((len(w), *window.output_size((height, width)), n), x.dtype)
     # Zeros outside the image take part: a weight that is NaN or inf makes NaN of them.
     bordered = n < VECTOR or (any(window.padding) and not np.isfinite(w).all())
     b = None if b is None else writeable(b)
-    run(forward_calls(batch_last(x), writeable(w), b, y, window, groups, bordered))
-    return batch_first(y)
+    run(*forward_calls(batch_last(x), writeable(w), b, y, window, groups, bordered))
+    return y.transpose(3, 0, 1, 2)
 
 
 def forward_calls(
@@ -182,64 +176,69 @@ def forward_calls(
     floor: float = -np.inf,
 ) -> list[Call]:
     """Write y = max(conv(x, w) + b, floor); x and y contiguous (C, H, W, N)."""
-    channels = w.shape[0] // groups, w.shape[1]
-    sizes = (x.shape[1], x.shape[2]), (y.shape[1], y.shape[2]), x.shape[3]
-    gather = _gather(False, bordered, window, channels, *sizes)
-    return _gathered(gather, x, w, b, y, groups, w[0].size, floor)
+    return _gather_calls(False, x, w, b, y, window, groups, bordered, floor)
 
 
 def conv2d_input(g: Array, w: Array, size: Pair, window: Window, groups: int) -> Array:
     """The adjoint in x: dx[n,c, s i + d u − p, s j + d v − p] += g[n,o,i,j] w[o,c,u,v]."""
-    n = g.shape[0]
-    x = np.empty((w.shape[1] * groups, *size, n), g.dtype)
+    if g.dtype.char not in FLOATS:
+        return reference.conv2d_input(g, w, size, window, groups)
+    x = np.empty((w.shape[1] * groups, *size, len(g)), g.dtype)
     # Here they would not: only what met a weight comes back through it.
-    bordered = n < VECTOR and bool(np.isfinite(w).all())
-    run(adjoint_calls(batch_last(g), writeable(w), x, window, groups, bordered))
-    return batch_first(x)
+    bordered = len(g) < VECTOR and bool(np.isfinite(w).all())
+    run(*adjoint_calls(batch_last(g), writeable(w), x, window, groups, bordered))
+    return x.transpose(3, 0, 1, 2)
 
 
 def adjoint_calls(
     g: Array, w: Array, x: Array, window: Window, groups: int, bordered: bool
 ) -> list[Call]:
     """Write x, the adjoint of conv( · , w) at g; g and x contiguous (C, H, W, N)."""
-    channels = w.shape[0] // groups, w.shape[1]
-    sizes = (g.shape[1], g.shape[2]), (x.shape[1], x.shape[2]), g.shape[3]
     bordered = bordered and window.stride == (1, 1)
-    gather = _gather(True, bordered, window, channels, *sizes)
-    return _gathered(gather, g, w, None, x, groups, w[0, 0].size)
+    return _gather_calls(True, g, w, None, x, window, groups, bordered, -np.inf)
 
 
-def _gathered(
-    gather: Gather,
+def _gather_calls(
+    adjoint: bool,
     x: Array,
     w: Array,
     b: Array | None,
     y: Array,
+    window: Window,
     groups: int,
-    w_row: int,
-    floor: float = -np.inf,
+    bordered: bool,
+    floor: float,
 ) -> list[Call]:
+    """One call for each group of channels, after the one that adds a border."""
+    channels = len(w) // groups, w.shape[1]
+    sizes = x.shape[1:3], y.shape[1:3], x.shape[3]
+    gather = _gather(adjoint, bordered, window, channels, *sizes)
+    w_row = w[0, 0].size if adjoint else w[0].size
     calls = []
     if gather.margins is not None:
-        x, call = _bordered(x, gather.margins)
+        x, call = _add_border(x, gather.margins)
         calls.append(call)
-    outputs, area = y.shape[0] // groups, y[0].size
-    x, flat, w = (a.reshape(groups, a.size // groups) for a in (x, y, w))
+    table, outputs, area = gather.table, len(y) // groups, y[0].size
+    bias = zeros(len(y), y.dtype) if b is None else b
+    bias, low = bias.reshape(groups, outputs), y.dtype.type(floor)
+    x, y, w = x.reshape(groups, -1), y.reshape(groups, -1), w.reshape(groups, -1)
     for k in range(groups):
-        bias = None if b is None else b[k * outputs : (k + 1) * outputs]
-        arrays = w[k], w_row, x[k], bias, flat[k], area, outputs
-        calls.append(outer_sums(gather.table, *arrays, floor))
+        given = w[k], w_row, x[k], table.taps, table.runs, bias[k], low
+        into = y[k], area, outputs
+        calls.append(outer_sums.call(table.products * outputs, *given, *into))
     return calls
 
 
 def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     """The adjoint in w: dw[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] · x[n, c, s i + d u − p, …]."""
+    if x.dtype.char not in FLOATS:
+        return reference.conv2d_weight(x, g, window, groups)
     dw = np.empty((g.shape[1], x.shape[1] // groups, *window.kernel), x.dtype)
-    x, g = batch_last(x), batch_last(g)
-    run(weight_calls(x, g, dw, window, groups, by_tap(window, dw)))
+    x, g, tap_by_tap = batch_last(x), batch_last(g), by_tap(window, dw)
+    run(*weight_calls(x, g, dw, window, groups, tap_by_tap))
     # Where g is not finite, the zeros outside the image make NaN of it.
-    if by_tap(window, dw) and not np.isfinite(dw).all():
-        run(weight_calls(x, g, dw, window, groups, False))
+    if tap_by_tap and not np.isfinite(dw).all():
+        run(*weight_calls(x, g, dw, window, groups, False))
     return dw
 
 
@@ -257,21 +256,22 @@ def weight_calls(
     calls = []
     if any(window.padding) and not tap_by_tap:
         (py, px), (oy, ox) = window.padding, window.overhang(x.shape[1:3], g.shape[1:3])
-        x, call = _bordered(x, ((py, py + oy), (px, px + ox)))
+        x, call = _add_border(x, ((py, py + oy), (px, px + ox)))
         calls.append(call)
     o, c, *kernel = dw.shape
-    shape = (o // groups, c, x.shape[1:3], g.shape[1:3], x.shape[3])
-    x, g, dw = (a.reshape(groups, a.size // groups) for a in (x, g, dw))
+    sizes = o // groups, c, x.shape[1:3], g.shape[1:3], x.shape[3]
     taps = kernel[0] * kernel[1]
+    if tap_by_tap:
+        tables = [_one_tap(window, tap, *sizes) for tap in range(taps)]
+        column = taps
+    else:
+        tables, column = [_all_taps(window, *sizes)], 1
+    x, g, dw = x.reshape(groups, -1), g.reshape(groups, -1), dw.reshape(groups, -1)
     for k in range(groups):
-        if tap_by_tap:
-            for tap in range(taps):
-                table = _one_tap(window, tap, *shape)
-                out = dw[k, tap:], c * taps, taps
-                calls.append(inner_sums(table, g[k], x[k], *out))
-        else:
-            table = _all_taps(window, *shape)
-            calls.append(inner_sums(table, g[k], x[k], dw[k], c * taps, 1))
+        for first, table in enumerate(tables):
+            into = dw[k, first:], c * taps, column
+            products = table.products * table.rows.size * table.columns.size
+            calls.append(inner_sums.call(products, g[k], x[k], *table[:4], *into))
     return calls
 
 
@@ -328,5 +328,5 @@ def _one_tap(
     return inner_table([o * i * j * n for o in range(outputs)], starts, runs)
 
 
-def _only(tap: int, positions: list[list[Tap]]) -> list[list[Tap]]:
+def _only(tap: int, positions: Taps) -> Taps:
     return [[(u, at) for u, at in taps if u == tap] for taps in positions]

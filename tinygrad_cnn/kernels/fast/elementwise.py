@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
-import numba
 import numpy as np
 
 from .. import reference
-from ..threads import parts_for
-from .compiling import compiled, in_parallel
-from .sums import Call, run
-
-Array = np.ndarray[Any, Any]
+from .calls import FLOATS, Array, Call, InParts, run
 
 LARGE = 16_384
 """Values from which on a compiled loop is faster than NumPy's."""
@@ -24,6 +19,12 @@ def in_memory_order(x: Array) -> Array | None:
         return x
     y = x.transpose(*range(1, x.ndim), 0)
     return y if y.flags.c_contiguous else None
+
+
+def flatten(x: Array) -> Array:
+    """The values of an array that lies in one of these orders, in one row, not copied."""
+    ordered = x if x.flags.c_contiguous else x.transpose(*range(1, x.ndim), 0)
+    return ordered.reshape(-1)
 
 
 def relu(x: Array) -> Array:
@@ -41,19 +42,25 @@ def keep(x: Array, mask: Array) -> Array:
     return _mapped(KEEP, reference.keep, np.asarray(x), np.asarray(mask))
 
 
-def _mapped(kernels: Any, plain: Any, x: Array, *others: Array) -> Array:
+def _mapped(
+    kernel: InParts, plain: Callable[..., Array], x: Array, *others: Array
+) -> Array:
     """The kernel's result in the layout of x; the plain one's where arrays are small, or
     do not all lie in one piece and alike.
     """
-    if x.size < LARGE or any(not alike(x, other) for other in others):
+    if x.size < LARGE or not readable(x):
         return plain(x, *others)
-    flat = in_memory_order(x)
-    if flat is None or not all(a.flags.writeable for a in (x, *others)):
+    if not all(alike(x, other) and other.flags.writeable for other in others):
         return plain(x, *others)
-    y = np.empty_like(flat)
-    y = y if flat is x else y.transpose(-1, *range(x.ndim - 1))
-    run([map_call(kernels, x, *others, y)])
+    y = np.empty_like(x)
+    run(map_call(kernel, x, *others, y))
     return y
+
+
+def readable(x: Array) -> bool:
+    """Whether a kernel that goes through the values one by one can read them in place."""
+    lies_in_order = x.flags.writeable and in_memory_order(x) is not None
+    return lies_in_order and x.dtype.char in FLOATS
 
 
 def alike(x: Array, other: Array) -> bool:
@@ -66,17 +73,14 @@ def alike(x: Array, other: Array) -> bool:
     )
 
 
-def map_call(kernels: Any, *arrays: Array) -> Call:
+def map_call(kernel: InParts, *arrays: Array) -> Call:
     """Write the last of the arrays, which lie alike and in one piece, from the others."""
-    flat = [in_memory_order(a).reshape(-1) for a in arrays]  # type: ignore[union-attr]
-    part, parts = kernels
-    number = parts_for(4 * flat[0].size)
-    return Call(part, (0, 1, *flat)) if number == 1 else Call(parts, (number, *flat))
+    flat = [flatten(a) for a in arrays]
+    return kernel.call(4 * flat[0].size, *flat)
 
 
-@compiled
-def relu_part(part: int, parts: int, x: Array, y: Array) -> None:
-    """One of `parts` equal parts of flat arrays."""
+def relu_flat(part: int, parts: int, x: Array, y: Array) -> None:
+    """y = max(0, x) of flat arrays."""
     start, stop = part * x.size // parts, (part + 1) * x.size // parts
     x, y = x[start:stop], y[start:stop]
     for i in range(x.size):
@@ -84,47 +88,20 @@ def relu_part(part: int, parts: int, x: Array, y: Array) -> None:
         y[i] = x.dtype.type(0) if value < 0 else value
 
 
-@in_parallel
-def relu_parts(parts: int, x: Array, y: Array) -> None:
-    """All parts, one to a thread."""
-    for part in numba.prange(parts):
-        relu_part(part, parts, x, y)
-
-
-@compiled
-def keep_part(part: int, parts: int, x: Array, mask: Array, y: Array) -> None:
-    """One of `parts` equal parts of flat arrays."""
+def keep_flat(part: int, parts: int, x: Array, mask: Array, y: Array) -> None:
+    """y = x where the mask holds, else 0, of flat arrays."""
     start, stop = part * x.size // parts, (part + 1) * x.size // parts
     x, mask, y = x[start:stop], mask[start:stop], y[start:stop]
     for i in range(x.size):
         y[i] = x[i] if mask[i] else x.dtype.type(0)
 
 
-@in_parallel
-def keep_parts(parts: int, x: Array, mask: Array, y: Array) -> None:
-    """All parts, one to a thread."""
-    for part in numba.prange(parts):
-        keep_part(part, parts, x, mask, y)
-
-
-@compiled
-def gate_part(part: int, parts: int, x: Array, by: Array, y: Array) -> None:
-    """One of `parts` equal parts of flat arrays."""
+def gate_flat(part: int, parts: int, x: Array, by: Array, y: Array) -> None:
+    """y = 0 where by ≤ 0, else x, of flat arrays."""
     start, stop = part * x.size // parts, (part + 1) * x.size // parts
     x, by, y = x[start:stop], by[start:stop], y[start:stop]
     for i in range(x.size):
         y[i] = x.dtype.type(0) if by[i] <= 0 else x[i]
 
 
-@in_parallel
-def gate_parts(parts: int, x: Array, by: Array, y: Array) -> None:
-    """All parts, one to a thread."""
-    for part in numba.prange(parts):
-        gate_part(part, parts, x, by, y)
-
-
-RELU, KEEP, GATE = (
-    (relu_part, relu_parts),
-    (keep_part, keep_parts),
-    (gate_part, gate_parts),
-)
+RELU, KEEP, GATE = InParts(relu_flat), InParts(keep_flat), InParts(gate_flat)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 
 from ..threads import WORTH
-from .layout import row_by_row, writeable
-from .sums import Call, OuterTable, outer_sums, outer_table, run
-
-Array = np.ndarray[Any, Any]
+from .calls import FLOATS, Array, Call, row_by_row, run, writeable
+from .sums import OuterTable, outer_sums, outer_table, zeros
 
 RUN = 512  # values of a row of the result that one thread takes at a time
 
@@ -23,26 +20,26 @@ def matmul(a: Array, b: Array) -> Array:
     the batch innermost, so do those of y. BLAS has the products that one thread does at
     once, and those of stacks; it lies on one thread here (see `threads`).
     """
-    if a.ndim != 2 or b.ndim != 2:
+    if a.ndim != 2 or b.ndim != 2 or a.dtype.char not in FLOATS:
         return np.matmul(a, b)
     if a.shape[1] == 1:
         return a * b
-    across = _runs_down(a) and a.shape[0] >= 16
-    if a.shape[0] * b.size < WORTH or a.dtype != b.dtype:
+    across = _runs_down(a) and len(a) >= 16
+    if len(a) * b.size < WORTH or a.dtype != b.dtype:
         return np.matmul(b.T, a.T).T if across else np.matmul(a, b)
     return _outer(b.T, a.T).T if across else _outer(a, b)
 
 
 def _runs_down(a: Array) -> bool:
     """Whether each column of a lies in one piece."""
-    return a.strides[0] == a.itemsize and a.strides[1] == a.itemsize * a.shape[0]
+    return a.strides[0] == a.itemsize and a.strides[1] == a.itemsize * len(a)
 
 
 def _outer(a: Array, b: Array) -> Array:
     """a b row by row, for which b is copied if it is not so."""
-    y = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    y = np.empty((len(a), b.shape[1]), a.dtype)
     a = writeable(a.T).T if _runs_down(a) else writeable(a)
-    run([outer_call(a, row_by_row(b), None, y)])
+    run(outer_call(a, row_by_row(b), None, y))
     return y
 
 
@@ -52,9 +49,12 @@ def outer_call(
     """Write y = max(a b + bias, floor), bias one for each row; b and y row by row."""
     (m, k), n = a.shape, b.shape[1]
     down = _runs_down(a)
-    flat = (a.T if down else a).reshape(-1), 1 if down else k, b.reshape(-1)
     table = _rows(k, n, m if down else 1)
-    return outer_sums(table, *flat, bias, y.reshape(-1), n, m, floor)
+    rows = (a.T if down else a).reshape(-1), 1 if down else k, b.reshape(-1)
+    bias = zeros(m, y.dtype) if bias is None else bias
+    start = bias, y.dtype.type(floor)
+    into = y.reshape(-1), n, m
+    return outer_sums.call(table.products * m, *rows, *table[:2], *start, *into)
 
 
 @functools.lru_cache(maxsize=256)

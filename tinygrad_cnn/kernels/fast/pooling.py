@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 
 from .. import reference
 from ..geometry import Pair, Window
-from ..threads import parts_for
-from .compiling import compiled, in_parallel
-from .layout import batch_first, batch_last
-from .sums import Call, run
-
-Array = np.ndarray[Any, Any]
+from .calls import FLOATS, Array, Call, InParts, batch_last, run
+from .compiling import compiled
 
 
 def _geometry(window: Window) -> Array:
@@ -24,46 +17,38 @@ def _geometry(window: Window) -> Array:
 
 def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]:
     """max over (u, v) of x[n, c, s i + d u − p, s j + d v − p], and its tap."""
-    if window.kernel[0] * window.kernel[1] > 256:
+    if window.kernel[0] * window.kernel[1] > 256 or x.dtype.char not in FLOATS:
         return reference.max_pool2d(x, window, ceil_mode)
     i, j = window.output_size((x.shape[2], x.shape[3]), ceil_mode)
     x = batch_last(x)
     y = np.empty((x.shape[0], i, j, x.shape[3]), x.dtype)
     tap = np.empty(y.shape, np.uint8)
-    run([pool_call(x, window, y, tap)])
-    return batch_first(y), batch_first(tap)
+    run(pool_call(x, window, y, tap))
+    return y.transpose(3, 0, 1, 2), tap.transpose(3, 0, 1, 2)
 
 
 def pool_call(x: Array, window: Window, y: Array, tap: Array) -> Call:
     """Write the maxima y and their taps; all contiguous (C, H, W, N)."""
-    arguments = x, _geometry(window), y, tap
-    parts = parts_for(8 * x.size)
-    if parts == 1:
-        return Call(pool_part, (0, 1, *arguments))
-    return Call(pool_parts, (parts, *arguments))
+    return pool_rows.call(8 * x.size, x, _geometry(window), y, tap)
 
 
 def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
     """dx += g at the tap that each window took, windows that overlap adding up."""
-    if tap.dtype != np.uint8:
+    if tap.dtype != np.uint8 or g.dtype.char not in FLOATS:
         return reference.max_pool2d_put(g, tap, size, window)
     g, tap = batch_last(g), batch_last(tap)
     x = np.empty((g.shape[0], *size, g.shape[3]), g.dtype)
-    run([put_call(g, tap, window, x)])
-    return batch_first(x)
+    run(put_call(g, tap, window, x))
+    return x.transpose(3, 0, 1, 2)
 
 
 def put_call(g: Array, tap: Array, window: Window, x: Array) -> Call:
     """Write x, g put back to the taps; all contiguous (C, H, W, N)."""
-    arguments = g, tap, _geometry(window), x
-    parts = min(parts_for(8 * x.size), g.shape[0])
-    if parts <= 1:
-        return Call(put_part, (0, 1, *arguments))
-    return Call(put_parts, (parts, *arguments))
+    return put_channels.call(8 * x.size, g, tap, _geometry(window), x, most=len(g))
 
 
 @compiled
-def inside(v: int, step: int, reach: int, padding: int, size: int, count: int) -> Any:
+def inside(v: int, step: int, reach: int, padding: int, size: int, count: int) -> Pair:
     """The first of `count` windows whose tap lies in the image, and the first behind them.
 
     The tap of window b is pixel step · b + reach · v − padding.
@@ -73,11 +58,11 @@ def inside(v: int, step: int, reach: int, padding: int, size: int, count: int) -
     return first, max(first, min(count, high // step + 1) if high >= 0 else 0)
 
 
-@compiled
-def pool_part(
+@InParts
+def pool_rows(
     part: int, parts: int, x: Array, geometry: Array, y: Array, tap: Array
 ) -> None:
-    """One of `parts` equal parts of the rows of y; arrays (C, H, W, N)."""
+    """Write the rows of y and of the taps; arrays (C, H, W, N)."""
     ky, kx, sy, sx, py, px, dy, dx = geometry
     _, h, w, n = x.shape
     c, i, j, _ = y.shape
@@ -112,18 +97,11 @@ def pool_part(
                         taken[m] = t if better else taken[m]
 
 
-@in_parallel
-def pool_parts(parts: int, x: Array, geometry: Array, y: Array, tap: Array) -> None:
-    """All parts, one to a thread."""
-    for part in numba.prange(parts):
-        pool_part(part, parts, x, geometry, y, tap)
-
-
-@compiled
-def put_part(
+@InParts
+def put_channels(
     part: int, parts: int, g: Array, tap: Array, geometry: Array, x: Array
 ) -> None:
-    """One of `parts` equal parts of the channels; arrays (C, H, W, N)."""
+    """Write the channels of x; arrays (C, H, W, N)."""
     ky, kx, sy, sx, py, px, dy, dx = geometry
     c, i, j, n = g.shape
     _, h, w, _ = x.shape
@@ -149,10 +127,3 @@ def put_part(
                         given, taken, onto = values[b], chosen[b], into[sx * b + r0]
                         for m in range(n):
                             onto[m] += given[m] if taken[m] == t else zero
-
-
-@in_parallel
-def put_parts(parts: int, g: Array, tap: Array, geometry: Array, x: Array) -> None:
-    """All parts, one to a thread."""
-    for part in numba.prange(parts):
-        put_part(part, parts, g, tap, geometry, x)

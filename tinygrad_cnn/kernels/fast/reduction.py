@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 
 from .. import reference
-from ..threads import parts_for
-from .compiling import compiled, in_parallel
-from .elementwise import in_memory_order
-from .sums import Call, run
-
-Array = np.ndarray[Any, Any]
+from .calls import FLOATS, Array, Call, InParts, run
+from .compiling import compiled
+from .elementwise import flatten, readable
 
 
 def channel_sums(x: Array) -> Array:
     """Σ over all axes of x (N, C, …) but the second."""
-    flat = by_channel(x)
-    if flat is None or not x.flags.writeable:
+    rows = by_channel(x)
+    if rows is None or not x.flags.writeable or x.dtype.char not in FLOATS:
         return reference.channel_sums(x)
     y = np.empty(x.shape[1], x.dtype)
-    run([channel_sums_call(flat, y)])
+    run(sum_rows.call(4 * rows.size, rows, y, most=len(rows)))
     return y
 
 
@@ -36,15 +30,12 @@ def by_channel(x: Array) -> Array | None:
 
 def channel_sums_call(x: Array, y: Array) -> Call:
     """Write y (C), the sums of the rows of x."""
-    parts = min(parts_for(4 * x.size), len(x))
-    return (
-        Call(sums_part, (0, 1, x, y)) if parts <= 1 else Call(sums_parts, (parts, x, y))
-    )
+    return sum_rows.call(4 * x.size, x, y, most=len(x))
 
 
-@compiled
-def sums_part(part: int, parts: int, x: Array, y: Array) -> None:
-    """One of `parts` equal parts of the rows, each in pieces, so that errors stay small."""
+@InParts
+def sum_rows(part: int, parts: int, x: Array, y: Array) -> None:
+    """Write the sum of each row, made in pieces, so that errors stay small."""
     for c in range(part * len(x) // parts, (part + 1) * len(x) // parts):
         total = x.dtype.type(0)
         for start in range(0, x.shape[1], 1024):
@@ -55,20 +46,13 @@ def sums_part(part: int, parts: int, x: Array, y: Array) -> None:
         y[c] = total
 
 
-@in_parallel
-def sums_parts(parts: int, x: Array, y: Array) -> None:
-    """All parts, one to a thread."""
-    for part in numba.prange(parts):
-        sums_part(part, parts, x, y)
-
-
 def log_softmax(x: Array, axis: int) -> Array:
     """x − max x − ln Σ exp(x − max x) along an axis."""
-    flat = in_memory_order(x) if x.ndim == 2 and axis % 2 == 1 else None
-    if flat is None or x.size > MANY or not x.flags.writeable:
+    by_rows = x.ndim == 2 and axis % 2 == 1
+    if not by_rows or x.size > MANY or not readable(x):
         return reference.log_softmax(x, axis)
     y = np.empty_like(x)
-    run([log_softmax_call(x, y)])
+    run(log_softmax_call(x, y))
     return y
 
 
@@ -79,8 +63,7 @@ MANY = 1 << 16
 def log_softmax_call(x: Array, y: Array) -> Call:
     """Write y, the log-softmax of the rows of x; both lie alike and in one piece."""
     steps = [s // x.itemsize for s in x.strides]
-    flat = [in_memory_order(a).reshape(-1) for a in (x, y)]  # type: ignore[union-attr]
-    return Call(log_softmax_rows, (*flat, *x.shape, *steps))
+    return Call(log_softmax_rows, (flatten(x), flatten(y), *x.shape, *steps))
 
 
 @compiled
@@ -103,20 +86,19 @@ def log_softmax_rows(
             y[n * row + k * column] -= total
 
 
-def label_sum(x: Array, label: Array) -> Any:
+def label_sum(x: Array, label: Array) -> np.generic | None:
     """Σ_n x[n, label[n]] for x (N, C); None if a label is not in 0 … C − 1, or N = 0."""
-    flat = in_memory_order(x)
-    if flat is None or not x.flags.writeable:
-        return reference.label_sum(x, label)
-    if label.dtype != np.int64 or not label.flags.carray:
+    if not readable(x) or label.dtype != np.int64 or not label.flags.carray:
         return reference.label_sum(x, label)
     row, column = (s // x.itemsize for s in x.strides)
-    total, good = label_loop(flat.reshape(-1), label, x.shape[1], row, column)
+    total, good = label_loop(flatten(x), label, x.shape[1], row, column)
     return x.dtype.type(total) if good else None
 
 
 @compiled
-def label_loop(x: Array, label: Array, classes: int, row: int, column: int) -> Any:
+def label_loop(
+    x: Array, label: Array, classes: int, row: int, column: int
+) -> tuple[np.generic, bool]:
     """The sum, and whether all labels are classes."""
     total = x.dtype.type(0)
     for n in range(label.size):

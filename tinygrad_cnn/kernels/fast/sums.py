@@ -12,30 +12,13 @@ Every result is summed in an order that does not depend on the number of threads
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from ..threads import parts_for
-from .compiling import compiled, in_parallel
+from .calls import Array, InParts
 from .tiles import COLUMNS, ROWS, inner_tile, outer_tile
-
-Array = np.ndarray[Any, Any]
-
-
-class Call(NamedTuple):
-    """A kernel and its arguments, to be run now or again and again."""
-
-    kernel: Callable[..., Any]
-    arguments: tuple[Any, ...]
-
-
-def run(calls: Iterable[Call]) -> None:
-    """Run them one after the other."""
-    for kernel, arguments in calls:
-        kernel(*arguments)
 
 
 class OuterTable(NamedTuple):
@@ -64,7 +47,9 @@ class InnerTable(NamedTuple):
     """How many products one result is the sum of."""
 
 
-def outer_table(taps: list[Any], runs: list[Any]) -> OuterTable:
+def outer_table(
+    taps: Sequence[tuple[int, int]], runs: Sequence[tuple[int, int, int, int, int]]
+) -> OuterTable:
     """The table of lists of tuples."""
     products = sum(length * (t1 - t0) for _, _, length, t0, t1 in runs)
     return OuterTable(_flat(taps), _flat(runs), products)
@@ -91,58 +76,22 @@ def inner_table(
     chunks.append(len(pieces))
     products = sum(length for _, _, length in runs)
     return InnerTable(
-        *(_flat(rows), _flat(columns), _flat(pieces), _flat(chunks), products)
+        _flat(rows), _flat(columns), _flat(pieces), _flat(chunks), products
     )
 
 
-def _flat(values: list[Any]) -> Array:
+def _flat(values: Any) -> Array:
     return np.array(values, np.int64).reshape(-1)
 
 
-def block_height(height: int) -> int:
-    """3 or 4 rows to a tile: what wastes fewer. 3 for the 6 channels of LeNet, 4 for 16."""
-    return 3 if -height % 3 < -height % 4 else 4
-
-
 @functools.lru_cache(maxsize=256)
-def _no_bias(height: int, dtype: Any) -> Array:
+def zeros(height: int, dtype: Any) -> Array:
+    """The bias of sums that have none."""
     return np.zeros(height, dtype)
 
 
+@InParts
 def outer_sums(
-    table: OuterTable,
-    w: Array,
-    w_row: int,
-    x: Array,
-    bias: Array | None,
-    y: Array,
-    y_row: int,
-    height: int,
-    floor: float = -np.inf,
-) -> Call:
-    """Writes `height` rows of flat y, y_row apart, from rows of flat w, w_row apart."""
-    if bias is None:
-        bias = _no_bias(height, y.dtype)
-    arguments = (w, w_row, x, *table[:2], bias, y.dtype.type(floor), y, y_row, height)
-    parts = parts_for(table.products * height)
-    if parts == 1:
-        return Call(outer_part, (0, 1, *arguments))
-    return Call(outer_parts, (parts, *arguments))
-
-
-def inner_sums(
-    table: InnerTable, g: Array, x: Array, out: Array, out_row: int, out_column: int
-) -> Call:
-    """Writes flat out, rows and columns so far apart. g and x flat."""
-    arguments = (g, x, *table[:4], out, out_row, out_column)
-    parts = parts_for(table.products * table.rows.size * table.columns.size)
-    if parts == 1:
-        return Call(inner_part, (0, 1, *arguments))
-    return Call(inner_parts, (parts, *arguments))
-
-
-@compiled
-def outer_part(
     part: int,
     parts: int,
     w: Array,
@@ -156,9 +105,10 @@ def outer_part(
     y_row: int,
     height: int,
 ) -> None:
-    """One of `parts` equal parts of the work: run by run, three or four rows at a time.
+    """Write `height` rows of flat y, y_row apart, from rows of flat w, w_row apart.
 
-    Of three and four, what wastes fewer rows: 3 for the 6 channels of LeNet, 4 for 16.
+    Run by run, three or four rows at a time: of the two, what wastes fewer rows. That is 3
+    for the 6 channels of LeNet, 4 for 16.
     """
     block = 3 if -height % 3 < -height % 4 else 4
     blocks = (height + block - 1) // block
@@ -185,27 +135,8 @@ def outer_part(
             p += count
 
 
-@in_parallel
-def outer_parts(
-    parts: int,
-    w: Array,
-    w_row: int,
-    x: Array,
-    taps: Array,
-    runs: Array,
-    bias: Array,
-    floor: Any,
-    y: Array,
-    y_row: int,
-    height: int,
-) -> None:
-    """All parts, one to a thread."""
-    for part in numba.prange(parts):
-        outer_part(part, parts, w, w_row, x, taps, runs, bias, floor, y, y_row, height)
-
-
-@compiled
-def inner_part(
+@InParts
+def inner_sums(
     part: int,
     parts: int,
     g: Array,
@@ -218,7 +149,7 @@ def inner_part(
     out_row: int,
     out_column: int,
 ) -> None:
-    """One of `parts` equal parts of the tiles, chunk by chunk."""
+    """Write flat out, its rows and columns so far apart, tile by tile, chunk by chunk."""
     height, width = g_rows.size, x_columns.size
     down, across = (height + ROWS - 1) // ROWS, (width + COLUMNS - 1) // COLUMNS
     start, stop = part * down * across // parts, (part + 1) * down * across // parts
@@ -238,23 +169,3 @@ def inner_part(
                     total = sums[(r - r0) * COLUMNS + c - c0]
                     place = r * out_row + c * out_column
                     out[place] = total if chunk == 0 else out[place] + total
-
-
-@in_parallel
-def inner_parts(
-    parts: int,
-    g: Array,
-    x: Array,
-    g_rows: Array,
-    x_columns: Array,
-    runs: Array,
-    chunks: Array,
-    out: Array,
-    out_row: int,
-    out_column: int,
-) -> None:
-    """All parts, one to a thread."""
-    for part in numba.prange(parts):
-        inner_part(
-            part, parts, g, x, g_rows, x_columns, runs, chunks, out, out_row, out_column
-        )

@@ -17,14 +17,21 @@ A vector has 64 bytes; where the processor's are shorter, LLVM takes several.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.ir import IRBuilder as Builder
+from llvmlite.ir import Value
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.types import Type
 
 CONTRACT = ("contract",)  # a product and a sum may become one instruction
+Definition = tuple[Any, Callable[..., Value]]
+"""Of an intrinsic: its signature, and the function that writes its instructions."""
+
 INT32, INDEX = ir.IntType(32), ir.IntType(64)
 
 ROWS, COLUMNS = 3, 5
@@ -34,7 +41,7 @@ ROWS, COLUMNS = 3, 5
 class Code:
     """Writes instructions on vectors of one element type."""
 
-    def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
+    def __init__(self, context: Any, builder: Builder, dtype: Type) -> None:
         self.context, self.build = context, builder
         self.bytes = dtype.bitwidth // 8
         self.lanes = 64 // self.bytes
@@ -42,12 +49,12 @@ class Code:
         self.vector = ir.VectorType(self.number, self.lanes)
         self.zero = ir.Constant(self.vector, None)
 
-    def pointer(self, kind: Any, array: Any, start: Any) -> Any:
+    def pointer(self, kind: Type, array: Value, start: Value) -> Value:
         """Where array[start] lies."""
         data = self.context.make_array(kind)(self.context, self.build, array).data
         return self.build.gep(data, [start])
 
-    def spread(self, number: Any) -> Any:
+    def spread(self, number: Value) -> Value:
         """A vector of one number."""
         kind = ir.VectorType(number.type, self.lanes)
         nothing = ir.Constant(kind, ir.Undefined)
@@ -55,17 +62,17 @@ class Code:
         zeros = ir.Constant(ir.VectorType(INT32, self.lanes), None)
         return self.build.shuffle_vector(one, nothing, zeros)
 
-    def first(self, count: Any) -> Any:
+    def first(self, count: Value) -> Value:
         """The mask of the first `count` lanes."""
         numbers = ir.Constant(ir.VectorType(INT32, self.lanes), list(range(self.lanes)))
         limit = self.spread(self.build.trunc(count, INT32))
         return self.build.icmp_signed("<", numbers, limit)
 
-    def least(self, a: Any, b: Any) -> Any:
+    def least(self, a: Value, b: Value) -> Value:
         """The smaller of two integers."""
         return self.build.select(self.build.icmp_signed("<", a, b), a, b)
 
-    def load(self, pointer: Any, offset: Any, mask: Any = None) -> Any:
+    def load(self, pointer: Value, offset: Value, mask: Value | None = None) -> Value:
         """The vector at pointer + offset; outside the mask 0, and nothing is read."""
         place = self._place(pointer, offset)
         if mask is None:
@@ -73,7 +80,9 @@ class Code:
         arguments = [place, INT32(self.bytes), mask, self.zero]
         return self._masked("load", self.vector, arguments)
 
-    def store(self, value: Any, pointer: Any, offset: Any, mask: Any = None) -> None:
+    def store(
+        self, value: Value, pointer: Value, offset: Value, mask: Value | None = None
+    ) -> None:
         """Write the vector at pointer + offset; nothing outside the mask."""
         place = self._place(pointer, offset)
         if mask is None:
@@ -82,20 +91,20 @@ class Code:
             arguments = [value, place, INT32(self.bytes), mask]
             self._masked("store", ir.VoidType(), arguments)
 
-    def variables(self, values: list[Any]) -> list[Any]:
+    def variables(self, values: list[Value]) -> list[Value]:
         """Variables that begin with these vectors; LLVM keeps them in registers."""
         places = [cgutils.alloca_once(self.build, self.vector) for _ in values]
         for place, value in zip(places, values, strict=True):
             self.build.store(value, place)
         return places
 
-    def add_product(self, place: Any, a: Any, b: Any) -> None:
+    def add_product(self, place: Value, a: Value, b: Value) -> None:
         """place ← place + a · b."""
         product = self.build.fmul(a, b, flags=CONTRACT)
         total = self.build.fadd(self.build.load(place), product, flags=CONTRACT)
         self.build.store(total, place)
 
-    def totals(self, vectors: list[Any]) -> Any:
+    def totals(self, vectors: list[Value]) -> Value:
         """The vector whose lane i is the total of vectors[i]."""
         vectors = vectors + [self.zero] * (self.lanes - len(vectors))
         step = 1
@@ -105,7 +114,7 @@ class Code:
             step *= 2
         return vectors[0]
 
-    def _halved(self, a: Any, b: Any, step: int) -> Any:
+    def _halved(self, a: Value, b: Value, step: int) -> Value:
         """Sums of lanes `step` apart: of a where lane & step is 0, else of b."""
         kind = ir.VectorType(INT32, self.lanes)
         here = [i + (self.lanes if i & step else 0) for i in range(self.lanes)]
@@ -114,7 +123,7 @@ class Code:
         one, other = [self.build.shuffle_vector(a, b, part) for part in parts]
         return self.build.fadd(one, other)
 
-    def transposed(self, rows: list[Any]) -> list[Any]:
+    def transposed(self, rows: list[Value]) -> list[Value]:
         """A square of as many vectors as lanes: squares of 2, then of 4, … change sides."""
         step = 1
         while step < self.lanes:
@@ -123,7 +132,7 @@ class Code:
             step *= 2
         return rows
 
-    def _exchanged(self, a: Any, b: Any, step: int) -> tuple[Any, Any]:
+    def _exchanged(self, a: Value, b: Value, step: int) -> tuple[Value, Value]:
         """The lanes of a whose number has `step` change with those of b whose has not."""
         kind, lanes = ir.VectorType(INT32, self.lanes), range(self.lanes)
         upper = [self.lanes + i - step if i & step else i for i in lanes]
@@ -134,23 +143,25 @@ class Code:
         )
         return one, other
 
-    def _place(self, pointer: Any, offset: Any) -> Any:
+    def _place(self, pointer: Value, offset: Value) -> Value:
         place = self.build.gep(pointer, [offset])
         return self.build.bitcast(place, self.vector.as_pointer())
 
-    def _masked(self, what: str, result: Any, arguments: list[Any]) -> Any:
+    def _masked(self, what: str, result: ir.Type, arguments: list[Value]) -> Value:
         kind = ir.FunctionType(result, [value.type for value in arguments])
         name = f"llvm.masked.{what}.v{self.lanes}f{8 * self.bytes}.p0"
         function = cgutils.get_or_insert_function(self.build.module, kind, name)
         return self.build.call(function, arguments)
 
 
-def _unpacked(build: Any, values: Any) -> list[Any]:
+def _unpacked(build: Builder, values: Value) -> list[Value]:
     return [build.extract_value(values, i) for i in range(len(values.type))]
 
 
 @intrinsic(prefer_literal=True)
-def outer_tile(_: Any, rows: Any, vectors: Any, source: Any, target: Any) -> Any:
+def outer_tile(
+    _: Any, rows: Type, vectors: Type, source: Type, target: Type
+) -> Definition | None:
     """Write y[y_start + y_row · r + p] for the rows from r0 on and one tile's values of p.
 
     source: w, w_row (the distance of its rows), x, x_start, taps, the first and the last of
@@ -165,7 +176,7 @@ def outer_tile(_: Any, rows: Any, vectors: Any, source: Any, target: Any) -> Any
     y = target[0]
     signature = types.void(rows, vectors, source, target)
 
-    def write(context: Any, build: Any, signature: Any, arguments: Any) -> Any:
+    def write(context: Any, build: Builder, signature: Any, arguments: Any) -> Value:
         w_, w_row, x_, x0, taps_, t0, t1, bias_, low = _unpacked(build, arguments[2])
         y_, y0, y_row, r0, top, count = _unpacked(build, arguments[3])
         code = Code(context, build, x.dtype)
@@ -208,15 +219,15 @@ def outer_tile(_: Any, rows: Any, vectors: Any, source: Any, target: Any) -> Any
 @intrinsic
 def inner_tile(
     _: Any,
-    g: Any,
-    g_starts: Any,
-    x: Any,
-    x_starts: Any,
-    runs: Any,
-    first_run: Any,
-    last_run: Any,
-    sums: Any,
-) -> Any:
+    g: Type,
+    g_starts: Type,
+    x: Type,
+    x_starts: Type,
+    runs: Type,
+    first_run: Type,
+    last_run: Type,
+    sums: Type,
+) -> Definition:
     """Write sums[r · COLUMNS + c] = Σ over runs and p of g[…] · x[…].
 
     runs: flat triples (offset in g, offset in x, length), of which those from first_run to
@@ -225,14 +236,14 @@ def inner_tile(
     """
     signature = types.void(g, g_starts, x, x_starts, runs, first_run, last_run, sums)
 
-    def write(context: Any, build: Any, signature: Any, arguments: Any) -> Any:
+    def write(context: Any, build: Builder, signature: Any, arguments: Any) -> Value:
         g_, g_starts_, x_, x_starts_, runs_, q0, q1, sums_ = arguments
         code = Code(context, build, x.dtype)
         zero = INDEX(0)
 
         def places(
-            kind: Any, array: Any, starts: Any, many: Any, count: int
-        ) -> list[Any]:
+            kind: Type, array: Value, starts: Type, many: Value, count: int
+        ) -> list[Value]:
             at = code.pointer(starts, many, zero)
             offsets = [build.load(build.gep(at, [INDEX(i)])) for i in range(count)]
             return [code.pointer(kind, array, offset) for offset in offsets]
@@ -244,7 +255,7 @@ def inner_tile(
         held = code.variables([code.zero] * len(cells))
         variables = dict(zip(cells, held, strict=True))
 
-        def add(g_at: Any, x_at: Any, mask: Any) -> None:
+        def add(g_at: Value, x_at: Value, mask: Value | None) -> None:
             left = [code.load(row, g_at, mask) for row in rows]
             right = [code.load(column, x_at, mask) for column in columns]
             for r, c in cells:
@@ -273,14 +284,14 @@ def inner_tile(
 
 @intrinsic
 def transpose_tile(
-    _: Any, x: Any, start: Any, row: Any, y: Any, y_start: Any, y_row: Any
-) -> Any:
+    _: Any, x: Type, start: Type, row: Type, y: Type, y_start: Type, y_row: Type
+) -> Definition:
     """y[y_start + y_row · j + i] = x[start + row · i + j] for a square of as many i and j
     as a vector has lanes.
     """
     signature = types.void(x, start, row, y, y_start, y_row)
 
-    def write(context: Any, build: Any, signature: Any, arguments: Any) -> Any:
+    def write(context: Any, build: Builder, signature: Any, arguments: Any) -> Value:
         x_, x0, x_row, y_, y0, y_row = arguments
         code = Code(context, build, x.dtype)
         x_at, y_at = code.pointer(x, x_, x0), code.pointer(y, y_, y0)

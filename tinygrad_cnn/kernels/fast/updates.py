@@ -1,4 +1,4 @@
-"""The updates of the optimisers, in one pass over each parameter."""
+"""The updates of the optimisers, in one pass over each parameter; see `reference`."""
 
 from __future__ import annotations
 
@@ -7,49 +7,27 @@ from typing import Any
 import numpy as np
 
 from .. import reference
+from .calls import FLOATS, Array
 from .compiling import compiled
 
-Array = np.ndarray[Any, Any]
+
+def _plain(p: Array, *others: Array) -> bool:
+    """Whether the loops serve: floats of one dtype, each array in one piece."""
+    return (
+        p.dtype.char in FLOATS
+        and others[0].dtype == p.dtype
+        and all(a.flags.carray for a in (p, *others))
+    )
 
 
-def momentum_step(
-    p: Array,
-    g: Array,
-    b: Array,
-    work: Array,
-    lr: float,
-    momentum: float,
-    share: float,
-    nesterov: bool,
-) -> None:
-    """b ← μ b + share · g, then p ← p − lr d, d = g + μ b if nesterov, else b."""
-    plain = p.flags.carray and g.flags.carray and b.flags.carray
-    if not plain or g.dtype != p.dtype:
-        return reference.momentum_step(p, g, b, work, lr, momentum, share, nesterov)
-    flat = p.reshape(-1), g.reshape(-1), b.reshape(-1)
-    momentum_loop(*flat, lr, momentum, share, nesterov)
+def momentum_step(p: Array, g: Array, b: Array, work: Array, *numbers: Any) -> None:
+    """b ← μ b + share · g, then p ← p − lr d, d = g + μ b if nesterov, else b.
 
-
-def adam_step(
-    p: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    work: Array,
-    spare: Array,
-    rate: float,
-    betas: tuple[float, float],
-    eps: float,
-    correction: float,
-    largest: Array | None = None,
-) -> None:
-    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
-    plain = p.flags.carray and g.flags.carray and m.flags.carray and v.flags.carray
-    if not plain or g.dtype != p.dtype or largest is not None:
-        given = work, spare, rate, betas, eps, correction, largest
-        return reference.adam_step(p, g, m, v, *given)
-    flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
-    adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
+    numbers: lr, μ (momentum), share, nesterov.
+    """
+    if not _plain(p, g, b):
+        return reference.momentum_step(p, g, b, work, *numbers)
+    momentum_loop(p.reshape(-1), g.reshape(-1), b.reshape(-1), *numbers)
 
 
 @compiled
@@ -69,6 +47,27 @@ def momentum_loop(
         b[i] = factor * b[i] + part * g[i]
         d = g[i] + factor * b[i] if nesterov else b[i]
         p[i] -= rate * d
+
+
+def adam_step(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    work: Array,
+    spare: Array,
+    rate: float,
+    betas: tuple[float, float],
+    eps: float,
+    correction: float,
+    largest: Array | None = None,
+) -> None:
+    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
+    if largest is not None or not _plain(p, g, m, v):
+        others = work, spare, rate, betas, eps, correction, largest
+        return reference.adam_step(p, g, m, v, *others)
+    flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
+    adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
 
 
 @compiled

@@ -1,0 +1,141 @@
+"""Calls of the compiled kernels: the arrays that they take, the threads that share them.
+
+Kernels read and write arrays in C order. Images have the batch innermost: (N, C, H, W) lies
+in memory as a contiguous (C, H, W, N).
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from .. import threads
+from .compiling import compiled
+from .tiles import transpose_tile
+
+Array = np.ndarray[Any, Any]
+
+FLOATS = "fd"
+"""The dtypes that kernels are compiled for, float32 and float64, by their letters."""
+
+SMALL = 4096  # values up to which NumPy copies as fast
+
+
+class Call(NamedTuple):
+    """A kernel and its arguments, to be run now or again and again."""
+
+    kernel: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+def run(*calls: Call | None) -> bool:
+    """Run these calls in turn and return True; run none where one is None."""
+    if None in calls:
+        return False
+    for kernel, arguments in calls:  # type: ignore[misc]
+        kernel(*arguments)
+    return True
+
+
+def one_part(part: int, parts: int, *arguments: Any) -> None:
+    """What `all_parts` calls; another function in the place of this one for each kernel."""
+
+
+def all_parts(parts: int, *arguments: Any) -> None:
+    """Do every part of the work, one to a thread."""
+    for part in numba.prange(parts):
+        one_part(part, parts, *arguments)
+
+
+class InParts:
+    """A kernel whose work falls into equal parts, compiled for one thread and for several.
+
+    It is written as a function of the number of a part, how many parts there are, and its
+    arguments. No part may need the result of another, nor depend on how many there are.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.one = compiled(function)
+        # Numba keeps compiled code on disk by the name of the function. Of a function that
+        # is passed on it keeps none, so each kernel has its own copy of the loop.
+        loop = FunctionType(all_parts.__code__, globals() | {"one_part": self.one})
+        loop.__name__ = f"all_parts_of_{function.__name__}"
+        loop.__qualname__ = f"{function.__module__}.{loop.__name__}"
+        self.all = compiled(loop, parallel=True)
+
+    def call(self, products: int, *arguments: Any, most: int = sys.maxsize) -> Call:
+        """The call that does all the work, of so many products and at most so many parts.
+
+        One thread does it alone where it is not worth waking another.
+        """
+        pool = threads.Pool.compiled if products >= threads.WORTH else 1
+        parts = min(pool, most)
+        if parts <= 1:
+            return Call(self.one, (0, 1, *arguments))
+        return Call(self.all, (parts, *arguments))
+
+
+def writeable(x: Array) -> Array:
+    """In C order and writeable, which is what the kernels are compiled for."""
+    return x if x.flags.carray else np.array(x, order="C")
+
+
+def batch_last(x: Array) -> Array:
+    """(N, C, …) as a contiguous (C, …, N): a copy only where it is not so already."""
+    turned = x.transpose(*range(1, x.ndim), 0)
+    if turned.flags.carray:
+        return turned
+    rows = x.reshape(len(x), math.prod(x.shape[1:]))
+    return row_by_row(rows.T).reshape(turned.shape)
+
+
+def batch_innermost(x: Array) -> Array:
+    """(N, C, …) with the batch innermost: a copy only where it is not so already."""
+    return batch_last(x).transpose(-1, *range(x.ndim - 1))
+
+
+def row_by_row(x: Array) -> Array:
+    """A matrix in C order and writeable: a copy only where it is not so already."""
+    if x.flags.c_contiguous or x.size < SMALL or not x.T.flags.c_contiguous:
+        return x if x.flags.carray else np.array(x, order="C")
+    y = np.empty(x.shape, x.dtype)
+    transpose(writeable(x.T).reshape(-1), x.shape[1], y.reshape(-1))
+    return y
+
+
+def transpose(x: Array, rows: int, y: Array) -> None:
+    """Flat x, a matrix of `rows` rows, to flat y, its transpose."""
+    run(turn_columns.call(8 * x.size, x, rows, y))
+
+
+@InParts
+def turn_columns(part: int, parts: int, x: Array, rows: int, y: Array) -> None:
+    """Write the columns of x as rows of y."""
+    columns, side = x.size // rows, 64 // x.itemsize
+    start, stop = part * columns // parts, (part + 1) * columns // parts
+    whole = rows // side * side
+    for c0 in range(start, stop, side):
+        if c0 + side > stop:
+            copy_columns(x, rows, y, 0, whole, c0, stop)
+        else:
+            for r0 in range(0, whole, side):
+                here, there = r0 * columns + c0, c0 * rows + r0
+                transpose_tile(x, here, columns, y, there, rows)
+        copy_columns(x, rows, y, whole, rows, c0, min(c0 + side, stop))
+
+
+@compiled
+def copy_columns(
+    x: Array, rows: int, y: Array, r0: int, r1: int, c0: int, c1: int
+) -> None:
+    """The rows from r0 to r1 of the columns from c0 to c1, one value at a time."""
+    columns = x.size // rows
+    for c in range(c0, c1):
+        for r in range(r0, r1):
+            y[c * rows + r] = x[r * columns + c]
