@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytorch import torch
 from work import calls_in
 
 import tinygrad_cnn
@@ -24,9 +25,6 @@ from tinygrad_cnn.data import (
 )
 from tinygrad_cnn.data import loader as loader_module
 from tinygrad_cnn.errors import ArgumentError, DTypeError, ShapeError
-
-torch = pytest.importorskip("torch")
-import torch.utils.data as torch_data  # noqa: E402
 
 
 class Numbers(Dataset):
@@ -69,7 +67,7 @@ def image_set(count=200, **options):
 def test_batches_and_their_number_are_pytorchs(n, size, drop_last):
     for dataset, reference in ((Numbers(n), list(range(n))), (Stream(n), None)):
         ours = DataLoader(dataset, size, drop_last=drop_last)
-        theirs = torch_data.DataLoader(list(range(n)), size, drop_last=drop_last)
+        theirs = torch.utils.data.DataLoader(list(range(n)), size, drop_last=drop_last)
         assert values(ours) == [batch.tolist() for batch in theirs]
         if reference is not None:
             assert len(ours) == len(theirs)
@@ -125,7 +123,8 @@ def outline(value):
 @pytest.mark.parametrize("sample", SAMPLES, ids=repr)
 def test_collating_has_pytorchs_structure_and_dtypes(sample):
     batch = [sample] * 3
-    assert outline(default_collate(batch)) == outline(torch_data.default_collate(batch))
+    expected = torch.utils.data.default_collate(batch)
+    assert outline(default_collate(batch)) == outline(expected)
 
 
 def test_tensors_are_stacked_with_their_graph():
@@ -149,7 +148,7 @@ def test_items_that_make_no_batch_are_refused_as_in_pytorch(batch, error):
     with pytest.raises(error):
         default_collate(batch)
     with pytest.raises((TypeError, RuntimeError)):
-        torch_data.default_collate(batch)
+        torch.utils.data.default_collate(batch)
 
 
 def test_a_collate_function_gets_the_list_of_items():
@@ -179,7 +178,7 @@ def test_a_getitems_method_is_used_for_a_whole_batch_as_in_pytorch():
         def __getitems__(self, indices):
             return [10 * i for i in indices]
 
-    expected = [b.tolist() for b in torch_data.DataLoader(Many(5), 2)]
+    expected = [b.tolist() for b in torch.utils.data.DataLoader(Many(5), 2)]
     assert values(DataLoader(Many(5), 2)) == expected == [[0, 10], [20, 30], [40]]
 
 
@@ -213,7 +212,7 @@ def test_arguments_that_exclude_each_other_are_refused_as_in_pytorch(arguments):
     with pytest.raises(ArgumentError):
         DataLoader(Numbers(3), **arguments)
     with pytest.raises(ValueError):
-        torch_data.DataLoader([1, 2, 3], **arguments)
+        torch.utils.data.DataLoader([1, 2, 3], **arguments)
 
 
 def test_a_stream_has_its_own_order():

@@ -11,6 +11,7 @@ import zlib
 
 import numpy as np
 import pytest
+from each import for_each
 
 from tinygrad_cnn.data import MNIST, cifar, idx
 from tinygrad_cnn.errors import DatasetError
@@ -116,7 +117,7 @@ def test_there_are_at_least_300_malformed_files():
     assert len({(role, content) for role, _, content in CASES}) >= 300
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("role", "content"),
     [(role, content) for role, _, content in CASES],
     ids=[f"{role}: {name}" for role, name, _ in CASES],

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from each import for_each
 
 from tinygrad_cnn.ops.activation import ReLU
 from tinygrad_cnn.ops.base import Op, registry
@@ -75,7 +76,7 @@ def test_nothing_global_is_changed(result):
     assert {name: dict(op.rules) for name, op in registry.items()} == RULES
 
 
-@pytest.mark.parametrize("mutant", mutants.CATALOGUE, ids=lambda m: m.name)
+@for_each("mutant", mutants.CATALOGUE, ids=lambda m: m.name)
 def test_a_mutant_computes_the_same_and_differentiates_otherwise(mutant):
     right, wrong = mutant.example.op, mutant.operation()
     assert isinstance(wrong, type(right)) and type(wrong) is not type(right)
@@ -86,7 +87,7 @@ def test_a_mutant_computes_the_same_and_differentiates_otherwise(mutant):
     assert getattr(type(wrong), mutant.part) is not getattr(type(right), mutant.part)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "mutant", [m for m in mutants.CATALOGUE if m.order == 2], ids=lambda m: m.name
 )
 def test_a_mistake_of_second_order_hides_at_first_order(mutant):
