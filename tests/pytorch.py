@@ -36,6 +36,8 @@ class Missing:
     """Stands for a library that is not installed: who touches it is skipped."""
 
     def __getattr__(self, name):
+        if name.startswith(("_", "pytest")):  # what pytest looks for in every object
+            raise AttributeError(name)
         pytest.skip("PyTorch is not installed", allow_module_level=True)
 
 
