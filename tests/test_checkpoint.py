@@ -18,7 +18,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -87,7 +87,6 @@ def unpacked(content):
     return load(io.BytesIO(content))
 
 
-@settings(max_examples=200)
 @given(trees)
 def test_a_tree_comes_back_as_it_was(tree):
     assert same(unpacked(packed(tree)), tree)

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-import pytest
+from each import for_each
 
 PACKAGE = Path(__file__).parent.parent / "tinygrad_cnn"
 LAYERS = [
@@ -60,7 +60,7 @@ def imported(path):
                 yield (*here[: len(here) - node.level], *module, alias.name)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@for_each("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_import_goes_upwards(path):
     own = layer_of(path.relative_to(PACKAGE).with_suffix("").parts)
     for name in imported(path):

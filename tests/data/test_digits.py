@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from work import calls_in
 
 from tinygrad_cnn.data import Digits
 from tinygrad_cnn.data.digits import draw_digits
@@ -20,6 +21,12 @@ def test_the_default_sizes_are_6000_and_1000(digits):
     assert test.images.shape == (1000, 1, 28, 28)
     assert train.images.dtype == np.uint8
     assert train.labels.dtype == np.int64
+
+
+def test_images_are_drawn_together_not_one_by_one():
+    few = calls_in(lambda: Digits(size=500))
+    assert calls_in(lambda: Digits(size=2000)) < 5 * few
+    assert few < 1000  # of Python and NumPy together, for 500 images
 
 
 def test_an_image_is_a_function_of_seed_split_and_index_alone(digits):

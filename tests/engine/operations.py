@@ -1,12 +1,12 @@
 """Operations as users call them, with operands, for tests that go through all of them."""
 
 import numpy as np
-from methods.agreement import draw, library, torch
+from agreement import draw, library
+from pytorch import torch
 
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import Tensor
 
-TF = torch.nn.functional
 POSITIVE = draw(2, 3) ** 2 + 0.5
 LABELS = np.array([0, 2])
 MASK = np.array([[True, False, True], [False, True, True]])
@@ -14,7 +14,7 @@ IMAGES, KERNELS = draw(2, 2, 5, 5), draw(3, 2, 3, 3)
 
 
 def functional(x):
-    return F if isinstance(x, Tensor) else TF
+    return F if isinstance(x, Tensor) else torch.nn.functional
 
 
 def written(x, v):

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from each import for_each
 
 import tinygrad_cnn
 import tinygrad_cnn.nn.functional as F
@@ -84,7 +85,7 @@ def line_of(function):
     return range(first, first + len(lines))
 
 
-@pytest.mark.parametrize("name", FAILING)
+@for_each("name", FAILING)
 def test_the_message_names_operation_operands_and_line(name):
     failing, *mentioned = FAILING[name]
     with pytest.raises(TinygradError) as refused:

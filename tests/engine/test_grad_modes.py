@@ -5,7 +5,10 @@ import threading
 
 import numpy as np
 import pytest
-from methods.agreement import alike, draw, torch
+from agreement import alike, draw
+from cases import leaf
+from each import for_each
+from pytorch import from_pytorch, torch
 
 import tinygrad_cnn
 from tinygrad_cnn import (
@@ -15,10 +18,6 @@ from tinygrad_cnn import (
     set_grad_enabled,
     tensor,
 )
-
-
-def leaf(*values):
-    return tensor(list(map(float, values)), requires_grad=True)
 
 
 def test_under_no_grad_nothing_is_recorded():
@@ -66,7 +65,7 @@ NESTINGS = {
 }
 
 
-@pytest.mark.parametrize("name", NESTINGS)
+@for_each("name", NESTINGS)
 def test_each_block_restores_what_was_before(name):
     outer, inner = NESTINGS[name]
     with outer():
@@ -80,9 +79,7 @@ def test_each_block_restores_what_was_before(name):
     assert is_grad_enabled()
 
 
-@pytest.mark.parametrize(
-    "block", [no_grad, enable_grad, lambda: set_grad_enabled(False)]
-)
+@for_each("block", [no_grad, enable_grad, lambda: set_grad_enabled(False)])
 def test_an_exception_restores_what_was_before(block):
     for around in (no_grad, enable_grad):
         with around():
@@ -161,7 +158,7 @@ def test_decorated_functions_are_pytorchs():
         ours = decorated(tinygrad_cnn)
     finally:
         set_grad_enabled(True)
-    assert ours == decorated(torch)
+    assert ours == from_pytorch(lambda: decorated(torch))
 
 
 def test_a_decorated_function_may_call_itself_and_raise():
@@ -201,7 +198,7 @@ def test_no_grad_without_parentheses_decorates_as_in_pytorch():
     def mode(library):
         return library.no_grad(library.is_grad_enabled)()
 
-    assert mode(torch) is False
+    assert from_pytorch(lambda: mode(torch)) is False
     assert mode(tinygrad_cnn) is False
     assert is_grad_enabled()
 

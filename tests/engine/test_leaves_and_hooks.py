@@ -2,16 +2,13 @@
 
 import numpy as np
 import pytest
-from methods.agreement import alike, draw, refuses_as_torch
+from agreement import alike, draw, refuses_as_torch
+from cases import leaf
+from each import for_each
 
 import tinygrad_cnn
 from tinygrad_cnn import Tensor, tensor
 from tinygrad_cnn.errors import DTypeError, MutationError, TinygradError
-
-
-def leaf(*values):
-    return tensor(list(map(float, values)), requires_grad=True)
-
 
 # --------------------------------------------------------------------------- leaves
 
@@ -32,7 +29,7 @@ STATES = {
 }
 
 
-@pytest.mark.parametrize("name", STATES)
+@for_each("name", STATES)
 def test_what_is_a_leaf_and_what_asks_is_pytorchs(name):
     def program(lib, x):
         y = STATES[name](lib, x)
@@ -41,7 +38,7 @@ def test_what_is_a_leaf_and_what_asks_is_pytorchs(name):
     alike(program, draw(2, 3))
 
 
-@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.int8, np.bool_])
+@for_each("dtype", [np.int64, np.int32, np.uint8, np.int8, np.bool_])
 def test_integers_and_bools_cannot_ask_for_a_gradient(dtype):
     values = np.ones(2, dtype)
     for ask in (
@@ -176,7 +173,7 @@ WRONG_DATA = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG_DATA)
+@for_each("name", WRONG_DATA)
 def test_data_of_another_kind_is_refused(name):
     x = leaf(1, 2)
     with pytest.raises((TinygradError, TypeError)) as refused:
@@ -228,7 +225,7 @@ HOOKED = {
 }
 
 
-@pytest.mark.parametrize("name", HOOKED)
+@for_each("name", HOOKED)
 def test_hooks_are_pytorchs(name):
     def program(lib, x):
         y = x * x
@@ -319,8 +316,8 @@ BAD_HOOKS = {
 }
 
 
-@pytest.mark.parametrize("where", ["leaf", "result"])
-@pytest.mark.parametrize("name", BAD_HOOKS)
+@for_each("where", ["leaf", "result"])
+@for_each("name", BAD_HOOKS)
 def test_a_hook_that_returns_something_unfit_is_refused(name, where):
     def program(x):
         y = x * x

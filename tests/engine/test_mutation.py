@@ -11,7 +11,9 @@ import inspect
 
 import numpy as np
 import pytest
-from methods.agreement import draw, torch
+from agreement import draw
+from each import for_each
+from pytorch import from_pytorch, torch
 
 import tinygrad_cnn
 from tinygrad_cnn import Tensor, no_grad, tensor
@@ -75,14 +77,18 @@ def test_every_in_place_method_is_among_the_changes():
 
 def unchanged_gradients(operation, arrays):
     """PyTorch's gradients of ⟨operation, c⟩ where nothing is changed."""
-    leaves = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
-    y = operation(*[t * 1 if t.requires_grad else t for t in leaves])
-    y.backward(torch.tensor(draw(*y.shape, seed=9)).to(y.dtype))
-    return [t.grad for t in leaves]
+
+    def theirs():
+        leaves = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+        y = operation(*[t * 1 if t.requires_grad else t for t in leaves])
+        y.backward(torch.tensor(draw(*y.shape, seed=9)).to(y.dtype))
+        return [t.grad for t in leaves]
+
+    return from_pytorch(theirs, *arrays)
 
 
-@pytest.mark.parametrize("recorded", [False, True], ids=["no_grad", "recorded"])
-@pytest.mark.parametrize("name", OPERATIONS)
+@for_each("recorded", [False, True], ids=["no_grad", "recorded"])
+@for_each("name", OPERATIONS)
 def test_a_change_after_the_fact_is_noticed_or_harmless(name, recorded):
     operation, *arrays = OPERATIONS[name]
     expected = unchanged_gradients(operation, arrays)
@@ -95,7 +101,9 @@ def test_a_change_after_the_fact_is_noticed_or_harmless(name, recorded):
             for g, e in zip(outcome, expected, strict=True):
                 if (g is None) != (e is None):
                     wrong.append(f"{change} of {position}: {g} instead of {e}")
-                elif e is not None and not np.allclose(g.numpy(), e, 1e-6, 1e-9):
+                elif e is not None and not np.allclose(
+                    g.numpy(), e.numpy(), 1e-6, 1e-9
+                ):
                     wrong.append(f"{change} of {position}: wrong gradient")
     assert wrong == []
 
@@ -141,7 +149,7 @@ NEEDED = {
 }
 
 
-@pytest.mark.parametrize("name", NEEDED)
+@for_each("name", NEEDED)
 def test_the_message_names_operation_value_both_lines_and_both_versions(name):
     operation, position, message = NEEDED[name]
     a, b = (tensor(POSITIVE, requires_grad=True) * 1 for _ in range(2))
@@ -228,14 +236,18 @@ def second_gradients(library, operation, power, leaves, change=None):
     return library.autograd.grad(total, asking, **options)
 
 
-@pytest.mark.parametrize("power", [1, 3])
-@pytest.mark.parametrize("name", OPERATIONS)
+@for_each("power", [1, 3])
+@for_each("name", OPERATIONS)
 def test_a_change_between_first_and_second_gradients_is_noticed_or_harmless(
     name, power
 ):
     operation, *arrays = OPERATIONS[name]
-    leaves = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
-    expected = second_gradients(torch, operation, power, leaves)
+
+    def theirs():
+        leaves = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+        return second_gradients(torch, operation, power, leaves)
+
+    expected = from_pytorch(theirs, *arrays)
     for position in range(len(arrays) + 1):
 
         def change(values, position=position):

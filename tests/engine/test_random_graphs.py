@@ -6,9 +6,10 @@ needs no second formula for the derivative.
 """
 
 import numpy as np
-from hypothesis import given, settings
+from agreement import draw
+from hypothesis import given
 from hypothesis import strategies as st
-from methods.agreement import draw, torch
+from pytorch import torch
 
 import tinygrad_cnn
 from tinygrad_cnn import Tensor, autograd, tensor
@@ -94,7 +95,6 @@ def by_complex_step(graph, arrays):
     return gradients
 
 
-@settings(max_examples=200, deadline=None)
 @given(graph=graphs())
 def test_the_gradient_of_a_random_graph_is_its_complex_step(graph):
     arrays = [draw(LENGTH, seed=i) for i in range(graph[0])]
@@ -106,7 +106,6 @@ def test_the_gradient_of_a_random_graph_is_its_complex_step(graph):
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
 @given(graph=graphs())
 def test_the_gradients_at_every_result_of_a_random_graph_are_pytorchs(graph):
     arrays = [draw(LENGTH, seed=i) for i in range(graph[0])]
@@ -120,7 +119,6 @@ def test_the_gradients_at_every_result_of_a_random_graph_are_pytorchs(graph):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
 @given(graph=graphs())
 def test_second_derivatives_of_a_random_graph_are_pytorchs(graph):
     arrays = [draw(LENGTH, seed=i) for i in range(graph[0])]
@@ -142,7 +140,6 @@ def test_second_derivatives_of_a_random_graph_are_pytorchs(graph):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
 
 
-@settings(max_examples=30, deadline=None)
 @given(graph=graphs())
 def test_the_walk_is_the_same_every_time(graph):
     arrays = [draw(LENGTH, seed=i) for i in range(graph[0])]

@@ -4,12 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-
-import tinygrad_cnn
-from tinygrad_cnn import Tensor, tensor
-from tinygrad_cnn.errors import ShapeError
-
-from .agreement import (
+from agreement import (
     agree,
     both,
     draw,
@@ -19,6 +14,11 @@ from .agreement import (
     same,
     torch,
 )
+from each import for_each
+
+import tinygrad_cnn
+from tinygrad_cnn import Tensor, tensor
+from tinygrad_cnn.errors import ShapeError
 
 DTYPES = [
     "float16",
@@ -33,7 +33,7 @@ DTYPES = [
 ]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@for_each("dtype", DTYPES)
 def test_item_and_tolist_give_python_numbers(dtype):
     for values in (1, [1], [[0]], [[1, 0], [2, 3]], []):
         array = np.array(values).astype(dtype)
@@ -43,7 +43,7 @@ def test_item_and_tolist_give_python_numbers(dtype):
             agree(lambda x: type(x.item()).__name__, array)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "bool"])
+@for_each("dtype", ["float32", "float64", "int64", "uint8", "bool"])
 def test_python_conversions(dtype):
     for shape in ((), (1,), (1, 1)):
         one = np.ones(shape, dtype)
@@ -115,7 +115,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@for_each("name", REFUSED)
 def test_what_has_no_python_value_is_refused_as_in_pytorch(name):
     kind = ShapeError if name == "index of several" else None
     refuses_as_torch(REFUSED[name], draw(3), kind=kind)
@@ -124,8 +124,8 @@ def test_what_has_no_python_value_is_refused_as_in_pytorch(name):
 # --------------------------------------------------------------------------- dtypes
 
 
-@pytest.mark.parametrize("source", ["float32", "float64", "int64", "uint8", "bool"])
-@pytest.mark.parametrize("target", DTYPES)
+@for_each("source", ["float32", "float64", "int64", "uint8", "bool"])
+@for_each("target", DTYPES)
 def test_to_another_dtype_and_back(source, target):
     values = np.array([0, 1, 2.75, 100]).astype(source)
     agree(lambda x: x.to(dtype_of(x, target)), values)
@@ -135,7 +135,7 @@ def test_to_another_dtype_and_back(source, target):
     agree(lambda x: x.type_as(library(x).zeros(1, dtype=dtype_of(x, target))), values)
 
 
-@pytest.mark.parametrize("name", ["float", "double", "half", "long", "int", "bool"])
+@for_each("name", ["float", "double", "half", "long", "int", "bool"])
 def test_to_a_dtype_by_name(name):
     agree(lambda x: getattr(x, name)(), np.array([0.0, 1.5, -2.75]))
     agree(lambda x: getattr(x, name)(), np.array([0, 1, 2]))
@@ -147,7 +147,7 @@ def test_gradients_pass_through_a_change_of_float_dtype():
     agree(lambda x: x.half().double() * 3, draw(3))
 
 
-@pytest.mark.parametrize("name", ["long", "int", "bool"])
+@for_each("name", ["long", "int", "bool"])
 def test_a_cast_to_integers_asks_for_no_gradient(name):
     agree(lambda x: getattr(x, name)(), draw(3))
     agree(lambda x: x * getattr(x, name)(), draw(3))
@@ -260,8 +260,8 @@ OPERATORS = {
 }
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (3,), (1, 3)], ids=str)
-@pytest.mark.parametrize("name", OPERATORS)
+@for_each("shape", [(3, 3), (3,), (1, 3)], ids=str)
+@for_each("name", OPERATORS)
 def test_an_array_on_either_side_is_a_tensor_without_gradient(name, shape):
     operate = OPERATORS[name]
     a, b = draw(3, 3) ** 2 + 0.5, draw(*shape, seed=1) ** 2 + 0.5

@@ -3,15 +3,14 @@
 import operator
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
+from agreement import agree, both, draw, dtype_of, library, same, torch
+from each import for_each
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 from tinygrad_cnn import tensor
 from tinygrad_cnn.errors import NotDifferentiableError
-
-from .agreement import agree, both, draw, dtype_of, library, same, torch
 
 UNARY = {
     "neg": lambda x: -x,
@@ -68,13 +67,13 @@ UNARY = {
 }
 
 
-@pytest.mark.parametrize("name", UNARY)
-@pytest.mark.parametrize("shape", [(3, 4), (), (1,), (0, 2)], ids=str)
+@for_each("name", UNARY)
+@for_each("shape", [(3, 4), (), (1,), (0, 2)], ids=str)
 def test_a_function_of_one_tensor_is_pytorchs(name, shape):
     agree(UNARY[name], draw(*shape))
 
 
-@pytest.mark.parametrize("name", ["relu", "abs", "sign", "sqrt", "log", "square"])
+@for_each("name", ["relu", "abs", "sign", "sqrt", "log", "square"])
 def test_at_zero_the_gradient_is_pytorchs(name):
     agree(lambda x: getattr(x, name)(), np.array([0.0, -0.0, 1.0]))
 
@@ -99,7 +98,7 @@ def at_special_values(program, *arrays):
         agree(program, *arrays)
 
 
-@pytest.mark.parametrize("name", [name for name in UNARY if name != "sign"])
+@for_each("name", [name for name in UNARY if name != "sign"])
 def test_nan_and_infinity_come_out_as_in_pytorch_and_without_a_warning(name):
     for value in SPECIAL:
         at_special_values(UNARY[name], np.array([0.5, value, -0.5]))
@@ -139,8 +138,7 @@ BINARY = {
 }
 
 
-@pytest.mark.parametrize("name", BINARY)
-@settings(max_examples=25, deadline=None)
+@for_each("name", BINARY)
 @given(
     shapes=mutually_broadcastable_shapes(
         num_shapes=2, max_dims=4, min_side=0, max_side=3
@@ -151,7 +149,6 @@ def test_broadcasting_sums_the_gradient_to_the_shape_of_each_input(name, shapes)
     agree(BINARY[name], a, b)
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     shapes=mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=3),
     data=st.data(),
@@ -161,7 +158,7 @@ def test_where_broadcasts_its_condition_and_both_choices(shapes, data):
     agree(lambda c, a, b: library(a).where(c > 0, a, b), c, a, b)
 
 
-@pytest.mark.parametrize("name", BINARY)
+@for_each("name", BINARY)
 def test_nan_in_either_operand_comes_out_as_in_pytorch(name):
     others = np.array([1.0, 2.0, 3.0])
     for value in SPECIAL:
@@ -181,8 +178,8 @@ def test_a_zero_d_tensor_broadcasts_against_an_empty_one():
         agree(BINARY[name], draw(0, 3), draw())
 
 
-@pytest.mark.parametrize("value", [7, 7.5, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool"])
+@for_each("value", [7, 7.5, True])
+@for_each("dtype", ["float32", "float64", "int64", "bool"])
 def test_masked_fill_keeps_the_dtype(dtype, value):
     x = np.array([[1, 0, 2]], dtype)
     mask = np.array([[True], [False]])
@@ -197,14 +194,14 @@ def test_clamp_of_integers_by_integers_and_by_floats():
     agree(lambda x: x.clamp(min=0), x.astype(np.uint8))
 
 
-@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
-@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sigmoid", "tanh", "atan"])
+@for_each("dtype", ["int64", "int32", "uint8", "bool"])
+@for_each("name", ["exp", "log", "sqrt", "sigmoid", "tanh", "atan"])
 def test_functions_of_integers_are_float32(name, dtype):
     agree(lambda x: getattr(x, name)(), np.array([0, 1, 1], dtype))
 
 
-@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8"])
-@pytest.mark.parametrize("name", ["abs", "sign", "square", "relu", "neg"])
+@for_each("dtype", ["int64", "int32", "uint8"])
+@for_each("name", ["abs", "sign", "square", "relu", "neg"])
 def test_functions_of_integers_that_stay_integers(name, dtype):
     agree(lambda x: getattr(x, name)(), np.array([0, 1, 2], dtype))
 
@@ -256,7 +253,7 @@ def test_floor_division_and_remainder_round_down():
         agree(lambda x: 0.75 % x, np.array([0.5, value]), gradient=False)
 
 
-@pytest.mark.parametrize("operate", [operator.mod, operator.floordiv])
+@for_each("operate", [operator.mod, operator.floordiv])
 def test_the_gradient_of_a_remainder_is_pytorchs_or_refused(operate):
     # PyTorch differentiates %, and refuses // in the backward pass.
     for a, b in ((2.5, 2.0), (-2.5, 2.0)):

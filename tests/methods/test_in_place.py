@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from agreement import agree, both, draw, library, refuses_as_torch, same, torch
+from each import for_each
 
 from tinygrad_cnn import Tensor, no_grad, tensor, zeros
 from tinygrad_cnn.errors import AutogradError, MutationError, TinygradError
-
-from .agreement import agree, both, draw, library, refuses_as_torch, same, torch
 
 
 def fill_by_iteration(y):
@@ -76,8 +76,8 @@ def refused_or_same(program, *arrays):
     return None
 
 
-@pytest.mark.parametrize("name", WITH_OPERAND)
-@pytest.mark.parametrize("shape", [(2, 3), (3,), (1, 1), ()], ids=str)
+@for_each("name", WITH_OPERAND)
+@for_each("shape", [(2, 3), (3,), (1, 1), ()], ids=str)
 def test_on_a_result_values_and_gradients_are_pytorchs(name, shape):
     def program(x, v):
         y = x * 2
@@ -89,7 +89,7 @@ def test_on_a_result_values_and_gradients_are_pytorchs(name, shape):
     assert error is None or name in ("mul_", "div_", "*=", "/=", "**=")
 
 
-@pytest.mark.parametrize("name", ALONE)
+@for_each("name", ALONE)
 def test_without_operand_values_and_gradients_are_pytorchs(name):
     def program(x):
         y = x * 2
@@ -100,7 +100,7 @@ def test_without_operand_values_and_gradients_are_pytorchs(name):
     assert error is None or name in ("clamp_", "copy_ itself")
 
 
-@pytest.mark.parametrize("name", ["mul_", "div_", "*=", "/="])
+@for_each("name", ["mul_", "div_", "*=", "/="])
 def test_multiplying_a_result_in_place_trains_as_in_pytorch(name):
     def program(x, v):
         y = x * 2
@@ -113,7 +113,7 @@ def test_clamping_a_result_in_place_trains_as_in_pytorch():
     agree(lambda x: (x * 2).clamp_(-0.5, 0.5) * 3, draw(2, 3))
 
 
-@pytest.mark.parametrize("name", WITH_OPERAND)
+@for_each("name", WITH_OPERAND)
 def test_a_plain_tensor_that_takes_in_a_gradient_becomes_a_result(name):
     def program(v):
         y = library(v).ones(2, 3, dtype=v.dtype)
@@ -123,10 +123,8 @@ def test_a_plain_tensor_that_takes_in_a_gradient_becomes_a_result(name):
     refused_or_same(program, draw(2, 3) ** 2 + 0.5)
 
 
-@pytest.mark.parametrize("name", [*WITH_OPERAND, *ALONE])
-@pytest.mark.parametrize(
-    "dtype", [np.float32, np.float64, np.int64, np.int32, np.uint8]
-)
+@for_each("name", [*WITH_OPERAND, *ALONE])
+@for_each("dtype", [np.float32, np.float64, np.int64, np.int32, np.uint8])
 def test_on_plain_tensors_values_and_dtypes_are_pytorchs(name, dtype):
     for other in (np.float32, np.float64, np.int64, np.uint8, np.bool_):
         x, z = both(np.array([[4, 6], [2, 8]], dtype))
@@ -143,7 +141,7 @@ def test_on_plain_tensors_values_and_dtypes_are_pytorchs(name, dtype):
             same(x, z)
 
 
-@pytest.mark.parametrize("name", [*WITH_OPERAND, *ALONE])
+@for_each("name", [*WITH_OPERAND, *ALONE])
 def test_a_leaf_refuses_before_anything_is_changed(name):
     x, z = both(draw(2, 3), requires_grad=True)
     run = WITH_OPERAND.get(name) or ALONE[name]
@@ -155,7 +153,7 @@ def test_a_leaf_refuses_before_anything_is_changed(name):
     assert x.is_leaf
 
 
-@pytest.mark.parametrize("name", [*WITH_OPERAND, *ALONE])
+@for_each("name", [*WITH_OPERAND, *ALONE])
 def test_under_no_grad_a_leaf_changes_and_stays_a_leaf(name):
     x, z = both(draw(2, 3) ** 2, requires_grad=True)
     ones = both(np.full((2, 3), 1.5))
@@ -168,7 +166,7 @@ def test_under_no_grad_a_leaf_changes_and_stays_a_leaf(name):
     assert x.is_leaf
 
 
-@pytest.mark.parametrize("name", ["normal_", "uniform_", "zero_", "fill_", "copy_"])
+@for_each("name", ["normal_", "uniform_", "zero_", "fill_", "copy_"])
 def test_overwriting_a_result_forgets_its_history(name):
     arguments = {"fill_": (2.0,), "copy_": (np.ones(3),)}.get(name, ())
     x = tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -210,9 +208,9 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("name", VIEWS)
-@pytest.mark.parametrize("changed", ["the view", "the base"])
-@pytest.mark.parametrize("computed", [True, False])
+@for_each("name", VIEWS)
+@for_each("changed", ["the view", "the base"])
+@for_each("computed", [True, False])
 def test_through_a_view_the_gradient_is_pytorchs_or_refused(name, changed, computed):
     def program(x):
         base = x * 2 if computed else library(x).ones(2, 3, dtype=x.dtype)
@@ -226,7 +224,7 @@ def test_through_a_view_the_gradient_is_pytorchs_or_refused(name, changed, compu
     refused_or_same(program, draw(2, 3))
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@for_each("name", VIEWS)
 def test_a_refusal_through_a_view_changes_nothing(name):
     x = tensor(draw(2, 3), requires_grad=True)
     base = x * 2
@@ -239,7 +237,7 @@ def test_a_refusal_through_a_view_changes_nothing(name):
     np.testing.assert_array_equal(base.detach().numpy(), before)
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@for_each("name", VIEWS)
 def test_under_no_grad_a_view_of_a_leaf_changes_the_leaf(name):
     x, z = both(draw(2, 3), requires_grad=True)
     with no_grad():
@@ -286,7 +284,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@for_each("name", REFUSED)
 def test_what_does_not_fit_in_place_is_refused_as_in_pytorch(name):
     refuses_as_torch(REFUSED[name], draw(2, 3))
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from agreement import agree, draw, library, refuses_as_torch, torch
+from each import for_each
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import basic_indices
 
 from tinygrad_cnn import Tensor, tensor
 from tinygrad_cnn.errors import TinygradError
-
-from .agreement import agree, draw, library, refuses_as_torch, torch
 
 
 def ints(x, *values, dtype="int64"):
@@ -109,12 +109,12 @@ def agree_or_refuse(program, *arrays):
         return
 
 
-@pytest.mark.parametrize("name", BASIC)
+@for_each("name", BASIC)
 def test_a_basic_index_is_pytorchs(name):
     agree(lambda x: x[BASIC[name](x)], draw(2, 3, 4))
 
 
-@pytest.mark.parametrize("name", ADVANCED)
+@for_each("name", ADVANCED)
 def test_an_index_of_tensors_arrays_or_masks_is_pytorchs(name):
     agree_or_refuse(lambda x: x[ADVANCED[name](x)], draw(2, 3, 4))
 
@@ -143,7 +143,6 @@ def test_bytes_are_a_mask_as_in_pytorch_or_refused():
     agree_or_refuse(lambda x: x[ints(x, 1, 0, dtype="uint8")], draw(2, 3))
 
 
-@settings(max_examples=100, deadline=None)
 @given(key=basic_indices((2, 3, 4), allow_newaxis=True, allow_ellipsis=True))
 def test_any_basic_index_is_pytorchs(key):
     parts = key if isinstance(key, tuple) else (key,)
@@ -153,7 +152,6 @@ def test_any_basic_index_is_pytorchs(key):
         agree(lambda x: x[key], draw(2, 3, 4))
 
 
-@settings(max_examples=100, deadline=None)
 @given(rows=st.lists(st.integers(-3, 2), min_size=1, max_size=8))
 def test_the_gradient_of_a_repeated_index_adds_up(rows):
     agree(lambda x: x[ints(x, *rows)], draw(3, 2))
@@ -187,7 +185,7 @@ GATHERS = {
 }
 
 
-@pytest.mark.parametrize("name", GATHERS)
+@for_each("name", GATHERS)
 def test_gather_is_pytorchs(name):
     dim, at = GATHERS[name]
     at = np.array(at, np.int64)
@@ -224,7 +222,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@for_each("name", REFUSED)
 def test_an_impossible_index_is_refused_as_in_pytorch(name):
     kind = IndexError if name == "string" else None
     refuses_as_torch(REFUSED[name], draw(2, 3, 4), kind=kind)
@@ -244,12 +242,12 @@ def assigned(key, value):
     return program
 
 
-@pytest.mark.parametrize("name", KEYS)
+@for_each("name", KEYS)
 def test_assigning_a_number_cuts_the_gradient_there(name):
     agree_or_refuse(assigned(KEYS[name], lambda y: 7.0), draw(2, 3, 4))
 
 
-@pytest.mark.parametrize("name", BASIC)
+@for_each("name", BASIC)
 def test_assigning_a_number_to_a_basic_index_is_not_refused(name):
     agree(assigned(BASIC[name], lambda y: 7.0), draw(2, 3, 4))
 
@@ -264,7 +262,7 @@ UNIQUE = [
 ]
 
 
-@pytest.mark.parametrize("name", UNIQUE)
+@for_each("name", UNIQUE)
 def test_assigning_a_tensor_sends_it_the_gradient(name):
     def program(x, v):
         y = x * 1
@@ -285,7 +283,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("name", VALUES)
+@for_each("name", VALUES)
 def test_an_assigned_tensor_broadcasts_and_its_gradient_sums(name):
     def program(x, v):
         y = x * 1
@@ -370,8 +368,8 @@ REFUSED_WRITES = {
 }
 
 
-@pytest.mark.parametrize("requires_grad", [False, True])
-@pytest.mark.parametrize("name", REFUSED_WRITES)
+@for_each("requires_grad", [False, True])
+@for_each("name", REFUSED_WRITES)
 def test_an_impossible_assignment_is_refused_and_changes_nothing(name, requires_grad):
     key, value = REFUSED_WRITES[name]
     written = []

@@ -3,12 +3,11 @@
 import operator
 
 import numpy as np
-import pytest
+from agreement import both, same, torch
+from each import for_each
 
 import tinygrad_cnn
 from tinygrad_cnn.errors import TinygradError
-
-from .agreement import both, same, torch
 
 DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool")
 OPERATORS = {
@@ -64,8 +63,8 @@ def disagreements(function, cases):
     return "\n".join(line for line in found if line)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", OPERATORS)
+@for_each("dtype", DTYPES)
+@for_each("name", OPERATORS)
 def test_two_tensors_give_the_dtype_and_values_of_pytorch(name, dtype):
     cases = []
     for other in DTYPES:
@@ -77,8 +76,8 @@ def test_two_tensors_give_the_dtype_and_values_of_pytorch(name, dtype):
     assert disagreements(OPERATORS[name], cases) == ""
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", WITH_SCALARS)
+@for_each("dtype", DTYPES)
+@for_each("name", WITH_SCALARS)
 def test_a_python_or_numpy_scalar_on_the_right_decides_as_in_pytorch(name, dtype):
     cases = []
     for axes in (True, False):
@@ -89,8 +88,8 @@ def test_a_python_or_numpy_scalar_on_the_right_decides_as_in_pytorch(name, dtype
     assert disagreements(OPERATORS[name], cases) == ""
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", WITH_SCALARS)
+@for_each("dtype", DTYPES)
+@for_each("name", WITH_SCALARS)
 def test_a_scalar_on_the_left_is_a_python_scalar_even_if_numpys(name, dtype):
     # PyTorch leaves a NumPy scalar on the left to NumPy; the sensible answer is the
     # one for the same Python number.
@@ -102,8 +101,8 @@ def test_a_scalar_on_the_left_is_a_python_scalar_even_if_numpys(name, dtype):
     assert disagreements(OPERATORS[name], cases) == ""
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("scalar", SCALARS, ids=lambda s: f"{type(s).__name__}")
+@for_each("dtype", ["float32", "float64"])
+@for_each("scalar", SCALARS, ids=lambda s: f"{type(s).__name__}")
 def test_no_scalar_widens_a_float(dtype, scalar):
     x = tinygrad_cnn.tensor(array(dtype, axes=True))
     functions = {
@@ -124,7 +123,7 @@ def test_no_scalar_widens_a_float(dtype, scalar):
     assert widened == {}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@for_each("dtype", ["float32", "float64"])
 def test_every_function_of_one_float_tensor_keeps_its_dtype(dtype):
     x = tinygrad_cnn.tensor(np.array([[0.5, 0.25], [0.125, 0.75]], dtype))
     names = [
@@ -172,15 +171,15 @@ def test_every_function_of_one_float_tensor_keeps_its_dtype(dtype):
     assert {n: d for n, d in dtypes.items() if d != dtype} == {}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@for_each("dtype", ["float32", "float64"])
 def test_where_of_two_numbers_is_float32_as_in_pytorch(dtype):
     x, z = both(array(dtype, axes=True))
     same(tinygrad_cnn.where(x > 1, 1.0, 0.0), torch.where(z > 1, 1.0, 0.0))
     same(tinygrad_cnn.where(x > 1, 1, 0), torch.where(z > 1, 1, 0))
 
 
-@pytest.mark.parametrize("name", ["+", "-", "*", "/", "**"])
-@pytest.mark.parametrize("narrow", [np.float32, np.float64])
+@for_each("name", ["+", "-", "*", "/", "**"])
+@for_each("narrow", [np.float32, np.float64])
 def test_the_gradient_has_the_dtype_of_its_input_not_of_the_result(name, narrow):
     for other in DTYPES[:5]:
         x, z = both(array(narrow, axes=True), requires_grad=True)

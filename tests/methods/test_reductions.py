@@ -4,18 +4,18 @@ import itertools
 
 import numpy as np
 import pytest
+from agreement import agree, draw, dtype_of, library
+from each import for_each
 
 import tinygrad_cnn
-
-from .agreement import agree, draw, dtype_of, library
 
 DIMS = [None, 0, 1, -1, -3, (0,), (0, 2), (-1, 0), (0, 1, 2), [1, 2]]
 ONE_DIM = [0, 1, 2, -1, -3]
 
 
-@pytest.mark.parametrize("keepdim", [False, True])
-@pytest.mark.parametrize("dim", DIMS, ids=str)
-@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "amax", "amin"])
+@for_each("keepdim", [False, True])
+@for_each("dim", DIMS, ids=str)
+@for_each("name", ["sum", "mean", "var", "std", "amax", "amin"])
 def test_over_any_axes(name, dim, keepdim):
     if dim is None and name in ("amax", "amin"):
         dim = ()
@@ -23,28 +23,26 @@ def test_over_any_axes(name, dim, keepdim):
     agree(lambda x: getattr(x, name)(axis=dim, keepdims=keepdim), draw(2, 3, 4))
 
 
-@pytest.mark.parametrize(
-    "name", ["sum", "mean", "var", "std", "amax", "amin", "max", "min", "norm"]
-)
+@for_each("name", ["sum", "mean", "var", "std", "amax", "amin", "max", "min", "norm"])
 def test_over_everything(name):
     for shape in ((2, 3, 4), (5,)):
         agree(lambda x: getattr(x, name)(), draw(*shape))
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "amax", "amin", "max", "min", "norm"])
+@for_each("name", ["sum", "mean", "amax", "amin", "max", "min", "norm"])
 def test_of_one_value_without_axes(name):
     agree(lambda x: getattr(x, name)(), draw())
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "amax", "amin"])
+@for_each("name", ["sum", "mean", "amax", "amin"])
 def test_positional_arguments(name):
     agree(lambda x: getattr(x, name)(1), draw(2, 3))
     agree(lambda x: getattr(x, name)(1, True), draw(2, 3))
     agree(lambda x: getattr(x, name)((0, 1), True), draw(2, 3))
 
 
-@pytest.mark.parametrize("keepdim", [False, True])
-@pytest.mark.parametrize("dim", DIMS[1:], ids=str)
+@for_each("keepdim", [False, True])
+@for_each("dim", DIMS[1:], ids=str)
 def test_logsumexp(dim, keepdim):
     agree(lambda x: x.logsumexp(dim, keepdim), draw(2, 3, 4))
     agree(lambda x: x.logsumexp(dim=dim, keepdim=keepdim), 1e4 * draw(2, 3, 4))
@@ -56,26 +54,26 @@ def test_logsumexp_of_infinities():
         agree(lambda x: x.logsumexp(0), np.array(row))
 
 
-@pytest.mark.parametrize("keepdim", [False, True])
-@pytest.mark.parametrize("dim", ONE_DIM)
-@pytest.mark.parametrize("name", ["max", "min"])
+@for_each("keepdim", [False, True])
+@for_each("dim", ONE_DIM)
+@for_each("name", ["max", "min"])
 def test_along_one_axis_values_come_with_indices(name, dim, keepdim):
     agree(lambda x: getattr(x, name)(dim, keepdim), draw(2, 3, 4))
     agree(lambda x: getattr(x, name)(dim=dim, keepdim=keepdim).values, draw(2, 3, 4))
     agree(lambda x: getattr(x, name)(axis=dim, keepdims=keepdim)[1], draw(2, 3, 4))
 
 
-@pytest.mark.parametrize("keepdim", [False, True])
-@pytest.mark.parametrize("dim", [None, *ONE_DIM])
-@pytest.mark.parametrize("name", ["argmax", "argmin"])
+@for_each("keepdim", [False, True])
+@for_each("dim", [None, *ONE_DIM])
+@for_each("name", ["argmax", "argmin"])
 def test_positions_of_the_extremes(name, dim, keepdim):
     agree(lambda x: getattr(x, name)(dim=dim, keepdim=keepdim), draw(2, 3, 4))
     agree(lambda x: getattr(x, name)(dim), draw(2, 3, 4))
 
 
-@pytest.mark.parametrize("keepdim", [False, True])
-@pytest.mark.parametrize("dim", [None, *ONE_DIM])
-@pytest.mark.parametrize("name", ["all", "any"])
+@for_each("keepdim", [False, True])
+@for_each("dim", [None, *ONE_DIM])
+@for_each("name", ["all", "any"])
 def test_all_and_any(name, dim, keepdim):
     masks = draw(2, 3, 4) > 0
     for x in (masks, draw(2, 3, 4), masks.astype(np.int64)):
@@ -87,13 +85,13 @@ def test_all_and_any(name, dim, keepdim):
 TIED = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [0.0, -1.0, 0.0]])
 
 
-@pytest.mark.parametrize("name", ["amax", "amin"])
+@for_each("name", ["amax", "amin"])
 def test_amax_and_amin_share_the_gradient_among_ties(name):
     for dim in (0, 1, (0, 1)):
         agree(lambda x, d=dim: getattr(x, name)(d), TIED)
 
 
-@pytest.mark.parametrize("name", ["max", "min"])
+@for_each("name", ["max", "min"])
 def test_a_full_max_shares_among_ties_and_max_along_an_axis_takes_one(name):
     agree(lambda x: getattr(x, name)(), TIED)
     for dim in (0, 1):
@@ -101,7 +99,7 @@ def test_a_full_max_shares_among_ties_and_max_along_an_axis_takes_one(name):
         agree(lambda x, d=dim: getattr(x, name)(d, keepdim=True), TIED)
 
 
-@pytest.mark.parametrize("name", ["max", "min", "amax", "amin"])
+@for_each("name", ["max", "min", "amax", "amin"])
 def test_extremes_of_small_integers_with_many_ties(name):
     for seed in range(20):
         x = np.random.default_rng(seed).integers(0, 3, (3, 4)).astype(float)
@@ -109,7 +107,7 @@ def test_extremes_of_small_integers_with_many_ties(name):
             agree(lambda x, d=dim: getattr(x, name)(d), x)
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "var", "amax", "amin", "max", "min"])
+@for_each("name", ["sum", "mean", "var", "amax", "amin", "max", "min"])
 def test_nan_in_nan_out(name):
     for position, value in itertools.product(range(3), (np.nan, np.inf, -np.inf)):
         x = np.array([1.0, 2.0, 3.0])
@@ -132,7 +130,7 @@ def test_infinities_that_cancel_in_a_sum_give_nan_without_a_warning():
     agree(lambda x: x.sum(), np.array([3e38, 3e38], np.float32))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32"])
+@for_each("dtype", ["bool", "uint8", "int32", "int64", "float32"])
 def test_dtypes_of_sums_and_extremes(dtype):
     x = np.array([[1, 0, 1], [1, 1, 0]], dtype)
     for dim in (None, 0, (0, 1)):
@@ -149,7 +147,7 @@ def test_a_sum_of_bytes_does_not_wrap():
     agree(lambda x: x.sum(0), np.array([[200, 3], [100, 4]], np.uint8))
 
 
-@pytest.mark.parametrize("name", ["sum", "mean"])
+@for_each("name", ["sum", "mean"])
 def test_with_another_dtype(name):
     x = np.array([[1, 2], [3, 5]])
     agree(lambda x: getattr(x, name)(dtype=dtype_of(x, "float64")), x)
@@ -171,7 +169,7 @@ VARIANCES = {
 }
 
 
-@pytest.mark.parametrize("name", VARIANCES)
+@for_each("name", VARIANCES)
 def test_variance_and_its_correction(name):
     agree(VARIANCES[name], draw(3, 4))
 

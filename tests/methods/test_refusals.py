@@ -5,11 +5,11 @@ import operator
 
 import numpy as np
 import pytest
+from agreement import both, draw, library, refuses_as_torch, same
+from each import for_each
 
 import tinygrad_cnn
 from tinygrad_cnn.errors import ArgumentError, DTypeError, ShapeError, TinygradError
-
-from .agreement import both, draw, library, refuses_as_torch, same
 
 REFUSED = {
     "add shapes": lambda x: x + library(x).ones(5),
@@ -140,15 +140,15 @@ OF_ANOTHER_KIND = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@for_each("name", REFUSED)
 def test_a_call_that_pytorch_refuses_is_refused_alike(name):
     kind = OF_ANOTHER_KIND.get(name)
     message = refuses_as_torch(REFUSED[name], draw(2, 3), kind=kind)
     assert len(message) > 15
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
-@pytest.mark.parametrize("number", [300, -1, 2**40, 2**70])
+@for_each("dtype", [np.uint8, np.int32, np.int64])
+@for_each("number", [300, -1, 2**40, 2**70])
 def test_a_python_integer_beyond_the_dtype_wraps_as_in_pytorch_or_is_refused(
     number, dtype
 ):

@@ -1,13 +1,12 @@
 """Methods that move values: shapes, values and gradients are PyTorch's."""
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
+from agreement import agree, draw, library, torch
+from each import for_each
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn import no_grad, tensor
-
-from .agreement import agree, draw, library, torch
 
 MOVES = {
     "reshape": lambda x: x.reshape(4, 6),
@@ -91,14 +90,14 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize("name", MOVES)
+@for_each("name", MOVES)
 def test_a_move_is_pytorchs(name):
     agree(MOVES[name], draw(2, 3, 4))
     agree(MOVES[name], np.arange(24).reshape(2, 3, 4))
 
 
-@pytest.mark.parametrize("layout", ["fortran", "backwards", "strided"])
-@pytest.mark.parametrize("name", MOVES)
+@for_each("layout", ["fortran", "backwards", "strided"])
+@for_each("name", MOVES)
 def test_a_move_does_not_depend_on_the_memory_order(name, layout):
     x = draw(2, 3, 4)
     lay = {
@@ -137,7 +136,7 @@ EMPTY = {
 }
 
 
-@pytest.mark.parametrize("name", EMPTY)
+@for_each("name", EMPTY)
 def test_a_batch_of_no_images_moves_too(name):
     agree(EMPTY[name], draw(0, 3))
 
@@ -163,7 +162,7 @@ ZERO_D = {
 }
 
 
-@pytest.mark.parametrize("name", ZERO_D)
+@for_each("name", ZERO_D)
 def test_a_tensor_without_axes_moves_too(name):
     agree(ZERO_D[name], draw())
 
@@ -188,13 +187,12 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@for_each("name", QUESTIONS)
 def test_questions_about_the_shape(name):
     for dtype in (np.float32, np.float64, np.int64, np.uint8):
         agree(QUESTIONS[name], np.ones((2, 3, 4), dtype))
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_chain_of_moves_is_pytorchs(data):
     def moved(x):
@@ -227,7 +225,7 @@ JOINED = {
 }
 
 
-@pytest.mark.parametrize("name", JOINED)
+@for_each("name", JOINED)
 def test_joining_promotes(name):
     for join in ("cat", "stack"):
         agree(lambda *xs, j=join: getattr(library(xs[0]), j)(xs), *JOINED[name])
@@ -250,7 +248,7 @@ MATMULS = {
 }
 
 
-@pytest.mark.parametrize("name", MATMULS)
+@for_each("name", MATMULS)
 def test_matmul_is_pytorchs(name):
     a, b = (draw(*shape, seed=i) for i, shape in enumerate(MATMULS[name]))
     agree(lambda a, b: a @ b, a, b)
@@ -310,7 +308,7 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@for_each("name", VIEWS)
 def test_memory_is_shared_where_pytorch_shares_it(name):
     values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     x, z = tensor(values), torch.tensor(values)
@@ -320,7 +318,7 @@ def test_memory_is_shared_where_pytorch_shares_it(name):
     np.testing.assert_array_equal(x.numpy(), z.numpy())
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@for_each("name", VIEWS)
 def test_a_change_of_the_base_is_seen_where_pytorch_shows_it(name):
     values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     x, z = tensor(values), torch.tensor(values)

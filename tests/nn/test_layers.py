@@ -4,11 +4,10 @@ import inspect
 
 import numpy as np
 import pytest
+from pytorch import torch
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-
-torch = pytest.importorskip("torch")
 
 LAYERS = [
     ("Linear", (3, 2), {}, (4, 3)),

@@ -73,13 +73,16 @@ class ReturnsAllAndKeeps(Dense):
         return self.gradients(g)
 
 
-class Grads(Dense):
-    grads = None
+def in_a_dict(name):
+    """A layer that leaves the gradients in a dict of this name."""
 
-    def backward(self, g):
-        dx, dW, db = self.gradients(g)
-        self.grads = {"W": dW, "b": db}
-        return dx
+    class Style(Dense):
+        def backward(self, g):
+            dx, dW, db = Dense.gradients(self, g)
+            setattr(self, name, {"W": dW, "b": db})
+            return dx
+
+    return Style
 
 
 class ParamsAndGrads(Dense):
@@ -249,6 +252,7 @@ ATTRIBUTES = [
 STYLES = {
     **{name: names(name, name.replace("W", "b")) for name in ATTRIBUTES},
     "two namings": names("dW", "b_grad"),
+    **{name: in_a_dict(name) for name in ("grads", "gradients", "dparams", "d_params")},
     **{
         style.__name__: style
         for style in [
@@ -256,8 +260,6 @@ STYLES = {
             ReturnsAll,
             ReturnsDict,
             ReturnsAllAndKeeps,
-            Grads,
-            Dparams,
             ParamsAndGrads,
             Lists,
             Values,

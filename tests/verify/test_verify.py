@@ -279,6 +279,60 @@ def test_an_entry_that_is_right_takes_two_runs(function):
     assert 2 * a.size <= report.runs <= 2 * a.size + 2 * levels
 
 
+class Noisy(Op, register=False):
+    """y = a, and noise of a known size that is another for each value of a."""
+
+    def __init__(self, noise, claimed=1.0):
+        self.noise, self.claimed = noise, claimed
+
+    def forward(self, a):
+        return a + self.noise * np.sin(1e17 * a)
+
+    def grad_a(self, g):
+        return g * self.claimed
+
+
+STEP = np.finfo(float).eps ** (1 / 3)
+"""The first step of differences in float64, of values about 1."""
+
+
+@pytest.mark.parametrize("size", [6, 2000])  # entry by entry, and in random sums
+def test_the_noise_of_the_outputs_excuses_what_it_explains(size):
+    a = np.random.default_rng(0).uniform(0.5, 1, size)
+    report = verify(Noisy(1e-10), a)
+    assert report, report
+    # An entry moves one output, whose difference is off by up to twice the noise.
+    assert 0.1 * 1e-10 / STEP < report["a"].max_abs_error < 1.5 * 1e-10 / STEP
+
+
+def test_an_entry_off_by_more_than_twice_its_estimated_error_is_wrong():
+    a = np.random.default_rng(0).uniform(0.5, 1, 6)
+    excused = verify(Noisy(1e-10), a)["a"].worst.rounding
+    report = verify(Noisy(1e-10, 1 + 5 * excused), a)
+    assert report["a"].verdict == "wrong", report
+    # In the random sums of a large tensor as well, where it is the only mistake: there an
+    # entry has a share of a seventh or so, the root of one of 47.
+    a = np.random.default_rng(0).uniform(0.5, 1, 3000)
+    excused = verify(Noisy(1e-11), a)["a"].worst.rounding
+    claimed = np.ones(3000)
+    claimed[1234] -= 60 * excused
+    report = verify(Noisy(1e-11, claimed), a)
+    assert report["a"].wrong == ((1234,),), report
+    assert report["a"].checked > 256  # it was not in the sample, but a sum was off
+
+
+def test_where_the_noise_is_too_large_to_decide_the_verdict_is_unclear():
+    report = verify(Noisy(1e-7), np.array([0.5, -0.75]))
+    assert report["a"].verdict == "unclear"
+    assert report["a"].unclear == 2
+    assert not report
+    assert not report["a"].is_wrong
+    assert "2 entries are unclear: the differences are too noisy" in str(report)
+    # Within the noise nothing is shown to be wrong; far beyond it, it is.
+    assert verify(Noisy(1e-7, 1.01), np.array([0.5]))["a"].verdict == "unclear"
+    assert verify(Noisy(1e-7, 9.0), np.array([0.5]))["a"].verdict == "wrong"
+
+
 def test_a_softmax_whose_backward_is_zero_does_not_pass():
     class Softmax(Op, register=False):
         def forward(self, x):

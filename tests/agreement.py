@@ -8,24 +8,32 @@ import itertools
 
 import numpy as np
 import pytest
+from pytorch import Answer, answer, from_pytorch, refused_by_pytorch, torch
 
 import tinygrad_cnn
-from tinygrad_cnn import Tensor, autograd
+from tinygrad_cnn import Tensor
 from tinygrad_cnn.errors import TinygradError
-
-torch = pytest.importorskip("torch")
 
 TOLERANCE = {"float16": 2e-3, "float32": 2e-5, "float64": 1e-12}
 
 
 def library(x):
     """The module that this Tensor belongs to: torch or tinygrad_cnn."""
-    return torch if isinstance(x, torch.Tensor) else tinygrad_cnn
+    return tinygrad_cnn if isinstance(x, Tensor) else torch
 
 
 def dtype_of(x, name):
     """The dtype of that name in the library of x."""
     return getattr(library(x), name)
+
+
+def functional(name, **options):
+    """The function of `nn.functional` of that name with these options, as a program."""
+
+    def program(*tensors):
+        return getattr(library(tensors[0]).nn.functional, name)(*tensors, **options)
+
+    return program
 
 
 def both(array, requires_grad=False):
@@ -36,26 +44,30 @@ def both(array, requires_grad=False):
 
 def agree(program, *arrays, gradient=True):
     """`program(*tensors)` gives the same results and, of floats, the same gradients."""
-    pairs = [both(a, gradient and np.asarray(a).dtype.kind == "f") for a in arrays]
-    ours = _listed(program(*[pair[0] for pair in pairs]))
-    theirs = _listed(program(*[pair[1] for pair in pairs]))
-    assert len(ours) == len(theirs)
-    for y, z in zip(ours, theirs, strict=True):
-        same(y, z)
-    cotangents = _backward(ours, theirs)
-    for x, z in pairs:
-        same(x.grad, z.grad)
-    apart([x.grad for x, _ in pairs] + cotangents)
+
+    def run(library):
+        tensors = _tensors(library, arrays, gradient)
+        results = _listed(program(*tensors))
+        return results, tensors, _backward(library, results)
+
+    def theirs():
+        results, tensors, _ = run(torch)
+        return results, [x.grad for x in tensors]
+
+    expected, gradients = from_pytorch(theirs, *arrays)
+    results, tensors, cotangents = run(tinygrad_cnn)
+    same(results, expected)
+    same([x.grad for x in tensors], gradients)
+    apart([x.grad for x in tensors] + cotangents)
 
 
 def alike(program, *arrays):
     """`program(library, *tensors)` returns the same in both; floats ask for gradients."""
-    pairs = [both(a, np.asarray(a).dtype.kind == "f") for a in arrays]
-    ours = _listed(program(tinygrad_cnn, *[pair[0] for pair in pairs]))
-    theirs = _listed(program(torch, *[pair[1] for pair in pairs]))
-    assert len(ours) == len(theirs)
-    for y, z in zip(ours, theirs, strict=True):
-        same(y, z)
+
+    def run(library):
+        return _listed(program(library, *_tensors(library, arrays, True)))
+
+    same(run(tinygrad_cnn), from_pytorch(lambda: run(torch), *arrays))
 
 
 def apart(tensors):
@@ -67,20 +79,20 @@ def apart(tensors):
 
 def same(ours, theirs):
     """Two values are the same: dtype, shape, values, and whether a gradient is asked."""
-    if isinstance(theirs, tuple | list):
+    theirs = answer(theirs)
+    if isinstance(theirs, list):
         assert len(ours) == len(theirs)
         for y, z in zip(ours, theirs, strict=True):
             same(y, z)
         return
-    if not isinstance(theirs, torch.Tensor):
+    if not isinstance(theirs, Answer):
         assert type(ours) is type(theirs)
         assert ours == theirs
         return
     assert isinstance(ours, Tensor)
-    dtype = str(theirs.dtype).removeprefix("torch.")
-    assert (ours.dtype.name, ours.shape) == (dtype, tuple(theirs.shape))
+    assert (ours.dtype.name, ours.shape) == (theirs.dtype.name, theirs.shape)
     assert ours.requires_grad == theirs.requires_grad
-    a, b = ours.detach().numpy(), theirs.detach().numpy()
+    a, b = ours.detach().numpy(), theirs.array
     tolerance = TOLERANCE.get(a.dtype.name, 0)
     np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
@@ -90,17 +102,14 @@ def refuses_as_torch(program, *arrays, requires_grad=False, kind=None):
 
     kind: what ours is instead, where the kind of PyTorch's is an accident.
     """
-    pairs = [both(a, requires_grad and np.asarray(a).dtype.kind == "f") for a in arrays]
-    with pytest.raises(Exception) as expected:
-        program(*[pair[1] for pair in pairs])
-    kinds = (RuntimeError, ValueError, TypeError, IndexError)
-    caught = [k for k in kinds if isinstance(expected.value, k)]
+
+    def run(library):
+        program(*_tensors(library, arrays, requires_grad))
+
+    caught = refused_by_pytorch(lambda: run(torch), *arrays)
     with pytest.raises(TinygradError) as refused:
-        program(*[pair[0] for pair in pairs])
-    assert isinstance(refused.value, kind or tuple(caught)), (
-        f"{type(refused.value).__name__} would not be caught as "
-        f"{type(expected.value).__name__}: {expected.value}"
-    )
+        run(tinygrad_cnn)
+    assert isinstance(refused.value, kind or caught)
     return str(refused.value)
 
 
@@ -114,14 +123,23 @@ def _listed(result):
     return list(result) if isinstance(result, tuple | list) else [result]
 
 
-def _backward(ours, theirs):
-    pairs = [
-        pair
-        for pair in zip(ours, theirs, strict=True)
-        if isinstance(pair[1], torch.Tensor) and pair[1].requires_grad
+def _tensors(library, arrays, asking):
+    """The arrays as Tensors; of these, floats may ask for gradients."""
+    asks = [asking and np.asarray(a).dtype.kind == "f" for a in arrays]
+    if library is torch:  # which takes few strides
+        arrays = [
+            np.array(a, order="C") if isinstance(a, np.ndarray) else a for a in arrays
+        ]
+    return [
+        library.tensor(a, requires_grad=r) for a, r in zip(arrays, asks, strict=True)
     ]
-    cotangents = [both(draw(*y.shape, seed=99).astype(y.dtype)) for y, _ in pairs]
-    if pairs:
-        autograd.backward([y for y, _ in pairs], [c for c, _ in cotangents])
-        torch.autograd.backward([z for _, z in pairs], [c for _, c in cotangents])
-    return [c for c, _ in cotangents]
+
+
+def _backward(library, results):
+    """Go back from those that can, with cotangents that are the same everywhere."""
+    kinds = Tensor if library is tinygrad_cnn else torch.Tensor
+    able = [y for y in results if isinstance(y, kinds) and y.requires_grad]
+    cotangents = [library.tensor(draw(*y.shape, seed=99)).to(y.dtype) for y in able]
+    if able:
+        library.autograd.backward(able, cotangents)
+    return cotangents
