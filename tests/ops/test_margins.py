@@ -14,7 +14,7 @@ from tinygrad_cnn import Tensor
 from tinygrad_cnn.kernels import Window
 from tinygrad_cnn.ops import activation, classification, pooling, reduction, selection
 from tinygrad_cnn.ops.base import registry
-from tinygrad_cnn.verify.branches import watched
+from tinygrad_cnn.verify.branches import watch_branches
 
 
 def grid(rng, *shape):
@@ -109,7 +109,7 @@ EXPECTED = [
 
 
 def told_by(op, *arrays):
-    with watched(margins=True) as path:
+    with watch_branches(margins=True) as path:
         op(*[Tensor(x) for x in arrays])
     (margin,) = path.margins
     return margin

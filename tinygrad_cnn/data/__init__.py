@@ -3,20 +3,41 @@
 from pathlib import Path
 
 from ..errors import ArgumentError
-from . import transforms as transforms
-from .collate import default_collate as default_collate
-from .datasets import CIFAR10 as CIFAR10
-from .datasets import MNIST as MNIST
-from .datasets import ConcatDataset as ConcatDataset
-from .datasets import Dataset as Dataset
-from .datasets import Digits as Digits
-from .datasets import FashionMNIST as FashionMNIST
-from .datasets import ImageDataset as ImageDataset
-from .datasets import IterableDataset as IterableDataset
-from .datasets import Subset as Subset
-from .datasets import TensorDataset as TensorDataset
-from .datasets import random_split as random_split
-from .loader import DataLoader as DataLoader
+from . import transforms
+from .collate import default_collate
+from .datasets import (
+    CIFAR10,
+    MNIST,
+    ConcatDataset,
+    Dataset,
+    Digits,
+    FashionMNIST,
+    ImageDataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
+from .loader import DataLoader
+
+__all__ = [
+    "CIFAR10",
+    "MNIST",
+    "NAMES",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "Digits",
+    "FashionMNIST",
+    "ImageDataset",
+    "IterableDataset",
+    "Subset",
+    "TensorDataset",
+    "default_collate",
+    "load",
+    "random_split",
+    "transforms",
+]
 
 _FROM_FILES = {"mnist": MNIST, "fashion-mnist": FashionMNIST, "cifar10": CIFAR10}
 

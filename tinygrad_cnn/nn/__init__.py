@@ -1,37 +1,65 @@
 """Modules, layers, losses and initial values, under the names of `torch.nn`."""
 
-from . import functional as functional
-from . import init as init
-from . import utils as utils
-from .containers import ModuleDict as ModuleDict
-from .containers import ModuleList as ModuleList
-from .containers import ParameterList as ParameterList
-from .containers import Sequential as Sequential
-from .layer import AdaptiveAvgPool2d as AdaptiveAvgPool2d
-from .layer import AvgPool2d as AvgPool2d
-from .layer import Dropout as Dropout
-from .layer import Dropout2d as Dropout2d
-from .layer import Flatten as Flatten
-from .layer import Hardtanh as Hardtanh
-from .layer import Identity as Identity
-from .layer import LeakyReLU as LeakyReLU
-from .layer import LogSoftmax as LogSoftmax
-from .layer import MaxPool2d as MaxPool2d
-from .layer import ReLU as ReLU
-from .layer import Sigmoid as Sigmoid
-from .layer import Softmax as Softmax
-from .layer import Tanh as Tanh
-from .layer import Unflatten as Unflatten
-from .layer import ZeroPad2d as ZeroPad2d
-from .linear import Conv2d as Conv2d
-from .linear import ConvTranspose2d as ConvTranspose2d
-from .linear import Linear as Linear
-from .loss import BCEWithLogitsLoss as BCEWithLogitsLoss
-from .loss import CrossEntropyLoss as CrossEntropyLoss
-from .loss import L1Loss as L1Loss
-from .loss import MSELoss as MSELoss
-from .loss import NLLLoss as NLLLoss
-from .module import Module as Module
-from .normalization import BatchNorm1d as BatchNorm1d
-from .normalization import BatchNorm2d as BatchNorm2d
-from .parameter import Parameter as Parameter
+from . import functional, init, utils
+from .containers import ModuleDict, ModuleList, ParameterList, Sequential
+from .layer import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    Dropout,
+    Dropout2d,
+    Flatten,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    MaxPool2d,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    Unflatten,
+    ZeroPad2d,
+)
+from .linear import Conv2d, ConvTranspose2d, Linear
+from .loss import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from .module import Module
+from .normalization import BatchNorm1d, BatchNorm2d
+from .parameter import Parameter
+
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
+    "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Dropout2d",
+    "Flatten",
+    "Hardtanh",
+    "Identity",
+    "L1Loss",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "MaxPool2d",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "NLLLoss",
+    "Parameter",
+    "ParameterList",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "Unflatten",
+    "ZeroPad2d",
+    "functional",
+    "init",
+    "utils",
+]

@@ -1,10 +1,23 @@
 """`tinygrad_cnn.data` under the names that PyTorch has in `torch.utils.data`."""
 
-from ...data import ConcatDataset as ConcatDataset
-from ...data import DataLoader as DataLoader
-from ...data import Dataset as Dataset
-from ...data import IterableDataset as IterableDataset
-from ...data import Subset as Subset
-from ...data import TensorDataset as TensorDataset
-from ...data import default_collate as default_collate
-from ...data import random_split as random_split
+from ...data import (
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    default_collate,
+    random_split,
+)
+
+__all__ = [
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "IterableDataset",
+    "Subset",
+    "TensorDataset",
+    "default_collate",
+    "random_split",
+]
