@@ -25,7 +25,7 @@ def graph():
     )
     again = operation("n2", "Linear", ["x", "w"], [(2, 4), (4, 4)], ["x", "w"])
     relu = operation("n1", "ReLU", ["x"], [(2, 4)], ["x"])
-    view = operation("n3", "Reshape", ["x"], [(2, 4)], ["x"])
+    view = operation("n3", "Reshape", ["x"], [(2, 4)], ["x"], view=True)
     first.macs, again.macs, relu.macs, view.macs = 24, 32, 0, 0
     first.saved = [Saved("x", (2, 3), 24, "images")]
     for node in (first, relu, again, view):

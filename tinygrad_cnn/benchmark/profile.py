@@ -116,12 +116,7 @@ def _bytes(node: Node, graph: Graph) -> tuple[int, int]:
     written = sum([inputs[i] for i in asked])
     saved = sum([value.bytes for value in node.saved])
     backward = node.bytes + saved + written if asked else 0
-    return (0, 0) if is_view(node) else (forward, backward)
-
-
-def is_view(node: Node) -> bool:
-    """Whether the operation only shows memory in another way."""
-    return node.label in ("Reshape", "Permute", "Expand")
+    return (0, 0) if node.view else (forward, backward)
 
 
 HEADINGS = (

@@ -16,12 +16,13 @@ eq. 17.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 from ..errors import ArgumentError, ShapeError
 from ..kernels import Pair, Window, active
-from .base import Op, Value
+from .base import Op, Position, Shapes, Value
 from .reduction import Sum
 from .shape import Index
 
@@ -36,6 +37,7 @@ class Convolution(Op):
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    bilinear = True
 
     def __post_init__(self) -> None:
         if self.groups < 1:
@@ -67,6 +69,9 @@ class Conv2d(Convolution):
     ∂L/∂b[o] = Σ_{n,i,j} g[n,o,i,j] (`numpy-cnn` eq. 12).
     """
 
+    compiled = "conv2d"
+    bias = "b"
+
     def forward(self, x: Value, w: Value, b: Value) -> Value:
         self._check(x, w, b)
         return active.conv2d(x, w, b, self.window(w.shape[2:]), self.groups)
@@ -96,6 +101,10 @@ class Conv2d(Convolution):
         _check_groups(self.groups, o)
         _check_bias(x, w, b, o)
 
+    def multiply_adds(self, shapes: Shapes, y_shape: Position) -> int:
+        # Each output meets the taps of all channels of a group.
+        return math.prod(y_shape) * math.prod(shapes[1][1:])
+
 
 def _first(y: Value, shape: tuple[int, ...]) -> Value:
     """The first positions of y: where the size leaves room for more, nobody used them."""
@@ -123,8 +132,7 @@ class Conv2dInput(Convolution):
     """y[n,c,q,r] = b[c] + Σ_{o,i,j,u,v} x[n,o,i,j] · w[o,c,u,v]
     where (q, r) = (s i + d u − p, s j + d v − p).
 
-    The adjoint of Conv2d in its images, `size` being theirs; also the transposed
-    convolution. x (N, O, i, j), w (O, C/groups, k_y, k_x), b (C) or None; y (N, C, H, W).
+    The adjoint of Conv2d in its images, `size` being theirs. x (N, O, i, j), w (O, C/groups, k_y, k_x), b (C) or None; y (N, C, H, W).
     With T as above, Conv2d(g, w), Conv2dWeight(g, x) and a sum:
     ∂L/∂x[n,o,i,j] = Σ_{c,u,v} g[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v];
     ∂L/∂w[o,c,u,v] = Σ_{n,i,j} x[n,o,i,j] · g[n, c, s i + d u − p, s j + d v − p];
@@ -132,6 +140,8 @@ class Conv2dInput(Convolution):
     """
 
     size: Pair = (0, 0)
+    compiled = "conv2d_input"
+    bias = "b"
 
     def forward(self, x: Value, w: Value, b: Value) -> Value:
         if x.ndim != 4 or w.ndim != 4 or x.shape[1] != w.shape[0]:
@@ -156,6 +166,21 @@ class Conv2dInput(Convolution):
     def grad_b(self, g: Value) -> Value:
         return Sum((0, 2, 3))(g)
 
+    def multiply_adds(self, shapes: Shapes, y_shape: Position) -> int:
+        return math.prod(shapes[0]) * math.prod(shapes[1][1:])
+
+
+class ConvTranspose2d(Conv2dInput):
+    """y[n,c,q,r] = b[c] + Σ_{o,i,j,u,v} x[n,o,i,j] · w[o,c,u,v]
+    where (q, r) = (s i + d u − p, s j + d v − p).
+
+    The transposed convolution: Conv2dInput, which takes a gradient back to the images of a
+    convolution, used forward. Every x is spread over a window, times the kernel; so
+    ∂L/∂x[n,o,i,j] = Σ_{c,u,v} g[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v];
+    ∂L/∂w[o,c,u,v] = Σ_{n,i,j} x[n,o,i,j] · g[n, c, s i + d u − p, s j + d v − p];
+    ∂L/∂b[c] = Σ_{n,q,r} g[n,c,q,r].
+    """
+
 
 @dataclass(frozen=True)
 class Conv2dWeight(Convolution):
@@ -170,6 +195,8 @@ class Conv2dWeight(Convolution):
     """
 
     kernel: Pair = (1, 1)
+    gives = "kernels"
+    compiled = "conv2d_weight"
 
     def forward(self, x: Value, h: Value) -> Value:
         window = self.window(self.kernel)
@@ -186,3 +213,6 @@ class Conv2dWeight(Convolution):
 
     def grad_h(self, g: Value, x: Value, h_shape: tuple[int, ...]) -> Value:
         return _first(Conv2d(*self._layout)(x, g, None), h_shape)
+
+    def multiply_adds(self, shapes: Shapes, y_shape: Position) -> int:
+        return math.prod(shapes[1]) * math.prod(y_shape[1:])

@@ -68,7 +68,8 @@ def conv_transpose2d(
 ) -> Tensor:
     """The adjoint of `conv2d`: images (N, C, h, w), kernels (C, O/groups, k_y, k_x).
 
-    Output size: (h − 1) s − 2 p + d (k − 1) + output_padding + 1. See `Conv2dInput`.
+    Output size: (h − 1) s − 2 p + d (k − 1) + output_padding + 1. See
+    `ops.convolution.ConvTranspose2d`.
     """
     input, single = batched(input)
     window = Window(
@@ -94,7 +95,7 @@ def conv_transpose2d(
         + extra[a]
         for a in (0, 1)
     )
-    op = convolution.Conv2dInput(
+    op = convolution.ConvTranspose2d(
         *(window.stride, window.padding, window.dilation, groups), size=(rows, columns)
     )
     y: Tensor = op(input, weight, bias)
