@@ -702,13 +702,16 @@ def _(d):
     return convolution.Conv2d(*layout), inputs, oracle
 
 
-@case(convolution.Conv2dInput, "x w b")
-def _(d):
+def adjoint_convolution(kind, d):
     window, layout, (x, w, y) = convolution_shapes(d)
     inputs = d.values(y), d.values(w), d.maybe(d.values(x[1]))
     given = {"size": x[2:], "window": window, "groups": layout[3]}
     oracle = partial(oracles.conv2d_input, **given)
-    return convolution.Conv2dInput(*layout, size=x[2:]), inputs, oracle
+    return kind(*layout, size=x[2:]), inputs, oracle
+
+
+for _kind in (convolution.Conv2dInput, convolution.ConvTranspose2d):
+    case(_kind, "x w b")(partial(adjoint_convolution, _kind))
 
 
 @case(convolution.Conv2dWeight, "x h")

@@ -187,6 +187,7 @@ class Application(Op, register=False):
     function: ClassVar[type[Function]]
     places: ClassVar[tuple[int, ...]]
     keeps = ("ctx",)
+    opaque = True
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -238,6 +238,7 @@ FIELDS = {
     "SumPool2d": {"window": Window((4, 4), (2, 2), (1, 1), (2, 2))},
 }
 FIELDS["Conv2dInput"] = FIELDS["Conv2d"] | {"size": (4, 4)}
+FIELDS["ConvTranspose2d"] = FIELDS["Conv2dInput"]
 FIELDS["Conv2dWeight"] = FIELDS["Conv2d"] | {"kernel": (2, 2)}
 FIELDS["SumPoolInput"] = FIELDS["SumPool2d"] | {"size": (8, 8)}
 
@@ -278,7 +279,7 @@ def inputs_and_letters(name):
             return (x[:, None], draw(1), draw(1)), {"x̂": normal, "r": r, "m": SIZE}
         case "Conv2d":
             return (images, kernels, draw(4)), LAYOUT
-        case "Conv2dInput":
+        case "Conv2dInput" | "ConvTranspose2d":
             return (results, kernels, draw(3)), LAYOUT
         case "Conv2dWeight":
             return (images, results), LAYOUT

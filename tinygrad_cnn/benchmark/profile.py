@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..graph.data import Graph, Node
-from ..ops.base import registry
 from .roofline import Roofline
 
 BETWEEN = "(between operations)"
@@ -104,15 +103,14 @@ def _bytes(node: Node) -> tuple[int, int]:
     and what was saved are read, and a gradient is written for each input that asks for it.
     A view moves nothing.
     """
-    if getattr(registry.get(node.label), "view", False):
-        return 0, 0
     size = np.dtype(node.dtype).itemsize
     inputs = [size * math.prod(shape) for shape in node.input_shapes]
     forward = sum(inputs) + node.bytes
     asked = [i for i, name in enumerate(node.inputs) if name in node.gradients]
     written = sum([inputs[i] for i in asked])
     saved = sum([value.bytes for value in node.saved])
-    return forward, node.bytes + saved + written if asked else 0
+    backward = node.bytes + saved + written if asked else 0
+    return (0, 0) if node.view else (forward, backward)
 
 
 HEADINGS = ["operation", "calls", "forward, ms", "backward, ms", "share"]

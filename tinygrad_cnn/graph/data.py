@@ -86,6 +86,8 @@ class Node:
     backward_input: str | None = None
     """The input of that node whose gradient it is."""
     saved: list[Saved] = field(default_factory=list)
+    view: bool = False
+    """Whether the result lies in the memory of an input; found out with `saved`."""
     macs: int | None = None
     """Multiply-accumulates of the forward pass."""
     seconds: float | None = None

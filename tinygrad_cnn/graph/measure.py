@@ -18,14 +18,8 @@ from numpy.lib.array_utils import byte_bounds
 from ..engine import Node as Recorded
 from ..engine import Record, Tensor, run_backward
 from ..errors import ArgumentError, MutationError
-from ..function import Application, FunctionCtx
-from ..ops.activation import Hardtanh, LeakyReLU, ReLU
-from ..ops.base import Op, Value
-from ..ops.convolution import Conv2d, Conv2dInput, Conv2dWeight
-from ..ops.linear import Linear, Matmul
-from ..ops.normalization import Dropout
-from ..ops.pooling import MaxPool2d
-from ..ops.selection import Clip
+from ..function import FunctionCtx
+from ..ops.base import SHARES, Op, Value
 from .backward import cotangents_of
 from .data import Branches, Graph, Node, Saved, Statistics
 from .walk import Walk, memory_of
@@ -181,6 +175,9 @@ class _Run:
         for record, node in self.records:
             if node.backward_of is not None:
                 continue  # nobody differentiates a backward pass, unless asked to
+            node.view = record.op.view and np.may_share_memory(
+                self.tensors[record]._array, self.inputs(record)[0]
+            )
             node.saved = []
             for name, array in saved_arrays(self.record(record)):
                 owner = owners.get(id(memory_of(array)), node.id)
@@ -201,16 +198,13 @@ class _Run:
                 self.node(key).numbers = np.atleast_1d(array).tolist()
 
     def images(self) -> None:
+        kernels = {n.id for record, n in self.records if record.op.gives == "kernels"}
         for key, array in self.arrays.items():
             node = self.node(key)
-            if not self._is_weight(node):
+            serves = node.kind == "gradient" and node.backward_of
+            kind = self.node(serves).kind if serves else node.kind
+            if kind != "parameter" and key not in kernels:
                 node.image = thumbnail(array)
-
-    def _is_weight(self, node: Node) -> bool:
-        """Whether it holds kernels, or their gradient, not images."""
-        serves = node.kind == "gradient" and node.backward_of
-        kind = self.node(serves).kind if serves else node.kind
-        return kind == "parameter" or node.label == Conv2dWeight.__name__
 
 
 MEASURES: dict[str, Callable[[_Run], None]] = {
@@ -259,20 +253,7 @@ def macs(op: Op, inputs: Sequence[Shape], result: Shape) -> int | None:
     pooling, normalisation, element-wise products) counts 0, by convention. None for
     operations of the user's, of which nothing is known.
     """
-    if isinstance(op, Application):
-        return None
-    counted = MACS.get(type(op))
-    return counted(inputs, result) if counted else 0
-
-
-MACS: dict[type[Op], Callable[[Sequence[Shape], Shape], int]] = {
-    # Each output, or each input of an adjoint, meets the taps of all channels of a group.
-    Conv2d: lambda inputs, y: math.prod(y) * math.prod(inputs[1][1:]),
-    Conv2dInput: lambda inputs, y: math.prod(inputs[0]) * math.prod(inputs[1][1:]),
-    Conv2dWeight: lambda inputs, y: math.prod(inputs[1]) * math.prod(y[1:]),
-    Linear: lambda inputs, y: math.prod(y) * inputs[0][-1],
-    Matmul: lambda inputs, y: math.prod(y) * inputs[0][-1],
-}
+    return None if op.opaque else op.multiply_adds(inputs, result)
 
 
 # ------------------------------------------------------------------------- branches
@@ -280,23 +261,13 @@ MACS: dict[type[Op], Callable[[Sequence[Shape], Shape], int]] = {
 
 def branches(op: Op, inputs: Sequence[Value]) -> Branches | None:
     """What a switching operation takes, applied to these arrays."""
-    if type(op) not in BRANCHES:
+    what = next((name for name in SHARES if name in op.pieces), None)
+    if what is None:
         return None
     result = op.forward(*inputs)
     y, *kept = result if op.keeps else (result,)
-    what, piece, taken = BRANCHES[type(op)]
-    found = taken(op.piece(piece, inputs, y, kept))
+    found = np.asarray(op.piece(what, inputs, y, kept))
     return Branches(what, int(np.count_nonzero(found)), found.size)
-
-
-BRANCHES: dict[type[Op], tuple[str, str, Callable[[Value], Value]]] = {
-    ReLU: ("alive", "branch", lambda positive: positive),
-    LeakyReLU: ("alive", "branch", lambda positive: positive),
-    Hardtanh: ("alive", "branch", lambda side: side == 0),
-    Clip: ("alive", "branch", lambda side: side == 0),
-    Dropout: ("kept", "branch", lambda kept: kept),
-    MaxPool2d: ("ties", "margin", lambda lead: lead == 0),
-}
 
 
 # --------------------------------------------------------------------------- memory

@@ -169,7 +169,8 @@ def conv_transpose2d(
 ) -> Tensor:
     """The adjoint of `conv2d`: images (N, C, h, w), kernels (C, O/groups, k_y, k_x).
 
-    Output size: (h − 1) s − 2 p + d (k − 1) + output_padding + 1. See `Conv2dInput`.
+    Output size: (h − 1) s − 2 p + d (k − 1) + output_padding + 1. See
+    `ops.convolution.ConvTranspose2d`.
     """
     input, single = _make_batch(input)
     steps, around = pair(stride, "stride"), pair(padding, "padding")
@@ -187,7 +188,7 @@ def conv_transpose2d(
         )
     smallest = get_smallest_output(window, (input.shape[2], input.shape[3]))
     size = (smallest[0] + extra[0], smallest[1] + extra[1])
-    op = convolution.Conv2dInput(steps, around, gaps, groups, size=size)
+    op = convolution.ConvTranspose2d(steps, around, gaps, groups, size=size)
     y = op(input, weight, bias)
     return y.squeeze(0) if single else y
 

@@ -165,7 +165,7 @@ class ConvTranspose2d(_Convolution):
     weight (in_channels, out_channels / groups, k_y, k_x) and bias (out_channels) start as
     those of Conv2d, fan_in being out_channels / groups · k_y k_x.
     Output: (h − 1) s − 2 p + d (k_y − 1) + output_padding + 1 rows; the forward's
-    output_size chooses output_padding instead. See `ops.convolution.Conv2dInput`.
+    output_size chooses output_padding instead. See `ops.convolution.ConvTranspose2d`.
     """
 
     def __init__(

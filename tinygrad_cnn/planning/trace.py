@@ -11,7 +11,6 @@ import numpy as np
 from ..engine import Tensor, run_backward
 from ..errors import PlanningError
 from ..nn import Module
-from ..ops import normalization, registry
 from ..recording import effects, enable_grad, observer, reader, setting
 from ..replay import nodes_of
 from ..running import unchanged
@@ -148,15 +147,10 @@ def _refuse_strangers(trace: Trace) -> None:
 
 
 def _replayable(step: Step) -> bool:
-    """Whether the operation is one of the package's, and all that it works on is known."""
-    kind = type(step.op)
-    if kind is Effect:
+    """Whether it is known what the operation does, and all that it works on."""
+    if type(step.op) is Effect:
         return True
-    ours = registry.get(kind.__name__) is kind or kind in UNREGISTERED
-    return ours and not any(map(_holds_array, vars(step.op).values()))
-
-
-UNREGISTERED = normalization.BatchNormInput, normalization.BatchNormScale
+    return not step.op.opaque and not any(map(_holds_array, vars(step.op).values()))
 
 
 def _holds_array(value: Any) -> bool:

@@ -18,11 +18,11 @@ from ..errors import (
 )
 from ..methods.gradient import cotangent_of
 from ..nn import Module
-from ..ops.base import Op, Value
+from ..ops.base import Op, Position, Value
 from ..recording import enable_grad
 from ..replay import as_dtype, nodes_of, replay
 from .explanation import Explanation, Use, described
-from .local_derivative import LocalDerivative, Position
+from .local_derivative import LocalDerivative
 
 
 def explain(

@@ -11,14 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..engine import Record
-from .local_derivative import (
-    Array,
-    Entry,
-    LocalDerivative,
-    Position,
-    named,
-    number,
-)
+from ..ops.base import Position
+from ..ops.words import named, number
+from .local_derivative import Array, Entry, LocalDerivative
 
 
 @dataclass(frozen=True)

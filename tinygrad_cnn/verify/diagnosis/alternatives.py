@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
@@ -15,17 +16,13 @@ from ..subject import Array
 from .evidence import ERRORS, Evidence, Hypothesis
 from .recognition import Recognised, recognised
 
-OTHER_VALUES: dict[str, tuple[Any, ...]] = {
-    "stride": ((1, 1),),
-    "padding": ((0, 0),),
-    "dilation": ((1, 1),),
-    "kernel": ((1, 1),),
-    "groups": (1,),
-    "correction": (0, 1),
-    "negative_slope": (0.0, 1.0),
-    "axis": (0, 1, 2, 3),
-}
-"""What an attribute of an operation is when somebody forgets it, or takes another."""
+
+def _near(value: Any) -> list[Any]:
+    """What somebody may take in place of a setting."""
+    if isinstance(value, tuple):
+        return [tuple([v + step for v in value]) for step in (1, -1)]
+    numbers: dict[type, list[Any]] = {int: [0, 1, 2, 3], float: [0.0, 1.0]}
+    return numbers.get(type(value), [])
 
 
 def of_operation(e: Evidence) -> Iterator[Hypothesis]:
@@ -72,11 +69,11 @@ def _others(op: Op) -> Iterator[tuple[str, Any, Any, Op]]:
     for holder, build in _holders(op):
         for f in fields(holder):
             value = getattr(holder, f.name)
-            near = _off_by_one(f.name, value)
-            for other in dict.fromkeys([*OTHER_VALUES.get(f.name, ()), *near]):
+            for other in dict.fromkeys([f.default, *_near(value)]):
                 if type(other) is type(value) and other != value:
-                    changed = replace(holder, **{f.name: other})
-                    yield f.name, value, other, build(changed)
+                    with suppress(*ERRORS):  # of settings that there cannot be
+                        changed = replace(holder, **{f.name: other})
+                        yield f.name, value, other, build(changed)
 
 
 def _holders(op: Any) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
@@ -85,14 +82,6 @@ def _holders(op: Any) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
     window = getattr(op, "window", None)
     if isinstance(window, Window):
         yield window, lambda other: replace(op, window=other)
-
-
-def _off_by_one(name: str, value: Any) -> Iterator[Any]:
-    if name in ("stride", "padding", "dilation"):
-        least = 0 if name == "padding" else 1
-        for step in (1, -1):
-            if min(value) + step >= least:
-                yield tuple(v + step for v in value)
 
 
 # ------------------------------------------------------------------------ other inputs

@@ -26,7 +26,7 @@ __all__ = ["Finding", "Findings", "lint", "watch"]
 
 CHECKS: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     scores.loss_not_finite,
-    scores.scores_not_free,
+    scores.values_of_another_kind,
     scores.log_of_softmax,
     scores.nll_without_log_softmax,
     layers.no_gradient,

@@ -16,7 +16,6 @@ from ...nn import Module
 from ...nn.loss import loss_of
 from ...nn.utils.stateless import functional_call
 from ...ops.base import Op, Value
-from ...ops.shape import Cast, Clone, Concatenate, Expand, Index, Permute, Reshape
 from ...recording import (
     Where,
     enable_grad,
@@ -27,9 +26,6 @@ from ...recording import (
 )
 from ...replay import nodes_of, replay
 from ...running import unchanged
-
-MOVES = (Reshape, Permute, Expand, Index, Clone, Cast, Concatenate)
-"""They leave values as they are, up to place and precision."""
 
 
 @dataclass(eq=False)
@@ -102,10 +98,6 @@ class Graph:
                 flow.append(step)
         return flow[::-1]
 
-    def of(self, *kinds: type[Op]) -> Iterator[Record]:
-        """The records of these operations."""
-        return (record for record in self.records if isinstance(record.op, kinds))
-
     def name_of(self, leaf: Tensor) -> str:
         """The parameter's name, or else its shape."""
         return self.names.get(leaf, f"a parameter of shape {list(leaf.shape)}")
@@ -113,7 +105,7 @@ class Graph:
     def uses_of(self, node: Node) -> Iterator[Record]:
         """The operations that compute with a value, moved or not."""
         for use in self.uses[node]:
-            if isinstance(use.op, MOVES):
+            if use.op.moves:
                 yield from self.uses_of(use)
             else:
                 yield use
@@ -125,16 +117,18 @@ def names_of(model: Module | None) -> dict[Tensor, str]:
     return {p: name for name, p in named}
 
 
-def origin(node: Node | None, *through: type[Op]) -> Node | None:
-    """Where a value came from before it was reshaped, moved or cast (or `through`)."""
+def origin(node: Node | None, adjusted: bool = False) -> Node | None:
+    """Where a value came from before it was reshaped, moved or cast; with `adjusted`,
+    also before a number was added to it, or it was clamped.
+    """
     while isinstance(node, Record) and (
-        (isinstance(node.op, MOVES) and len(node.parents) == 1)
-        or (isinstance(node.op, through) and node.parents[1:] in ((), (None,)))
+        (node.op.moves and len(node.parents) == 1)
+        or (adjusted and node.op.adjusts and node.parents[1:] in ((), (None,)))
     ):
         node = node.parents[0]
     return node
 
 
-def kind(node: Node | None) -> str:
-    """The name of the operation that a value is the result of; "" for a leaf."""
-    return node.name() if isinstance(node, Record) else ""
+def given(node: Node | None) -> str:
+    """What the operation that gave a value says of it; "" for a leaf."""
+    return node.op.gives if isinstance(node, Record) else ""
