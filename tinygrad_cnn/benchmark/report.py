@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint import replacing
+from ..text import format_markdown
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 """What stands between these lines of a page is replaced; the rest of it stays."""
@@ -18,6 +19,7 @@ HEADINGS = (
     *("", "ratio", "by round", "median, ms", "min", "quartiles", "max"),
     *("matrix rate", "memory, MiB"),
 )
+MARKS = (":--", *["--:"] * (len(HEADINGS) - 1))
 
 EXPLAINED = """\
 ratio: the median time over that of {first}; more than 1 is slower. by round: the median of
@@ -102,15 +104,15 @@ def to_markdown(results: dict[str, Any], picture: str | None = None) -> str:
     if picture:
         lines += [f"![Time of a step of each library.]({picture})", ""]
     for case in results["cases"]:
-        lines += [f"### {title(case)}", "", *_table(list(rows(case))), ""]
+        lines += [
+            f"### {title(case)}",
+            "",
+            *format_markdown(HEADINGS, rows(case), MARKS),
+            "",
+        ]
         lines += [f"- {note}" for note in notes(case)]
         lines += [""] if lines[-1] else []
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _table(cells: Sequence[Sequence[str]]) -> list[str]:
-    align = [":--", *["--:"] * (len(HEADINGS) - 1)]
-    return [f"| {' | '.join(row)} |" for row in (HEADINGS, align, *cells)]
 
 
 def write_markdown(text: str, path: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ArgumentError
+from ..text import encode_json
 
 VERSION = 1
 
@@ -148,7 +149,7 @@ class Graph:
         """The graph as JSON; what is not finite becomes null."""
         values = dataclasses.asdict(self)
         values["nodes"] = list(values["nodes"].values())
-        return json.dumps({"version": VERSION, **_plain(values)}, allow_nan=False)
+        return encode_json({"version": VERSION, **values})
 
     @classmethod
     def from_json(cls, text: str) -> Graph:
@@ -179,11 +180,3 @@ def _node(values: dict[str, Any]) -> Node:
     if values["branches"] is not None:
         node.branches = Branches(**values["branches"])
     return node
-
-
-def _plain(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {key: _plain(value) for key, value in x.items()}
-    if isinstance(x, list | tuple):
-        return [_plain(value) for value in x]
-    return None if isinstance(x, float) and x - x != 0 else x

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +16,12 @@ from ..checkpoint import load
 from ..engine import Tensor
 from ..errors import ArgumentError
 from ..nn import Module
+from ..text import encode_json, format_shape
 from .align import Alignment, is_made
-from .data import Edge, Graph, Node, Statistics, _plain
+from .data import Edge, Graph, Node, Statistics
 from .dot import Writer, literal
 from .draw import Drawing, Look, draw
-from .label import Label, shape_text
+from .label import Label
 from .theme import Theme, theme_of
 from .walk import walk
 
@@ -109,7 +109,7 @@ class NodeDifference:
         (node, *_) = [node for node in (self.a, self.b) if node is not None]
         title = f"{SIGNS[self.kind]} {_place(node)}"
         if not self.changes:
-            return f"{title}, {shape_text(node.shape)} {node.dtype}"
+            return f"{title}, {format_shape(node.shape)} {node.dtype}"
         return f"{title}: {'; '.join(self.told)}"
 
 
@@ -219,7 +219,7 @@ class Difference:
 
     def to_json(self) -> str:
         """`to_dict` as JSON; what is not finite becomes null."""
-        return json.dumps(_plain(self.to_dict()), allow_nan=False)
+        return encode_json(self.to_dict())
 
     def draw(self, theme: str | Theme = "light") -> Drawing:
         """Both graphs side by side; what differs has a thick border, and says how.
@@ -311,7 +311,7 @@ def _texts(a: Any, b: Any) -> tuple[str, str]:
 
 def _text(x: Any) -> str:
     if isinstance(x, tuple):
-        return shape_text(x)
+        return format_shape(x)
     return "none" if x is None else str(x) or "none"
 
 

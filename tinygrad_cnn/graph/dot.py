@@ -8,9 +8,10 @@ from itertools import count
 import graphviz
 from graphviz.quoting import quote
 
+from ..text import format_shape
 from .data import Edge, Graph, Node
 from .highlight import ON_PATH
-from .label import SMALL_SIZE, TITLE_SIZE, Label, shape_text, shielded
+from .label import SMALL_SIZE, TITLE_SIZE, Label, shielded
 from .layout import Cluster, Layout
 from .theme import Style, style_of
 
@@ -183,7 +184,7 @@ class Writer:
             " -> ".join(ends[::-1] if up else ends),
             dir="back" if up else None,
             label=f" {edge.input} " if named and several and self._explains() else None,
-            tooltip=f"{titles}{named}, {shape_text(source.shape)}",
+            tooltip=f"{titles}{named}, {format_shape(source.shape)}",
             weight=1 if any(beside) else 10,
             minlen=self.drops.get((source.id, target.id)),
             penwidth=BOLD if pointed else THIN if beside[0] or used else USUAL,

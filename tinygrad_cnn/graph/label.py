@@ -12,6 +12,13 @@ from typing import Any
 
 import graphviz
 
+from ..text import (
+    format_bytes,
+    format_count,
+    format_number,
+    format_seconds,
+    format_shape,
+)
 from .data import Graph, Node, Statistics
 from .fold import parameter_bytes, parameter_count
 from .highlight import ON_PATH
@@ -113,7 +120,7 @@ class Label:
         lines = [self.title(node), node.module and f"in {node.module}"]
         lines += self.reasons.get(node.id, ())
         lines += [f"{name} = {value}" for name, value in node.attributes.items()]
-        lines += [f"{shape_text(node.shape)} {node.dtype}".strip()]
+        lines += [f"{format_shape(node.shape)} {node.dtype}".strip()]
         lines += [node.formula, *node.gradients.values(), node.documentation]
         lines += [*self._statistics(node, ("values", "gradients")), *self._counts(node)]
         if node.folded:
@@ -156,7 +163,7 @@ class Label:
 
     def _details(self, node: Node) -> Iterator[str]:
         """The lines below the title, but for formulas."""
-        shape = [shape_text(node.shape)] if "shapes" in self.show else []
+        shape = [format_shape(node.shape)] if "shapes" in self.show else []
         if self._is_pair(node):
             yield from self._gradient_shapes(node)
         elif shape or "dtype" in self.show:
@@ -172,7 +179,7 @@ class Label:
         if "shapes" in self.show:
             shapes = dict(zip(node.inputs, node.input_shapes, strict=True))
             for name in node.gradients:
-                yield f"∂L/∂{name}: {shape_text(shapes.get(name, ()))}"
+                yield f"∂L/∂{name}: {format_shape(shapes.get(name, ()))}"
 
     def _formulas(self, node: Node) -> Iterator[str]:
         pair = self._is_pair(node)
@@ -206,23 +213,23 @@ class Label:
     def _counts(self, node: Node, show: Collection[str] = SHOWN) -> Iterator[str]:
         count = parameter_count(node)
         if "parameters" in show and count:
-            yield f"{count:,} parameters, {bytes_text(parameter_bytes(node))}"
+            yield f"{count:,} parameters, {format_bytes(parameter_bytes(node))}"
         if "macs" in show and node.macs:
-            yield f"{count_text(node.macs)} multiply-adds"
+            yield f"{format_count(node.macs)} multiply-adds"
         if "branches" in show and node.branches:
             b = node.branches
             alive = f"{100 * b.count / b.total:.3g} %" if b.total else "none"
             yield f"{alive if b.what == 'alive' else f'{b.count:,}'} {b.what}"
         if "time" in show and node.seconds is not None:
-            yield f"forward {seconds_text(node.seconds)}"
+            yield f"forward {format_seconds(node.seconds)}"
         if "time" in show and node.backward_seconds is not None:
-            yield f"backward {seconds_text(node.backward_seconds)}"
+            yield f"backward {format_seconds(node.backward_seconds)}"
         if "saved" in show and node.saved:
-            yield f"keeps {bytes_text(sum([s.bytes for s in node.saved]))}:"
+            yield f"keeps {format_bytes(sum([s.bytes for s in node.saved]))}:"
             for s in node.saved:
                 owner = self.graph.nodes.get(s.owner)
                 of = "its own" if owner in (None, node) else f"of {self.title(owner)}"
-                yield f"{s.name} {shape_text(s.shape)}, {of}"
+                yield f"{s.name} {format_shape(s.shape)}, {of}"
 
     def _row(self, content: str, align: str = "CENTER") -> str:
         return f'<TD ALIGN="{align}">{content}</TD>'
@@ -238,7 +245,9 @@ class Label:
         """The numbers of a small tensor: a table of its innermost two dimensions."""
         rows = []
         for row in rows_of(numbers):
-            cells = [f"<TD>{_font(number_text(x), size=SMALL_SIZE)}</TD>" for x in row]
+            cells = [
+                f"<TD>{_font(format_number(x), size=SMALL_SIZE)}</TD>" for x in row
+            ]
             rows.append(f"<TR>{''.join(cells) or '<TD></TD>'}</TR>")
         form = 'BORDER="1" CELLBORDER="0" CELLSPACING="1" CELLPADDING="1"'
         return f'<TABLE {form} COLOR="{self.theme.muted}">{"".join(rows)}</TABLE>'
@@ -286,47 +295,10 @@ def _font(
 
 def statistics_text(what: str, s: Statistics) -> str:
     """Of values or a gradient, in two lines; in one if they are all the same."""
-    low, mean, high, norm = map(number_text, (s.min, s.mean, s.max, s.norm))
+    low, mean, high, norm = map(format_number, (s.min, s.mean, s.max, s.norm))
     if s.mean is None or math.isnan(s.mean):
         return f"{what}: none finite, {s.not_finite:,} inf or NaN"
     if s.min == s.max and not s.not_finite:
         return f"{what}: {'' if abs(s.min) == s.norm else 'all '}{low}"
     text = f"{what}: {low} … {high}, mean {mean}\nnorm {norm}"
     return text + f", {s.not_finite:,} inf or NaN" * bool(s.not_finite)
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """4×6×28×28."""
-    return "×".join(map(str, shape)) or "scalar"
-
-
-def number_text(x: float | None) -> str:
-    """Three digits, with a proper minus; None is what JSON made of inf and NaN."""
-    return "not finite" if x is None else f"{x:.3g}".replace("-", "−")
-
-
-def count_text(count: float) -> str:
-    """416 k, 2.35 M."""
-    return _scaled(count, 1000, ("", " k", " M", " G", " T"))
-
-
-def bytes_text(count: int) -> str:
-    """73.5 KiB."""
-    return _scaled(count, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
-
-
-def _scaled(count: float, step: int, units: Sequence[str]) -> str:
-    for unit in units:
-        if abs(count) < 999.5 or unit == units[-1]:
-            break
-        count /= step
-    return f"{count:.3g}{unit}"
-
-
-def seconds_text(seconds: float) -> str:
-    """350 µs."""
-    for unit in ("s", "ms", "µs"):
-        if seconds >= 1 or unit == "µs":
-            break
-        seconds *= 1000
-    return f"{seconds:.3g} {unit}"

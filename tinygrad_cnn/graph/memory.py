@@ -21,13 +21,15 @@ from ..nn import Module
 from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value
 from ..recording import module_path
+from ..replay import tensors_in
+from ..text import choose_byte_unit, format_bytes
 from .summary import LOSS, loss_of, unchanged
-from .walk import memory_of, tensors_in
+from .walk import memory_of
 
 GRADIENTS, OTHERS = "gradients", "others"
 GREYS = {OTHERS: "#999999", GRADIENTS: "#dddddd"}
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
-"""Of the holders in the picture (Okabe and Ito's, told apart by the colour-blind)."""
+COLOURS = plotting.COLOURS[1:]
+"""Of the holders in the picture; black is for lines."""
 
 
 def memory(
@@ -123,11 +125,13 @@ class Memory:
         moment = self.moments[self.peak_at]
         place = f" in {moment.module}" if moment.module else ""
         lines = [
-            f"peak {_size(self.peak)} of {len(self.moments)} operations at "
+            f"peak {format_bytes(self.peak)} of {len(self.moments)} operations at "
             f"{self.peak_at + 1}: {moment.operation}, {moment.phase}{place}"
         ]
         for holder, count in self.holders().items():
-            lines.append(f"  {_size(count):>10}  {count / self.peak:6.1%}  {holder}")
+            lines.append(
+                f"  {format_bytes(count):>10}  {count / self.peak:6.1%}  {holder}"
+            )
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,7 +156,7 @@ class Memory:
         self._draw(figure.add_subplot())
 
     def _draw(self, axes: Any) -> None:
-        scale, unit = _unit(self.peak)
+        scale, unit = choose_byte_unit(self.peak)
         stacks = self._stacks()
         edges = np.arange(len(self.moments) + 1) + 0.5
         heights = np.array([[*h, h[-1]] for h in stacks.values()]) / scale
@@ -177,7 +181,7 @@ class Memory:
         moment, at = self.moments[self.peak_at], self.peak_at + 1
         place = f" in {moment.module}" if moment.module else ""
         axes.annotate(
-            f"peak {_size(self.peak)}\n{moment.operation}{place}, {moment.phase}",
+            f"peak {format_bytes(self.peak)}\n{moment.operation}{place}, {moment.phase}",
             (at, self.peak / scale),
             (0, 16),
             textcoords="offset points",
@@ -210,19 +214,6 @@ class Memory:
         if small:
             stacks[OTHERS] = sum([found[holder] for holder in small])
         return stacks if gradients is None else stacks | {GRADIENTS: gradients}
-
-
-def _unit(count: int) -> tuple[int, str]:
-    """A power of 1024 that leaves few digits, and its name."""
-    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if count >= 1024**power:
-            return 1024**power, unit
-    return 1, "B"
-
-
-def _size(count: int) -> str:
-    scale, unit = _unit(count)
-    return f"{count / scale:,.4g} {unit}"
 
 
 # ---------------------------------------------------------------------- the step, watched

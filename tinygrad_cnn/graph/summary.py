@@ -20,9 +20,11 @@ from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value, shape_of
 from ..random import undisturbed
 from ..recording import enable_grad, module_path, observer
+from ..replay import tensors_in
+from ..text import format_columns, format_markdown
 from .data import Node
 from .measure import Memory, macs, measure, saved_arrays, seconds
-from .walk import Walk, tensors_in
+from .walk import Walk
 
 Observer = Callable[[Op, list[Value], Value, list[Value]], None]
 UNNAMED = ("operation", "loss", "total")
@@ -93,6 +95,8 @@ HEADINGS = (
     *("", "kind", "output", "parameters", "MACs", "activations, KiB", "saved, KiB"),
     *("forward, ms", "backward, ms", "share"),
 )
+LEFT = 3
+"""So many columns are text, and begin at the left."""
 
 
 @dataclass
@@ -109,15 +113,7 @@ class Summary:
 
     def __str__(self) -> str:
         """Aligned columns."""
-        cells = [list(HEADINGS), *self._cells()]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = []
-        for row in cells:
-            pairs = list(zip(row, widths, strict=True))
-            text = [c.ljust(w) for c, w in pairs[:3]] + [
-                c.rjust(w) for c, w in pairs[3:]
-            ]
-            lines.append("  ".join(text).rstrip())
+        lines = format_columns([HEADINGS, *self._cells()], LEFT)
         rule = "-" * max(map(len, lines))
         note = f"saved: {_kib(self.existing)} KiB of it are parameters and inputs"
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], note])
@@ -139,12 +135,12 @@ class Summary:
 
     def to_markdown(self) -> str:
         """A table in Markdown."""
-        align = [":--"] * 3 + ["--:"] * (len(HEADINGS) - 3)
-        rows = [list(HEADINGS), align]
-        for cells in self._cells():
-            indent = len(cells[0]) - len(cells[0].lstrip())
-            rows.append(["&nbsp;" * indent + cells[0].lstrip(), *cells[1:]])
-        return "\n".join([f"| {' | '.join(row)} |" for row in rows]) + "\n"
+        marks = [":--"] * LEFT + ["--:"] * (len(HEADINGS) - LEFT)
+        rows = []
+        for name, *cells in self._cells():
+            indent = len(name) - len(name.lstrip())
+            rows.append(["&nbsp;" * indent + name.lstrip(), *cells])
+        return "\n".join(format_markdown(HEADINGS, rows, marks)) + "\n"
 
     def to_latex(self) -> str:
         """A tabular environment in LaTeX; needs no package."""
@@ -152,7 +148,7 @@ class Summary:
         lines = [" & ".join(map(_latex, row)) + r" \\" for row in rows]
         parts = [lines[0], *lines[1:-1], lines[-1]]
         parts[1:1] = parts[-1:-1] = [r"\hline"]
-        columns = "lll" + "r" * (len(HEADINGS) - 3)
+        columns = "l" * LEFT + "r" * (len(HEADINGS) - LEFT)
         body = "\n".join(parts)
         return f"\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}\n"
 

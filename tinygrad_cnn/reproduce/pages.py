@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..text import format_markdown
 from .experiment import Cell, Picture, Table
 
 
 def markdown(table: Table, heading: str = "###") -> str:
     """A table with its title and its note."""
     marks = ["---" if spec == "" else "---:" for spec in table.columns.values()]
-    lines = [f"{heading} {table.title}", "", _row([*table.columns]), _row(marks)]
-    lines += [_row(_formatted(table, row)) for row in table.rows]
-    return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
+    cells = [_formatted(table, row) for row in table.rows]
+    lines = [f"{heading} {table.title}", ""]
+    lines += [*format_markdown([*table.columns], cells, marks), ""]
+    return "\n".join([*lines, table.note, ""] if table.note else lines)
 
 
 def blocks(
@@ -29,10 +31,6 @@ def _formatted(table: Table, row: Sequence[Cell]) -> list[str]:
         "" if cell is None else cell if isinstance(cell, str) else format(cell, spec)
         for cell, spec in zip(row, table.columns.values(), strict=True)
     ]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def as_json(table: Table) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from xml.etree import ElementTree
 
 from ..errors import ArgumentError
+from ..text import encode_json, format_columns, format_plural, format_shape
 from .branches import Corner
 
 LISTED = 5
@@ -155,7 +155,7 @@ class TensorReport:
         if self.diagnosis:
             lines.append(self.diagnosis.sentence)
         if self.kinks:
-            lines.append(f"{_kinks(len(self.kinks))}, not counted:")
+            lines.append(f"{format_plural(len(self.kinks), 'kink')}, not counted:")
             lines += [f"    {kink}" for kink in self.kinks[:LISTED]]
             if len(self.kinks) > LISTED:
                 lines.append(f"    and {len(self.kinks) - LISTED:,} more")
@@ -229,7 +229,7 @@ class Report:
         """The verdict in a line."""
         if self:
             kinks = sum(len(t.kinks) for t in self.tensors)
-            but = f", {_kinks(kinks)} not counted" if kinks else ""
+            but = f", {format_plural(kinks, 'kink')} not counted" if kinks else ""
             return f"{self.title}: every gradient checked is right{but}"
         bad = [f"{t.name} ({t.verdict})" for t in self.tensors if not t]
         return f"{self.title}: {', '.join(bad) or 'nothing was checked'}"
@@ -261,7 +261,7 @@ class Report:
 
     def to_json(self) -> str:
         """The same as a JSON text; what is not finite becomes null."""
-        return json.dumps(_finite(self.to_dict()), allow_nan=False)
+        return encode_json(self.to_dict())
 
     def to_junit(self) -> str:
         """A JUnit test suite with one case for each tensor."""
@@ -298,7 +298,6 @@ def table(tensors: list[TensorReport]) -> list[str]:
     errors += ["float32"] * with_float32
     rows = [["tensor", "shape", "checked", *errors, "verdict"]]
     for t in tensors:
-        shape = "×".join(map(str, t.shape)) or "()"
         relative = "" if t.vanishing else f"{t.max_rel_error:.1e}"
         errors = [f"{t.max_abs_error:.1e}", relative]
         w = t.worst
@@ -306,23 +305,7 @@ def table(tensors: list[TensorReport]) -> list[str]:
         if with_float32:
             low = t.low_precision
             errors.append("" if low is None or t.vanishing else f"{low:.1e}")
-        rows.append([t.name, shape, t.coverage, *errors, t.verdict])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _kinks(count: int) -> str:
-    return f"{count:,} kink{'s' * (count != 1)}"
-
-
-def _finite(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {str(key): _finite(value) for key, value in x.items()}
-    if isinstance(x, list | tuple):
-        return [_finite(value) for value in x]
-    return None if isinstance(x, float) and x - x != 0 else x
+        rows.append(
+            [t.name, format_shape(t.shape, "()"), t.coverage, *errors, t.verdict]
+        )
+    return format_columns(rows)
