@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,22 +15,15 @@ from .ops.shape import Cast
 
 def nodes_of(outputs: Sequence[Tensor]) -> list[Node]:
     """The records and leaves behind these results, each after those it came from."""
-    return nodes_behind([t._node for t in outputs if t._node is not None])
-
-
-def nodes_behind(roots: Sequence[Node], known: Container[Node] = ()) -> list[Node]:
-    """These records and leaves and those that lead to them, each after those before it.
-
-    known: what is left out, with all that leads there alone.
-    """
     order: list[Node] = []
     seen: set[Node] = set()
-    stack = [(root, False) for root in reversed(roots)]
+    roots = [t._node for t in reversed(outputs)]
+    stack = [(node, False) for node in roots if node is not None]
     while stack:
         node, done = stack.pop()
         if done:
             order.append(node)
-        elif node not in seen and node not in known:
+        elif node not in seen:
             seen.add(node)
             stack.append((node, True))
             parents = node.parents if isinstance(node, Record) else ()
@@ -82,15 +75,11 @@ def _converted(op: Op, convert: Callable[[Value], Value]) -> Op:
 
 
 def tensors_in(nested: Any) -> Iterator[Tensor]:
-    """The Tensors in any nesting of tuples, lists, dicts and dataclasses, in order."""
-    stack = [nested]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, Tensor):
-            yield part
-        elif isinstance(part, Mapping):
-            stack += reversed(list(part.values()))
-        elif isinstance(part, tuple | list):
-            stack += reversed(part)
-        elif is_dataclass(part) and not isinstance(part, type):
-            stack += [getattr(part, f.name) for f in reversed(fields(part))]
+    """The Tensors in any nesting of tuples, lists and dicts."""
+    if isinstance(nested, Tensor):
+        yield nested
+    elif isinstance(nested, Mapping):
+        yield from tensors_in(list(nested.values()))
+    elif isinstance(nested, tuple | list):
+        for part in nested:
+            yield from tensors_in(part)

@@ -21,10 +21,9 @@ from ..nn import Module
 from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value
 from ..recording import module_path
-from ..replay import tensors_in
 from ..text import choose_byte_unit, format_bytes
 from .summary import LOSS, loss_of, unchanged
-from .walk import memory_of
+from .walk import memory_of, tensors_in
 
 GRADIENTS, OTHERS = "gradients", "others"
 GREYS = {OTHERS: "#999999", GRADIENTS: "#dddddd"}

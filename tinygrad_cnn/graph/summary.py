@@ -20,11 +20,10 @@ from ..nn.utils.stateless import functional_call
 from ..ops.base import Op, Value, shape_of
 from ..random import undisturbed
 from ..recording import enable_grad, module_path, observer
-from ..replay import tensors_in
 from ..text import format_columns, format_markdown
 from .data import Node
 from .measure import Memory, macs, measure, saved_arrays, seconds
-from .walk import Walk
+from .walk import Walk, tensors_in
 
 Observer = Callable[[Op, list[Value], Value, list[Value]], None]
 UNNAMED = ("operation", "loss", "total")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..nn import Module, Parameter
 from ..ops.base import Op
 from ..ops.formulas import Formulas, formulas
 from ..recording import enable_grad
-from ..replay import nodes_behind, replay, tensors_in
+from ..replay import replay
 from .data import Edge, Graph, Node
 
 
@@ -65,11 +65,20 @@ class Walk:
         found = [self.node_of(output, "result").id for output in self.outputs]
         self.graph.outputs = list(dict.fromkeys(found))
 
-    def extend(self, roots: Sequence[Recorded]) -> list[Node]:
+    def extend(self, roots: Iterable[Recorded]) -> list[Node]:
         """Add what leads to these records and leaves, inputs first; the nodes added."""
         before = len(self.graph)
-        for recorded in nodes_behind(roots, self.ids):
-            self.add(recorded)
+        stack = [(root, False) for root in roots][::-1]
+        seen: set[Recorded] = set()
+        while stack:
+            recorded, done = stack.pop()
+            if done:
+                self.add(recorded)
+            elif recorded not in self.ids and recorded not in seen:
+                seen.add(recorded)
+                stack.append((recorded, True))
+                parents = recorded.parents if isinstance(recorded, Record) else ()
+                stack += [(p, False) for p in reversed(parents) if p is not None]
         added = len(self.graph) - before
         newest = zip(reversed(self.graph.nodes.values()), range(added), strict=False)
         return [node for node, _ in newest][::-1]
@@ -255,6 +264,22 @@ def _shown(array: Any) -> Any:
 
 def _recorded(tensor: Tensor) -> Recorded:
     return tensor if tensor._record is None else tensor._record
+
+
+def tensors_in(nested: Any) -> Iterator[Tensor]:
+    """The Tensors in tuples, lists, dicts and dataclasses, in order."""
+    stack = [nested]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Tensor):
+            yield part
+        elif isinstance(part, Mapping):
+            stack += list(part.values())[::-1]
+        elif isinstance(part, tuple | list):
+            stack += reversed(part)
+        elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+            fields = dataclasses.fields(part)
+            stack += [getattr(part, field.name) for field in reversed(fields)]
 
 
 def input_names(op: Op, count: int) -> list[str]:
