@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from ..metrics import Scores
 from ..text import format_columns
-
-if TYPE_CHECKING:
-    from ..metrics import Scores
 
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

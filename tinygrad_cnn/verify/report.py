@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from xml.etree import ElementTree
@@ -265,9 +266,14 @@ class Report:
 
     def to_junit(self) -> str:
         """A JUnit test suite with one case for each tensor."""
-        suite = ElementTree.Element("testsuites")
-        suite.append(junit_suite(self))
-        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+        return to_junit([self])
+
+
+def to_junit(reports: Iterable[Report]) -> str:
+    """JUnit XML with a test suite for each report."""
+    suites = ElementTree.Element("testsuites")
+    suites.extend([junit_suite(report) for report in reports])
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
 
 
 def junit_suite(report: Report) -> ElementTree.Element:
