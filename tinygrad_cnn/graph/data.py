@@ -106,6 +106,16 @@ class Node:
     """How many numbers the parameters among them have."""
     parameter_bytes: int = 0
 
+    @property
+    def is_made(self) -> bool:
+        """Whether it is computed, or else a value that no operation made."""
+        return self.kind in ("operation", "module")
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether it belongs to the backward pass."""
+        return self.backward_of is not None or self.kind == "gradient"
+
 
 @dataclass
 class Edge:
@@ -136,6 +146,20 @@ class Graph:
         """Add a node; return it."""
         self.nodes[node.id] = node
         return node
+
+    def edges_into(self) -> dict[str, list[Edge]]:
+        """The edges that lead to each node, by its id."""
+        found: dict[str, list[Edge]] = {id: [] for id in self.nodes}
+        for edge in self.edges:
+            found[edge.target].append(edge)
+        return found
+
+    def edges_from(self) -> dict[str, list[Edge]]:
+        """The edges that lead away from each node, by its id."""
+        found: dict[str, list[Edge]] = {id: [] for id in self.nodes}
+        for edge in self.edges:
+            found[edge.source].append(edge)
+        return found
 
     def operations(self) -> list[Node]:
         """The forward operations, in order."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..engine import Record
-from ..text import format_columns, format_plural
+from ..text import format_columns
 from .local_derivative import (
     Array,
     Entry,
@@ -239,7 +239,7 @@ def _digits(value: float, dtype: str) -> str:
 
 
 def _terms(terms: list[Term]) -> str:
-    return format_plural(len(terms), "term")
+    return "1 term" if len(terms) == 1 else f"{len(terms)} terms"
 
 
 def _sum(terms: list[Term]) -> float:
