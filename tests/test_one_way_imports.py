@@ -7,7 +7,7 @@ from each import for_each
 
 PACKAGE = Path(__file__).parent.parent / "tinygrad_cnn"
 LAYERS = [
-    "errors interrupt random",
+    "errors interrupt random text",
     "kernels",
     "ops",
     "recording",

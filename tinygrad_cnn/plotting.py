@@ -12,11 +12,13 @@ from .errors import ArgumentError
 
 FORMATS = ("svg", "png", "pdf")
 
-COLOURS = (
-    *("#000000", "#0072b2", "#56b4e9", "#e69f00", "#f0e442", "#009e73", "#cc79a7"),
-    "#d55e00",
-)
-"""Of Okabe and Ito, which the colour-blind can tell apart; the order alternates in grey."""
+BLACK, BLUE, SKY_BLUE, ORANGE = "#000000", "#0072b2", "#56b4e9", "#e69f00"
+YELLOW, GREEN, PURPLE, VERMILLION = "#f0e442", "#009e73", "#cc79a7", "#d55e00"
+"""Of Okabe and Ito ("Color Universal Design", 2008), which people with any colour blindness
+can tell apart."""
+
+COLOURS = (BLACK, BLUE, SKY_BLUE, ORANGE, YELLOW, GREEN, PURPLE, VERMILLION)
+"""In an order that alternates in grey."""
 
 
 def check(path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint import replacing
+from ..text import format_markdown
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 """What stands between these lines of a page is replaced; the rest of it stays."""
@@ -112,19 +112,12 @@ def to_markdown(results: dict[str, Any], picture: str | None = None) -> str:
         lines += [
             f"### {title(case)}",
             "",
-            *markdown_table(HEADINGS, align, rows(case)),
+            *format_markdown(HEADINGS, rows(case), align),
             "",
         ]
         lines += [f"- {note}" for note in notes(case)]
         lines += [""] if lines[-1] else []
     return "\n".join(lines).rstrip() + "\n"
-
-
-def markdown_table(
-    headings: Sequence[str], align: Sequence[str], rows: Sequence[Sequence[str]]
-) -> list[str]:
-    """The lines of a table; align: as `---:` for numbers."""
-    return [f"| {' | '.join(row)} |" for row in (headings, align, *rows)]
 
 
 def write_markdown(text: str, path: Path) -> None:

@@ -53,6 +53,11 @@ class Session:
         """The options of the run."""
         return self.saved.options
 
+    @property
+    def epochs(self) -> int:
+        """How many there are in all."""
+        return int(self.options["epochs"])
+
     def records(self, log: Path | None) -> Generator[Record, None, None]:
         """Train; see `fit`."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +65,7 @@ class Session:
             self.model,
             self.optimizer,
             self.loader,
-            epochs=self.options["epochs"],
+            epochs=self.epochs,
             scheduler=self.scheduler,
             test_loader=self.test_loader,
             stop_at_accuracy=self.options["stop_at"],

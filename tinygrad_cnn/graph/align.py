@@ -20,7 +20,7 @@ class Alignment:
     def __init__(self, a: Graph, b: Graph) -> None:
         self.inputs_of_a, self.inputs_of_b = _inputs(a), _inputs(b)
         self.names: dict[int, str] = {}
-        made = [[node for node in graph if is_made(node)] for graph in (a, b)]
+        made = [[node for node in graph if node.is_made] for graph in (a, b)]
         self.b_of = {p.id: q.id for p, q in _aligned(*made)}
         self._pair_leaves(a, b)
         self.a_of = {q: p for p, q in self.b_of.items()}
@@ -40,7 +40,7 @@ class Alignment:
                 p, q = a.nodes[id], b.nodes.get(into.get(name, ""))
                 if q is None or id in self.b_of or q.id in taken:
                     continue
-                if not (is_made(p) or is_made(q)):
+                if not (p.is_made or q.is_made):
                     self.b_of[id] = q.id
                     taken.add(q.id)
                     self._name(p, user)
@@ -50,16 +50,11 @@ class Alignment:
         self.names[id(leaf)] = leaf.label.removeprefix(f"{user.module}.")
 
 
-def is_made(node: Node) -> bool:
-    """Whether it is computed, or else a leaf."""
-    return node.kind in ("operation", "module")
-
-
 def _numbered(graph: Graph) -> Iterator[tuple[tuple[str, int], str]]:
     """Each leaf by its label, and how many before it have the same."""
     seen: Counter[str] = Counter()
     for node in graph:
-        if not is_made(node):
+        if not node.is_made:
             yield (node.label, seen[node.label]), node.id
             seen[node.label] += 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +16,10 @@ from ..checkpoint import load
 from ..engine import Tensor
 from ..errors import ArgumentError
 from ..nn import Module
-from .align import Alignment, is_made
-from .data import Edge, Graph, Node, Statistics, _plain
-from .dot import Writer, literal
+from ..text import encode_json, format_shape
+from .align import Alignment
+from .data import Edge, Graph, Node, Statistics
 from .draw import Drawing, Look, draw
-from .label import Label, shape_text
 from .theme import Theme, theme_of
 from .walk import walk
 
@@ -86,18 +84,30 @@ class Change(NamedTuple):
         return f"{self.what} {' → '.join(_texts(self.a, self.b))}"
 
 
+SIGNS = {"added": "+", "removed": "−", "changed": "~"}
+
+
+class _Sides:
+    """What has a side a and a side b, either of which may be None."""
+
+    a: object
+    b: object
+
+    @property
+    def kind(self) -> str:
+        """added, removed or changed."""
+        if self.a is None:
+            return "added"
+        return "removed" if self.b is None else "changed"
+
+
 @dataclass
-class NodeDifference:
+class NodeDifference(_Sides):
     """A node of a, of b (the other is None), or of both, with what changed."""
 
     a: Node | None
     b: Node | None
     changes: list[Change] = field(default_factory=list)
-
-    @property
-    def kind(self) -> str:
-        """added, removed or changed."""
-        return _of_sides(self.a, self.b)
 
     @property
     def told(self) -> list[str]:
@@ -109,12 +119,12 @@ class NodeDifference:
         (node, *_) = [node for node in (self.a, self.b) if node is not None]
         title = f"{SIGNS[self.kind]} {_place(node)}"
         if not self.changes:
-            return f"{title}, {shape_text(node.shape)} {node.dtype}"
+            return f"{title}, {format_shape(node.shape)} {node.dtype}"
         return f"{title}: {'; '.join(self.told)}"
 
 
 @dataclass
-class ParameterDifference:
+class ParameterDifference(_Sides):
     """A parameter or buffer that is not in both, or not the same.
 
     max_abs: the largest difference, inf where only one is finite. max_rel: relative to the
@@ -131,29 +141,17 @@ class ParameterDifference:
     count: int | None = None
     size: int = 0
 
-    @property
-    def kind(self) -> str:
-        """added, removed or changed."""
-        return _of_sides(self.a, self.b)
-
     def __str__(self) -> str:
         title = f"{SIGNS[self.kind]} {self.name}"
         if self.kind != "changed":
             return f"{title}, {self.a or self.b}"
-        parts = [f"{self.a} → {self.b}"] * (self.a != self.b)
+        parts = [f"{self.a} → {self.b}"] if self.a != self.b else []
         if self.count is not None:
             parts.append(
                 f"{self.count:,} of {self.size:,} differ, by up to {self.max_abs:.3g}"
                 f" ({self.max_rel:.2g} of the largest)"
             )
         return f"{title}: {'; '.join(parts)}"
-
-
-SIGNS = {"added": "+", "removed": "−", "changed": "~"}
-
-
-def _of_sides(a: object, b: object) -> str:
-    return "added" if a is None else "removed" if b is None else "changed"
 
 
 @dataclass
@@ -219,7 +217,7 @@ class Difference:
 
     def to_json(self) -> str:
         """`to_dict` as JSON; what is not finite becomes null."""
-        return json.dumps(_plain(self.to_dict()), allow_nan=False)
+        return encode_json(self.to_dict())
 
     def draw(self, theme: str | Theme = "light") -> Drawing:
         """Both graphs side by side; what differs has a thick border, and says how.
@@ -244,39 +242,14 @@ class Difference:
             _put(part, graph, side, title.strip().replace(".", "·"))
         mode = "both" if any(node.backward_of for node in graph) else "forward"
         show = frozenset({"names", "shapes"})
-        look = Look(mode, None, None, show, theme_of(theme))
         pairs = [(f"a{p}", f"b{q}") for p, q in self.b_of.items()]
-        return SideBySide(graph, look, reasons, pairs)
+        return Drawing(
+            graph, Look(mode, None, None, show, theme_of(theme), pairs), reasons
+        )
 
     def save(self, path: str | PathLike[str], theme: str | Theme = "light") -> Path:
         """Write the picture as a .svg, .png, .pdf or .dot file, as `Drawing.save`."""
         return self.draw(theme).save(path)
-
-
-class SideBySide(Drawing):
-    """Two graphs that go down the page, with pairs of operations on the same line."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        look: Look,
-        reasons: Mapping[str, Sequence[str]],
-        pairs: Sequence[tuple[str, str]],
-    ) -> None:
-        self.pairs = pairs
-        super().__init__(graph, look, reasons)
-
-    def _dot(self, images: Mapping[str, str]) -> str:
-        look, nodes = self.look, self.drawn.nodes
-        label = Label(self._folded, look.theme, look.show, self.reasons, images)
-        writer = Writer(self.drawn, label, look.mode)
-        writer.across = False
-        *lines, end = writer.lines()
-        lines.append("graph [newrank=true]")  # lines across frames
-        for p, q in self.pairs:
-            if p in nodes and q in nodes and is_made(nodes[p]):
-                lines.append(f"{{rank=same; {literal(p)}; {literal(q)}}}")
-        return "\n".join([*lines, end, ""])
 
 
 def _counts(found: Sequence[NodeDifference] | Sequence[ParameterDifference]) -> str:
@@ -311,7 +284,7 @@ def _texts(a: Any, b: Any) -> tuple[str, str]:
 
 def _text(x: Any) -> str:
     if isinstance(x, tuple):
-        return shape_text(x)
+        return format_shape(x)
     return "none" if x is None else str(x) or "none"
 
 
@@ -405,7 +378,7 @@ class _Comparison:
                 yield NodeDifference(p, None)
                 continue
             q = self.b.nodes[self.same.b_of[p.id]]
-            if is_made(p):
+            if p.is_made:
                 yield from self._added(new, q)
             changes = list(self._changes(p, q))
             if changes:
@@ -439,7 +412,7 @@ class _Comparison:
     def _facts(self, node: Node, graph: Graph) -> dict[str, Any]:
         """What is compared exactly; a shape that is given as an attribute, once."""
         facts: dict[str, Any] = {"kind": node.kind, "name": self.same.name(node)}
-        facts |= {"module": node.module} if is_made(node) else {}
+        facts |= {"module": node.module} if node.is_made else {}
         attributes = node.attributes.items()
         facts |= {f"attribute {k}": v for k, v in attributes if v != str(node.shape)}
         facts |= {"shape": node.shape, "dtype": node.dtype}
@@ -474,5 +447,5 @@ def _number(x: float | None) -> float:
 
 
 def _place(node: Node) -> str:
-    inside = f"{node.module}." * bool(node.module and node.kind == "operation")
-    return inside + node.label
+    named = node.module and node.kind == "operation"
+    return f"{node.module}.{node.label}" if named else node.label

@@ -8,32 +8,40 @@ from itertools import count
 import graphviz
 from graphviz.quoting import quote
 
+from ..text import format_shape
 from .data import Edge, Graph, Node
 from .highlight import ON_PATH
-from .label import SMALL_SIZE, TITLE_SIZE, Label, shape_text, shielded
+from .label import FACTS, SMALL_SIZE, TITLE_SIZE, Label, shield
 from .layout import Cluster, Layout
 from .theme import Style, style_of
 
-WITHOUT_COUNTS = {"names", "shapes", "dtype", "formula"}
 BOLD, USUAL, THIN = 3, 1.2, 0.7
 
 
-def dot_text(graph: Graph, label: Label, mode: str) -> str:
+Pairs = Sequence[tuple[str, str]]
+
+
+def write_dot(graph: Graph, label: Label, mode: str, pairs: Pairs | None = None) -> str:
     """A graph, with nodes that say what the label says, as DOT text.
 
     mode: "forward", "backward" or "both", which puts each forward node and what serves its
-    gradient side by side, and lets gradients go up where data go down.
+    gradient side by side, and lets gradients go up where data go down. pairs: ids of nodes
+    to be on the same line; the graph, which is two of them side by side, goes down then.
     """
-    return "\n".join(Writer(graph, label, mode).lines()) + "\n"
+    return "\n".join(Writer(graph, label, mode, pairs).lines()) + "\n"
 
 
 class Writer:
     """Writes one graph, statement by statement."""
 
-    def __init__(self, graph: Graph, label: Label, mode: str) -> None:
+    def __init__(
+        self, graph: Graph, label: Label, mode: str, pairs: Pairs | None
+    ) -> None:
         self.graph, self.label, self.theme, self.mode = graph, label, label.theme, mode
+        self.pairs = pairs
         self.layout = Layout(graph, mode, "saved" in label.show)
-        self.across = mode == "forward" and self.layout.fits_across(label.size)
+        goes_down = mode != "forward" or pairs is not None
+        self.across = not goes_down and self.layout.fits_across(label.size)
         self.drops = self.layout.drops()
         self.clusters = count()
 
@@ -44,6 +52,13 @@ class Writer:
         yield from self._cluster(self.layout.clusters(), "  ")
         yield from map(self._edge, self.layout.edges)
         yield from map(self._pair, self.layout.partner.items())
+        if self.pairs is not None:
+            yield "graph [newrank=true]"  # lines across frames
+            for ids in self.pairs:
+                if all(
+                    i in self.graph.nodes and self.graph.nodes[i].is_made for i in ids
+                ):
+                    yield f"{{rank=same; {'; '.join(map(literal, ids))}}}"
         yield "}"
 
     def _defaults(self) -> Iterator[str]:
@@ -103,7 +118,7 @@ class Writer:
         title, lines = ".".join(names), [".".join(names)]
         if self.mode == "backward" and served is not None:
             lines = [*names[:-1], *self.label.backward_lines(served)]
-        elif "×" in title and not WITHOUT_COUNTS.issuperset(self.label.show):
+        elif "×" in title and not set(FACTS).issuperset(self.label.show):
             lines = [f"{title}, all together"]
         return statement(
             "graph",
@@ -124,7 +139,7 @@ class Writer:
         """
         style = self._style(node)
         pointed = node.id in self.label.reasons
-        column = "backward" if self.layout.is_backward(node.id) else "forward"
+        column = "backward" if node.is_backward else "forward"
         yield statement(
             literal(node.id),
             html=self.label.html(node, module),
@@ -169,21 +184,22 @@ class Writer:
     def _edge(self, edge: Edge) -> str:
         source, target = (self.graph.nodes[i] for i in (edge.source, edge.target))
         ends = [self._end(source.id, "before"), self._end(target.id, "after")]
-        backward = [self.layout.is_backward(i) for i in (source.id, target.id)]
+        backward = source.is_backward and target.is_backward
         beside = [n.id in self.layout.place for n in (source, target)]
         # Gradients go up: for the layout they are edges down, drawn the other way round.
-        up = self.layout.pairs and all(backward) and not beside[1]
+        up = self.layout.pairs and backward and not beside[1]
         several = len(self.layout.into[target.id]) > 1
         used = self.layout.pairs and self.layout.is_use(edge)
+        explains = "formula" in self.label.show  # which speaks of inputs by their names
         pointed = self._is_on_path(edge)
-        color = self.theme.backward_edge if all(backward) else None
-        named = f" ({edge.input})" * bool(edge.input)
+        color = self.theme.backward_edge if backward else None
+        named = f" ({edge.input})" if edge.input else ""
         titles = " → ".join([self.label.title(n) for n in (source, target)])
         return statement(
             " -> ".join(ends[::-1] if up else ends),
             dir="back" if up else None,
-            label=f" {edge.input} " if named and several and self._explains() else None,
-            tooltip=f"{titles}{named}, {shape_text(source.shape)}",
+            label=f" {edge.input} " if named and several and explains else None,
+            tooltip=f"{titles}{named}, {format_shape(source.shape)}",
             weight=1 if any(beside) else 10,
             minlen=self.drops.get((source.id, target.id)),
             penwidth=BOLD if pointed else THIN if beside[0] or used else USUAL,
@@ -196,10 +212,6 @@ class Writer:
     def _end(self, id: str, where: str) -> str:
         place = self.layout.place.get(id)
         return f"{literal(f'{where} {place}')}:{literal(id)}" if place else literal(id)
-
-    def _explains(self) -> bool:
-        """Whether there are formulas, which speak of inputs by their names."""
-        return "formula" in self.label.show
 
     def _is_on_path(self, edge: Edge) -> bool:
         ends = [self.label.reasons.get(i, ()) for i in (edge.source, edge.target)]
@@ -219,9 +231,9 @@ class Writer:
 
 def statement(head: str, html: str | None = None, **attributes: object) -> str:
     """A statement with these attributes, but for those that are None."""
-    given = [f"label={html}"] * (html is not None)
+    given = [] if html is None else [f"label={html}"]
     filled = {key: str(v) for key, v in attributes.items() if v is not None}
-    given += [f"{key}={literal(shielded(text))}" for key, text in filled.items()]
+    given += [f"{key}={literal(shield(text))}" for key, text in filled.items()]
     return f"{head} [{' '.join(given)}]"
 
 

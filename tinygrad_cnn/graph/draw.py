@@ -19,12 +19,12 @@ from ..nn.loss import loss_of
 from ..running import unchanged
 from .backward import with_backward
 from .data import Graph, Node
-from .dot import dot_text
-from .fold import fold, paired
+from .dot import write_dot
+from .fold import fold, pair_passes
 from .highlight import ON_PATH, measures, reasons
 from .label import SHOWN, Label
 from .measure import MEASURES, measure
-from .render import FORMATS, RenderError, rendered, standalone, with_images
+from .render import FORMATS, RenderError, render_dot, stand_alone, with_images
 from .repeats import fold_repeats
 from .theme import Theme, theme_of
 from .walk import Walk
@@ -157,6 +157,8 @@ class Look:
     collapse: Collapse
     show: frozenset[str]
     theme: Theme
+    pairs: Sequence[tuple[str, str]] | None = None
+    """Of two graphs side by side, the ids of nodes to be on the same line."""
 
 
 class Drawing:
@@ -170,10 +172,9 @@ class Drawing:
         self, graph: Graph, look: Look, reasons: Mapping[str, Sequence[str]]
     ) -> None:
         self.graph, self.look = graph, look
-        self._folded = _folded(graph, look, reasons)
-        self.drawn = (
-            _backward(self._folded) if look.mode == "backward" else self._folded
-        )
+        folded = _fold(graph, look, reasons)
+        self.drawn = _backward_part(folded) if look.mode == "backward" else folded
+        self._folded = folded
         self.reasons = {
             node.id: found
             for node in self.drawn
@@ -185,7 +186,7 @@ class Drawing:
         return self.dot
 
     def __repr__(self) -> str:
-        title = f" of {self.graph.title}" * bool(self.graph.title)
+        title = f" of {self.graph.title}" if self.graph.title else ""
         return f"<Drawing{title}: {len(self.drawn)} nodes, {self.look.mode}>"
 
     def svg(self) -> str:
@@ -216,7 +217,9 @@ class Drawing:
             return self._picture(format)
         return (self.dot if format == "dot" else self.graph.to_json()).encode()
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> dict[str, str]:
         """For notebooks: the picture, or the DOT text where there is none."""
         try:
             if len(self.drawn) <= LARGEST:
@@ -228,43 +231,39 @@ class Drawing:
     def _dot(self, images: Mapping[str, str]) -> str:
         look = self.look
         label = Label(self._folded, look.theme, look.show, self.reasons, images)
-        return dot_text(self.drawn, label, look.mode)
+        return write_dot(self.drawn, label, look.mode, look.pairs)
 
     def _picture(self, format: str, seconds: float = 600) -> bytes:
         shown = self.drawn if "images" in self.look.show else ()
         images = {node.id: node.image for node in shown if node.image}
         picture = with_images(
-            self._dot, images, lambda dot: rendered(dot, format, seconds)
+            self._dot, images, lambda dot: render_dot(dot, format, seconds)
         )
-        return standalone(picture.decode()).encode() if format == "svg" else picture
+        return stand_alone(picture.decode()).encode() if format == "svg" else picture
 
 
-def _folded(graph: Graph, look: Look, marked: Mapping[str, Sequence[str]]) -> Graph:
+def _fold(graph: Graph, look: Look, marked: Mapping[str, Sequence[str]]) -> Graph:
     """The nodes of both passes, if the mode asks for both, folded."""
     if look.mode == "forward":
-        graph = _part(graph, [n.id for n in graph if not _is_backward(n)])
-    elif not any(map(_is_backward, graph)):
+        graph = _part(graph, [n.id for n in graph if not n.is_backward])
+    elif not any(node.is_backward for node in graph):
         raise ArgumentError(
             f"the graph has no backward pass, which mode={look.mode!r} would show"
         )
     if look.mode == "both":
-        graph = paired(graph)
+        graph = pair_passes(graph)
     if look.collapse is not False:
         graph = fold_repeats(graph, marked)
     return fold(graph, look.depth, look.collapse if callable(look.collapse) else None)
 
 
-def _backward(graph: Graph) -> Graph:
+def _backward_part(graph: Graph) -> Graph:
     """The nodes of the backward pass, and what they use."""
-    backward = {n.id for n in graph if _is_backward(n)}
+    backward = {n.id for n in graph if n.is_backward}
     used = [e.source for e in graph.edges if e.target in backward]
     graph = _part(graph, backward.union(used))
     graph.edges = [e for e in graph.edges if e.target in backward]
     return graph
-
-
-def _is_backward(node: Node) -> bool:
-    return node.backward_of is not None or node.kind == "gradient"
 
 
 def _part(graph: Graph, ids: Collection[str]) -> Graph:
@@ -282,11 +281,12 @@ def _reasons_of(
     node: Node, graph: Graph, reasons: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """Why a drawn node is pointed out: for any of those that it stands for."""
-    found: dict[str, None] = {}
+    found = []
     for id in node.folded or [node.id]:
-        inside = node.kind == "module"
         for reason in reasons.get(id, ()):
-            named = inside and not reason.startswith(ON_PATH)
-            found[f"{graph.nodes[id].label}: " * named + reason] = None
-    more = [f"and {len(found) - LISTED} more"] * (len(found) > LISTED)
-    return [*list(found)[:LISTED], *more]
+            named = node.kind == "module" and not reason.startswith(ON_PATH)
+            found.append(f"{graph.nodes[id].label}: {reason}" if named else reason)
+    found = list(dict.fromkeys(found))
+    if len(found) > LISTED:
+        found[LISTED:] = [f"and {len(found) - LISTED} more"]
+    return found

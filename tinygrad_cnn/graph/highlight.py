@@ -76,15 +76,13 @@ def nonfinite(graph: Graph) -> Iterator[Reason]:
         ("values", "", before),
         ("gradient", " of its gradient", after),
     ):
-        bad = {
-            node.id: getattr(node, what).not_finite
-            for node in graph
-            if getattr(node, what) and getattr(node, what).not_finite
-        }
+        found = {node.id: getattr(node, what) for node in graph}
+        bad = {id: s.not_finite for id, s in found.items() if s and s.not_finite}
         for id, count in bad.items():
-            first = ", first here" * (not any(n.id in bad for n in nearby[id]))
+            first = not any(n.id in bad for n in nearby[id])
             total = math.prod(graph.nodes[id].shape)
-            yield id, f"inf or NaN in {count:,} of {total:,} values{of}{first}"
+            text = f"inf or NaN in {count:,} of {total:,} values{of}"
+            yield id, f"{text}, first here" if first else text
 
 
 def vanishing(graph: Graph) -> Iterator[Reason]:
@@ -147,7 +145,8 @@ def path(graph: Graph, name: str) -> Iterator[Reason]:
             f"there is no {name!r} in the graph; it has {', '.join(values) or 'no names'}"
         )
     _, after = _neighbours(graph)
-    found, stack = dict.fromkeys([n.id for n in named]), [n.id for n in named]
+    found = dict.fromkeys([node.id for node in named])
+    stack = list(found)
     while stack:
         new = [n.id for n in after[stack.pop()] if n.id not in found]
         found |= dict.fromkeys(new)
@@ -166,10 +165,8 @@ def wrong(graph: Graph, report: Any) -> Iterator[Reason]:
         place = node.label, node.module, node.where
         if place == (kind, culprit.module, culprit.where):
             names = [t.name for t in culprit.reports if not t]
-            yield (
-                node.id,
-                f"the first wrong gradient is here: ∂L/∂{', ∂L/∂'.join(names)}",
-            )
+            wrong_ones = ", ".join([f"∂L/∂{name}" for name in names])
+            yield node.id, f"the first wrong gradient is here: {wrong_ones}"
     for tensor in report.tensors:
         for node in graph if not tensor else ():
             is_leaf = node.kind in ("parameter", "input")
@@ -183,18 +180,13 @@ def _neighbours(graph: Graph) -> tuple[dict[str, list[Node]], dict[str, list[Nod
     after: dict[str, list[Node]] = defaultdict(list)
     for edge in graph.edges:
         source, target = graph.nodes[edge.source], graph.nodes[edge.target]
-        if target.backward_of is None and target.kind != "gradient":
+        if not target.is_backward:
             before[target.id].append(source)
             after[source.id].append(target)
     return before, after
 
 
-KINDS = {
-    "nonfinite": nonfinite,
-    "vanishing": vanishing,
-    "exploding": exploding,
-    "dead": dead,
-}
+KINDS = {f.__name__: f for f in (nonfinite, vanishing, exploding, dead)}
 NEEDS = {
     "nonfinite": ("values", "gradients"),
     "vanishing": ("gradients",),

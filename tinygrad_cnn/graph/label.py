@@ -12,15 +12,21 @@ from typing import Any
 
 import graphviz
 
+from ..text import (
+    format_bytes,
+    format_count,
+    format_number,
+    format_seconds,
+    format_shape,
+)
 from .data import Graph, Node, Statistics
 from .fold import parameter_bytes, parameter_count
 from .highlight import ON_PATH
 from .theme import Theme, style_of
 
-SHOWN = (
-    *("names", "shapes", "dtype", "formula", "gradients", "values", "parameters"),
-    *("saved", "time", "macs", "branches", "numbers", "images"),
-)
+FACTS = ("names", "shapes", "dtype", "formula")
+MEASURED = ("gradients", "values", "parameters", "saved", "time", "macs", "branches")
+SHOWN = FACTS + MEASURED + ("numbers", "images")
 FORMULA_WIDTH, REASON_WIDTH = 50, 34
 NO_BREAK, WORD_JOINER = chr(160), chr(0x2060)
 TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 12, 10, 9
@@ -45,12 +51,11 @@ class Label:
 
         module: to be named, because it is not drawn around the node.
         """
-        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
-        return f"<<TABLE {form}>{self._rows(node, module)}</TABLE>>"
+        return f"<{_table(self._rows(node, module))}>"
 
     def html_of_lines(self, lines: Iterable[str]) -> str:
         """Lines of small text, one below the other."""
-        text = "".join([f'{escaped(line)}<BR ALIGN="LEFT"/>' for line in lines])
+        text = "".join([f'{escape(line)}<BR ALIGN="LEFT"/>' for line in lines])
         return f"<{_font(text, self.theme.muted, TEXT_SIZE)}>"
 
     def backward_lines(self, node: Node) -> list[str]:
@@ -65,23 +70,19 @@ class Label:
         cells = []
         for node in nodes:
             style = self.theme.styles[style_of(node)]
-            form = "dashed" * ("dashed" in style.style) or "rounded" * (
-                style.shape != "box"
-            )
+            rounded = "rounded" if style.shape != "box" else ""
             pointed = node.id in self.reasons
-            frame = {
-                "PORT": graphviz.escape(node.id),
-                "BORDER": 3 if pointed else 1,
-                "COLOR": self.theme.highlight if pointed else style.border,
-                "BGCOLOR": style.fill,
-                "STYLE": form,
-            }
-            form = 'BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1"'
-            face = f"<TABLE {form}>{self._rows(node, around=module)}</TABLE>"
-            cells.append(f"<TD {attributes(frame)}>{face}</TD>")
-        form = 'BORDER="0" CELLBORDER="0" CELLSPACING="2" CELLPADDING="3"'
+            frame = _attributes(
+                PORT=graphviz.escape(node.id),
+                BORDER=3 if pointed else 1,
+                COLOR=self.theme.highlight if pointed else style.border,
+                BGCOLOR=style.fill,
+                STYLE="dashed" if "dashed" in style.style else rounded,
+            )
+            face = _table(self._rows(node, around=module))
+            cells.append(f"<TD {frame}>{face}</TD>")
         rows = f"<TR>{('' if across else '</TR><TR>').join(cells)}</TR>"
-        return f"<<TABLE {form}>{rows}</TABLE>>"
+        return f"<{_table(rows, CELLSPACING=2, CELLPADDING=3)}>"
 
     def size(self, node: Node) -> tuple[float, float]:
         """About how wide and high the face of a node is, in points."""
@@ -92,20 +93,19 @@ class Label:
 
     def _rows(self, node: Node, module: str = "", around: str | None = None) -> str:
         title = self._inside(node, module) + self.title(node, around)
-        rows = [self._row(self._title(node, title))]
+        rows = [_row(self._title(node, title))]
         if node.id in self.images and "images" in self.show:
             source = html.escape(self.images[node.id])
             size = 'FIXEDSIZE="TRUE" WIDTH="64" HEIGHT="64"'
             rows.append(f'<TD {size}><IMG SRC="{source}" SCALE="TRUE"/></TD>')
-        rows += [self._row(self._small(line)) for line in self._details(node)]
+        for line in self._details(node):
+            rows.append(_row(_font(escape(line), self.theme.muted, TEXT_SIZE)))
         formulas = [self._formula(line) for line in self._formulas(node)]
-        rows += [self._row(f, "LEFT" if formulas[1:] else "CENTER") for f in formulas]
+        rows += [_row(f, "LEFT" if formulas[1:] else "CENTER") for f in formulas]
         if "numbers" in self.show and node.numbers is not None:
-            rows.append(f"<TD>{self._table(node.numbers)}</TD>")
+            rows.append(f"<TD>{self._numbers(node.numbers)}</TD>")
         for line in self._reasons(node):
-            rows.append(
-                self._row(_font(f"<B>{escaped(line)}</B>", self.theme.highlight))
-            )
+            rows.append(_row(_font(f"<B>{escape(line)}</B>", self.theme.highlight)))
         return "".join([f"<TR>{row}</TR>" for row in rows])
 
     def tooltip(self, node: Node) -> str:
@@ -113,7 +113,7 @@ class Label:
         lines = [self.title(node), node.module and f"in {node.module}"]
         lines += self.reasons.get(node.id, ())
         lines += [f"{name} = {value}" for name, value in node.attributes.items()]
-        lines += [f"{shape_text(node.shape)} {node.dtype}".strip()]
+        lines += [f"{format_shape(node.shape)} {node.dtype}".strip()]
         lines += [node.formula, *node.gradients.values(), node.documentation]
         lines += [*self._statistics(node, ("values", "gradients")), *self._counts(node)]
         if node.folded:
@@ -134,18 +134,17 @@ class Label:
         elif node.kind == "module":
             label = label.removeprefix(f"{node.module}.")
         elif node.kind != "operation" and node.module and around in (None, node.module):
-            label = "∂L/∂" * (node.kind == "gradient") + label.rpartition(".")[2]
-        return f"{node.name} = {label}" if self._is_named(node) else label
-
-    def _is_named(self, node: Node) -> bool:
-        return bool(node.name) and "names" in self.show
+            label = label.rpartition(".")[2]
+            label = f"∂L/∂{label}" if node.kind == "gradient" else label
+        named = node.name and "names" in self.show
+        return f"{node.name} = {label}" if named else label
 
     def _title(self, node: Node, text: str) -> str:
         leaf = node.kind in ("parameter", "constant")
         end = node.kind == "gradient" and node.backward_of is not None
         if leaf or end:
-            return _font(escaped(text), self.theme.text, TEXT_SIZE)
-        return f"<B>{escaped(text)}</B>"
+            return _font(escape(text), self.theme.text, TEXT_SIZE)
+        return f"<B>{escape(text)}</B>"
 
     def _inside(self, node: Node, module: str) -> str:
         """The module, before the title of what is in it; not of an operation's gradient."""
@@ -156,11 +155,12 @@ class Label:
 
     def _details(self, node: Node) -> Iterator[str]:
         """The lines below the title, but for formulas."""
-        shape = [shape_text(node.shape)] if "shapes" in self.show else []
+        facts = [format_shape(node.shape)] if "shapes" in self.show else []
+        facts += [node.dtype] if "dtype" in self.show else []
         if self._is_pair(node):
             yield from self._gradient_shapes(node)
-        elif shape or "dtype" in self.show:
-            yield " ".join([*shape, *([node.dtype] if "dtype" in self.show else [])])
+        elif facts:
+            yield " ".join(facts)
         yield from self._statistics(node, self.show)
         yield from self._counts(node, self.show)
 
@@ -172,7 +172,7 @@ class Label:
         if "shapes" in self.show:
             shapes = dict(zip(node.inputs, node.input_shapes, strict=True))
             for name in node.gradients:
-                yield f"∂L/∂{name}: {shape_text(shapes.get(name, ()))}"
+                yield f"∂L/∂{name}: {format_shape(shapes.get(name, ()))}"
 
     def _formulas(self, node: Node) -> Iterator[str]:
         pair = self._is_pair(node)
@@ -196,55 +196,51 @@ class Label:
 
     def _statistics(self, node: Node, show: Collection[str]) -> Iterator[str]:
         if "values" in show and node.values:
-            yield statistics_text("values", node.values)
+            yield describe_statistics("values", node.values)
         if "gradients" in show:
             if node.gradient:
-                yield statistics_text("gradient", node.gradient)
+                yield describe_statistics("gradient", node.gradient)
             elif node.gradient_computed is False:
                 yield "gradient: not computed"
 
     def _counts(self, node: Node, show: Collection[str] = SHOWN) -> Iterator[str]:
         count = parameter_count(node)
         if "parameters" in show and count:
-            yield f"{count:,} parameters, {bytes_text(parameter_bytes(node))}"
+            yield f"{count:,} parameters, {format_bytes(parameter_bytes(node))}"
         if "macs" in show and node.macs:
-            yield f"{count_text(node.macs)} multiply-adds"
+            yield f"{format_count(node.macs)} multiply-adds"
         if "branches" in show and node.branches:
             b = node.branches
             alive = f"{100 * b.count / b.total:.3g} %" if b.total else "none"
             yield f"{alive if b.what == 'alive' else f'{b.count:,}'} {b.what}"
         if "time" in show and node.seconds is not None:
-            yield f"forward {seconds_text(node.seconds)}"
+            yield f"forward {format_seconds(node.seconds)}"
         if "time" in show and node.backward_seconds is not None:
-            yield f"backward {seconds_text(node.backward_seconds)}"
+            yield f"backward {format_seconds(node.backward_seconds)}"
         if "saved" in show and node.saved:
-            yield f"keeps {bytes_text(sum([s.bytes for s in node.saved]))}:"
+            yield f"keeps {format_bytes(sum([s.bytes for s in node.saved]))}:"
             for s in node.saved:
                 owner = self.graph.nodes.get(s.owner)
                 of = "its own" if owner in (None, node) else f"of {self.title(owner)}"
-                yield f"{s.name} {shape_text(s.shape)}, {of}"
-
-    def _row(self, content: str, align: str = "CENTER") -> str:
-        return f'<TD ALIGN="{align}">{content}</TD>'
-
-    def _small(self, text: str) -> str:
-        return _font(escaped(text), self.theme.muted, TEXT_SIZE)
+                yield f"{s.name} {format_shape(s.shape)}, {of}"
 
     def _formula(self, text: str) -> str:
-        text = escaped(text.replace(" ", NO_BREAK))
+        text = escape(text.replace(" ", NO_BREAK))
         return _font(text, self.theme.text, TEXT_SIZE + 1, self.theme.formula_font)
 
-    def _table(self, numbers: Any) -> str:
+    def _numbers(self, numbers: Any) -> str:
         """The numbers of a small tensor: a table of its innermost two dimensions."""
         rows = []
-        for row in rows_of(numbers):
-            cells = [f"<TD>{_font(number_text(x), size=SMALL_SIZE)}</TD>" for x in row]
+        for row in split_rows(numbers):
+            cells = [
+                f"<TD>{_font(format_number(x), size=SMALL_SIZE)}</TD>" for x in row
+            ]
             rows.append(f"<TR>{''.join(cells) or '<TD></TD>'}</TR>")
-        form = 'BORDER="1" CELLBORDER="0" CELLSPACING="1" CELLPADDING="1"'
-        return f'<TABLE {form} COLOR="{self.theme.muted}">{"".join(rows)}</TABLE>'
+        color = self.theme.muted
+        return _table("".join(rows), BORDER=1, CELLSPACING=1, COLOR=color)
 
 
-def rows_of(numbers: Any) -> Iterator[list[Any]]:
+def split_rows(numbers: Any) -> Iterator[list[Any]]:
     """The innermost lists, with an empty one between matrices."""
     if not isinstance(numbers, list):
         yield [numbers]
@@ -252,13 +248,13 @@ def rows_of(numbers: Any) -> Iterator[list[Any]]:
         yield numbers
     else:
         for i, part in enumerate(numbers):
-            rows = list(rows_of(part))
+            rows = list(split_rows(part))
             if i and len(rows) > 1:
                 yield []
             yield from rows
 
 
-def shielded(text: str) -> str:
+def shield(text: str) -> str:
     """Text in which Graphviz, which looks twice, finds no \\N or the like to replace.
 
     A word joiner, of no width, stands between the backslash and the letter.
@@ -266,67 +262,41 @@ def shielded(text: str) -> str:
     return re.sub(r"\\(?=[NGETHL])", lambda m: m[0] + WORD_JOINER, text)
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text inside an HTML-like label."""
-    return shielded(html.escape(text)).replace("\n", "<BR/>") or "&#160;"
+    return shield(html.escape(text)).replace("\n", "<BR/>") or "&#160;"
 
 
-def attributes(given: Mapping[str, object]) -> str:
-    """Attributes of an element, but for empty ones."""
-    filled = {key: value for key, value in given.items() if value not in ("", None)}
-    return " ".join([f'{k}="{html.escape(str(v))}"' for k, v in filled.items()])
+def _table(rows: str, **given: object) -> str:
+    """A table, without borders unless these are given."""
+    form = {"BORDER": 0, "CELLBORDER": 0, "CELLSPACING": 0, "CELLPADDING": 1} | given
+    return f"<TABLE {_attributes(**form)}>{rows}</TABLE>"
+
+
+def _row(content: str, align: str = "CENTER") -> str:
+    return f'<TD ALIGN="{align}">{content}</TD>'
 
 
 def _font(
     content: str, color: str = "", size: float | None = None, face: str = ""
 ) -> str:
-    form = attributes({"COLOR": color, "POINT-SIZE": size, "FACE": face})
+    form = _attributes(COLOR=color, POINT_SIZE=size, FACE=face)
     return f"<FONT {form}>{content}</FONT>"
 
 
-def statistics_text(what: str, s: Statistics) -> str:
+def _attributes(**given: object) -> str:
+    """Attributes of an element, but for empty ones; POINT_SIZE is POINT-SIZE."""
+    filled = {key: value for key, value in given.items() if value not in ("", None)}
+    pairs = [(key.replace("_", "-"), str(value)) for key, value in filled.items()]
+    return " ".join([f'{key}="{html.escape(value)}"' for key, value in pairs])
+
+
+def describe_statistics(what: str, s: Statistics) -> str:
     """Of values or a gradient, in two lines; in one if they are all the same."""
-    low, mean, high, norm = map(number_text, (s.min, s.mean, s.max, s.norm))
+    low, mean, high, norm = map(format_number, (s.min, s.mean, s.max, s.norm))
     if s.mean is None or math.isnan(s.mean):
         return f"{what}: none finite, {s.not_finite:,} inf or NaN"
     if s.min == s.max and not s.not_finite:
         return f"{what}: {'' if abs(s.min) == s.norm else 'all '}{low}"
     text = f"{what}: {low} … {high}, mean {mean}\nnorm {norm}"
-    return text + f", {s.not_finite:,} inf or NaN" * bool(s.not_finite)
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """4×6×28×28."""
-    return "×".join(map(str, shape)) or "scalar"
-
-
-def number_text(x: float | None) -> str:
-    """Three digits, with a proper minus; None is what JSON made of inf and NaN."""
-    return "not finite" if x is None else f"{x:.3g}".replace("-", "−")
-
-
-def count_text(count: float) -> str:
-    """416 k, 2.35 M."""
-    return _scaled(count, 1000, ("", " k", " M", " G", " T"))
-
-
-def bytes_text(count: int) -> str:
-    """73.5 KiB."""
-    return _scaled(count, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
-
-
-def _scaled(count: float, step: int, units: Sequence[str]) -> str:
-    for unit in units:
-        if abs(count) < 999.5 or unit == units[-1]:
-            break
-        count /= step
-    return f"{count:.3g}{unit}"
-
-
-def seconds_text(seconds: float) -> str:
-    """350 µs."""
-    for unit in ("s", "ms", "µs"):
-        if seconds >= 1 or unit == "µs":
-            break
-        seconds *= 1000
-    return f"{seconds:.3g} {unit}"
+    return f"{text}, {s.not_finite:,} inf or NaN" if s.not_finite else text

@@ -45,11 +45,8 @@ class Layout:
         self.graph, self.mode, self.pairs = graph, mode, mode == "both"
         hidden = self.pairs and not with_saved
         self.edges = [e for e in graph.edges if not (hidden and self.is_use(e))]
-        self.into: dict[str, list[Edge]] = defaultdict(list)
-        self.out: dict[str, list[Edge]] = defaultdict(list)
-        for edge in self.edges:
-            self.into[edge.target].append(edge)
-            self.out[edge.source].append(edge)
+        shown = Graph(graph.nodes, self.edges)
+        self.into, self.out = shown.edges_into(), shown.edges_from()
         self.before: dict[str, list[Node]] = defaultdict(list)
         self.after: dict[str, list[Node]] = defaultdict(list)
         self.place: dict[str, str] = {}
@@ -64,14 +61,10 @@ class Layout:
             if self.pairs and node.backward_of and node.id not in self.place
         }
 
-    def is_backward(self, id: str) -> bool:
-        """Whether a node belongs to the backward pass."""
-        node = self.graph.nodes[id]
-        return node.backward_of is not None or node.kind == "gradient"
-
     def is_use(self, edge: Edge) -> bool:
         """Whether it leads from the forward to the backward pass."""
-        return self.is_backward(edge.target) and not self.is_backward(edge.source)
+        source, target = (self.graph.nodes[i] for i in (edge.source, edge.target))
+        return target.is_backward and not source.is_backward
 
     def _put_before(self, node: Node) -> None:
         uses = [e for e in self.out[node.id] if not (self.pairs and self.is_use(e))]
@@ -81,19 +74,15 @@ class Layout:
 
     def _is_aside(self, edge: Edge) -> bool:
         source, target = (self.graph.nodes[i] for i in (edge.source, edge.target))
-        others = {self.graph.nodes[e.source].kind for e in self.into[edge.target]}
-        flows = not others.isdisjoint({"operation", "module"})
+        flows = any(self.graph.nodes[e.source].is_made for e in self.into[target.id])
         labels = source.kind == "input" and edge.input not in target.gradients
         return source.kind in LEAVES or (flows and labels)
 
     def _put_after(self, node: Node) -> None:
-        if (
-            node.kind != "gradient"
-            or node.backward_of is None
-            or not self.into[node.id]
-        ):
+        into = self.into[node.id]
+        if node.kind != "gradient" or node.backward_of is None or not into:
             return
-        maker = self.graph.nodes[self.into[node.id][0].source]
+        maker = self.graph.nodes[into[0].source]
         if self.pairs and self.place.get(node.backward_of, "") == maker.backward_of:
             self.place[node.id] = maker.id
             self.after[maker.id].append(node)
@@ -128,7 +117,7 @@ class Layout:
     def leads(self, node: Node) -> bool:
         """Whether it is an operation that decides where others stand."""
         follows = self.pairs and node.backward_of is not None
-        return node.kind in ("operation", "module") and not follows
+        return node.is_made and not follows
 
     def is_bare(self, cluster: Cluster) -> bool:
         """Whether there is one operation in it, and nothing else but its partner."""
@@ -139,9 +128,8 @@ class Layout:
     def _guide(self, node: Node) -> str:
         if self.pairs and node.backward_of is not None:
             return node.backward_of
-        near = [e.target for e in self.out[node.id]] + [
-            e.source for e in self.into[node.id]
-        ]
+        near = [e.target for e in self.out[node.id]]
+        near += [e.source for e in self.into[node.id]]
         return near[0] if near else ""
 
     def _path(self, node: Node) -> tuple[str, ...]:

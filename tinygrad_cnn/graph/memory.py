@@ -21,13 +21,14 @@ from ..ops.base import Op, Value
 from ..recording import enable_grad, module_path, observer, setting
 from ..replay import tensors_in
 from ..running import unchanged
+from ..text import choose_byte_unit, format_bytes
 from .summary import LOSS, output_of
 from .walk import memory_of
 
 GRADIENTS, OTHERS = "gradients", "others"
 GREYS = {OTHERS: "#999999", GRADIENTS: "#dddddd"}
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
-"""Of the holders in the picture (Okabe and Ito's, told apart by the colour-blind)."""
+COLOURS = plotting.COLOURS[1:]
+"""Of the holders in the picture; black is for lines."""
 
 
 def memory(
@@ -125,11 +126,13 @@ class Memory:
     def __str__(self) -> str:
         """The peak, and who held it."""
         lines = [
-            f"peak {_size(self.peak)} of {len(self.moments)} operations at "
+            f"peak {format_bytes(self.peak)} of {len(self.moments)} operations at "
             f"{self.peak_at + 1}: {self._peak_operation()}"
         ]
         for holder, count in self.holders().items():
-            lines.append(f"  {_size(count):>10}  {count / self.peak:6.1%}  {holder}")
+            lines.append(
+                f"  {format_bytes(count):>10}  {count / self.peak:6.1%}  {holder}"
+            )
         return "\n".join(lines)
 
     def _peak_operation(self) -> str:
@@ -158,7 +161,7 @@ class Memory:
     def _draw(self, figure: Any) -> None:
         figure.set_size_inches(9, 4.5)
         axes = figure.add_subplot()
-        scale, unit = _unit(self.peak)
+        scale, unit = choose_byte_unit(self.peak)
         stacks = self._stacks()
         edges = np.arange(len(self.moments) + 1) + 0.5
         heights = np.array([[*h, h[-1]] for h in stacks.values()]) / scale
@@ -176,7 +179,7 @@ class Memory:
         )
         axes.annotate("backward", (middle, top), (4, -4), va="top", **shifted)
         axes.annotate(
-            f"peak {_size(self.peak)}\n{self._peak_operation()}",
+            f"peak {format_bytes(self.peak)}\n{self._peak_operation()}",
             (self.peak_at + 1, self.peak / scale),
             (0, 16),
             ha="center",
@@ -206,19 +209,6 @@ class Memory:
         if small:
             stacks[OTHERS] = sum([found[holder] for holder in small])
         return stacks if gradients is None else stacks | {GRADIENTS: gradients}
-
-
-def _unit(count: int) -> tuple[int, str]:
-    """A power of 1024 that leaves few digits, and its name."""
-    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if count >= 1024**power:
-            return 1024**power, unit
-    return 1, "B"
-
-
-def _size(count: int) -> str:
-    scale, unit = _unit(count)
-    return f"{count / scale:,.4g} {unit}"
 
 
 # ---------------------------------------------------------------------- the step, watched

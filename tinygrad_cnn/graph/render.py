@@ -33,7 +33,7 @@ class RenderError(TinygradError, RuntimeError):
     """No Graphviz was found, or it gave up; the DOT text can still be had."""
 
 
-def rendered(dot: str, format: str, seconds: float = 600) -> bytes:
+def render_dot(dot: str, format: str, seconds: float = 600) -> bytes:
     """The picture of this DOT text as "svg", "png" or "pdf".
 
     By the program `dot` if it is on the PATH, else by pygraphviz, which brings a Graphviz;
@@ -47,7 +47,8 @@ def rendered(dot: str, format: str, seconds: float = 600) -> bytes:
         command = [sys.executable, "-c", WITH_PYGRAPHVIZ, format]
     else:
         raise RenderError(f"no Graphviz was found; {HINT}")
-    command += [SHARP] * (format == "png")
+    if format == "png":
+        command.append(SHARP)
     try:
         done = subprocess.run(
             command, input=dot.encode(), capture_output=True, timeout=seconds
@@ -82,7 +83,7 @@ def with_images(
     return picture
 
 
-def standalone(svg: str) -> str:
+def stand_alone(svg: str) -> str:
     """The `svg` element alone, which fits into a narrower page and keeps its pixels."""
     element = svg[svg.index("<svg") :]
     style = '<svg style="max-width:100%;height:auto"'

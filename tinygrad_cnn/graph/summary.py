@@ -20,6 +20,7 @@ from ..ops.base import Op, Value, shape_of
 from ..recording import enable_grad, module_path, observer, setting
 from ..replay import tensors_in
 from ..running import unchanged
+from ..text import format_columns, format_markdown
 from .data import Node
 from .measure import Memory, macs, measure, saved_arrays, seconds
 from .walk import Walk
@@ -118,15 +119,7 @@ class Summary:
 
     def __str__(self) -> str:
         """Aligned columns."""
-        cells = self._cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = []
-        for row in cells:
-            aligned = [
-                c.ljust(w) if i < TEXTS else c.rjust(w)
-                for i, (c, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append("  ".join(aligned).rstrip())
+        lines = format_columns(self._cells(), TEXTS)
         rule = "-" * max(map(len, lines))
         note = f"saved: {_kib(self.existing)} KiB of it are parameters and inputs"
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], note])
@@ -143,8 +136,7 @@ class Summary:
             name = cells[0].lstrip()
             cells[0] = "&nbsp;" * (len(cells[0]) - len(name)) + name
         align = [":--"] * TEXTS + ["--:"] * (len(COLUMNS) - TEXTS)
-        lines = [f"| {' | '.join(row)} |\n" for row in [headings, align, *rows]]
-        return "".join(lines)
+        return "\n".join([*format_markdown(headings, rows, align), ""])
 
     def to_latex(self) -> str:
         """A tabular environment in LaTeX; needs no package."""

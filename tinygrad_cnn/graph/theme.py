@@ -1,7 +1,6 @@
 """Colours and shapes of a picture.
 
-The hues are those of Okabe and Ito ("Color Universal Design", 2008), which people with any
-colour blindness can tell apart: blue is forward, orange backward, vermillion what is
+The hues are those of `plotting`: blue is forward, orange backward, vermillion what is
 pointed out. Nothing is said by colour alone: each kind has a shape or a border of its own.
 """
 
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import ArgumentError
+from ..plotting import BLUE, ORANGE, SKY_BLUE
 from .data import Node
 
 
@@ -48,6 +48,27 @@ class Theme:
     formula_font: str = "Cambria,DejaVu Serif,serif"
 
 
+Colours = tuple[str, str]
+"""Of the inside and of the border."""
+
+
+def _make_styles(
+    forward: Colours, backward: Colours, value: Colours, parameter: Colours
+) -> dict[str, Style]:
+    """The shapes of all themes, in the colours of one."""
+    rounded, dashed = "filled,rounded", "filled,dashed"
+    return {
+        "operation": Style(*forward, style=rounded),
+        "module": Style(*forward, shape="folder"),
+        "output": Style(*forward, style=rounded),
+        "backward": Style(*backward, style=rounded),
+        "gradient": Style(*backward, shape="ellipse"),
+        "input": Style(*value, shape="ellipse"),
+        "constant": Style(*value, shape="ellipse", style=dashed),
+        "parameter": Style(*parameter),
+    }
+
+
 LIGHT = Theme(
     background="#ffffff",
     text="#1a1a1a",
@@ -57,43 +78,34 @@ LIGHT = Theme(
     cluster="#f7f7f7",
     cluster_border="#b3b3b3",
     highlight="#9c2400",
-    styles={
-        "operation": Style("#dceefa", "#0072b2", style="filled,rounded"),
-        "module": Style("#dceefa", "#0072b2", shape="folder"),
-        "output": Style("#dceefa", "#0072b2", style="filled,rounded"),
-        "backward": Style("#f5c48f", "#b34700", style="filled,rounded"),
-        "gradient": Style("#f5c48f", "#b34700", shape="ellipse"),
-        "input": Style("#ffffff", "#1a1a1a", shape="ellipse"),
-        "constant": Style("#ffffff", "#1a1a1a", shape="ellipse", style="filled,dashed"),
-        "parameter": Style("#ffffff", "#7f7f7f"),
-    },
+    styles=_make_styles(
+        forward=("#dceefa", BLUE),
+        backward=("#f5c48f", "#b34700"),
+        value=("#ffffff", "#1a1a1a"),
+        parameter=("#ffffff", "#7f7f7f"),
+    ),
 )
 DARK = Theme(
     background="#1b1b1b",
     text="#f5f5f5",
     muted="#d0d0d0",
     edge="#b3b3b3",
-    backward_edge="#e69f00",
+    backward_edge=ORANGE,
     cluster="#262626",
     cluster_border="#666666",
     highlight="#ffae85",
-    styles={
-        "operation": Style("#0b3550", "#56b4e9", style="filled,rounded"),
-        "module": Style("#0b3550", "#56b4e9", shape="folder"),
-        "output": Style("#0b3550", "#56b4e9", style="filled,rounded"),
-        "backward": Style("#6b4200", "#e69f00", style="filled,rounded"),
-        "gradient": Style("#6b4200", "#e69f00", shape="ellipse"),
-        "input": Style("#1b1b1b", "#f5f5f5", shape="ellipse"),
-        "constant": Style("#1b1b1b", "#f5f5f5", shape="ellipse", style="filled,dashed"),
-        "parameter": Style("#1b1b1b", "#999999"),
-    },
+    styles=_make_styles(
+        forward=("#0b3550", SKY_BLUE),
+        backward=("#6b4200", ORANGE),
+        value=("#1b1b1b", "#f5f5f5"),
+        parameter=("#1b1b1b", "#999999"),
+    ),
 )
 
 
 def style_of(node: Node) -> str:
     """Which of a theme's styles is that of a node."""
-    backward = node.backward_of is not None and node.kind in ("operation", "module")
-    return "backward" if backward else node.kind
+    return "backward" if node.is_made and node.is_backward else node.kind
 
 
 THEMES = {"light": LIGHT, "dark": DARK}

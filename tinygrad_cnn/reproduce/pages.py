@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..benchmark.report import markdown_table
+from ..text import format_markdown
 from .experiment import Cell, Picture, Table
 
 
@@ -13,7 +13,7 @@ def markdown(table: Table, heading: str = "###") -> str:
     """A table with its title and its note."""
     align = ["---:" if spec else "---" for spec in table.columns.values()]
     rows = [_format(table, row) for row in table.rows]
-    lines = markdown_table([*table.columns], align, rows)
+    lines = format_markdown([*table.columns], rows, align)
     note = [table.note, ""] if table.note else []
     return "\n".join([f"{heading} {table.title}", "", *lines, "", *note])
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..engine import Record
 from ..ops.base import Position
 from ..ops.words import named, number
+from ..text import format_columns
 from .local_derivative import Array, Entry, LocalDerivative
 
 
@@ -130,10 +131,10 @@ class Use:
         # The last ones are 0 because g is; without a note that is worth no line.
         shown = [term for term in self.terms[:terms] if term.g or term.note]
         rows = [_row(i, term) for i, term in enumerate(shown, start)]
-        yield from _table([heads, *rows] if rows else [])
+        yield from format_columns([heads, *rows] if rows else [])
         if self.terms[len(shown) :]:
             yield _further(self.terms[len(shown) :])
-        yield f"sum of {_terms(len(self.terms))}: {_digits(self.total, dtype)}"
+        yield f"sum of {_terms(self.terms)}: {_digits(self.total, dtype)}"
         if self.derivative.remark(self.g):
             yield self.derivative.remark(self.g)
 
@@ -213,7 +214,10 @@ class Explanation:
             yield from ["", *use.lines(terms, start, self.dtype)]
         if several:
             total = _digits(self.total, self.dtype)
-            yield from ["", f"sum of all {_terms(len(self.terms))}: {total}"]
+            yield from [
+                "",
+                f"sum of all {_terms(self.terms)}: {total}",
+            ]
         gap = abs(self.total - self.value)
         yield f"the engine computed {value}, which differs by {gap:.1g}"
 
@@ -229,8 +233,8 @@ def _digits(value: float, dtype: str) -> str:
     return str(np.dtype(dtype).type(value))
 
 
-def _terms(count: int) -> str:
-    return f"{count} term{'s' * (count != 1)}"
+def _terms(terms: list[Term]) -> str:
+    return "1 term" if len(terms) == 1 else f"{len(terms)} terms"
 
 
 def _sum(terms: list[Term]) -> float:
@@ -254,11 +258,4 @@ def _further(rest: list[Term]) -> str:
     by_g = sum([term.g == 0 for term in zero])
     some = "" if by_g == len(zero) else f", {by_g}"
     which = f" ({len(zero)} of them 0{some} because g is 0)" if zero else ""
-    return f"{_terms(len(rest))} more{which}, summing to {number(_sum(rest))}"
-
-
-def _table(rows: list[list[str]]) -> Iterator[str]:
-    widths = [max([len(text) for text in column]) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        yield "  ".join([text.ljust(width) for text, width in cells]).rstrip()
+    return f"{_terms(rest)} more{which}, summing to {number(_sum(rest))}"

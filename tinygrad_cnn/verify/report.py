@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from xml.etree import ElementTree
 
 from ..errors import ArgumentError
+from ..text import encode_json, format_columns, format_plural, format_shape
 from .branches import Corner
 
 LISTED = 5
@@ -146,7 +147,7 @@ class TensorReport:
         if self.diagnosis:
             lines.append(self.diagnosis.sentence)
         if self.kinks:
-            lines.append(f"{_kinks(len(self.kinks))}, not counted:")
+            lines.append(f"{format_plural(len(self.kinks), 'kink')}, not counted:")
             lines += [f"    {kink}" for kink in self.kinks[:LISTED]]
             if len(self.kinks) > LISTED:
                 lines.append(f"    and {len(self.kinks) - LISTED:,} more")
@@ -220,7 +221,7 @@ class Report:
         """The verdict in a line."""
         if self:
             kinks = sum(len(t.kinks) for t in self.tensors)
-            but = f", {_kinks(kinks)} not counted" if kinks else ""
+            but = f", {format_plural(kinks, 'kink')} not counted" if kinks else ""
             return f"{self.title}: every gradient checked is right{but}"
         bad = [f"{t.name} ({t.verdict})" for t in self.tensors if not t]
         return f"{self.title}: {', '.join(bad) or 'nothing was checked'}"
@@ -252,13 +253,18 @@ class Report:
 
     def to_json(self) -> str:
         """The same as a JSON text; what is not finite becomes null."""
-        return json.dumps(_null_if_not_finite(self.to_dict()), allow_nan=False)
+        return encode_json(self.to_dict())
 
     def to_junit(self) -> str:
         """A JUnit test suite with one case for each tensor."""
-        suite = ElementTree.Element("testsuites")
-        suite.append(junit_suite(self))
-        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+        return to_junit([self])
+
+
+def to_junit(reports: Iterable[Report]) -> str:
+    """JUnit XML with a test suite for each report."""
+    suites = ElementTree.Element("testsuites")
+    suites.extend([junit_suite(report) for report in reports])
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
 
 
 def junit_suite(report: Report) -> ElementTree.Element:
@@ -289,8 +295,8 @@ def table(tensors: list[TensorReport]) -> list[str]:
     rows = [["tensor", "shape", "checked", "max error", "relative"]]
     rows[0] += ["truncation", "rounding", *low, "verdict"]
     for t in tensors:
-        shape = "×".join(map(str, t.shape)) or "()"
-        row = [t.name, shape, t.coverage, f"{t.max_abs_error:.1e}"]
+        row = [t.name, format_shape(t.shape, "()"), t.coverage]
+        row.append(f"{t.max_abs_error:.1e}")
         row.append("" if t.vanishing else f"{t.max_rel_error:.1e}")
         w = t.worst
         row += [f"{w.truncation:.0e}", f"{w.rounding:.0e}"] if w else ["", ""]
@@ -298,17 +304,4 @@ def table(tensors: list[TensorReport]) -> list[str]:
             known = t.low_precision is not None and not t.vanishing
             row.append(f"{t.low_precision:.1e}" if known else "")
         rows.append([*row, t.verdict])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-
-
-def _kinks(count: int) -> str:
-    return f"{count:,} kink" if count == 1 else f"{count:,} kinks"
-
-
-def _null_if_not_finite(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {str(key): _null_if_not_finite(value) for key, value in x.items()}
-    if isinstance(x, list | tuple):
-        return [_null_if_not_finite(value) for value in x]
-    return None if isinstance(x, float) and x - x != 0 else x
+    return format_columns(rows)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ...ops.base import Op
+from ...text import format_columns
 from ..check import Checker, Settings
 from ..difference import usual_step
 from ..locate import add_diagnoses
@@ -72,15 +73,14 @@ class SelfTest:
         )
 
     def __str__(self) -> str:
-        width = max((len(m.name) for m in self.mutants), default=0)
-        lines = [f"{'mutant'.ljust(width)}  killed  what is said of it"]
+        rows = [["mutant", "killed", "what is said of it"]]
         for m in self.mutants:
             killed = "yes" if m.killed else "NO"
             remark = "" if m.named else f"  [made: {m.made}]"
             said = (m.sentence or "nothing") + remark
-            lines.append(f"{m.name.ljust(width)}  {killed.ljust(6)}  {said}")
+            rows.append([m.name, killed, said])
         alarms = [f"false alarm: {name}" for name in self.alarms]
-        return "\n".join([*lines, *alarms, self.summary])
+        return "\n".join([*format_columns(rows), *alarms, self.summary])
 
     def to_dict(self) -> dict[str, object]:
         """All of it as plain values."""
