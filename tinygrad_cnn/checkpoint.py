@@ -17,7 +17,6 @@ unpacks nothing to disk, and takes memory in proportion to the file's size only.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import json
@@ -25,18 +24,17 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from contextlib import nullcontext
 from typing import IO, Any, NoReturn
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from .engine import Tensor
+from .core.engine import Tensor
+from .core.methods.memory import check_device
 from .errors import CheckpointError, DTypeError
-from .methods.memory import check_device
+from .output.files import replacing as replacing
 
 Array = NDArray[Any]
 Place = str | os.PathLike[str] | IO[bytes]
@@ -75,35 +73,6 @@ def load(f: Place, map_location: Any = None, weights_only: bool = True) -> Any:
             raise CheckpointError(
                 f"{name} is damaged or no checkpoint of tinygrad_cnn: {error}"
             ) from error
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when the block ends well.
-
-    It is written beside `path`, reaches the disk before it is moved, and is removed when
-    anything fails, as are those that a crash left behind.
-    """
-    target = Path(os.path.realpath(path))
-    unique = "[0-9a-f]" * 32
-    for stale in target.parent.glob(f".{glob.escape(target.name)}.{unique}.tmp"):
-        stale.unlink(missing_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.urandom(16).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # elsewhere a directory cannot be opened
-        descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _write(obj: Any, file: IO[bytes]) -> None:

@@ -12,12 +12,8 @@ from each import for_each
 import tinygrad_cnn
 from tinygrad_cnn import Tensor, autograd, tensor
 from tinygrad_cnn.autograd.function import FunctionCtx
-from tinygrad_cnn.engine import Record
-from tinygrad_cnn.errors import (
-    GraphFreedError,
-    NotDifferentiableError,
-    TinygradError,
-)
+from tinygrad_cnn.core.engine import Record
+from tinygrad_cnn.errors import GraphFreedError, NotDifferentiableError, TinygradError
 from tinygrad_cnn.ops.base import registry
 
 # ------------------------------------------------- Functions, written for any library

@@ -11,7 +11,7 @@ from tinygrad_cnn.benchmark.cases import CASES, GROUPS, Case, choose_cases
 from tinygrad_cnn.benchmark.checking import pack, unpack
 from tinygrad_cnn.benchmark.layers import with_shapes, with_weights
 from tinygrad_cnn.errors import ArgumentError
-from tinygrad_cnn.modelfile import load_class
+from tinygrad_cnn.training.model_file import load_class
 
 MODELS = Path(__file__).parents[2] / "models"
 

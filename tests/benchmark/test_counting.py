@@ -67,8 +67,8 @@ def test_a_chain_multiplies_once_forward_and_twice_back():
 def test_the_graph_counts_the_same_forward(name):
     import tinygrad_cnn
     from tinygrad_cnn.benchmark.peers.torch_style import network
-    from tinygrad_cnn.graph.measure import measure
-    from tinygrad_cnn.graph.walk import Walk
+    from tinygrad_cnn.graph.measuring import measure
+    from tinygrad_cnn.graph.walker import Walk
 
     case = CASES[name]
     images = tinygrad_cnn.from_numpy(case.images()).requires_grad_()

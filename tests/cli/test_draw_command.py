@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinygrad_cnn.graph import Graph
-from tinygrad_cnn.graph.theme import LIGHT
+from tinygrad_cnn.graph.drawing.theme import LIGHT
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ from cases import leaf
 
 from tinygrad_cnn import autograd, errors, nn, tensor
 from tinygrad_cnn.graph.backward import with_backward
-from tinygrad_cnn.graph.walk import Walk, walk
+from tinygrad_cnn.graph.walker import Walk, walk
 from tinygrad_cnn.nn import functional as F
 
 

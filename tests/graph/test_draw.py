@@ -12,10 +12,10 @@ from pictured import Deep, faces, node_named, resnet
 from tinygrad_cnn import Tensor, manual_seed, nn, no_grad, ones, rand, randn, zeros
 from tinygrad_cnn.errors import ArgumentError, AutogradError
 from tinygrad_cnn.graph import draw, walk
-from tinygrad_cnn.graph.theme import DARK, LIGHT, THEMES, Theme
-from tinygrad_cnn.modelfile import load_class
+from tinygrad_cnn.graph.drawing.theme import DARK, LIGHT, THEMES, Theme
 from tinygrad_cnn.nn import functional as F
 from tinygrad_cnn.ops import Op
+from tinygrad_cnn.training.model_file import load_class
 from tinygrad_cnn.verify import verify
 
 MODELS = Path(__file__).parents[2] / "models"

@@ -10,9 +10,10 @@ import pytest
 
 from tinygrad_cnn import Tensor, nn, randn
 from tinygrad_cnn.errors import ArgumentError
-from tinygrad_cnn.graph import draw, render
+from tinygrad_cnn.graph import draw
 from tinygrad_cnn.graph.data import Graph, Node
-from tinygrad_cnn.graph.render import RenderError, render_dot
+from tinygrad_cnn.graph.drawing import render
+from tinygrad_cnn.graph.drawing.render import RenderError, render_dot
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"

@@ -10,7 +10,7 @@ from cases import leaf
 
 from tinygrad_cnn import Tensor, autograd, cat, errors, nn, no_grad, tensor
 from tinygrad_cnn.graph.data import Graph
-from tinygrad_cnn.graph.walk import walk
+from tinygrad_cnn.graph.walker import walk
 from tinygrad_cnn.nn import functional as F
 
 

@@ -15,10 +15,10 @@ from derivations import generate
 
 import tinygrad_cnn as torch
 from tinygrad_cnn import nn, planned, tensor
-from tinygrad_cnn.benchmark.profile import profile
+from tinygrad_cnn.benchmark.profiling import profile
 from tinygrad_cnn.benchmark.roofline import Roofline
 from tinygrad_cnn.graph import draw, memory, summary, walk
-from tinygrad_cnn.graph.measure import measure
+from tinygrad_cnn.graph.measuring import measure
 from tinygrad_cnn.nn import functional as F
 from tinygrad_cnn.ops import Op, registry
 from tinygrad_cnn.ops.activation import Keep
@@ -311,7 +311,7 @@ def test_every_view_of_a_model_calls_it_by_its_name(net):
 
 
 def measure_of(model, x, labels):
-    from tinygrad_cnn.graph.walk import Walk
+    from tinygrad_cnn.graph.walker import Walk
 
     loss = F.cross_entropy(model(x), labels)
     return measure(Walk(loss), ["time", "macs", "saved"], repeats=1)

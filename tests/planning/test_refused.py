@@ -11,7 +11,7 @@ import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import Generator, autograd, no_grad, planned, tensor
 from tinygrad_cnn.autograd import Function
 from tinygrad_cnn.errors import MutationError
-from tinygrad_cnn.planning.trace import traced
+from tinygrad_cnn.planning.tracing import traced
 
 
 class Of(nn.Module):

@@ -9,7 +9,7 @@ import pytest
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import Tensor, no_grad, planned, tanh, tensor
-from tinygrad_cnn.modelfile import load_class
+from tinygrad_cnn.training.model_file import load_class
 
 MODELS = Path(__file__).parents[2] / "models"
 # file, settings, shape of an image

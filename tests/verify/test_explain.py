@@ -15,9 +15,9 @@ from each import for_each
 import tinygrad_cnn
 from tinygrad_cnn import Tensor, errors, nn, tensor
 from tinygrad_cnn.kernels import Window
-from tinygrad_cnn.modelfile import load_class
 from tinygrad_cnn.nn import functional as F
 from tinygrad_cnn.ops import Op
+from tinygrad_cnn.training.model_file import load_class
 from tinygrad_cnn.verify import explain
 
 MODELS = Path(__file__).parents[2] / "models"

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.gradients import grad
 from ..errors import (
     ArgumentError,
     DTypeError,
@@ -27,7 +28,6 @@ from ..errors import (
     ShapeError,
     TinygradError,
 )
-from ..gradients import grad
 from ..verify import verify
 from ..verify.difference import Direction, central
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import plotting
-from ..plotting import COLOURS
+from ..output import plotting
+from ..output.plotting import COLOURS
 from .report import milliseconds, timed_peers, times
 
 HATCHES = ("", "//", "", "\\\\", "..", "", "xx", "--")

@@ -8,8 +8,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import replacing
-from ..text import format_markdown
+from ..output.files import replacing
+from ..output.text import format_markdown
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 """What stands between these lines of a page is replaced; the rest of it stays."""

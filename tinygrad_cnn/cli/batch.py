@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.generator import manual_seed
 from ..errors import ArgumentError
-from ..modelfile import build, load_class
 from ..nn import Module
 from ..nn.loss import default_loss
-from ..random import manual_seed
-from ..recipe import DEFAULTS, facts, open_data
+from ..training.model_file import build, load_class
+from ..training.recipe import DEFAULTS, facts, open_data
 from .saved import restore
 
 

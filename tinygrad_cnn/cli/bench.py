@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             "--set, --data and --batch-size are of --model, which is missing"
         )
     from ..benchmark.cases import choose_cases
-    from ..plotting import check
+    from ..output.plotting import check
     from .model_peers import case_of_file
 
     if args.picture:

@@ -34,13 +34,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from ..verify import Report, verify
+from ..verify.handwritten.file import reports_of
 from ..verify.mutants import self_test
 from ..verify.report import to_junit
 from .batch import opened
 from .display import Display, can_be_live
 from .images import default_data
 from .options import DATA, UsageError, add_set, number_from
-from .pairfile import reports_of
 
 OF_MODELS = ("data", "batch_size", "order", "set", "checkpoint")
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from ..graph import Graph, diff, draw
-from ..graph.diff import Difference
-from ..modelfile import split_spec
+from ..graph.comparing.difference import Difference
+from ..training.model_file import split_spec
 from .batch import opened
 from .draw import shorten
 from .options import DATA, UsageError, add_set, number_from

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..graph import Graph, draw
-from ..modelfile import split_spec
 from ..nn import BatchNorm1d
+from ..training.model_file import split_spec
 from ..verify import Report, verify
 from .batch import Batch, opened
 from .options import DATA, add_model, number_from

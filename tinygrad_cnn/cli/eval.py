@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 from ..data import DataLoader
-from ..recipe import TEST_BATCH, open_data
-from ..training import evaluate
+from ..training.fitting import evaluate
+from ..training.recipe import TEST_BATCH, open_data
 from .options import DATA, add_json, add_model, number_from
 from .saved import restore
 from .tables import figures, show

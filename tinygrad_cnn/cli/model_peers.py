@@ -15,8 +15,8 @@ from ..benchmark.layers import Array
 from ..benchmark.peers import Peer
 from ..benchmark.peers.base import Build, Program, Unsupported
 from ..benchmark.peers.torch_style import Style, Training, import_torch
-from ..modelfile import build, load_class, run_file, split_spec
-from ..recipe import DEFAULTS, facts, open_data
+from ..training.model_file import build, load_class, run_file, split_spec
+from ..training.recipe import DEFAULTS, facts, open_data
 from .batch import Batch, opened
 
 MODEL_PEERS = {

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.recording import no_grad
 from ..data import ImageDataset, load
 from ..errors import ArgumentError
-from ..recipe import transform_of
-from ..recording import no_grad
+from ..training.recipe import transform_of
 from .images import Image, read_image
 from .options import DATA, add_json, add_model
 from .saved import Saved, restore

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from .options import DATA, add_json, add_model, number_from
 
 if TYPE_CHECKING:
-    from ..benchmark.profile import Profile
-    from ..engine import Tensor
+    from ..benchmark.profiling import Profile
+    from ..core.engine import Tensor
     from .batch import Batch
 
 
@@ -46,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _profile(of: Batch, repeats: int) -> Profile:
     """The machine is measured on as many threads as the kernels have."""
-    from ..benchmark.profile import profile
+    from ..benchmark.profiling import profile
     from ..benchmark.roofline import measure as measure_machine
-    from ..graph.measure import measure, seconds
-    from ..graph.walk import Walk
+    from ..graph.measuring import measure, seconds
+    from ..graph.walker import Walk
     from ..kernels.threads import blas_on, get_num_threads
 
     def forward() -> Tensor:
@@ -68,7 +68,7 @@ def _profile(of: Batch, repeats: int) -> Profile:
 
 
 def _print_table(found: Profile, about: str) -> None:
-    from ..benchmark.profile import HEADINGS, cells
+    from ..benchmark.profiling import HEADINGS, cells
     from .tables import show
 
     rates = found.roofline

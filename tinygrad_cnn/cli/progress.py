@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from ..training import BatchRecord, EndRecord, EpochRecord, Record
+from ..training.fitting import BatchRecord, EndRecord, EpochRecord, Record
 from .display import Display
 
 HEADINGS = " epoch      loss  accuracy  test loss  test accuracy   seconds"

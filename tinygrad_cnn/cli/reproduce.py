@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run what is missing, and say where it lies."""
-    from .. import plotting
+    from ..output import plotting
     from ..reproduce.experiment import Setup
     from ..reproduce.folder import Folder
     from ..reproduce.run import experiments, manifest, reproduce

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from .. import optim
+from ..core.generator import manual_seed
 from ..data import DataLoader
 from ..errors import ArgumentError
-from ..modelfile import build, load_class, split_spec
 from ..nn import Module
 from ..optim.lr_scheduler import LRScheduler
-from ..random import manual_seed
-from ..recipe import (
+from ..training.fitting import Record, fit
+from ..training.model_file import build, load_class, split_spec
+from ..training.recipe import (
     DEFAULTS,
     TEST_BATCH,
     augmented,
@@ -27,7 +28,6 @@ from ..recipe import (
     open_data,
     options_for,
 )
-from ..training import Record, fit
 from .images import default_data
 from .options import UsageError
 from .saved import Saved, read

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from ..metrics import Scores
-from ..text import format_columns
+from ..output.text import format_columns
 
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -10,7 +10,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from ..training import EpochRecord
+from ..training.fitting import EpochRecord
 from .display import can_be_live, note
 from .options import DATA, add_json, add_model, number_from
 from .progress import Progress

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.generator import Generator, default_generator
 from ..errors import ArgumentError, DatasetError, ShapeError
-from ..random import Generator, default_generator
 from . import download, files
 from .collate import default_collate, gather, items
 from .digits import draw_digits

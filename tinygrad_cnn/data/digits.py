@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.generator import stream
 from ..errors import ArgumentError
-from ..random import stream
 from .strokes import POINTS, STYLES, Array, ink, trace
 
 SIZE = 28

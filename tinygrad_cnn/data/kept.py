@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from .transforms import (
     Compose,
     Grayscale,

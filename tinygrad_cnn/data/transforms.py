@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.generator import default_generator
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..random import default_generator
 from .collate import default_collate
 
 Array = NDArray[Any]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine import BackwardObserver, Record, Tensor, run_backward
-from ..engine import Node as Recorded
-from ..gradients import cotangents_for
-from ..methods.gradient import cotangent_of
+from ..core.engine import BackwardObserver, Record, Tensor, run_backward
+from ..core.engine import Node as Recorded
+from ..core.gradients import cotangents_for
+from ..core.methods.gradient import cotangent_of
 from ..ops.base import Value
 from .data import Edge, Node
-from .walk import Walk
+from .walker import Walk
 
 
 def with_backward(walk: Walk, gradient: Any = None) -> Walk:

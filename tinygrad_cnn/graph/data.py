@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ArgumentError
-from ..text import encode_json
+from ..output.text import encode_json
 
 VERSION = 1
 

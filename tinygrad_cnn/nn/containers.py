@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from itertools import groupby
 from typing import Any, Self
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from ..errors import ArgumentError, DTypeError, IndexingError
 from .module import Module, format_items
 from .parameter import Parameter

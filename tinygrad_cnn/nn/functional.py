@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import random
-from ..engine import Tensor
+from ..core import generator as random
+from ..core.engine import Tensor
+from ..core.methods.base import promote, raw
+from ..core.methods.shape import cat
+from ..core.recording import change
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..kernels import Pair, Window, active, pair
-from ..methods.base import promote, raw
-from ..methods.shape import cat
 from ..ops import (
     Op,
     activation,
@@ -26,7 +27,6 @@ from ..ops import (
 )
 from ..ops import linear as dense
 from ..ops.normalization import per_channel
-from ..recording import change
 
 Ints = int | Sequence[int]
 

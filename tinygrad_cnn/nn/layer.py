@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.methods.base import axis_of
 from ..errors import ArgumentError, DTypeError
-from ..methods.base import axis_of
 from . import functional as F
 from .module import Module
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..creation import empty
-from ..engine import Tensor
+from ..core.creation import empty
+from ..core.engine import Tensor
 from ..errors import ArgumentError
 from ..kernels import Pair, Window, pair
 from . import functional as F

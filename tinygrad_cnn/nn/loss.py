@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from . import functional as F
 from .layer import Layer
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.recording import module_path
 from ..errors import ArgumentError, DTypeError, ModuleError
-from ..recording import module_path
 from .hooks import Hooked
 from .parameter import Parameter
 from .state import State

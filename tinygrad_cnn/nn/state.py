@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.recording import no_grad
 from ..errors import CheckpointError, DTypeError
-from ..recording import no_grad
 from .parameter import Parameter
 
 

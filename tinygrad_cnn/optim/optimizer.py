@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.recording import Where, enable_grad, no_grad
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..recording import Where, enable_grad, no_grad
 
 Array = np.ndarray[Any, Any]
 Group = dict[str, Any]

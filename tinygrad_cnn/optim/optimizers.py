@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from ..errors import ArgumentError
 from ..kernels import active
 from .optimizer import Array, Group, Optimizer, check_not_negative, options

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..kernels import active
 from .buffers import Array, Buffers
-from .trace import Effect, Step, Trace
+from .tracing import Effect, Step, Trace
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import creation
+from ..core import creation
+from ..core.engine import Tensor
 from ..data import load
-from ..engine import Tensor
 from ..nn import Conv2d
 from ..nn import functional as F
 from . import figures

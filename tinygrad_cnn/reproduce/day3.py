@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import creation
+from ..core import creation
+from ..core.engine import Tensor
+from ..core.generator import manual_seed
+from ..core.recording import no_grad
 from ..data import DataLoader, Subset
-from ..engine import Tensor
-from ..modelfile import build, load_class
 from ..nn import functional as F
-from ..random import manual_seed
-from ..recording import no_grad
+from ..training.model_file import build, load_class
 from .experiment import Part, Picture, Results, Setup, Table, Work
 from .images import images_for
 

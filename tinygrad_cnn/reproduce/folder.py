@@ -16,9 +16,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import plotting
 from ..benchmark.report import write
 from ..errors import ArgumentError
+from ..output import plotting
 from .experiment import Cell, Experiment, Results, Table
 from .pages import as_json, blocks, conditions, markdown
 

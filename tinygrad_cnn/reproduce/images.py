@@ -10,7 +10,7 @@ from typing import Any
 from ..data import ImageDataset, load
 from ..data.transforms import Compose
 from ..nn import Module
-from ..recipe import augmented, transform_of
+from ..training.recipe import augmented, transform_of
 
 HELD_OUT = 10_000
 """The last training images of CIFAR-10, data_batch_5: a second test set."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .. import creation
+from ..core import creation
 from ..nn import Conv2d, Linear, Module
 from ..nn import functional as F
 from ..nn.utils import clip_grad_value_

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import creation
+from ..core import creation
+from ..core.engine import Tensor
 from ..data import load
-from ..engine import Tensor
 from ..nn import functional as F
 from . import figures
 from .experiment import Part, Picture, Results, Setup, Table, Work, row_of_numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..text import format_markdown
+from ..output.text import format_markdown
 from .experiment import Cell, Picture, Table
 
 

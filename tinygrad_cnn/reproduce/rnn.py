@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import as_tensor, tensor, zeros
-from ..engine import Tensor
-from ..modelfile import load_class
+from ..core.creation import as_tensor, tensor, zeros
+from ..core.engine import Tensor
+from ..core.generator import manual_seed
+from ..core.recording import no_grad
 from ..nn.utils import clip_grad_norm_
 from ..optim import Adam
-from ..random import manual_seed
-from ..recording import no_grad
+from ..training.model_file import load_class
 from ..verify import verify
 from .experiment import Part, Setup, Work
 from .rnn_report import pictures as pictures

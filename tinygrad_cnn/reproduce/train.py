@@ -9,12 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core.generator import manual_seed
 from ..data import DataLoader, ImageDataset
-from ..modelfile import build, load_class
 from ..nn import Module
-from ..random import manual_seed
-from ..recipe import TEST_BATCH, facts, make_optimizer, make_scheduler, options_for
-from ..training import BatchRecord, evaluate, fit
+from ..training.fitting import BatchRecord, evaluate, fit
+from ..training.model_file import build, load_class
+from ..training.recipe import (
+    TEST_BATCH,
+    facts,
+    make_optimizer,
+    make_scheduler,
+    options_for,
+)
 from .experiment import Setup, Work
 from .images import images_for
 

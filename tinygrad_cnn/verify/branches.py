@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.recording import module_path, observer
 from ..ops.base import Op, Value
-from ..recording import module_path, observer
 
 
 @dataclass(frozen=True)

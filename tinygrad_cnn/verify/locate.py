@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..engine import Record, Tensor
+from ..core.engine import Record, Tensor
+from ..core.replaying import nodes_of, replay
 from ..errors import TinygradError
-from ..replay import nodes_of, replay
 from .check import Checker, Settings
 from .diagnosis import diagnose
 from .difference import with_values

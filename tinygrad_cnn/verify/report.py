@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..errors import ArgumentError
-from ..text import encode_json, format_columns, format_plural, format_shape
+from ..output.text import encode_json, format_columns, format_plural, format_shape
 from .branches import Corner
 
 LISTED = 5

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.gradients import grad
+from ..core.recording import set_grad_enabled
+from ..core.replaying import tensors_in
+from ..core.running import DRAWN, unchanged
 from ..errors import ArgumentError, AutogradError
-from ..gradients import grad
 from ..nn import Module
 from ..ops.base import Op
-from ..recording import set_grad_enabled
-from ..replay import tensors_in
-from ..running import DRAWN, unchanged
 from .branches import Path, watch_branches
 
 Array = np.ndarray[Any, Any]

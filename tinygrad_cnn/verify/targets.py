@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.replaying import as_dtype, leaves_of, nodes_of, replay
 from ..errors import ArgumentError, DTypeError
 from ..nn import Module
 from ..nn.loss import loss_of
 from ..ops.base import Op
-from ..replay import as_dtype, leaves_of, nodes_of, replay
-from .foreign import is_float, parameters_of
+from .handwritten.foreign import is_float, parameters_of
 from .subject import TensorSubject, leaf_of, modules_behind
 
 Build = Callable[[Any], TensorSubject]

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from ..errors import ArgumentError
 from .check import Checker, Settings, cotangents_for
-from .conventions import methods_of
 from .difference import usual_step
-from .foreign import ForeignError, failed
+from .handwritten.conventions import methods_of
+from .handwritten.foreign import ForeignError, failed
+from .handwritten.pair import CodeSubject
 from .locate import add_diagnoses, find_cut, find_first_wrong
-from .pair import CodeSubject
 from .report import Report, TensorReport
 from .subject import Array, Subject, TensorSubject, leaf_of
 from .targets import Build, build_subject, builder, named_inputs

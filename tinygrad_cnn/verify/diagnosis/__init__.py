@@ -17,7 +17,7 @@ from ..report import Diagnosis, TensorReport
 from ..subject import Array
 from .alternatives import of_operation, of_other_inputs
 from .evidence import Evidence, Hypothesis
-from .factors import factors, multiples, operands
+from .factoring import factors, multiples, operands
 from .parts import assignments, loops, masks, outputs, passages
 from .places import misshapen, shifted, turned
 from .terms import terms

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
-from .factors import meaning, quantities
+from .factoring import meaning, quantities
 
 
 class Family(NamedTuple):

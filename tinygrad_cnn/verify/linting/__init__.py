@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ...engine import Tensor
+from ...core.engine import Tensor
 from ...errors import AutogradError, DTypeError
 from ...nn import Module
 from . import layers, scores

@@ -10,13 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...engine import Node, Record, Tensor
-from ...errors import ArgumentError
-from ...nn import Module
-from ...nn.loss import loss_of
-from ...nn.utils.stateless import functional_call
-from ...ops.base import Op, Value
-from ...recording import (
+from ...core.engine import Node, Record, Tensor
+from ...core.recording import (
     Where,
     enable_grad,
     grad_enabled,
@@ -24,8 +19,13 @@ from ...recording import (
     observer,
     setting,
 )
-from ...replay import nodes_of, replay
-from ...running import unchanged
+from ...core.replaying import nodes_of, replay
+from ...core.running import unchanged
+from ...errors import ArgumentError
+from ...nn import Module
+from ...nn.loss import loss_of
+from ...nn.utils.stateless import functional_call
+from ...ops.base import Op, Value
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from ...engine import Record, Tensor
+from ...core.engine import Record, Tensor
 from ...ops.linear import Linear
 from .finding import Finding, finding, listed
 from .graph import Graph, Step, origin

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...engine import Node, Record
+from ...core.engine import Node, Record
 from .finding import Finding, finding
 from .graph import Graph, given, origin
 

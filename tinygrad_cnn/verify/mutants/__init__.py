@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ...ops.base import Op
-from ...text import format_columns
+from ...output.text import format_columns
 from ..check import Checker, Settings
 from ..difference import usual_step
 from ..locate import add_diagnoses

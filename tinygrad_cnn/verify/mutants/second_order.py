@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ...engine import Tensor
+from ...core.engine import Tensor
 from ...ops.activation import Sigmoid, Tanh
 from ...ops.arithmetic import Mul
 from ...ops.base import Value
