@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
-from tinygrad_cnn import checkpoint
+import tinygrad_cnn.output.files
+from tinygrad_cnn import checkpoint, output
 from tinygrad_cnn.checkpoint import load, save
 from tinygrad_cnn.errors import CheckpointError, DTypeError
 
@@ -592,7 +593,7 @@ def test_where_a_save_fails_the_old_checkpoint_stays(step, tmp_path, monkeypatch
     if step == "write":
         monkeypatch.setattr(zipfile.ZipFile, "writestr", fail)
     elif step == "open":
-        monkeypatch.setattr(checkpoint, "open", fail, raising=False)
+        monkeypatch.setattr(output.files, "open", fail, raising=False)
     else:
         monkeypatch.setattr(os, step, fail)
     with pytest.raises(OSError, match="No space left"):

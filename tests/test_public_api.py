@@ -13,31 +13,11 @@ from pathlib import Path
 import tinygrad_cnn
 
 PINNED = Path(__file__).parent / "public_api.txt"
-MODULES = [
-    ".",
-    "autograd",
-    "checkpoint",
-    "data",
-    "data.transforms",
-    "errors",
-    "graph",
-    "kernels",
-    "metrics",
-    "nn",
-    "nn.functional",
-    "nn.init",
-    "nn.utils",
-    "ops",
-    "ops.base",
-    "ops.formulas",
-    "optim",
-    "optim.lr_scheduler",
-    "planning",
-    "random",
-    "training",
-    "utils.data",
-    "verify",
-]
+MODULES = """
+    . autograd checkpoint data data.transforms errors graph kernels metrics nn
+    nn.functional nn.init nn.utils ops ops.base ops.formulas optim optim.lr_scheduler
+    planning random training utils.data verify
+"""
 
 
 def public_names(module):
@@ -99,7 +79,7 @@ def described(name, value):
 
 
 def public_api():
-    for of in MODULES:
+    for of in MODULES.split():
         path = "tinygrad_cnn" if of == "." else f"tinygrad_cnn.{of}"
         module = tinygrad_cnn
         for part in path.split(".")[1:]:

@@ -400,12 +400,13 @@ def test_classes_must_be_on_axis_1():
 
     for act in (
         lambda: evaluate(nn.Identity(), [batch], loss),
-        lambda: training._count_right(*batch),
+        lambda: training.fitting._count_right(*batch),
     ):
         with pytest.raises(ShapeError, match=r"\[4, 3, 2\] and \[4, 3\]: bring"):
             act()
     assert (
-        training._count_right(tg.zeros(4, 2, 3), tg.zeros(4, 3, dtype=np.int64)) == 12
+        training.fitting._count_right(tg.zeros(4, 2, 3), tg.zeros(4, 3, dtype=np.int64))
+        == 12
     )
 
 

@@ -18,9 +18,10 @@ from .recognition import Recognised, recognised
 
 
 def _near(value: Any) -> list[Any]:
-    """What somebody may take in place of a setting."""
-    if isinstance(value, tuple):
-        return [tuple([v + step for v in value]) for step in (1, -1)]
+    """What somebody may take in place of a setting: one off, or a usual value."""
+    if isinstance(value, tuple) and all(isinstance(v, int) for v in value):
+        ones = tuple([1 for _ in value])
+        return [ones, *[tuple([v + step for v in value]) for step in (1, -1)]]
     numbers: dict[type, list[Any]] = {int: [0, 1, 2, 3], float: [0.0, 1.0]}
     return numbers.get(type(value), [])
 
@@ -32,7 +33,7 @@ def of_operation(e: Evidence) -> Iterator[Hypothesis]:
         return
     for attribute, value, other, op in _others(known.op):
         d = _gradient(known, op, e.name, e.cotangent)
-        if d is not None and d.ndim == len(e.shape) > 1 and d.shape[1] < e.shape[1]:
+        if d is not None and d.ndim == len(e.shape) > 1 and 0 < d.shape[1] < e.shape[1]:
             # without groups there are channels for one group only
             repeats = [1, e.shape[1] // d.shape[1]] + [1] * (d.ndim - 2)
             d = np.tile(d, repeats)
@@ -69,7 +70,8 @@ def _others(op: Op) -> Iterator[tuple[str, Any, Any, Op]]:
     for holder, build in _holders(op):
         for f in fields(holder):
             value = getattr(holder, f.name)
-            for other in dict.fromkeys([f.default, *_near(value)]):
+            near = _near(value)
+            for other in dict.fromkeys([f.default, *near] if near else []):
                 if type(other) is type(value) and other != value:
                     with suppress(*ERRORS):  # of settings that there cannot be
                         changed = replace(holder, **{f.name: other})
