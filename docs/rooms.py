@@ -11,7 +11,7 @@ from pathlib import Path
 
 import graphviz
 
-from tinygrad_cnn.graph.drawing.render import rendered
+from tinygrad_cnn.graph.drawing.render import render_dot
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "tinygrad_cnn"
@@ -85,7 +85,7 @@ def draw():
         dot.node(room, label)
     for room, other in sorted(reduced(imports())):
         dot.edge(room, other)
-    return rendered(dot.source, "svg").decode()
+    return render_dot(dot.source, "svg").decode()
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygrad_cnn as tg
-import tinygrad_cnn.output.files
-from tinygrad_cnn import checkpoint, output
+from tinygrad_cnn import checkpoint
 from tinygrad_cnn.checkpoint import load, save
 from tinygrad_cnn.errors import CheckpointError, DTypeError
+from tinygrad_cnn.output import files
 
 # ------------------------------------------------------------------------- round trips
 
@@ -593,7 +593,7 @@ def test_where_a_save_fails_the_old_checkpoint_stays(step, tmp_path, monkeypatch
     if step == "write":
         monkeypatch.setattr(zipfile.ZipFile, "writestr", fail)
     elif step == "open":
-        monkeypatch.setattr(output.files, "open", fail, raising=False)
+        monkeypatch.setattr(files, "open", fail, raising=False)
     else:
         monkeypatch.setattr(os, step, fail)
     with pytest.raises(OSError, match="No space left"):
