@@ -41,7 +41,7 @@ def _make_function(
     first, *others = inspect.signature(method).parameters.values()
     parameters = [first.replace(name="input"), *others]
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return function
+    return function  # type: ignore[return-value]  # `input` may be named as well
 
 
 abs = _make_function(Tensor.abs)

@@ -36,8 +36,9 @@ class FunctionLayer(Layer):
     _options: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, function: Callable[..., Tensor] | None = None) -> None:
-        dataclass(eq=False, repr=False)(cls)
-        cls._options = tuple(f.name for f in fields(cls))  # type: ignore[arg-type]
+        if cls.__module__ == __name__:  # a layer of the user's is an ordinary class
+            dataclass(eq=False, repr=False)(cls)
+            cls._options = tuple(f.name for f in fields(cls))  # type: ignore[arg-type]
         if function is not None:
             cls._function = staticmethod(function)
 
