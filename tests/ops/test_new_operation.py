@@ -21,11 +21,11 @@ from tinygrad_cnn.graph import draw, memory, summary, walk
 from tinygrad_cnn.graph.measuring import measure
 from tinygrad_cnn.nn import functional as F
 from tinygrad_cnn.ops import Op, registry
-from tinygrad_cnn.ops.activation import Keep
+from tinygrad_cnn.ops.activation import Gate
 from tinygrad_cnn.ops.base import Elementwise
 from tinygrad_cnn.ops.linear import Linear, Matmul, transposed
 from tinygrad_cnn.ops.reduction import Sum
-from tinygrad_cnn.ops.selection import distance, side
+from tinygrad_cnn.ops.selection import Abs, distance, side
 from tinygrad_cnn.verify import explain, lint, verify
 
 BEFORE = dict(registry), list(cases.CASES)
@@ -46,7 +46,7 @@ class Softshrink(Elementwise):
         return np.sign(x) * np.maximum(np.abs(x) - self.size, 0)
 
     def grad_x(self, g, y):
-        return Keep()(g, y != 0)
+        return Gate()(g, Abs()(y))  # operations only, so that a plan can follow
 
     def branch(self, x):
         return side(x, -self.size, self.size)
@@ -60,26 +60,26 @@ class Softshrink(Elementwise):
 
 @dataclass(frozen=True)
 class Score(Op):
-    """y[n,o] = b[o] − Σ_i x[n,i] · w[i,o].
+    """y[n,o] = Σ_i x[n,i] · w[i,o] − b[o].
 
-    ∂L/∂x[n,i] = −Σ_o g[n,o] · w[i,o];   ∂L/∂w[i,o] = −Σ_n x[n,i] · g[n,o];
-    ∂L/∂b[o] = Σ_n g[n,o].
+    ∂L/∂x[n,i] = Σ_o g[n,o] · w[i,o];   ∂L/∂w[i,o] = Σ_n x[n,i] · g[n,o];
+    ∂L/∂b[o] = −Σ_n g[n,o].
     """
 
     bilinear = True
     adds = ("b",)
 
     def forward(self, x, w, b):
-        return b - x @ w
+        return x @ w - b
 
     def grad_x(self, g, w):
-        return -Matmul()(g, transposed(w))
+        return Matmul()(g, transposed(w))
 
     def grad_w(self, g, x):
-        return -Matmul()(transposed(x), g)
+        return Matmul()(transposed(x), g)
 
     def grad_b(self, g):
-        return Sum((0,))(g)
+        return -Sum((0,))(g)
 
     def multiply_adds(self, shapes, y_shape):
         return y_shape[0] * y_shape[1] * shapes[0][1]
@@ -106,7 +106,7 @@ cases.unary(
 def _(d):
     n, i, o = d.batch(), d.int(1, 3), d.int(1, 3)
     inputs = d.values((n, i)), d.values((i, o)), d.values((o,))
-    return Score(), inputs, lambda x, w, b: b - np.einsum("ni,io->no", x, w)
+    return Score(), inputs, lambda x, w, b: np.einsum("ni,io->no", x, w) - b
 
 
 CASES = cases.CASES[len(BEFORE[1]) :]
@@ -194,10 +194,10 @@ def test_a_mistake_in_its_rule_is_found_and_named():
 
 def test_the_drawing_shows_its_formulas_and_how_much_is_alive(net):
     model, x, labels = net
-    graph = draw(model, x, labels=labels, show=["formula", "branches"], to=None).graph
+    graph = draw(model, x, labels=labels, show=["formula", "branches"]).graph
     shown = {node.label: node for node in graph}
-    assert shown["Score"].formula == "y[n,o] = b[o] − Σ_i x[n,i] · w[i,o]"
-    assert shown["Score"].gradients["b"] == "∂L/∂b[o] = Σ_n g[n,o]"
+    assert shown["Score"].formula == "y[n,o] = Σ_i x[n,i] · w[i,o] − b[o]"
+    assert shown["Score"].gradients["b"] == "∂L/∂b[o] = −Σ_n g[n,o]"
     hidden = score(x, model.weight, model.bias).detach().numpy()
     alive = shown["Softshrink"].branches
     assert (alive.what, alive.total) == ("alive", 20)
@@ -319,7 +319,7 @@ def measure_of(model, x, labels):
 
 def test_its_derivation_is_a_section_of_the_site():
     text = generate.section("Score")
-    assert r"\frac{\partial L}{\partial b_{o}} = \sum_{n} g_{n,o}" in text
+    assert r"\frac{\partial L}{\partial b_{o}} = - \sum_{n} g_{n,o}" in text
     assert "Softshrink(size=0.5)(x)" in generate.section("Softshrink")
 
 
@@ -337,5 +337,5 @@ def test_a_transposed_convolution_is_called_so_everywhere():
     assert "Conv2dInput" not in labels
     assert "as w of ConvTranspose2d" in str(explain(loss, model.weight, (0, 0, 0, 0)))
     assert "ConvTranspose2d" in str(summary(model, x, loss=lambda y: y.sum()))
-    backward = draw(F.conv2d(x, torch.randn(3, 2, 3, 3)).sum(), backward=True, to=None)
+    backward = draw(F.conv2d(x, torch.randn(3, 2, 3, 3)).sum(), mode="backward")
     assert "Conv2dInput" in {node.label for node in backward.graph}
