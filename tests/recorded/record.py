@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 TESTS = Path(__file__).parent.parent
-ASKING = ["engine", "autograd", "methods", "nn", "ops"]
+ASKING = ["core", "autograd", "nn", "ops"]
 LONGEST = 8192
 """Characters of the longest answer that is kept."""
 
