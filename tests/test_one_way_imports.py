@@ -4,11 +4,14 @@ The rooms stand in `docs/design.md` in the same order.
 """
 
 import ast
+import html
 import importlib
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import rooms
 
 PACKAGE = Path(__file__).parent.parent / "tinygrad_cnn"
 ROOMS = [
@@ -97,3 +100,12 @@ def test_no_public_function_has_the_name_of_a_module():
         face = importlib.import_module(f"tinygrad_cnn.{room}")
         modules = [n.rpartition(".")[2] for n in MODULES if n.startswith(f"{room}.")]
         assert not {*face.__all__} & {*modules}
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_imports():
+    svg = (PACKAGE.parent / "docs" / "pictures" / "rooms.svg").read_text("utf-8")
+    titles = [html.unescape(t) for t in re.findall(r"<title>(.*?)</title>", svg)]
+    arrows = {tuple(title.split("->")) for title in titles if "->" in title}
+    assert arrows == rooms.reduced(rooms.imports())
+    listed = " ".join(ROOMS).replace("nn.functional ", "").replace(" __main__", "")
+    assert {*listed.split()} == {*rooms.WHAT}
