@@ -10,6 +10,7 @@ from ..core.engine import Tensor
 from ..core.methods.base import axis_of
 from ..errors import ArgumentError, DTypeError
 from . import functional as F
+from .functional.normalization import check_probability
 from .module import Module
 
 Ints = int | Sequence[int]
@@ -174,7 +175,7 @@ class _Dropout(FunctionLayer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        F.check_probability(self.p)
+        check_probability(self.p)
 
     def forward(self, input: Tensor) -> Tensor:
         return self._function(input, self.p, self.training, self.inplace)

@@ -12,6 +12,7 @@ from ..errors import ArgumentError
 from ..kernels import Pair, Window, pair
 from . import functional as F
 from . import init
+from .functional.convolution import get_smallest_output, resolve_padding
 from .layer import Ints, Layer
 from .parameter import Parameter
 
@@ -116,7 +117,7 @@ class _Convolution(_Linear):
     def _padding_widths(self) -> tuple[int, ...]:
         """How much padding: left, right, top, bottom."""
         if isinstance(self.padding, str):
-            return F.resolve_padding(
+            return resolve_padding(
                 self.padding, self.kernel_size, self.stride, self.dilation
             )
         y, x = self.padding
@@ -207,7 +208,7 @@ class ConvTranspose2d(_Convolution):
     def _padding_for(self, size: Pair, output_size: Sequence[int]) -> Pair:
         """The output_padding that makes images of `size` give some of `output_size`."""
         window = Window(self.kernel_size, self.stride, self.padding, self.dilation)
-        least, wanted = F.get_smallest_output(window, size), output_size[-2:]
+        least, wanted = get_smallest_output(window, size), output_size[-2:]
         y, x = (n - start for n, start in zip(wanted, least, strict=True))
         if not (0 <= y < self.stride[0] and 0 <= x < self.stride[1]):
             most = [n + s - 1 for n, s in zip(least, self.stride, strict=True)]

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.engine import Tensor
 from . import functional as F
+from .functional.loss import check_reduction
 from .layer import Layer
 
 
@@ -41,7 +42,7 @@ class _Loss(Layer):
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
         super().__init__()
-        self.reduction = F.check_reduction(reduction, size_average, reduce)
+        self.reduction = check_reduction(reduction, size_average, reduce)
 
 
 class MSELoss(_Loss):
