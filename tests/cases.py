@@ -16,7 +16,7 @@ import numpy as np
 import oracles
 from hypothesis import strategies as st
 
-from tinygrad_cnn import Tensor, autograd
+from tinygrad_cnn import Tensor, autograd, tensor
 from tinygrad_cnn.kernels import Window
 from tinygrad_cnn.ops import (
     activation,
@@ -221,24 +221,24 @@ class Example:
 
     def recorded(self):
         """The leaves, one per differentiated input, and the recorded result."""
-        leaves = [leaf(x) for x in self.differentiated()]
+        leaves = [leaf_on(x) for x in self.differentiated()]
         return leaves, self.op(*self.with_differentiated(leaves).inputs)
 
     def gradients(self, g, create_graph=False):
         """∂⟨g, y⟩/∂x for each differentiated input, as arrays."""
         leaves, y = self.recorded()
-        found = autograd.grad(y, leaves, leaf(g), create_graph=create_graph)
+        found = autograd.grad(y, leaves, leaf_on(g), create_graph=create_graph)
         return [d._array for d in found]
 
     def second_gradients(self, g, cotangents):
         """∂/∂(inputs, g) of Σ ⟨cotangent, ∂⟨g, y⟩/∂x⟩, as arrays."""
         leaves, y = self.recorded()
-        leaves_and_g = [*leaves, leaf(g)]
+        leaves_and_g = [*leaves, leaf_on(g)]
         first = autograd.grad(y, leaves, leaves_and_g[-1], create_graph=True)
         found = autograd.grad(
             first,
             leaves_and_g,
-            [leaf(c) for c in cotangents],
+            [leaf_on(c) for c in cotangents],
             materialize_grads=True,
         )
         return [d._array for d in found]
@@ -248,7 +248,12 @@ def is_array(x):
     return isinstance(x, np.ndarray)
 
 
-def leaf(x):
+def leaf(*numbers):
+    """A float32 Tensor of these numbers that asks for a gradient."""
+    return tensor(list(map(float, numbers)), requires_grad=True)
+
+
+def leaf_on(x):
     """A Tensor on these very bytes, strides included, that asks for a gradient."""
     return Tensor._wrap(x.view()).requires_grad_()
 
@@ -697,13 +702,16 @@ def _(d):
     return convolution.Conv2d(*layout), inputs, oracle
 
 
-@case(convolution.Conv2dInput, "x w b")
-def _(d):
+def adjoint_convolution(kind, d):
     window, layout, (x, w, y) = convolution_shapes(d)
     inputs = d.values(y), d.values(w), d.maybe(d.values(x[1]))
     given = {"size": x[2:], "window": window, "groups": layout[3]}
     oracle = partial(oracles.conv2d_input, **given)
-    return convolution.Conv2dInput(*layout, size=x[2:]), inputs, oracle
+    return kind(*layout, size=x[2:]), inputs, oracle
+
+
+for _kind in (convolution.Conv2dInput, convolution.ConvTranspose2d):
+    case(_kind, "x w b")(partial(adjoint_convolution, _kind))
 
 
 @case(convolution.Conv2dWeight, "x h")

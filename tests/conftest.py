@@ -1,4 +1,7 @@
-"""How many examples the tests draw: a few by default, many with `-m slow`."""
+"""How many examples the tests draw: few by default, many with the slow tests.
+
+The words that all tests use are explained in README.md beside this file.
+"""
 
 import os
 import signal
@@ -10,6 +13,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("TINYGRAD_CNN_THREADS", "1")
 
 import pytest
+
+pytest.register_assert_rewrite("agreement")
+
+import numpy as np
 from cases import Draw
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -18,28 +25,42 @@ from hypothesis import strategies as st
 # small from the start, so there is nothing to shrink.
 settings.register_profile(
     "repeatable",
+    max_examples=30,
     derandomize=True,
     database=None,
     deadline=None,
     print_blob=False,
     phases=[Phase.generate],
 )
+settings.register_profile(
+    "thorough", settings.get_profile("repeatable"), max_examples=200
+)
 settings.load_profile("repeatable")
 
 
+def pytest_configure(config):
+    if "slow" in config.option.markexpr.replace("not slow", "", 1):
+        settings.load_profile("thorough")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
 @pytest.fixture(
-    params=[1, pytest.param(10, marks=pytest.mark.slow)], ids=["few", "many"]
+    params=[1, pytest.param(20, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def for_drawn(request):
     """Runs a property on drawn examples, at once.
 
-    `@for_drawn(8, dtype=…, empty=…)` above a function of a `cases.Draw` calls it on 8 of
+    `@for_drawn(8, dtype=…, empty=…)` above a function of a `cases.Draw` calls it on 4 of
     them; on 80 in the slow run.
     """
 
     def run(count, **options):
         def decorate(property_of):
-            @settings(max_examples=count * request.param)
+            @settings(max_examples=max(3, count * request.param // 2))
             @given(st.data())
             def drawn(data):
                 property_of(Draw(data.draw, **options))

@@ -18,7 +18,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -26,6 +26,7 @@ import tinygrad_cnn as tg
 from tinygrad_cnn import checkpoint
 from tinygrad_cnn.checkpoint import load, save
 from tinygrad_cnn.errors import CheckpointError, DTypeError
+from tinygrad_cnn.output import files
 
 # ------------------------------------------------------------------------- round trips
 
@@ -87,7 +88,6 @@ def unpacked(content):
     return load(io.BytesIO(content))
 
 
-@settings(max_examples=200)
 @given(trees)
 def test_a_tree_comes_back_as_it_was(tree):
     assert same(unpacked(packed(tree)), tree)
@@ -593,7 +593,7 @@ def test_where_a_save_fails_the_old_checkpoint_stays(step, tmp_path, monkeypatch
     if step == "write":
         monkeypatch.setattr(zipfile.ZipFile, "writestr", fail)
     elif step == "open":
-        monkeypatch.setattr(checkpoint, "open", fail, raising=False)
+        monkeypatch.setattr(files, "open", fail, raising=False)
     else:
         monkeypatch.setattr(os, step, fail)
     with pytest.raises(OSError, match="No space left"):

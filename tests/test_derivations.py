@@ -2,16 +2,16 @@
 
 import re
 
-import pytest
 from derivations import generate
 from derivations.language import FUNCTIONS, GREEK
 from derivations.latex import latex
 from derivations.prose import Prose
+from each import for_each
 
 from tinygrad_cnn.ops import Op, registry
 from tinygrad_cnn.ops.formulas import formulas
 
-every_operation = pytest.mark.parametrize("name", list(registry))
+every_operation = for_each("name", list(registry))
 
 # ------------------------------------------------------------------ formulas as LaTeX
 
@@ -70,7 +70,7 @@ SET = {
 NAMES = {"groups", "negative_slope", "xs", "shape"}
 
 
-@pytest.mark.parametrize("formula", SET)
+@for_each("formula", SET)
 def test_a_formula_is_set(formula: str) -> None:
     assert latex(formula, NAMES) == SET[formula]
 

@@ -110,6 +110,8 @@ def run_command(line: str, wrong: bool) -> None:
     colour = "cifar_resnet" in line  # It takes images of 32 × 32 only.
     if colour and not has_data():
         pytest.skip("CIFAR-10 is not in TINYGRAD_CNN_DATA_DIR")
+    if arguments[0] == "check" and "--pair" not in line:  # a sample says that it runs
+        arguments += ["--batch-size", "1", "--full", "64"]
     if arguments[0] == "train":
         arguments += ["--limit", "64", "--epochs", "1"]
     if arguments[0] == "bench":  # The other libraries take long to be imported.

@@ -7,52 +7,100 @@ they are first used, so that the command line answers at once.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-_SUBMODULES = (
-    *("autograd", "checkpoint", "creation", "data", "errors", "kernels", "metrics"),
-    *("nn", "ops", "optim", "random", "training", "utils"),
-)
+if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and editors
+    from . import autograd as autograd
+    from . import checkpoint as checkpoint
+    from . import data as data
+    from . import errors as errors
+    from . import kernels as kernels
+    from . import metrics as metrics
+    from . import nn as nn
+    from . import ops as ops
+    from . import optim as optim
+    from . import training as training
+    from . import utils as utils
+    from .checkpoint import load as load
+    from .checkpoint import save as save
+    from .core import creation as creation
+    from .core import generator as random
+    from .core.creation import *
+    from .core.dtypes import *
+    from .core.engine import Tensor as Tensor
+    from .core.functions import *
+    from .core.generator import Generator as Generator
+    from .core.generator import initial_seed as initial_seed
+    from .core.generator import manual_seed as manual_seed
+    from .core.recording import enable_grad as enable_grad
+    from .core.recording import is_grad_enabled as is_grad_enabled
+    from .core.recording import no_grad as no_grad
+    from .core.recording import set_grad_enabled as set_grad_enabled
+    from .kernels.threads import get_num_threads as get_num_threads
+    from .kernels.threads import set_num_threads as set_num_threads
+    from .nn.functional import conv2d as conv2d
+    from .nn.functional import dropout as dropout
+    from .planning import planned as planned
+
+_MODULES = {
+    name: name
+    for name in (
+        "autograd",
+        "checkpoint",
+        "data",
+        "errors",
+        "kernels",
+        "metrics",
+        "nn",
+        "ops",
+        "optim",
+        "training",
+        "utils",
+    )
+} | {"creation": "core.creation", "random": "core.generator"}
 _HOMES = {
     "checkpoint": "load save",
-    "creation": (
+    "core.creation": (
         "arange as_tensor empty empty_like eye from_numpy full full_like linspace ones "
         "ones_like rand rand_like randint randn randn_like randperm tensor zeros zeros_like"
     ),
-    "engine": "Tensor",
-    "functions": (
-        "abs add all allclose amax amin any argmax argmin atan bmm cat ceil chunk "
-        "clamp clip concat conv2d div dot dropout eq equal exp flatten flip floor "
-        "gather is_tensor isfinite isinf isnan log log_softmax logsumexp matmul "
-        "max maximum mean min minimum mm mul neg numel permute pow relu reshape "
-        "round sigmoid sign softmax split sqrt square squeeze stack std sub sum "
-        "tanh topk transpose unbind unsqueeze var where"
-    ),
-    "kernels.threads": "get_num_threads set_num_threads",
-    "planning": "planned",
-    "platform": (
+    "core.dtypes": (
         "Size bool cuda device double float float16 float32 float64 "
         "get_default_dtype inf nan pi half int int16 int32 int64 int8 long uint8"
     ),
-    "random": "Generator initial_seed manual_seed",
-    "recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",
+    "core.engine": "Tensor",
+    "core.functions": (
+        "abs add all allclose amax amin any argmax argmin atan bmm cat ceil chunk "
+        "clamp clip concat div dot eq equal exp flatten flip floor gather is_tensor "
+        "isfinite isinf isnan log log_softmax logsumexp matmul max maximum mean min "
+        "minimum mm mul neg numel permute pow relu reshape round sigmoid sign softmax "
+        "split sqrt square squeeze stack std sub sum tanh topk transpose unbind "
+        "unsqueeze var where"
+    ),
+    "core.generator": "Generator initial_seed manual_seed",
+    "core.recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",
+    "kernels.threads": "get_num_threads set_num_threads",
+    "nn.functional": "conv2d dropout",
+    "planning": "planned",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted([*_HOME_OF, *_SUBMODULES])
+__all__ = sorted([*_HOME_OF, *_MODULES])
 
+if not TYPE_CHECKING:  # to a type checker, a misspelled name is an error
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
-    elif name in _SUBMODULES:
-        value = importlib.import_module(f".{name}", __name__)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    def __getattr__(name):
+        if name in _HOME_OF:
+            home = importlib.import_module(f".{_HOME_OF[name]}", __name__)
+            value = getattr(home, name)
+        elif name in _MODULES:
+            value = importlib.import_module(f".{_MODULES[name]}", __name__)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

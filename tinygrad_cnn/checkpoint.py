@@ -17,7 +17,6 @@ unpacks nothing to disk, and takes memory in proportion to the file's size only.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import json
@@ -25,18 +24,17 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from typing import IO, Any
+from contextlib import nullcontext
+from typing import IO, Any, NoReturn
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from .engine import Tensor
+from .core.engine import Tensor
+from .core.methods.memory import check_device
 from .errors import CheckpointError, DTypeError
-from .methods.memory import check_device
+from .output.files import replacing as replacing
 
 Array = NDArray[Any]
 Place = str | os.PathLike[str] | IO[bytes]
@@ -77,35 +75,6 @@ def load(f: Place, map_location: Any = None, weights_only: bool = True) -> Any:
             ) from error
 
 
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when the block ends well.
-
-    It is written beside `path`, reaches the disk before it is moved, and is removed when
-    anything fails, as are those that a crash left behind.
-    """
-    target = Path(os.path.realpath(path))
-    unique = "[0-9a-f]" * 32
-    for stale in target.parent.glob(f".{glob.escape(target.name)}.{unique}.tmp"):
-        stale.unlink(missing_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.urandom(16).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # elsewhere a directory cannot be opened
-        descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _write(obj: Any, file: IO[bytes]) -> None:
     arrays: dict[str, Array] = {}
     tree = {"format": FORMAT, "version": VERSION, "tree": _encode(obj, (), arrays)}
@@ -113,14 +82,14 @@ def _write(obj: Any, file: IO[bytes]) -> None:
     digest = hashlib.sha256()
     with zipfile.ZipFile(file, "w") as archive:
         for name in (TREE, *arrays):
-            content = text if name == TREE else _packed(arrays[name])
+            content = text if name == TREE else _pack(arrays[name])
             archive.writestr(zipfile.ZipInfo(name), content)
             digest.update(name.encode() + b"\0")
             digest.update(content)
         archive.comment = digest.hexdigest().encode()
 
 
-def _packed(array: Array) -> bytes:
+def _pack(array: Array) -> bytes:
     buffer = io.BytesIO()
     npy.write_array(buffer, np.asarray(array, order="C"), (1, 0), allow_pickle=False)
     return buffer.getvalue()
@@ -147,20 +116,20 @@ def _encode(value: Any, path: tuple[Any, ...], arrays: dict[str, Array]) -> Any:
         return {"$tensor": [_put(value._array, path, arrays), value.requires_grad]}
     if isinstance(value, np.ndarray):
         return {"$array": _put(value, path, arrays)}
-    raise _unfit(value, path)
+    raise _unfit_error(value, path)
 
 
 def _encode_dict(value: Any, path: tuple[Any, ...], arrays: dict[str, Array]) -> Any:
     for key in value:
         if not isinstance(key, str | int) or isinstance(key, bool):
-            raise _unfit(key, path)
+            raise _unfit_error(key, path)
     pairs = [(k, _encode(v, (*path, k), arrays)) for k, v in value.items()]
     if all(isinstance(k, str) and not k.startswith("$") for k in value):
         return dict(pairs)
     return {"$dict": [[_encode(k, (), arrays), v] for k, v in pairs]}
 
 
-def _unfit(value: Any, path: tuple[Any, ...]) -> DTypeError:
+def _unfit_error(value: Any, path: tuple[Any, ...]) -> DTypeError:
     place = ".".join(map(str, path)) or "the top"
     kind = getattr(value, "dtype", type(value).__name__)
     return DTypeError(
@@ -172,7 +141,7 @@ def _unfit(value: Any, path: tuple[Any, ...]) -> DTypeError:
 
 def _put(array: Array, path: tuple[Any, ...], arrays: dict[str, Array]) -> str:
     if array.dtype.kind not in "biufc":
-        raise _unfit(array, path)
+        raise _unfit_error(array, path)
     name = ".".join(map(str, path))
     if not _READABLE.fullmatch(name) or f"{name}.npy" in arrays:
         name = f"#{len(arrays)}"
@@ -192,9 +161,9 @@ def _read(file: IO[bytes]) -> Any:
             digest.update(entry.filename.encode() + b"\0")
             digest.update(content)
             if entry.filename == TREE:
-                tree = _unpacked_tree(content)
+                tree = _parse_tree(content)
             else:
-                arrays[entry.filename] = _unpacked(content)
+                arrays[entry.filename] = _unpack(content)
         if archive.comment != digest.hexdigest().encode():
             raise ValueError("its SHA-256 is not that of its content")
     value = _decode(tree, arrays)
@@ -217,8 +186,10 @@ def _check_entries(archive: zipfile.ZipFile, size: int) -> None:
         raise ValueError("its entries claim more bytes than there are")
 
 
-def _unpacked_tree(content: bytes) -> Any:
-    tree = json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse)
+def _parse_tree(content: bytes) -> Any:
+    tree = json.loads(
+        content, object_pairs_hook=_require_unique, parse_constant=_refuse
+    )
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
         raise ValueError(f"{TREE} does not say that its format is {FORMAT}")
     if tree.get("version") != VERSION:
@@ -228,18 +199,18 @@ def _unpacked_tree(content: bytes) -> Any:
     return tree["tree"]
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _require_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError(f"{TREE} has two values for one key")
     return found
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} in {TREE} is no JSON")
 
 
-def _unpacked(content: bytes) -> Array:
+def _unpack(content: bytes) -> Array:
     """The array of an `.npy` entry, in memory of its own."""
     file = io.BytesIO(content)
     if npy.read_magic(file) != (1, 0):
@@ -273,7 +244,7 @@ def _decode(node: Any, arrays: dict[str, Array]) -> Any:
             return tuple(_decode(content, arrays))
         case "$dict", list():
             pairs = _decode(content, arrays)
-            return _unique([(key, value) for key, value in pairs])
+            return _require_unique([(key, value) for key, value in pairs])
         case "$int", str():
             return int(content, 16)
         case "$float", str():

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Tensor
+from .core.engine import Tensor
 from .errors import LabelError, ShapeError
 
 Counts = NDArray[np.int64]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tinygrad_cnn import is_grad_enabled, recording
+from tinygrad_cnn import is_grad_enabled
+from tinygrad_cnn.core import recording
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from methods.agreement import draw, torch
+from agreement import draw, torch
 
 import tinygrad_cnn
 from tinygrad_cnn import autograd, nn, tensor

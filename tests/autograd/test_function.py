@@ -6,17 +6,14 @@ import weakref
 
 import numpy as np
 import pytest
-from methods.agreement import alike, both, draw, refuses_as_torch, torch
+from agreement import alike, both, draw, refuses_as_torch, torch
+from each import for_each
 
 import tinygrad_cnn
 from tinygrad_cnn import Tensor, autograd, tensor
 from tinygrad_cnn.autograd.function import FunctionCtx
-from tinygrad_cnn.engine import Record
-from tinygrad_cnn.errors import (
-    GraphFreedError,
-    NotDifferentiableError,
-    TinygradError,
-)
+from tinygrad_cnn.core.engine import Record
+from tinygrad_cnn.errors import GraphFreedError, NotDifferentiableError, TinygradError
 from tinygrad_cnn.ops.base import registry
 
 # ------------------------------------------------- Functions, written for any library
@@ -287,7 +284,7 @@ SMOOTH = {
 }
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@for_each("name", SMOOTH)
 def test_results_and_gradients_are_pytorchs(name):
     def program(lib, x, w):
         y = SMOOTH[name](lib, x, w)
@@ -297,7 +294,7 @@ def test_results_and_gradients_are_pytorchs(name):
     alike(program, draw(2, 3), draw(2, 3, seed=1))
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@for_each("name", SMOOTH)
 def test_gradients_of_gradients_are_pytorchs(name):
     def program(lib, x, w):
         options = {"materialize_grads": True}
@@ -359,7 +356,7 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@for_each("name", PROGRAMS)
 def test_what_a_function_may_do_gives_what_pytorch_gives(name):
     def program(lib, x):
         result = PROGRAMS[name](lib, x)
@@ -435,7 +432,7 @@ def test_forward_records_nothing_and_sees_who_asks():
         assert seen == [(True, False, False), (True, ())]
 
 
-@pytest.mark.parametrize("create_graph", [False, True])
+@for_each("create_graph", [False, True])
 def test_backward_records_only_if_the_gradients_are_recorded(create_graph):
     for lib in (tinygrad_cnn, torch):
         seen = []
@@ -540,8 +537,8 @@ def test_a_functions_result_can_be_changed_in_place_where_it_was_not_saved():
     alike(program, draw(2, 3), draw(2, 3, seed=1))
 
 
-@pytest.mark.parametrize("saved", [False, True])
-@pytest.mark.parametrize("number", [0, 1, 2])
+@for_each("saved", [False, True])
+@for_each("number", [0, 1, 2])
 def test_a_result_has_memory_of_its_own(number, saved):
     """Even where it is an input, or where a view of it was saved."""
     a, b = tensor([1.0, 2.0, 3.0]), tensor([4.0, 5.0, 6.0])
@@ -667,7 +664,7 @@ REFUSED = {
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated")
-@pytest.mark.parametrize("name", REFUSED)
+@for_each("name", REFUSED)
 def test_what_pytorch_refuses_is_refused_alike(name):
     def program(x):
         REFUSED[name](
@@ -690,7 +687,7 @@ SENTENCES = {
 }
 
 
-@pytest.mark.parametrize("name", SENTENCES)
+@for_each("name", SENTENCES)
 def test_a_refusal_names_the_function_and_what_is_wrong(name):
     x = tensor(draw(2, 3), requires_grad=True)
     with pytest.raises(TinygradError, match=SENTENCES[name]):
@@ -707,14 +704,14 @@ HERE_ONLY = {
 }
 
 
-@pytest.mark.parametrize("name", HERE_ONLY)
+@for_each("name", HERE_ONLY)
 def test_what_is_not_offered_is_refused(name):
     forward, sentence = HERE_ONLY[name]
     with pytest.raises(TinygradError, match=sentence):
         returning(tinygrad_cnn, forward)(tensor([1.0], requires_grad=True))
 
 
-@pytest.mark.parametrize("method", ["forward", "backward"])
+@for_each("method", ["forward", "backward"])
 def test_a_missing_method_is_named(method):
     for lib in (tinygrad_cnn, torch):
         apply = {
@@ -731,8 +728,8 @@ class Mine(Exception):
     pass
 
 
-@pytest.mark.parametrize("kind", [Mine, ValueError, RuntimeError, KeyError])
-@pytest.mark.parametrize("method", ["forward", "backward"])
+@for_each("kind", [Mine, ValueError, RuntimeError, KeyError])
+@for_each("method", ["forward", "backward"])
 def test_a_users_exception_comes_out_as_it_is(method, kind):
     raised = kind("of my own")
 
@@ -801,10 +798,8 @@ def test_only_what_was_saved_is_kept():
     assert [v.tolist() for v in saved] == [[1.0] * 1000]
 
 
-@pytest.mark.parametrize("create_graph", [False, True])
-@pytest.mark.parametrize(
-    "make", [product, parts, root_and_square], ids=lambda f: f.__name__
-)
+@for_each("create_graph", [False, True])
+@for_each("make", [product, parts, root_and_square], ids=lambda f: f.__name__)
 def test_a_graph_with_functions_goes_without_the_collector(make, create_graph):
     def living():
         kinds = Record, FunctionCtx
@@ -858,7 +853,7 @@ REPLAYED = {
 }
 
 
-@pytest.mark.parametrize("name", REPLAYED)
+@for_each("name", REPLAYED)
 def test_the_operation_of_a_record_runs_again_on_other_inputs(name):
     """On arrays, and on Tensors whoever of them asks for a gradient, in any order."""
     make, count, formula = REPLAYED[name]
@@ -956,7 +951,7 @@ PLAIN = {
 }
 
 
-@pytest.mark.parametrize("seed", range(40))
+@for_each("seed", range(40))
 def test_first_and_second_gradients_of_random_graphs_of_functions(seed):
     rng = np.random.default_rng(seed)
     steps = []

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from methods.agreement import both, draw, torch
+from agreement import both, draw, torch
+from each import for_each
 
 import tinygrad_cnn
 from tinygrad_cnn import autograd, tensor
@@ -109,8 +110,8 @@ WRONG = {
 CASES = RIGHT | WRONG
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["slow", "fast"])
-@pytest.mark.parametrize("name", CASES)
+@for_each("fast", [False, True], ids=["slow", "fast"])
+@for_each("name", CASES)
 def test_the_verdict_is_pytorchs(name, fast):
     arrays = draw(2, 3), draw(2, 3, seed=1)
     ours, theirs = verdicts("gradcheck", CASES[name], *arrays, fast_mode=fast)
@@ -157,8 +158,8 @@ SECOND = {
 }
 
 
-@pytest.mark.parametrize("fast", [False, True], ids=["slow", "fast"])
-@pytest.mark.parametrize("name", SECOND)
+@for_each("fast", [False, True], ids=["slow", "fast"])
+@for_each("name", SECOND)
 def test_the_verdict_on_second_gradients_is_pytorchs(name, fast):
     program, expected = SECOND[name]
     arrays = 0.5 * draw(2, 3), 0.5 * draw(2, 3, seed=1)
@@ -166,7 +167,7 @@ def test_the_verdict_on_second_gradients_is_pytorchs(name, fast):
     assert ours == theirs == expected
 
 
-@pytest.mark.parametrize("seed", range(30))
+@for_each("seed", range(30))
 def test_near_the_tolerance_the_verdict_is_that_of_the_formula(seed):
     """|analytical − numerical| ≤ atol + rtol · |numerical|, for y = slope · a."""
     rng = np.random.default_rng(seed)
@@ -183,8 +184,8 @@ def test_near_the_tolerance_the_verdict_is_that_of_the_formula(seed):
         assert verdicts("gradcheck", program, draw(1), **options) == (expected,) * 2
 
 
-@pytest.mark.parametrize("factor", [-1.02, -0.98, 0.98, 1.02])
-@pytest.mark.parametrize("fast", [False, True], ids=["slow", "fast"])
+@for_each("factor", [-1.02, -0.98, 0.98, 1.02])
+@for_each("fast", [False, True], ids=["slow", "fast"])
 def test_an_error_in_all_values_of_the_jacobian_is_measured_alike(fast, factor):
     """∂y/∂a = 0 everywhere, and the gradient says e: right if |e| ≤ atol."""
 
@@ -196,8 +197,8 @@ def test_an_error_in_all_values_of_the_jacobian_is_measured_alike(fast, factor):
     assert found == (True if abs(factor) < 1 else "GradcheckError",) * 2
 
 
-@pytest.mark.parametrize("shape", [(), (0,), (1,), (2, 1, 2)])
-@pytest.mark.parametrize("fast", [False, True], ids=["slow", "fast"])
+@for_each("shape", [(), (0,), (1,), (2, 1, 2)])
+@for_each("fast", [False, True], ids=["slow", "fast"])
 def test_any_shape(shape, fast):
     for slope, expected in ((2, True), (3, True if 0 in shape else "GradcheckError")):
 
@@ -320,7 +321,7 @@ def test_inputs_may_be_of_any_kind_and_reached_by_other_ways():
         )
 
 
-@pytest.mark.parametrize("layout", ["C", "F", "strided", "reversed"])
+@for_each("layout", ["C", "F", "strided", "reversed"])
 def test_inputs_are_left_as_they_were(layout):
     values = np.asarray(draw(4, 6) * 1e3, order="F" if layout == "F" else "C")
     a = tensor(values)
@@ -465,7 +466,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@for_each("name", REFUSED)
 def test_what_cannot_be_checked_is_refused(name):
     for lib, kind in ((torch, Exception), (tinygrad_cnn, TinygradError)):
         a = lib.tensor([1.0, 2.0], dtype=lib.float64, requires_grad=True)
@@ -477,7 +478,7 @@ def test_what_cannot_be_checked_is_refused(name):
     assert not same_kind or isinstance(caught.value, ValueError)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "option",
     [
         {"check_batched_grad": True},
@@ -494,7 +495,7 @@ def test_what_is_not_offered_is_refused(option):
         gradcheck(lambda a: a * 2, tensor(draw(2), requires_grad=True), **option)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "option",
     [
         {"check_batched_grad": True},
@@ -522,7 +523,7 @@ IMPORTS = {
 }
 
 
-@pytest.mark.parametrize("name", IMPORTS)
+@for_each("name", IMPORTS)
 def test_gradcheck_is_the_function_however_it_was_imported(name):
     program = (
         f"{IMPORTS[name]}\n"

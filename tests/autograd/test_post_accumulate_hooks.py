@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from methods.agreement import alike, draw, refuses_as_torch
+from agreement import alike, draw, refuses_as_torch
 
 import tinygrad_cnn
 from tinygrad_cnn import tensor

@@ -14,4 +14,4 @@ def odd(monkeypatch):
     here = str(Path(__file__).parent / "peers")
     before = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, before]))
-    return lambda name: Peer(name, name, name.replace("_", " "))
+    return lambda name: Peer(name, name.replace("_", " "), f"{name}:load")

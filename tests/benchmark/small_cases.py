@@ -12,14 +12,10 @@ from tinygrad_cnn.benchmark.layers import (
 )
 from tinygrad_cnn.benchmark.rounds import Plan
 
-LAYERS = (
-    *(Conv(3, 3, 1), Relu(), Conv(2, 3), Pool()),
-    *(Flatten(), Linear(5), Relu(), Linear(4)),
-)
-NORMED = (
-    *(Conv(3, 3), Relu(), BatchNorm(), Flatten()),
-    *(Linear(5), Relu(), BatchNorm(), Linear(4)),
-)
+LAYERS = [Conv(3, 3, 1), Relu(), Conv(2, 3), Pool()]
+LAYERS += [Flatten(), Linear(5), Relu(), Linear(4)]
+NORMED = [Conv(3, 3), Relu(), BatchNorm(), Flatten()]
+NORMED += [Linear(5), Relu(), BatchNorm(), Linear(4)]
 """Without a ReLU between them the second norm would undo the shift of the first."""
 
 

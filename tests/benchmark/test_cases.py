@@ -1,16 +1,17 @@
 """The cases: their networks are the model files', and each travels to a process whole."""
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinygrad_cnn.benchmark.cases import CASES, GROUPS, chosen
+from tinygrad_cnn.benchmark.cases import CASES, GROUPS, Case, choose_cases
+from tinygrad_cnn.benchmark.checking import pack, unpack
 from tinygrad_cnn.benchmark.layers import with_shapes, with_weights
-from tinygrad_cnn.benchmark.messages import case_of, pack, unpack, values_of
 from tinygrad_cnn.errors import ArgumentError
-from tinygrad_cnn.modelfile import load_class
+from tinygrad_cnn.training.model_file import load_class
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -57,7 +58,7 @@ def test_weights_are_drawn_once_and_belong_to_their_layers():
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_a_case_travels_as_json(case):
-    assert case_of(values_of(case)) == case
+    assert Case.from_json(json.loads(json.dumps(case.to_json()))) == case
     assert case.images().shape == (case.batch, *case.image)
 
 
@@ -68,8 +69,8 @@ def test_arrays_travel_to_the_bit():
 
 
 def test_names_and_groups_are_chosen_once_each():
-    names = [case.name for case in chosen(["relu", "inference", "relu"])]
+    names = [case.name for case in choose_cases(["relu", "inference", "relu"])]
     assert names == ["relu", "lenet5-inference-b1", "lenet5-inference-b256"]
-    assert len(chosen(["all"])) == len(CASES) == len(GROUPS["all"])
+    assert len(choose_cases(["all"])) == len(CASES) == len(GROUPS["all"])
     with pytest.raises(ArgumentError, match="no case 'lenet'"):
-        chosen(["lenet"])
+        choose_cases(["lenet"])

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from small_cases import SMALL
 
-from tinygrad_cnn.benchmark.checking import Numbers, disagreement, distance
-from tinygrad_cnn.benchmark.messages import pack
+from tinygrad_cnn.benchmark.checking import Numbers, disagreement, distance, pack
 
 CASE = SMALL["training"]
 

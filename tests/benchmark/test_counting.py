@@ -5,8 +5,7 @@ import itertools
 import pytest
 from small_cases import SMALL, small
 
-from tinygrad_cnn.benchmark.cases import CASES
-from tinygrad_cnn.benchmark.counting import multiply_adds
+from tinygrad_cnn.benchmark.cases import CASES, multiply_adds
 from tinygrad_cnn.benchmark.layers import Conv, Linear, Pool, with_shapes
 
 
@@ -21,9 +20,8 @@ def counted(layer, before):
         rows = range(-layer.padding, height + layer.padding - layer.kernel + 1)
         columns = range(-layer.padding, width + layer.padding - layer.kernel + 1)
         taps = range(layer.kernel)
-        for _ in itertools.product(
-            *(range(layer.out), rows, columns), *(range(channels), taps, taps)
-        ):
+        places = itertools.product(range(layer.out), rows, columns)
+        for _ in itertools.product(places, range(channels), taps, taps):
             count += 1
     return count
 
@@ -69,11 +67,11 @@ def test_a_chain_multiplies_once_forward_and_twice_back():
 def test_the_graph_counts_the_same_forward(name):
     import tinygrad_cnn
     from tinygrad_cnn.benchmark.peers.torch_style import network
-    from tinygrad_cnn.graph.measure import measure
-    from tinygrad_cnn.graph.walk import Walk
+    from tinygrad_cnn.graph.measuring import measure
+    from tinygrad_cnn.graph.walker import Walk
 
     case = CASES[name]
     images = tinygrad_cnn.from_numpy(case.images()).requires_grad_()
-    graph = measure(Walk(network(case, tinygrad_cnn)(images)), "macs")
+    graph = measure(Walk(network(tinygrad_cnn, case)(images)), "macs")
     counts = [n.macs for n in graph.operations() if n.macs]
     assert multiply_adds(case) == 3 * sum(counts) - counts[0]

@@ -4,8 +4,7 @@ import pytest
 from small_cases import SMALL
 
 from tinygrad_cnn.benchmark.checking import STEPS, Numbers, disagreement
-from tinygrad_cnn.benchmark.messages import values_of
-from tinygrad_cnn.benchmark.peers import PEERS, named
+from tinygrad_cnn.benchmark.peers import PEERS, choose_peers
 from tinygrad_cnn.benchmark.processes import NotSupported, Process
 from tinygrad_cnn.errors import ArgumentError
 
@@ -16,7 +15,6 @@ OTHERS = [
 ]
 UNABLE = {
     "torch-compiled": {"chain"},
-    "mygrad": {"adam-and-norm"},
     "planned": set(SMALL) - {"training", "from-log-probabilities", "adam-and-norm"},
 }
 """What each peer may refuse."""
@@ -42,11 +40,12 @@ def test_a_peer_agrees_or_says_that_it_cannot(name):
 
 
 def computed(process, case):
-    process.ask("build", case=values_of(case))
+    process.ask("build", case=case.to_json())
     return Numbers(process.ask("check", steps=STEPS))
 
 
 def test_a_name_that_is_none_is_an_error():
-    assert [p.name for p in named(["jax", "torch", "jax"], PEERS)] == ["jax", "torch"]
+    peers = choose_peers(["jax", "torch", "jax"], PEERS)
+    assert [p.name for p in peers] == ["jax", "torch"]
     with pytest.raises(ArgumentError, match="no peer tensorflow; the peers are"):
-        named(["torch", "tensorflow"], PEERS)
+        choose_peers(["torch", "tensorflow"], PEERS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinygrad_cnn.benchmark.profile import BETWEEN, cells, profile
+from tinygrad_cnn.benchmark.profiling import BETWEEN, cells, profile
 from tinygrad_cnn.benchmark.roofline import Roofline
 from tinygrad_cnn.graph.data import Graph, Node, Saved
 
@@ -25,7 +25,7 @@ def graph():
     )
     again = operation("n2", "Linear", ["x", "w"], [(2, 4), (4, 4)], ["x", "w"])
     relu = operation("n1", "ReLU", ["x"], [(2, 4)], ["x"])
-    view = operation("n3", "Reshape", ["x"], [(2, 4)], ["x"])
+    view = operation("n3", "Reshape", ["x"], [(2, 4)], ["x"], view=True)
     first.macs, again.macs, relu.macs, view.macs = 24, 32, 0, 0
     first.saved = [Saved("x", (2, 3), 24, "images")]
     for node in (first, relu, again, view):
@@ -75,7 +75,7 @@ def test_the_share_of_the_roofline_is_the_least_time_over_the_time(graph):
 
 
 def test_the_cells_fit_the_headings(graph):
-    from tinygrad_cnn.benchmark.profile import HEADINGS
+    from tinygrad_cnn.benchmark.profiling import HEADINGS
 
     rows = list(cells(profile(graph, step=16.0, roofline=ROOFLINE)))
     assert {len(row) for row in rows} == {len(HEADINGS)}

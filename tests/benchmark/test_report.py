@@ -9,7 +9,7 @@ from small_cases import SMALL
 from tinygrad_cnn.benchmark import picture, report
 from tinygrad_cnn.benchmark.machine import cores, describe, processor
 from tinygrad_cnn.benchmark.peers import PEERS
-from tinygrad_cnn.benchmark.results import of_case, of_run
+from tinygrad_cnn.benchmark.results import VERSION, of_case
 from tinygrad_cnn.benchmark.rounds import Outcome
 from tinygrad_cnn.errors import ArgumentError
 
@@ -27,7 +27,14 @@ def results():
     ]
     cases = [of_case(SMALL[kind], outcomes, RATES) for kind in ("training", "chain")]
     machine = describe([ours], threads=2)
-    return of_run(machine, RATES, 3, "tinygrad-cnn bench", cases)
+    return {
+        "version": VERSION,
+        "command": "tinygrad-cnn bench",
+        "machine": machine,
+        "rounds": 3,
+        "roofline": RATES,
+        "cases": cases,
+    }
 
 
 def test_the_figures_of_a_peer(results):
@@ -41,7 +48,7 @@ def test_the_figures_of_a_peer(results):
 
 def test_a_row_for_each_that_was_timed_and_a_note_for_each_other(results):
     case = results["cases"][0]
-    rows, notes = list(report.rows(case)), list(report.notes(case))
+    rows, notes = report.rows(case), report.notes(case)
     assert [row[:4] for row in rows] == [
         ["tinygrad_cnn", "1.00", "1.00", "300"],
         ["PyTorch", "0.50", "0.50", "150"],

@@ -8,7 +8,7 @@ from small_cases import QUICK, SMALL
 from tinygrad_cnn.benchmark.peers import PEERS
 from tinygrad_cnn.benchmark.processes import Process, environment
 from tinygrad_cnn.benchmark.results import of_case
-from tinygrad_cnn.benchmark.rounds import measured_roofline, run_case
+from tinygrad_cnn.benchmark.rounds import measure_roofline, run_case
 
 OURS = PEERS["tinygrad_cnn"]
 CASE = SMALL["training"]
@@ -93,9 +93,7 @@ def test_a_process_that_waits_costs_nothing():
 
 
 def _values():
-    from tinygrad_cnn.benchmark.messages import values_of
-
-    return values_of(CASE)
+    return CASE.to_json()
 
 
 def _cpu(pid):
@@ -112,6 +110,6 @@ def _cpu(pid):
 
 @pytest.mark.slow
 def test_the_machine_is_measured_in_a_process():
-    found = measured_roofline(OURS, QUICK)
+    found = measure_roofline(OURS, QUICK)
     assert found["threads"] == QUICK.threads
     assert min(found["multiply_adds"], found["bytes"]) > 1e7

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinygrad_cnn.graph import Graph
-from tinygrad_cnn.graph.theme import LIGHT
+from tinygrad_cnn.graph.drawing.theme import LIGHT
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,8 +128,16 @@ def test_a_checkpoint_gives_the_values(drawn, train):
 BROKEN = ROOT / "docs" / "pictures" / "broken_net.py"
 
 
-def test_the_wrong_operation_is_highlighted(dot):
-    text = dot(f"{BROKEN} --highlight wrong")
+def test_the_wrong_operation_is_highlighted(dot, working_directory):
+    """Of the net of the gallery, made small: its whole is drawn in test_documentation."""
+    text = BROKEN.read_text("utf-8").replace(
+        "Conv2d(1, 8, kernel_size=3)", "Conv2d(1, 2, 3, 4)"
+    )
+    text = text.replace("MaxPool2d(2)", "MaxPool2d(3)").replace(
+        "8 * 13 * 13", "2 * 2 * 2"
+    )
+    (working_directory / "broken.py").write_text(text, "utf-8")
+    text = dot("broken.py --highlight wrong")
     assert "first wrong gradient" in text.replace("<BR/>", " ")
     (culprit,) = re.findall(r"<B>(\w+)</B>(?:(?!<B>\w).)*?first wrong", text)
     assert culprit == "ForgetfulReLU"

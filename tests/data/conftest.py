@@ -14,11 +14,6 @@ def idx_bytes(array):
 
 
 @pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
 def no_data(monkeypatch):
     """A machine without data: no directory of data sets, and an empty cache."""
     monkeypatch.delenv("TINYGRAD_CNN_DATA_DIR", raising=False)

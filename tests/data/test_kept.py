@@ -269,11 +269,11 @@ def test_no_images_make_an_empty_batch():
 
 def test_images_of_files_and_drawn_digits_are_locked(idx_folder):
     for dataset in (MNIST(idx_folder[0]), Digits(size=5)):
-        assert kept.locked(dataset.images)
-        assert kept.locked(dataset.images[:3])
+        assert kept.is_locked(dataset.images)
+        assert kept.is_locked(dataset.images[:3])
         dataset.images = dataset.images.copy()
         dataset.images[0] = 0
-        assert not kept.locked(dataset.images)
+        assert not kept.is_locked(dataset.images)
 
 
 @given(st.integers(0, 9), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytorch import torch
 
 import tinygrad_cnn
 from tinygrad_cnn import Tensor
 from tinygrad_cnn.data import transforms as T
 from tinygrad_cnn.errors import ArgumentError, DTypeError, ShapeError
 
-torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 sizes = st.integers(1, 9)

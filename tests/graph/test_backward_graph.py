@@ -2,15 +2,12 @@
 
 import numpy as np
 import pytest
+from cases import leaf
 
 from tinygrad_cnn import autograd, errors, nn, tensor
 from tinygrad_cnn.graph.backward import with_backward
-from tinygrad_cnn.graph.walk import Walk, walk
+from tinygrad_cnn.graph.walker import Walk, walk
 from tinygrad_cnn.nn import functional as F
-
-
-def leaf(*numbers):
-    return tensor(list(map(float, numbers))).requires_grad_()
 
 
 def differentiated(result, names=None, gradient=None):

@@ -14,9 +14,9 @@ import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn.errors import ArgumentError, CheckpointError
 from tinygrad_cnn.graph import Graph, walk
-from tinygrad_cnn.graph.align import longest_common_subsequence
-from tinygrad_cnn.graph.diff import diff
-from tinygrad_cnn.graph.draw import draw
+from tinygrad_cnn.graph.comparing.alignment import longest_common_subsequence
+from tinygrad_cnn.graph.comparing.difference import diff
+from tinygrad_cnn.graph.drawing.drawing import draw
 
 # --- alignment -------------------------------------------------------------------------
 

@@ -12,10 +12,10 @@ from pictured import Deep, faces, node_named, resnet
 from tinygrad_cnn import Tensor, manual_seed, nn, no_grad, ones, rand, randn, zeros
 from tinygrad_cnn.errors import ArgumentError, AutogradError
 from tinygrad_cnn.graph import draw, walk
-from tinygrad_cnn.graph.theme import DARK, LIGHT, THEMES, Theme
-from tinygrad_cnn.modelfile import load_class
+from tinygrad_cnn.graph.drawing.theme import DARK, LIGHT, THEMES, Theme
 from tinygrad_cnn.nn import functional as F
 from tinygrad_cnn.ops import Op
+from tinygrad_cnn.training.model_file import load_class
 from tinygrad_cnn.verify import verify
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -345,6 +345,26 @@ def test_exploding():
     drawing = draw((w * 1e5).sum(), highlight=["exploding", "vanishing"])
     assert list(drawing.reasons) == [node_named(drawing, "w")]
     assert reasons(drawing, "w")[0].startswith("exploding: gradient norm 1.0e+05 ×")
+
+
+def test_the_measure_of_vanishing_is_the_largest_and_of_exploding_the_smallest():
+    """Of the nodes that use a value, and of all on the way; the norms are the factors'."""
+    w = ones(1, requires_grad=True)
+    request = {"highlight": ["exploding", "vanishing"], "collapse": False}
+    large = draw((w * 2000) + (w * 1) * 1000, **request)
+    (reason,) = reasons(large, "w")  # it is 3000, and those that use w are 1 and 1000
+    assert reason.startswith("exploding: gradient norm 3.0e+03 × the next")
+    small = draw((w * 0.005) + (w * 5e-6) * 1000, **request)
+    (reason,) = reasons(small, "w")  # 0.01, of the same 1 and 1000
+    assert reason.startswith("vanishing: gradient norm 1.0e-05 × the next")
+    down_and_up = draw(((w * 300) * 300) * 1e-3, **request)
+    (reason,) = reasons(down_and_up, "w")  # 1, 0.001, 0.3, 90
+    assert reason.startswith("exploding: gradient norm 9.0e+04 × the smallest later")
+    up_and_down = draw(((w * 0.003) * 0.003) * 1e3, **request)
+    (reason,) = reasons(up_and_down, "w")  # 1, 1000, 3, 0.009
+    assert reason.startswith("vanishing: gradient norm 9.0e-06 × the largest later")
+    for drawing in (large, small, down_and_up, up_and_down):
+        assert list(drawing.reasons) == [node_named(drawing, "w")]
 
 
 def test_a_deep_net_of_sigmoids_vanishes_at_its_beginning():

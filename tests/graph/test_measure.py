@@ -12,8 +12,8 @@ import pytest
 from tinygrad_cnn import Tensor, autograd, errors, nn, no_grad, optim, tensor
 from tinygrad_cnn.graph.backward import with_backward
 from tinygrad_cnn.graph.data import Branches, Graph, Statistics
-from tinygrad_cnn.graph.measure import MEASURES, Memory, measure, saved_arrays
-from tinygrad_cnn.graph.walk import Walk
+from tinygrad_cnn.graph.measuring import MEASURES, Memory, measure, saved_arrays
+from tinygrad_cnn.graph.walker import Walk
 from tinygrad_cnn.nn import functional as F
 
 

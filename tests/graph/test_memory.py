@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tinygrad_cnn import Tensor, autograd, errors, manual_seed, nn, random, tensor
-from tinygrad_cnn.graph.memory import GRADIENTS, memory
+from tinygrad_cnn.graph.costs.step_memory import GRADIENTS, memory
 from tinygrad_cnn.nn import functional as F
 
 LARGE = 1024

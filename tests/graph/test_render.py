@@ -10,9 +10,10 @@ import pytest
 
 from tinygrad_cnn import Tensor, nn, randn
 from tinygrad_cnn.errors import ArgumentError
-from tinygrad_cnn.graph import draw, render
+from tinygrad_cnn.graph import draw
 from tinygrad_cnn.graph.data import Graph, Node
-from tinygrad_cnn.graph.render import RenderError, rendered
+from tinygrad_cnn.graph.drawing import render
+from tinygrad_cnn.graph.drawing.render import RenderError, render_dot
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -111,7 +112,7 @@ def test_thumbnails_are_inside_the_svg(pygraphviz, tmp_path):
 def test_the_program_comes_first(dot):
     dot("print('<svg>', sys.argv[1], len(sys.stdin.read()) > 100, '</svg>')")
     assert (
-        rendered("digraph {" + " " * 100 + "}", "svg") == b"<svg> -Tsvg True </svg>\n"
+        render_dot("digraph {" + " " * 100 + "}", "svg") == b"<svg> -Tsvg True </svg>\n"
     )
 
 
@@ -126,18 +127,18 @@ def test_the_program_comes_first(dot):
 def test_a_program_that_fails_is_quoted(dot, script, message):
     dot(script)
     with pytest.raises(RenderError, match=message):
-        rendered("digraph {}", "png")
+        render_dot("digraph {}", "png")
 
 
 def test_a_layout_without_end_is_ended(dot):
     dot("time.sleep(60)")
     with pytest.raises(RenderError, match="timed out"):
-        rendered("digraph {}", "svg", seconds=0.3)
+        render_dot("digraph {}", "svg", seconds=0.3)
 
 
 def test_a_text_that_is_no_dot_is_refused(pygraphviz):
     with pytest.raises(RenderError, match="did not draw"):
-        rendered("digraph { a -> ", "svg")
+        render_dot("digraph { a -> ", "svg")
 
 
 def test_without_graphviz_the_text_is_saved_and_a_line_says_so(

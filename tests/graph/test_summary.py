@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tinygrad_cnn import Tensor, cat, manual_seed, nn, no_grad, random, tensor
-from tinygrad_cnn.graph.summary import summary
-from tinygrad_cnn.modelfile import load_class
+from tinygrad_cnn.graph.costs.layer_table import summary
 from tinygrad_cnn.nn import functional as F
+from tinygrad_cnn.training.model_file import load_class
 
 MODELS = Path(__file__).parents[2] / "models"
 

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import leaf
 
 from tinygrad_cnn import Tensor, autograd, cat, errors, nn, no_grad, tensor
 from tinygrad_cnn.graph.data import Graph
-from tinygrad_cnn.graph.walk import walk
+from tinygrad_cnn.graph.walker import walk
 from tinygrad_cnn.nn import functional as F
-
-
-def leaf(*numbers):
-    return tensor(list(map(float, numbers))).requires_grad_()
 
 
 def described(graph):

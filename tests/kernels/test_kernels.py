@@ -81,6 +81,19 @@ def test_max_pool2d(kernels, for_arrays):
         np.testing.assert_array_equal(tap, first)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_nan_wins_in_max_pool2d_wherever_it_is_met(kernels, batch, for_arrays):
+    @for_arrays(20)
+    def _(d):
+        window, size = d.window(half=True)
+        x = d.rng.integers(-2, 3, (batch, 2, *size)).astype(d.dtype)
+        x[d.rng.random(x.shape) < 0.2] = np.nan
+        y, tap = kernels.max_pool2d(d.laid(x), window, False)
+        maxima, last = oracles.max_pool2d(x, window, False)
+        np.testing.assert_array_equal(y, maxima)
+        np.testing.assert_array_equal(tap, last)
+
+
 def test_max_pool2d_put(kernels, for_arrays):
     @for_arrays(30)
     def _(d):

@@ -10,10 +10,10 @@ import pytest
 import tinygrad_cnn
 from tinygrad_cnn.cli.main import main
 from tinygrad_cnn.data import DataLoader
-from tinygrad_cnn.modelfile import load_class
 from tinygrad_cnn.nn import functional as F
-from tinygrad_cnn.recipe import augmented, open_data
 from tinygrad_cnn.training import evaluate
+from tinygrad_cnn.training.model_file import load_class
+from tinygrad_cnn.training.recipe import augmented, open_data
 
 MODELS = Path(__file__).parents[2] / "models"
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)

@@ -8,9 +8,9 @@ import oracles
 import pytest
 
 import tinygrad_cnn
-from tinygrad_cnn.modelfile import load_class
 from tinygrad_cnn.reproduce import rnn, sequences
 from tinygrad_cnn.reproduce.experiment import Setup
+from tinygrad_cnn.training.model_file import load_class
 from tinygrad_cnn.verify import verify
 
 MODELS = Path(__file__).parents[2] / "models"

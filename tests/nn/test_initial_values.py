@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from pytorch import torch
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
@@ -144,7 +145,6 @@ def test_gains_are_pytorchs(agree, kind, param):
 
 
 def test_functions_have_pytorchs_arguments():
-    torch = pytest.importorskip("torch")
     names = [n for n in vars(init) if n.endswith("_") and not n.startswith("_")]
     assert len(names) == 11
     for name in [*names, "calculate_gain", "_calculate_fan_in_and_fan_out"]:

@@ -4,11 +4,10 @@ import inspect
 
 import numpy as np
 import pytest
+from pytorch import torch
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-
-torch = pytest.importorskip("torch")
 
 LAYERS = [
     ("Linear", (3, 2), {}, (4, 3)),
@@ -118,7 +117,7 @@ LAYER_NAMES = sorted(
 
 
 def test_every_layer_is_tested():
-    classes = {n for n in nn.__all__ if isinstance(getattr(nn, n), type)}
+    classes = {name for name, value in vars(nn).items() if isinstance(value, type)}
     others = {"Module", "Parameter", "Sequential"}
     others |= {"ModuleList", "ModuleDict", "ParameterList"}
     assert classes - others == set(LAYER_NAMES)
@@ -263,3 +262,22 @@ def test_layers_are_made_in_the_dtype_that_is_asked():
 def test_arguments_that_make_no_sense_are_refused_at_once(make, message):
     with pytest.raises(tg.errors.TinygradError, match=message):
         make()
+
+
+def test_a_users_layer_may_derive_from_ours_as_from_any_class():
+    class Counted(nn.MaxPool2d):
+        calls: int
+
+        def __init__(self, size):
+            super().__init__(size, stride=1)
+            self.calls = 0
+
+        def forward(self, input):
+            self.calls += 1
+            return super().forward(input)
+
+    layer = Counted(2)
+    y = layer(tg.arange(9.0).reshape(1, 1, 3, 3))
+    assert y.tolist() == [[[[4.0, 5.0], [7.0, 8.0]]]]
+    assert layer.calls == 1
+    assert repr(layer).startswith("Counted(kernel_size=2, stride=1")

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
-from tinygrad_cnn.recording import module_path
+from tinygrad_cnn.core.recording import module_path
 
 
 def network(lib):

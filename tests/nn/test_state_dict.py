@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pytorch import torch
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
@@ -31,7 +32,6 @@ def test_its_tensors_are_detached_and_share_memory():
 
 
 def test_values_of_pytorch_load_into_the_same_model():
-    torch = pytest.importorskip("torch")
     theirs, ours = model(torch), model(tg)
     result = ours.load_state_dict(theirs.state_dict())
     assert repr(result) == "<All keys matched successfully>"

@@ -2,8 +2,8 @@
 
 import numpy as np
 import oracles
-import pytest
-from cases import CASES, LAYOUTS, is_array, leaf
+from cases import CASES, LAYOUTS, is_array, leaf_on
+from each import for_each
 
 from tinygrad_cnn import autograd
 from tinygrad_cnn.ops import registry
@@ -11,7 +11,7 @@ from tinygrad_cnn.ops import registry
 DTYPES = np.float32, np.float64
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 
-every_case = pytest.mark.parametrize("case", CASES, ids=str)
+every_case = for_each("case", CASES, ids=str)
 
 
 def assert_close(found, expected, tolerance):
@@ -22,7 +22,7 @@ def test_every_operation_has_a_case():
     assert {case.op.__name__ for case in CASES} == set(registry)
 
 
-@pytest.mark.parametrize("op", registry.values(), ids=registry)
+@for_each("op", registry.values(), ids=registry)
 def test_every_input_has_a_gradient_rule_or_is_declared_constant(op):
     assert set(op.rules) == set(op.inputs) - set(op.constant)
 
@@ -74,7 +74,7 @@ def test_the_gradient_of_the_gradient_equals_central_differences(case, for_drawn
             np.testing.assert_allclose(found.flat[at], slope, rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.linear], ids=str)
+@for_each("case", [c for c in CASES if c.linear], ids=str)
 def test_linear_operations_satisfy_the_adjoint_identity(case, for_drawn):
     """⟨Jv, g⟩ = ⟨v, Jᵀg⟩, where Jv = f(v) − f(0) in the one input."""
 
@@ -104,7 +104,7 @@ def test_gradients_on_tensors_equal_those_on_arrays(case, for_drawn):
 
 
 @every_case
-@pytest.mark.parametrize("dtype", DTYPES)
+@for_each("dtype", DTYPES)
 def test_gradients_of_both_orders_keep_shape_and_dtype(case, dtype, for_drawn):
     @for_drawn(3, dtype=dtype)
     def _(d):
@@ -136,7 +136,7 @@ def test_gradients_in_float32_are_those_in_float64_rounded(case, for_drawn):
 
 
 @every_case
-@pytest.mark.parametrize("layout", LAYOUTS)
+@for_each("layout", LAYOUTS)
 def test_memory_layout_changes_nothing_but_rounding(case, layout, for_drawn):
     @for_drawn(2)
     def _(d):
@@ -179,14 +179,14 @@ def test_only_views_share_memory_with_their_input(case, for_drawn):
 
 
 @every_case
-@pytest.mark.parametrize("create_graph", [False, True])
+@for_each("create_graph", [False, True])
 def test_gradients_share_memory_with_nothing(case, create_graph, for_drawn):
     @for_drawn(3)
     def _(d):
         example = case.draw(d)
         g = example.cotangent()
         leaves, y = example.recorded()
-        cotangent = leaf(g)
+        cotangent = leaf_on(g)
         found = autograd.grad(
             y, leaves, cotangent, retain_graph=True, create_graph=create_graph
         )

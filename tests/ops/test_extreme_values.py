@@ -1,8 +1,8 @@
 """Large scores stay finite, infinite ones are PyTorch's, small divisors lose nothing."""
 
 import numpy as np
-import pytest
-from methods.agreement import agree, library
+from agreement import agree, library
+from each import for_each
 
 LARGE = {"float32": 1e4, "float64": 1e300}
 
@@ -53,45 +53,45 @@ def large(dtype):
     return np.array(rows, dtype)
 
 
-@pytest.mark.parametrize("dtype", LARGE)
-@pytest.mark.parametrize("name", OF_SCORES)
+@for_each("dtype", LARGE)
+@for_each("name", OF_SCORES)
 def test_large_scores_stay_finite(name, dtype):
     finite_and_as_in_pytorch(OF_SCORES[name], large(dtype))
 
 
-@pytest.mark.parametrize("dtype", LARGE)
-@pytest.mark.parametrize("name", OF_SCORES_AND_LABELS)
+@for_each("dtype", LARGE)
+@for_each("name", OF_SCORES_AND_LABELS)
 def test_losses_of_large_scores_stay_finite(name, dtype):
     labels = np.array([1, 3, 0, 2, 3])
     x = large(dtype) if dtype == "float32" else large(dtype) / 8
     finite_and_as_in_pytorch(OF_SCORES_AND_LABELS[name], x, labels)
 
 
-@pytest.mark.parametrize("dtype", LARGE)
+@for_each("dtype", LARGE)
 def test_the_logistic_loss_of_large_logits_stays_finite(dtype):
     targets = np.tile(np.array([0.0, 1.0, 0.25, 1.0], dtype), (5, 1))
     loss = functional("binary_cross_entropy_with_logits", reduction="none")
     finite_and_as_in_pytorch(loss, large(dtype), targets)
 
 
-@pytest.mark.parametrize("name", OF_SCORES)
-@pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan])
+@for_each("name", OF_SCORES)
+@for_each("value", [-np.inf, np.inf, np.nan])
 def test_scores_that_are_not_finite(name, value):
     agree(OF_SCORES[name], np.array([[0.5, value, 1.0], [0.1, 0.2, 0.3]]))
 
 
-@pytest.mark.parametrize("name", OF_SCORES_AND_LABELS)
+@for_each("name", OF_SCORES_AND_LABELS)
 def test_scores_of_minus_infinity_rule_out_a_class(name):
     x = np.array([[0.5, -np.inf, 1.0], [0.1, 0.2, 0.3]])
     agree(OF_SCORES_AND_LABELS[name], x, np.array([2, 0]))
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+@for_each("name", ["softmax", "log_softmax", "logsumexp"])
 def test_rows_of_minus_infinity_alone(name):
     agree(OF_SCORES[name], np.full((2, 3), -np.inf))
 
 
-@pytest.mark.parametrize("size", [1e-25, 1e-15, 1e15, 1e25])
+@for_each("size", [1e-25, 1e-15, 1e15, 1e25])
 def test_quotients_of_small_or_large_numbers_keep_their_gradients(size):
     a = np.array([1.0, -2.0, 3.0], np.float32) * np.float32(size)
     b = np.array([2.0, 3.0, -4.0], np.float32) * np.float32(size)

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import numpy as np
-import pytest
+from each import for_each
 
 from tinygrad_cnn import autograd, tensor
 from tinygrad_cnn.kernels import Window
@@ -14,7 +14,7 @@ from tinygrad_cnn.ops.formulas import formulas
 
 GREEK = {"gamma": "γ", "beta": "β"}
 
-every_operation = pytest.mark.parametrize("name", registry)
+every_operation = for_each("name", registry)
 
 
 # ------------------------------------------------------------------------- what is found
@@ -238,6 +238,7 @@ FIELDS = {
     "SumPool2d": {"window": Window((4, 4), (2, 2), (1, 1), (2, 2))},
 }
 FIELDS["Conv2dInput"] = FIELDS["Conv2d"] | {"size": (4, 4)}
+FIELDS["ConvTranspose2d"] = FIELDS["Conv2dInput"]
 FIELDS["Conv2dWeight"] = FIELDS["Conv2d"] | {"kernel": (2, 2)}
 FIELDS["SumPoolInput"] = FIELDS["SumPool2d"] | {"size": (8, 8)}
 
@@ -278,7 +279,7 @@ def inputs_and_letters(name):
             return (x[:, None], draw(1), draw(1)), {"x̂": normal, "r": r, "m": SIZE}
         case "Conv2d":
             return (images, kernels, draw(4)), LAYOUT
-        case "Conv2dInput":
+        case "Conv2dInput" | "ConvTranspose2d":
             return (results, kernels, draw(3)), LAYOUT
         case "Conv2dWeight":
             return (images, results), LAYOUT
@@ -289,7 +290,7 @@ def inputs_and_letters(name):
     return (GRID, GRID[[0, 2, 1, 3, 6, 4, 5]], GRID**2), {}
 
 
-@pytest.mark.parametrize("name", [name for name in registry if name not in IN_WORDS])
+@for_each("name", [name for name in registry if name not in IN_WORDS])
 def test_the_result_and_the_gradients_are_what_the_formulas_say(name):
     op, fields = registry[name], FIELDS.get(name, {})
     arrays, letters = inputs_and_letters(name)

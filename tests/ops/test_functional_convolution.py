@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from cases import leaf
-from functional import agree, functional
-from methods.agreement import refuses_as_torch
+from agreement import agree, functional, refuses_as_torch
+from cases import leaf_on
 
 from tinygrad_cnn import Tensor
 from tinygrad_cnn.errors import ArgumentError, ShapeError
@@ -95,11 +94,11 @@ def test_conv2d_refuses_the_arrays_that_pytorch_refuses(arrays):
 
 
 def test_a_convolution_that_does_not_fit_is_explained():
-    x, w = leaf(np.ones((1, 1, 4, 5))), leaf(np.ones((1, 1, 5, 3)))
+    x, w = leaf_on(np.ones((1, 1, 4, 5))), leaf_on(np.ones((1, 1, 5, 3)))
     with pytest.raises(ShapeError, match=r"spans 5×3, more than the input of 4×5"):
         conv2d(x, w)
     with pytest.raises(ShapeError, match=r"use in_channels=1"):
-        conv2d(x, leaf(np.ones((1, 2, 3, 3))))
+        conv2d(x, leaf_on(np.ones((1, 2, 3, 3))))
     with pytest.raises(ArgumentError, match=r"stride must be at least 1, got \(0, 1\)"):
         conv2d(x, w, stride=(0, 1))
 
@@ -111,7 +110,7 @@ def test_true_conv2d_is_the_convolution_of_mathematics(for_drawn):
     def _(d):
         (ky, kx), size = d.pair(1, 3), d.pair(3, 5)
         x, w = d.values((2, 2, *size)), d.values((3, 2, ky, kx))
-        y = true_conv2d(leaf(x), leaf(w)).detach().numpy()
+        y = true_conv2d(leaf_on(x), leaf_on(w)).detach().numpy()
         for n, o, i, j in np.ndindex(y.shape):
             expected = sum(
                 x[n, c, i + ky - 1 - u, j + kx - 1 - v] * w[o, c, u, v]

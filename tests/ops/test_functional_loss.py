@@ -4,8 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from functional import agree, functional
-from methods.agreement import library, refuses_as_torch
+from agreement import agree, functional, library, refuses_as_torch
 
 from tinygrad_cnn import tensor
 from tinygrad_cnn.errors import ArgumentError, LabelError

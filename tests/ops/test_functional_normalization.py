@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from cases import leaf
-from functional import agree, functional
-from methods.agreement import library, refuses_as_torch
+from agreement import agree, functional, library, refuses_as_torch
+from cases import leaf_on
 
 import tinygrad_cnn
 from tinygrad_cnn import tensor
@@ -83,7 +82,7 @@ def test_dropout_keeps_the_expectation(p):
 @pytest.mark.parametrize("function", [dropout, dropout2d])
 def test_the_gradient_of_dropout_passes_where_the_value_did(function, rng):
     x, g = rng.uniform(1, 2, (2, 3, 4, 5)), rng.standard_normal((2, 3, 4, 5))
-    given = leaf(x)
+    given = leaf_on(x)
     y = function(given, 0.4)
     y.backward(tensor(g))
     np.testing.assert_allclose(given.grad.numpy(), g * (y.detach().numpy() / x))
@@ -98,7 +97,7 @@ def test_dropout2d_drops_whole_channels():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dropout_keeps_the_dtype(dtype):
-    x = leaf(np.ones((3, 4), dtype))
+    x = leaf_on(np.ones((3, 4), dtype))
     y = dropout(x, 0.5)
     y.sum().backward()
     assert y.dtype == x.grad.dtype == dtype

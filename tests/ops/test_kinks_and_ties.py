@@ -2,9 +2,9 @@
 
 import numpy as np
 import oracles
-import pytest
-from cases import leaf
-from methods.agreement import agree, library
+from agreement import agree, library
+from cases import leaf_on
+from each import for_each
 
 from tinygrad_cnn import autograd, tensor
 from tinygrad_cnn.kernels import Window
@@ -27,32 +27,32 @@ CORNERS = {
 }
 
 
-@pytest.mark.parametrize("name", CORNERS)
+@for_each("name", CORNERS)
 def test_corners_of_activations(name):
     agree(CORNERS[name], np.array([*GRID, -0.0]))
 
 
-@pytest.mark.parametrize("name", CORNERS)
+@for_each("name", CORNERS)
 def test_activations_of_infinity(name):
     agree(CORNERS[name], np.array([np.inf, -np.inf]))
 
 
-@pytest.mark.parametrize("name", ["maximum", "minimum"])
+@for_each("name", ["maximum", "minimum"])
 def test_where_two_inputs_tie_each_gets_half(name):
     agree(lambda a, b: getattr(a, name)(b), A, B)
 
 
-@pytest.mark.parametrize("name", ["l1_loss", "mse_loss"])
+@for_each("name", ["l1_loss", "mse_loss"])
 def test_errors_of_nothing(name):
     agree(lambda a, b: getattr(library(a).nn.functional, name)(a, b), A, B)
 
 
-@pytest.mark.parametrize("name", ["sqrt", "log"])
+@for_each("name", ["sqrt", "log"])
 def test_edges_of_the_domain(name):
     agree(lambda x: getattr(x, name)(), GRID)
 
 
-@pytest.mark.parametrize("power", [0, 1, 2, 3, -1, 0.5, 0.0, 1.0, 2.0, -0.5, 1.5])
+@for_each("power", [0, 1, 2, 3, -1, 0.5, 0.0, 1.0, 2.0, -0.5, 1.5])
 def test_powers_of_zero_and_of_negative_numbers(power):
     agree(lambda x: x**power, GRID)
 
@@ -61,7 +61,7 @@ def test_powers_with_exponents_that_ask_for_gradients():
     agree(lambda a, b: a**b, A, B)
 
 
-@pytest.mark.parametrize("base", [0.0, 2.0, 0, 3, 1.0])
+@for_each("base", [0.0, 2.0, 0, 3, 1.0])
 def test_powers_of_a_number(base):
     agree(lambda x: base**x, GRID)
 
@@ -79,8 +79,8 @@ def test_second_derivatives_of_powers_at_zero():
         np.testing.assert_allclose(second.numpy(), expected)
 
 
-@pytest.mark.parametrize("dim", [(), 0, 1, (0, 1), (0, 2), -1])
-@pytest.mark.parametrize("name", ["amax", "amin"])
+@for_each("dim", [(), 0, 1, (0, 1), (0, 2), -1])
+@for_each("name", ["amax", "amin"])
 def test_extremes_share_the_gradient_evenly_among_ties(name, dim, rng):
     x = rng.integers(0, 3, (3, 4, 3)).astype(float)
     agree(lambda x: getattr(x, name)(dim), x)
@@ -98,12 +98,12 @@ def test_a_cast_rounds_and_its_gradient_has_the_dtype_of_the_input(rng):
 def pooled(x, window, ceil_mode, g=None):
     """The result, the tap of each window, and the gradient of ⟨g, result⟩."""
     y, tap = MaxPool2d(window, ceil_mode).forward(x)
-    given = leaf(x)
+    given = leaf_on(x)
     MaxPool2d(window, ceil_mode)(given).backward(tensor(y if g is None else g))
     return y, tap, given.grad.numpy()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@for_each("dtype", [np.float32, np.float64])
 def test_ties_of_max_pooling_go_to_the_first_tap(dtype, for_drawn):
     """Few values, so ties everywhere; integers, so that every sum is exact."""
 
@@ -138,7 +138,7 @@ def test_ties_of_max_pooling_agree_with_pytorch(for_drawn):
         agree(lambda x: library(x).nn.functional.max_pool2d(x, **options), x)
 
 
-@pytest.mark.parametrize("value", [-np.inf, np.nan, np.inf])
+@for_each("value", [-np.inf, np.nan, np.inf])
 def test_max_pooling_of_one_value_alone_agrees_with_pytorch(value):
     """Of a window that holds only −∞, the winner is still inside the image."""
     options = {"kernel_size": 3, "stride": 2, "padding": 1}
@@ -160,7 +160,7 @@ def test_nan_wins_in_max_pooling(for_drawn):
         np.testing.assert_array_equal(tap, taps)
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@for_each("value", [np.inf, -np.inf, np.nan])
 def test_a_gradient_that_is_not_finite_reaches_only_the_winner(value):
     x = np.array([[[[1.0, 2.0], [4.0, 3.0]]]])
     _, _, gradient = pooled(x, Window((2, 2)), False, np.full((1, 1, 1, 1), value))

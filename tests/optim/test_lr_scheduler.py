@@ -8,8 +8,10 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from each import for_each
+from hypothesis import given
 from hypothesis import strategies as st
+from pytorch import torch
 
 import tinygrad_cnn
 from tinygrad_cnn import optim, tensor
@@ -98,7 +100,7 @@ CASES = [
     ("ReduceLROnPlateau", {"patience": 0, "mode": "max", "threshold": 0.3}),
 ]
 IDS = [f"{name}-{i}" for i, (name, _) in enumerate(CASES)]
-schedules = pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
+schedules = for_each(("name", "options"), CASES, ids=IDS)
 
 
 def make_optimizer(library, kind="SGD"):
@@ -134,9 +136,8 @@ def go(optimizer, scheduler, first=0, last=STEPS):
 
 
 @schedules
-@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+@for_each("kind", ["SGD", "Adam"])
 def test_the_whole_sequence_equals_pytorchs_to_the_bit(name, options, kind):
-    torch = pytest.importorskip("torch")
     found = go(*make(tinygrad_cnn, name, options, kind))
     assert found == go(*make(torch, name, options, kind))
     assert len({lrs[0][0] for lrs in found}) > 1, "the schedule did something"
@@ -157,7 +158,6 @@ def test_a_restored_schedule_goes_on_to_the_bit_through_json(name, options):
 
 @schedules
 def test_pytorchs_state_is_taken_over(name, options):
-    torch = pytest.importorskip("torch")
     optimizer, scheduler = make(torch, name, options)
     go(optimizer, scheduler, 0, 11)
     saved = copy.deepcopy(scheduler.state_dict())
@@ -170,9 +170,8 @@ def test_pytorchs_state_is_taken_over(name, options):
     assert go(ours, ours_scheduler, 11) == expected
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
+@for_each("name", sorted({name for name, _ in CASES}))
 def test_the_signature_is_pytorchs(name):
-    torch = pytest.importorskip("torch")
     ours = inspect.signature(getattr(lr_scheduler, name)).parameters
     theirs = inspect.signature(getattr(torch.optim.lr_scheduler, name)).parameters
     assert [(p.name, p.kind, p.default) for p in ours.values()] == [
@@ -180,11 +179,10 @@ def test_the_signature_is_pytorchs(name):
     ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "options"), [case for case in CASES if case[0] != "ReduceLROnPlateau"]
 )
 def test_a_run_that_knows_only_its_epoch_starts_there_as_pytorchs_does(name, options):
-    torch = pytest.importorskip("torch")
     sequences = []
     for library in (tinygrad_cnn, torch):
         optimizer, scheduler = make(library, name, options)
@@ -195,7 +193,6 @@ def test_a_run_that_knows_only_its_epoch_starts_there_as_pytorchs_does(name, opt
 
 
 def test_one_cycle_resumed_keeps_the_rates_that_its_groups_have():
-    torch = pytest.importorskip("torch")
     ends = []
     for library in (tinygrad_cnn, torch):
         optimizer, scheduler = make(
@@ -254,7 +251,6 @@ def test_linear_lr_rises_in_a_straight_line():
 
 
 @given(T_max=st.integers(1, 20), eta_min=st.floats(0, 0.5))
-@settings(max_examples=50, deadline=None)
 def test_cosine_annealing_is_the_cosine_in_its_first_half(T_max, eta_min):
     found = rates(lr_scheduler.CosineAnnealingLR, T_max, T_max=T_max, eta_min=eta_min)
     swing = (0.8 - eta_min) / 2
@@ -270,11 +266,9 @@ def test_cosine_annealing_is_the_cosine_in_its_first_half(T_max, eta_min):
     strategy=st.sampled_from(["cos", "linear"]),
     three_phase=st.booleans(),
 )
-@settings(max_examples=100, deadline=None)
 def test_one_cycle_equals_pytorchs_for_drawn_lengths(
     total, pct_start, strategy, three_phase
 ):
-    torch = pytest.importorskip("torch")
     options = {
         "max_lr": 0.5,
         "total_steps": total,
@@ -357,9 +351,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED)
+@for_each("call", REFUSED.values(), ids=REFUSED)
 def test_what_pytorch_refuses_is_refused_in_its_words(call):
-    torch = pytest.importorskip("torch")
     with pytest.raises(Exception) as theirs:
         call(torch)
     with pytest.raises(theirs.type) as ours:
@@ -368,7 +361,7 @@ def test_what_pytorch_refuses_is_refused_in_its_words(call):
     assert str(theirs.value).rstrip(".") in str(ours.value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "options", "message"),
     [
         ("StepLR", {"step_size": 0}, "step_size must be positive, got 0"),

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from pytorch import torch
 
 import tinygrad_cnn
 from tinygrad_cnn import no_grad, optim, tensor
@@ -46,7 +47,6 @@ def test_named_parameters_keep_their_names_in_the_state_dict(p, q):
 
 
 def test_parameters_are_numbered_through_the_groups(p, q):
-    torch = pytest.importorskip("torch")
     optimizer = optim.SGD([{"params": [p]}, {"params": [q]}], momentum=0.9)
     other = torch.optim.SGD(
         [{"params": [t]} for t in (torch.zeros(2), torch.zeros(1, 1))], momentum=0.9
@@ -195,7 +195,6 @@ REFUSED = {
 
 @pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED)
 def test_what_pytorch_refuses_is_refused_in_its_words(call):
-    torch = pytest.importorskip("torch")
     with pytest.raises(Exception) as theirs:
         call(torch)
     with pytest.raises(theirs.type) as ours:

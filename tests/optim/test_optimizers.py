@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from pytorch import torch
 
 from tinygrad_cnn import Tensor, optim, tensor
 
@@ -91,7 +92,6 @@ def as_torch(torch, arrays):
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_twenty_steps_and_the_state_equal_pytorchs(name, options, dtype):
-    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(3)
     start = layouts(rng, dtype)
     ours = leaves(start)
@@ -125,7 +125,6 @@ def test_twenty_steps_and_the_state_equal_pytorchs(name, options, dtype):
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_signature_and_group_options_are_pytorchs(name):
-    torch = pytest.importorskip("torch")
     ours = inspect.signature(getattr(optim, name)).parameters
     theirs = inspect.signature(getattr(torch.optim, name)).parameters
     assert [(p.name, p.kind, p.default) for p in ours.values()] == [
@@ -213,7 +212,6 @@ class TestStateDict:
             np.testing.assert_array_equal(optimizer.state[params[0]][key], value)
 
     def test_pytorchs_state_is_taken_over_and_ours_by_pytorch(self, name, options):
-        torch = pytest.importorskip("torch")
         rng = np.random.default_rng(6)
         start, *gradients = (layouts(rng, FLOAT64) for _ in range(9))
         theirs = [t.requires_grad_() for t in as_torch(torch, start)]

@@ -12,6 +12,7 @@ float64 only, with small steps and biases that start at one (`lenet` §2.2.1), s
 ReLU is nearly dead.
 """
 
+import functools
 import importlib.util
 import itertools
 from pathlib import Path
@@ -161,28 +162,38 @@ def copied(model):
     return {k: torch.tensor(v.numpy()) for k, v in model.state_dict().items()}
 
 
-def differences(name, optimizer, dtype):
-    """The largest relative difference of a loss, and of a parameter or buffer after all."""
+def trained(library, name, optimizer, dtype):
+    """The losses of a model of this library, and its parameters and buffers after all."""
     shape, *_ = MODELS[name]
     kind, options = OPTIMIZERS[optimizer]
     small = "normalised" in name or dtype == "float32"
     options = {**options, "lr": options["lr"] * (0.1 if small else 1)}
     loss = "nll_loss" if name.startswith("lenet5") else "cross_entropy"
-    losses = []
-    models = built(name, dtype)
-    for model, library in zip(models, (tinygrad_cnn, torch), strict=True):
-        batches = draw_batches(0, shape, dtype)
-        losses.append(
-            train(
-                model,
-                getattr(library.nn.functional, loss),
-                getattr(library.optim, kind)(model.parameters(), **options),
-                ((library.tensor(x), library.tensor(y)) for x, y in batches),
-            )
-        )
-    ours, theirs = np.array(losses)
+    model, twin = built(name, dtype)
+    model = model if library is tinygrad_cnn else twin
+    losses = train(
+        model,
+        getattr(library.nn.functional, loss),
+        getattr(library.optim, kind)(model.parameters(), **options),
+        (
+            (library.tensor(x), library.tensor(y))
+            for x, y in draw_batches(0, shape, dtype)
+        ),
+    )
+    return np.array(losses), copied(model) if model is not twin else twin.state_dict()
+
+
+@functools.cache
+def trained_by_pytorch(name, optimizer, dtype):
+    """Once for both tables of kernels."""
+    return trained(torch, name, optimizer, dtype)
+
+
+def differences(name, optimizer, dtype):
+    """The largest relative difference of a loss, and of a parameter or buffer after all."""
+    theirs, expected = trained_by_pytorch(name, optimizer, dtype)
     assert theirs[-5:].mean() < theirs[:5].mean()
-    state, expected = copied(models[0]), models[1].state_dict()
+    ours, state = trained(tinygrad_cnn, name, optimizer, dtype)
     assert {k: v.dtype for k, v in state.items()} == {
         k: v.dtype for k, v in expected.items()
     }

@@ -12,7 +12,7 @@ import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import Tensor, is_grad_enabled, kernels, no_grad, planned, tensor
 from tinygrad_cnn.kernels import threads
 from tinygrad_cnn.optim import SGD, Adam
-from tinygrad_cnn.planning.planned import KEPT
+from tinygrad_cnn.planning.planner import KEPT
 
 
 def small_net():

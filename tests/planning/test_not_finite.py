@@ -84,6 +84,23 @@ def test_in_a_weight_that_a_relu_hides_from_the_loss(
         both.agree(x, y, replayed=None)
 
 
+def test_in_the_gradient_of_an_output_at_the_border(table, pair, images, labels):
+    """The loss is finite; the zeros around the image make NaN of an infinite gradient."""
+    model = nn.Conv2d(16, 16, 3, padding=1, bias=False)
+    with no_grad():
+        model.weight[:] = model.weight.abs()
+    both = pair(model, lambda output, labels: output.sqrt().sum())
+    for _ in range(2):
+        x = images(17, 16, 4, 4)
+        x._array[...] = np.abs(x._array) + 0.5
+        x._array[0, :, :2, :2] = (
+            0  # so that the output there is 0, and its slope infinite
+        )
+        value, _ = both.agree(x, labels(17), replayed=None)
+        assert np.isfinite(value.item())
+        assert np.isnan(both.usual.weight.grad.numpy()[:, :, 0, 0]).all()
+
+
 def test_a_result_that_is_not_finite_says_so(pair, images, labels):
     both = pair(nn.Linear(4, 3), F.cross_entropy)
     both.agree(images(2, 4), labels(2, 3))

@@ -6,9 +6,9 @@ import pytest
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import autograd, planned
-from tinygrad_cnn.graph.draw import draw
-from tinygrad_cnn.graph.summary import summary
-from tinygrad_cnn.recording import observer
+from tinygrad_cnn.core.recording import observer
+from tinygrad_cnn.graph.costs.layer_table import summary
+from tinygrad_cnn.graph.drawing.drawing import draw
 from tinygrad_cnn.verify import verify
 
 

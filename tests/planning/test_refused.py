@@ -10,7 +10,8 @@ import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import Generator, autograd, no_grad, planned, tensor
 from tinygrad_cnn.autograd import Function
-from tinygrad_cnn.planning.trace import traced
+from tinygrad_cnn.errors import MutationError
+from tinygrad_cnn.planning.tracing import traced
 
 
 class Of(nn.Module):
@@ -180,6 +181,32 @@ def test_batch_norm_in_training_updates_its_figures_once_a_call(
     for count in (1, 2, 3):
         both.agree(images(4, 1, 5, 5), labels(4, 27), replayed=True)
         assert model[1].num_batches_tracked.item() == count
+
+
+def test_a_replay_that_fails_half_way_leaves_the_running_figures_to_the_usual_call(
+    table, pair, images, labels
+):
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten())
+    both = pair(model, F.cross_entropy)
+    both.agree(images(4, 1, 5, 5), labels(4, 27), replayed=True)
+    spoilt = images(4, 1, 5, 5)
+    spoilt._array[0, 0, 2, 2] = np.nan
+    both.agree(spoilt, labels(4, 27), replayed=False)
+    assert model[1].num_batches_tracked.item() == 2
+
+
+def test_a_graph_that_saved_running_figures_notices_that_a_replay_changed_them(
+    table, images, labels
+):
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten())
+    step = planned(model, F.cross_entropy)
+    step(images(4, 1, 5, 5), labels(4, 27))
+    weights = tensor([1.0, 2.0, 3.0], requires_grad=True)
+    product = (weights * model[1].running_mean).sum()
+    step(images(4, 1, 5, 5), labels(4, 27))
+    assert step.why is None
+    with pytest.raises(MutationError):
+        product.backward()
 
 
 def test_batch_norm_without_running_figures_has_none_to_update(

@@ -9,7 +9,7 @@ import pytest
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import Tensor, no_grad, planned, tanh, tensor
-from tinygrad_cnn.modelfile import load_class
+from tinygrad_cnn.training.model_file import load_class
 
 MODELS = Path(__file__).parents[2] / "models"
 # file, settings, shape of an image
@@ -377,6 +377,42 @@ def test_a_model_that_returns_its_input_or_its_parameter(table, pair, images):
         both = pair(model)
         for _ in range(2):
             both.agree(images(3, 2))
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("dim", [(0, 2, 3), (2, 3), (0,), (1, 2, 3)])
+def test_sums_over_some_axes(dim, keepdim, table, pair, images, labels):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 3, 3)
+
+        def forward(self, x):
+            total = self.conv(x).sum(dim, keepdim=keepdim)
+            return (total * total).sum().reshape(1, 1) * tensor([[1.0, 0.5]])
+
+    both = pair(Net(), F.cross_entropy)
+    for _ in range(2):
+        both.agree(images(4, 1, 5, 5), labels(1, 2), replayed=None)
+    predicting = pair(nn.Sequential(nn.Conv2d(3, 4, 2), Summed(dim, keepdim)))
+    for _ in range(2):
+        predicting.agree(images(4, 3, 5, 5))
+
+
+class Summed(nn.Module):
+    def __init__(self, dim, keepdim):
+        super().__init__()
+        self.dim, self.keepdim = dim, keepdim
+
+    def forward(self, x):
+        return (x * 2).sum(self.dim, keepdim=self.keepdim)
+
+
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_log_softmax_along_either_axis(dim, table, pair, images):
+    both = pair(nn.LogSoftmax(dim))
+    for _ in range(2):
+        both.agree(images(5, 3))
 
 
 # ------------------------------------------------------------------- drawn networks

@@ -45,8 +45,8 @@ def test_sobel_filters_as_loops_have_them():
         for i, j in np.ndindex(4, 5):
             for u, v in np.ndindex(3, 3):
                 loops[o, i, j] += kernel[u][v] * pixels[i + u, j + v]
-    np.testing.assert_allclose(day2.filtered(pixels), loops, atol=1e-14)
-    np.testing.assert_allclose(day2.written_out(pixels), loops, atol=1e-14)
+    np.testing.assert_allclose(day2.apply_sobel(pixels), loops, atol=1e-14)
+    np.testing.assert_allclose(day2.sum_shifted(pixels), loops, atol=1e-14)
 
 
 def test_each_window_of_the_pooled_image_has_its_own_maximum(tmp_path):

@@ -705,6 +705,22 @@ def test_what_no_hypothesis_explains_has_no_diagnosis(layer, change):
     assert report.diagnosis is None, report
 
 
+@pytest.mark.parametrize(("size", "named"), [(4, False), (5, True)])
+def test_two_entries_that_fit_may_be_chance_and_three_are_a_diagnosis(size, named):
+    """Shifted by two places, what stands at the edge left is free: it says nothing."""
+
+    def backward(g, x):
+        true = g * 2 * x
+        return np.concatenate([[7.0, -5.0], true[:-2]])
+
+    report = verify_pair(lambda x: x**2, backward, normal(size) + 3)
+    assert report["x"].verdict == "wrong"
+    assert len(report["x"].wrong) == size
+    assert (report.diagnosis is not None) == named
+    if named:
+        assert "shifted by +2" in report.diagnosis.sentence
+
+
 def test_two_mistakes_that_the_inputs_do_not_tell_apart_are_both_told():
     def backward(g, x, w):
         return g @ w.T, (x.T @ g)[::-1]

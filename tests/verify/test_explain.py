@@ -9,14 +9,15 @@ from types import SimpleNamespace
 import numpy as np
 import oracles
 import pytest
-from cases import CASES, leaf
+from cases import CASES, leaf_on
+from each import for_each
 
 import tinygrad_cnn
 from tinygrad_cnn import Tensor, errors, nn, tensor
 from tinygrad_cnn.kernels import Window
-from tinygrad_cnn.modelfile import load_class
 from tinygrad_cnn.nn import functional as F
 from tinygrad_cnn.ops import Op
+from tinygrad_cnn.training.model_file import load_class
 from tinygrad_cnn.verify import explain
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -142,13 +143,13 @@ def some(shape, most=6):
     return [tuple(map(int, np.unravel_index(k, shape))) for k in sorted(chosen)]
 
 
-every_layout = pytest.mark.parametrize("layout", LAYOUTS)
-both_groups = pytest.mark.parametrize("groups", [1, 2])
+every_layout = for_each("layout", LAYOUTS)
+both_groups = for_each("groups", [1, 2])
 
 
 @both_groups
 @every_layout
-@pytest.mark.parametrize("oracle", ["loops", "torch"])
+@for_each("oracle", ["loops", "torch"])
 def test_the_terms_add_up_to_the_gradient(oracle, layout, groups):
     net = Net(LAYOUTS[layout], groups)
     expected = getattr(net, f"gradients_by_{oracle}")()
@@ -279,7 +280,7 @@ def test_relu_says_whether_the_value_passes():
 # --------------------------------------------------------------------- any computation
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@for_each("case", CASES, ids=str)
 def test_the_terms_of_every_operation_add_up(case, for_drawn):
     """To the gradient, each local derivative being a slope of the naive result."""
 
@@ -288,13 +289,13 @@ def test_the_terms_of_every_operation_add_up(case, for_drawn):
         example = case.draw(d).with_inputs(lambda x: np.array(x, order="C"))
         leaves, y = example.recorded()
         g = example.cotangent()
-        y.backward(leaf(g))
+        y.backward(leaf_on(g))
         for which, x in enumerate(leaves):
             if not x.numel():
                 continue
             k = int(d.rng.integers(x.numel()))
             index = tuple(map(int, np.unravel_index(k, x.shape)))
-            explanation = explain(y, x, index, gradient=leaf(g))
+            explanation = explain(y, x, index, gradient=leaf_on(g))
             assert_adds_up(explanation, x.grad.numpy()[index])
             found = np.zeros(y.shape)
             for term in explanation.terms:

@@ -11,9 +11,9 @@ import tinygrad_cnn as torch
 import tinygrad_cnn.nn as nn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import optim
+from tinygrad_cnn.core.recording import observer
 from tinygrad_cnn.errors import ArgumentError, AutogradError, DTypeError
-from tinygrad_cnn.modelfile import load_class
-from tinygrad_cnn.recording import observer
+from tinygrad_cnn.training.model_file import load_class
 from tinygrad_cnn.verify import lint, watch
 from tinygrad_cnn.verify.linting import Findings
 

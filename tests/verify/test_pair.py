@@ -73,13 +73,16 @@ class ReturnsAllAndKeeps(Dense):
         return self.gradients(g)
 
 
-class Grads(Dense):
-    grads = None
+def in_a_dict(name):
+    """A layer that leaves the gradients in a dict of this name."""
 
-    def backward(self, g):
-        dx, dW, db = self.gradients(g)
-        self.grads = {"W": dW, "b": db}
-        return dx
+    class Style(Dense):
+        def backward(self, g):
+            dx, dW, db = Dense.gradients(self, g)
+            setattr(self, name, {"W": dW, "b": db})
+            return dx
+
+    return Style
 
 
 class ParamsAndGrads(Dense):
@@ -92,6 +95,15 @@ class ParamsAndGrads(Dense):
 
     def backward(self, g):
         dx, self.grads["dW"], self.grads["db"] = self.gradients(g)
+        return dx
+
+
+class Dparams(Dense):
+    """The gradients are in a dict of that name."""
+
+    def backward(self, g):
+        dx, dW, db = self.gradients(g)
+        self.dparams = {"W": dW, "b": db}
         return dx
 
 
@@ -240,13 +252,24 @@ ATTRIBUTES = [
 STYLES = {
     **{name: names(name, name.replace("W", "b")) for name in ATTRIBUTES},
     "two namings": names("dW", "b_grad"),
+    **{name: in_a_dict(name) for name in ("grads", "gradients", "dparams", "d_params")},
     **{
         style.__name__: style
-        for style in (
-            *(Preallocated, ReturnsAll, ReturnsDict, ReturnsAllAndKeeps, Grads),
-            *(ParamsAndGrads, Lists, Values, Weights, Updates, RateInside, Momentum),
-            *(ReturnsCache, Nested),
-        )
+        for style in [
+            Preallocated,
+            ReturnsAll,
+            ReturnsDict,
+            ReturnsAllAndKeeps,
+            ParamsAndGrads,
+            Lists,
+            Values,
+            Weights,
+            Updates,
+            RateInside,
+            Momentum,
+            ReturnsCache,
+            Nested,
+        ]
     },
 }
 

@@ -87,6 +87,51 @@ def test_a_module_with_its_loss_every_input_and_every_named_parameter():
     assert [t.name for t in report.tensors] == names
 
 
+class Scores(nn.Module):
+    """A model as PyTorch's tutorials write it: scores, and the loss stands elsewhere."""
+
+    def __init__(self, last=lambda scores: scores):
+        super().__init__()
+        self.conv, self.dense, self.last = nn.Conv2d(1, 2, 3), nn.Linear(8, 3), last
+
+    def forward(self, x):
+        return self.last(self.dense(F.relu(self.conv(x)).flatten(1)))
+
+
+@pytest.mark.parametrize("last", [None, F.log_softmax], ids=["scores", "log-softmax"])
+def test_with_labels_alone_the_loss_is_cross_entropy(last):
+    model = Scores() if last is None else Scores(lambda scores: last(scores, 1))
+    report = verify(model, images(), labels=LABELS)
+    expected = verify(model, images(), labels=LABELS, loss=F.cross_entropy)
+    assert report, report
+    found, right = (
+        [(t.name, t.verdict) for t in r.tensors] for r in (report, expected)
+    )
+    assert found == right
+    assert [name for name, _ in found] == ["x", *dict(model.named_parameters())]
+    worst = [[t.worst.numerical for t in r.tensors] for r in (report, expected)]
+    assert worst[0] == worst[1]
+
+
+def test_a_function_with_labels_alone_is_given_cross_entropy_too():
+    scores = np.random.default_rng(0).normal(size=(3, 4))
+    report = verify(lambda x: 2 * x, scores, labels=LABELS)
+    assert report, report
+    p = np.exp(2 * scores) / np.exp(2 * scores).sum(axis=1, keepdims=True)
+    gradient = 2 * (p - np.eye(4)[LABELS]) / 3  # of the mean over three images
+    worst = report["x"].worst
+    cotangent = worst.claimed / gradient[worst.index]
+    assert 0.5 <= abs(cotangent) <= 1.5
+    report = verify(lambda x: 2 * x, scores, labels=LABELS, loss=F.cross_entropy)
+    assert report["x"].worst == worst
+
+
+def test_labels_for_a_result_are_refused():
+    x = torch.ones(3, 4, requires_grad=True)
+    with pytest.raises(ArgumentError, match="labels are for a model or a function"):
+        verify(x.sum(), labels=LABELS)
+
+
 def test_frozen_parameters_are_left_out():
     model = Net()
     model.conv.requires_grad_(False)
@@ -178,6 +223,114 @@ def test_a_wrong_factor_is_wrong(claimed):
     assert not report
     assert report["a"].verdict == "wrong"
     assert len(report["a"].wrong) == 2
+
+
+class Raised(Op, register=False):
+    """y = a + c: the larger c, the less the digits of y tell of a."""
+
+    def __init__(self, c, claimed=1.0):
+        self.c, self.claimed = c, claimed
+
+    def forward(self, a):
+        return a + self.c
+
+    def grad_a(self, g):
+        return g * self.claimed
+
+
+def test_a_mistake_just_above_what_the_differences_can_tell_is_found():
+    a = np.array([0.5, -2.0, 1.0])
+    right = verify(Raised(1e5), a)
+    assert right, right
+    worst = right["a"].worst
+    # the outputs are rounded to ε c / 2, and that is divided by a step of about ε^⅓
+    estimated = (worst.truncation + worst.rounding) / abs(worst.claimed)
+    eps = np.finfo(float).eps
+    assert eps ** (2 / 3) * 1e5 / 10 < estimated < eps ** (2 / 3) * 1e5 * 10
+    for error, is_right in ((0.1, True), (6, False), (-6, False)):
+        report = verify(Raised(1e5, 1 + error * estimated), a)
+        assert bool(report) == is_right, (error, report)
+
+
+def test_where_the_outputs_have_too_few_digits_the_verdict_is_unclear():
+    report = verify(Raised(1e10), np.array([0.5, -2.0, 1.0]))
+    assert not report
+    assert report["a"].verdict == "unclear"
+    assert not report["a"].is_wrong
+    assert report["a"].unclear == 3 and report["a"].wrong == ()
+    assert "3 entries are unclear: the differences are too noisy" in str(report)
+    assert report.culprit is None
+
+
+def test_noise_that_comes_from_within_is_measured():
+    """y = a, with an error of 1e8 ε from cancellation, which the size of y hides."""
+    a = np.random.default_rng(0).uniform(1, 2, 20)
+    report = verify(lambda a: a * 1e8 - a * (1e8 - 1), a)
+    assert not report["a"].is_wrong, report
+    assert report["a"].worst.rounding > 1e8 * np.finfo(float).eps
+
+
+@pytest.mark.parametrize("function", [torch.tanh, torch.exp, lambda a: (a * a).sum()])
+def test_an_entry_that_is_right_takes_two_runs(function):
+    a = np.random.default_rng(0).normal(size=(4, 5))
+    report = verify(function, a)
+    assert report
+    levels = 5  # of the worst entry: steps of 1, 1/8, … down to 1/4096
+    assert 2 * a.size <= report.runs <= 2 * a.size + 2 * levels
+
+
+class Noisy(Op, register=False):
+    """y = a, and noise of a known size that is another for each value of a."""
+
+    def __init__(self, noise, claimed=1.0):
+        self.noise, self.claimed = noise, claimed
+
+    def forward(self, a):
+        return a + self.noise * np.sin(1e17 * a)
+
+    def grad_a(self, g):
+        return g * self.claimed
+
+
+STEP = np.finfo(float).eps ** (1 / 3)
+"""The first step of differences in float64, of values about 1."""
+
+
+@pytest.mark.parametrize("size", [6, 2000])  # entry by entry, and in random sums
+def test_the_noise_of_the_outputs_excuses_what_it_explains(size):
+    a = np.random.default_rng(0).uniform(0.5, 1, size)
+    report = verify(Noisy(1e-10), a)
+    assert report, report
+    # An entry moves one output, whose difference is off by up to twice the noise.
+    assert 0.1 * 1e-10 / STEP < report["a"].max_abs_error < 1.5 * 1e-10 / STEP
+
+
+def test_an_entry_off_by_more_than_twice_its_estimated_error_is_wrong():
+    a = np.random.default_rng(0).uniform(0.5, 1, 6)
+    excused = verify(Noisy(1e-10), a)["a"].worst.rounding
+    report = verify(Noisy(1e-10, 1 + 5 * excused), a)
+    assert report["a"].verdict == "wrong", report
+    # In the random sums of a large tensor as well, where it is the only mistake: there an
+    # entry has a share of a seventh or so, the root of one of 47.
+    a = np.random.default_rng(0).uniform(0.5, 1, 3000)
+    excused = verify(Noisy(1e-11), a)["a"].worst.rounding
+    claimed = np.ones(3000)
+    claimed[1234] -= 60 * excused
+    report = verify(Noisy(1e-11, claimed), a)
+    assert report["a"].wrong == ((1234,),), report
+    assert report["a"].checked > 256  # it was not in the sample, but a sum was off
+
+
+def test_where_the_noise_is_too_large_to_decide_the_verdict_is_unclear():
+    report = verify(Noisy(1e-7), np.array([0.5, -0.75]))
+    assert report["a"].verdict == "unclear"
+    assert report["a"].unclear == 2
+    assert not report
+    assert not report["a"].is_wrong
+    assert "2 entries are unclear: the differences are too noisy" in str(report)
+    # Within the noise nothing is shown to be wrong; far beyond it, it is.
+    assert verify(Noisy(1e-7, 1.01), np.array([0.5]))["a"].verdict == "unclear"
+    assert verify(Noisy(1e-7, 9.0), np.array([0.5]))["a"].verdict == "wrong"
 
 
 def test_a_softmax_whose_backward_is_zero_does_not_pass():

@@ -1,7 +1,7 @@
 """Automatic differentiation under PyTorch's names."""
 
-from ..gradients import backward, detect_anomaly, grad, set_detect_anomaly
-from ..recording import enable_grad, no_grad, set_grad_enabled
+from ..core.gradients import backward, detect_anomaly, grad, set_detect_anomaly
+from ..core.recording import enable_grad, no_grad, set_grad_enabled
 from .function import Function
 from .gradcheck import gradcheck, gradgradcheck
 

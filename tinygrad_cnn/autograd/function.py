@@ -1,5 +1,5 @@
 """What a Function is made with."""
 
-from ..function import Function, FunctionCtx, once_differentiable
+from ..core.user_function import Function, FunctionCtx, once_differentiable
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]

@@ -1,20 +1,25 @@
-"""Gradients compared with the slope that the function itself shows: central differences.
+"""PyTorch's gradcheck: the Jacobian by backward passes, compared with that by differences.
 
 With f perturbed by ±eps in one value of one input, (f(x + eps) − f(x − eps)) / 2 eps is a
 column of the Jacobian, ∂output/∂x, up to terms in eps². Backward passes from each value of
 an output give its rows. Neither knows of the other.
+
+The differences are those of `verify.difference`; what is compared, and how near it must
+be, is PyTorch's.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.gradients import grad
 from ..errors import (
     ArgumentError,
     DTypeError,
@@ -23,8 +28,8 @@ from ..errors import (
     ShapeError,
     TinygradError,
 )
-from ..gradients import grad
-from ..verify import Report, verify
+from ..verify import verify
+from ..verify.difference import Direction, central
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -76,27 +81,23 @@ def gradcheck(
         masked=bool(masked),
         without_check_backward_ad=not check_backward_ad,
     )
-    check = Gradcheck(func, _tuple(inputs), eps, atol, rtol, nondet_tol)
+    limits = eps, atol, rtol, nondet_tol
+    check = Gradcheck(func, _tuple(inputs), *limits, fast_mode, check_grad_dtypes)
     check.check_inputs()
     try:
         with np.errstate(all="ignore"):
-            check.run(fast_mode, check_grad_dtypes, check_undefined_grad)
+            check.run(check_undefined_grad)
     except GradcheckError as error:
-        gradcheck.last_report = _second_opinion(check, eps)  # type: ignore[attr-defined]
+        report = None
+        with suppress(TinygradError):  # verify cannot run everything
+            named = {f"input {i}": x for i, x in enumerate(check.inputs)}
+            report = verify(func, named, step=eps)
+        gradcheck.last_report = report  # type: ignore[attr-defined]
         if raise_exception:
-            error.add_note(f"verify() says: {gradcheck.last_report}")  # type: ignore[attr-defined]
+            error.add_note(f"verify() says: {report}")
             raise
         return False
     return True
-
-
-def _second_opinion(check: Gradcheck, eps: float) -> Report | None:
-    """What `verify` finds, which knows kinks from mistakes; None if it cannot run."""
-    inputs = {f"input {i}": x for i, x in enumerate(check.inputs)}
-    try:
-        return verify(check.func, inputs, step=eps)
-    except TinygradError:
-        return None
 
 
 def gradgradcheck(
@@ -170,6 +171,8 @@ class Gradcheck:
     atol: float
     rtol: float
     nondet_tol: float
+    fast: bool
+    check_dtypes: bool
 
     def __post_init__(self) -> None:
         self.asking = {i: t for i, t in enumerate(self.inputs) if _asks(t)}
@@ -201,26 +204,26 @@ class Gradcheck:
                     "or is read-only, so it can't be perturbed; pass a clone() of it"
                 )
 
-    def run(self, fast: bool, check_dtypes: bool, check_undefined: bool) -> None:
+    def run(self, check_undefined: bool) -> None:
         """GradcheckError at the first thing that is wrong."""
         outputs = self.outputs()
         rng = np.random.default_rng(SEED)
-        us = {i: _direction(x, rng) if fast else None for i, x in self.asking.items()}
-        columns = {i: self.columns(i, u) for i, u in us.items()}
-        self.shapes = {o: y.shape for o, y in outputs.items()}
+        us = {i: self.directions(x, rng) for i, x in self.asking.items()}
+        columns = {i: [self.slope(i, u) for u in us[i]] for i in self.asking}
         if not outputs:
-            self.check_constant(columns, self.nondet_tol if fast else 0.0)
+            self.check_constant(columns)
         for o, y in outputs.items():
-            v = _direction(y, rng) if fast else None
-            rows = self.rows(o, y, v, check_dtypes)
+            vs = self.directions(y, rng)
+            rows = self.rows(o, y, vs)
             for i, x in self.asking.items():
                 of_y = [column[o] for column in columns[i]]
                 numerical = np.reshape(of_y, (len(of_y), y.numel())).T
                 analytical = np.reshape(rows[i], (len(rows[i]), x.numel()))
-                if v is None:
-                    self.compare(o, i, analytical, numerical)
+                where = f"Jacobian mismatch for output {o} with respect to input {i}:"
+                if self.fast:
+                    self.compare_projected(where, analytical, numerical, us[i], vs)
                 else:
-                    self.compare_projected(o, i, analytical, numerical, us[i], v)
+                    self.compare(where, (y.shape, x.shape), analytical, numerical)
         self.check_zero(outputs, "backward not multiplied by grad_output")
         for k in outputs if check_undefined and len(outputs) > 1 else ():
             others = {o: y for o, y in self.outputs().items() if o != k}
@@ -240,23 +243,25 @@ class Gradcheck:
         """The outputs that require a gradient, by position."""
         return {o: y for o, y in enumerate(self.results()) if y.requires_grad}
 
-    def columns(self, i: int, u: Array | None) -> list[dict[int, Array]]:
-        """∂output/∂x for each value of input i, or only J u: for each float output."""
-        steps = _unit_vectors(self.asking[i]) if u is None else [u]
-        return [self.slope(i, self.eps * step) for step in steps]
+    def directions(self, t: Tensor, rng: np.random.Generator) -> list[Array]:
+        """A unit vector for each value; in fast mode only a random one of length 1.
 
-    def slope(self, i: int, step: Array) -> dict[int, Array]:
-        """(f(x + step) − f(x − step)) / 2 eps for each float output, flat."""
-        x = self.asking[i]._array
-        before = x.copy()
-        sides = []
-        for moved in (before - step, before + step):
-            x[...] = moved
-            try:
-                sides.append([y._array.copy() for y in self.results()])
-            finally:
-                x[...] = before
-        low, high = ([(y.shape, y.dtype) for y in side] for side in sides)
+        The random one has no negative values.
+        """
+        if not self.fast:
+            return [e.reshape(t.shape) for e in np.eye(t.numel(), dtype=t.dtype)]
+        values = rng.random(t.shape)
+        return [(values / np.sqrt((values**2).sum())).astype(t.dtype)]
+
+    def slope(self, i: int, direction: Array) -> dict[int, Array]:
+        """(f(x + eps d) − f(x − eps d)) / 2 eps for each float output, flat."""
+
+        def run() -> list[Array]:
+            return [y._array.copy() for y in self.results()]
+
+        along = Direction(np.arange(direction.size), direction.ravel())
+        up, down, _ = central(self.asking[i]._array, along, self.eps, run)
+        low, high = [[(y.shape, y.dtype) for y in side] for side in (down, up)]
         if low != high:
             raise ShapeError(
                 "gradcheck expects func to return the same shapes and dtypes near by, but "
@@ -264,16 +269,14 @@ class Gradcheck:
             )
         return {
             o: (b - a).ravel() / (2 * self.eps)
-            for o, (a, b) in enumerate(zip(*sides, strict=True))
+            for o, (a, b) in enumerate(zip(down, up, strict=True))
             if a.dtype.kind == "f"
         }
 
-    def rows(
-        self, o: int, y: Tensor, v: Array | None, check_dtypes: bool
-    ) -> dict[int, list[Array]]:
-        """∂y/∂x for each value of y, or only vᵀJ: for each input."""
+    def rows(self, o: int, y: Tensor, vs: list[Array]) -> dict[int, list[Array]]:
+        """vᵀ ∂y/∂x for each input and each v."""
         rows: dict[int, list[Array]] = {i: [] for i in self.asking}
-        for weights in _unit_vectors(y) if v is None else [v]:
+        for weights in vs:
             once, again = (self.backward({o: y}, [weights]) for _ in range(2))
             for i, x in self.asking.items():
                 d, e = once[i], again[i]
@@ -282,7 +285,7 @@ class Gradcheck:
                         f"Analytical gradient has incorrect size: {list(d.shape)} for "
                         f"input {i} of shape {list(x.shape)}"
                     )
-                if check_dtypes and d.dtype != x.dtype:
+                if self.check_dtypes and d.dtype != x.dtype:
                     raise GradcheckError(
                         f"Gradient has dtype mismatch: {d.dtype} for input {i} of {x.dtype}"
                     )
@@ -308,59 +311,67 @@ class Gradcheck:
             i: np.zeros_like(x._array) if d is None else d._array for (i, x), d in pairs
         }
 
-    def compare(self, o: int, i: int, analytical: Array, numerical: Array) -> None:
-        """Refuse a Jacobian (a row for each value of output o) that is not numerical's."""
-        right = np.isclose(analytical, numerical, self.rtol, self.atol)
-        if not right.all():
-            raise GradcheckError(
-                f"Jacobian mismatch for output {o} with respect to input {i}: "
-                + self.differences(o, i, analytical, numerical, ~right)
-            )
+    def compare(
+        self,
+        where: str,
+        shapes: tuple[tuple[int, ...], tuple[int, ...]],
+        analytical: Array,
+        numerical: Array,
+    ) -> None:
+        """Refuse a Jacobian that is not numerical's: a row for each value of an output.
+
+        shapes: of the output and of the input.
+        """
+        off = ~np.isclose(analytical, numerical, self.rtol, self.atol)
+        if not off.any():
+            return
+        error = np.abs(analytical - numerical)
+        error = np.where(off, np.where(np.isnan(error), np.inf, error), 0)
+        worst = np.unravel_index(error.argmax(), error.shape)
+        at_y, at_x = [
+            [int(n) for n in np.unravel_index(k, shape)]
+            for k, shape in zip(worst, shapes, strict=True)
+        ]
+        largest = np.fmax(np.abs(analytical), np.abs(numerical))
+        relative = np.max(error[off] / largest[off])
+        raise GradcheckError(
+            f"{where} {off.sum()} of {off.size} values are off\n"
+            f"  the worst: ∂output{at_y} / ∂input{at_x} is {analytical[worst]:.6g} by "
+            f"backward, {numerical[worst]:.6g} by central differences with eps = "
+            f"{self.eps}\n"
+            f"  largest error {error.max():.3g}, relative {relative:.3g}; "
+            f"allowed are {self.atol} + {self.rtol} · |numerical|"
+        )
 
     def compare_projected(
-        self, o: int, i: int, analytical: Array, numerical: Array, u: Any, v: Array
+        self,
+        where: str,
+        analytical: Array,
+        numerical: Array,
+        us: list[Array],
+        vs: list[Array],
     ) -> None:
         """Refuse vᵀJ if vᵀJu is not numerical's, given Ju; then look at all of J."""
+        (u,), (v,) = us, vs
         a, n = (analytical @ u.ravel()).item(), (v.ravel() @ numerical).item()
         if np.isclose(a, n, self.rtol, self.atol * u.sum() * v.sum()):
             return
         text = (
-            f"Jacobian mismatch for output {o} with respect to input {i}: in random "
-            f"directions, vᵀJu is {a:.6g} by backward and {n:.6g} by central differences"
+            f"{where} in random directions, vᵀJu is {a:.6g} by backward and {n:.6g} by "
+            "central differences"
         )
-        slow = Gradcheck(self.func, self.inputs, self.eps, self.atol, self.rtol, np.inf)
+        slow = replace(self, nondet_tol=np.inf, fast=False, check_dtypes=False)
         try:
-            slow.run(False, False, False)
+            slow.run(check_undefined=False)
         except GradcheckError as error:
             raise GradcheckError(f"{text}\n{error}") from None
         raise GradcheckError(
             f"{text}\nNo single value of J is off: fast_mode=False passes"
         )
 
-    def differences(
-        self, o: int, i: int, analytical: Array, numerical: Array, off: Array
-    ) -> str:
-        """How many values of a Jacobian are off, which is the worst, and how far."""
-        error = np.abs(analytical - numerical)
-        error = np.where(off, np.where(np.isnan(error), np.inf, error), 0)
-        row, column = np.unravel_index(error.argmax(), error.shape)
-        a, n = analytical[row, column], numerical[row, column]
-        at_y = _place(row, self.shapes[o])
-        at_x = _place(column, self.asking[i].shape)
-        largest = np.fmax(np.abs(analytical), np.abs(numerical))
-        relative = np.max(error[off] / largest[off])
-        return (
-            f"{off.sum()} of {off.size} values are off\n"
-            f"  the worst: ∂output{at_y} / ∂input{at_x} is {a:.6g} by backward, "
-            f"{n:.6g} by central differences with eps = {self.eps}\n"
-            f"  largest error {error.max():.3g}, relative {relative:.3g}; "
-            f"allowed are {self.atol} + {self.rtol} · |numerical|"
-        )
-
-    def check_constant(
-        self, columns: dict[int, list[dict[int, Array]]], most: float
-    ) -> None:
+    def check_constant(self, columns: dict[int, list[dict[int, Array]]]) -> None:
         """Where no output requires a gradient, no output may depend on an input."""
+        most = self.nondet_tol if self.fast else 0.0
         for i, slopes in columns.items():
             for o, slope in ((o, s) for column in slopes for o, s in column.items()):
                 if not (np.abs(slope) <= most).all():
@@ -402,27 +413,9 @@ def _asks(x: Any) -> bool:
     return isinstance(x, Tensor) and x.requires_grad
 
 
-def _unit_vectors(t: Tensor) -> Iterator[Array]:
-    """1 in one place and 0 in the others, for each place."""
-    for k in range(t.numel()):
-        e = np.zeros(t.shape, t.dtype)
-        e.flat[k] = 1
-        yield e
-
-
-def _direction(t: Tensor, rng: np.random.Generator) -> Array:
-    """A random vector of length 1 without negative values."""
-    values = rng.random(t.shape)
-    return (values / np.sqrt((values**2).sum())).astype(t.dtype)
-
-
 def _random(t: Tensor, rng: np.random.Generator, gaps: bool) -> Tensor:
     """Uniform in [−1, 1), as t in shape and dtype; with gaps in memory."""
     values = rng.uniform(-1, 1, t.shape).astype(t.dtype)
     if gaps and t.numel() > 1:
         values = np.repeat(values, 2, axis=-1)[..., ::2]
     return Tensor._wrap(values).requires_grad_()
-
-
-def _place(flat: Any, shape: tuple[int, ...]) -> list[int]:
-    return [int(k) for k in np.unravel_index(flat, shape)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .layers import (
+    LAYERS,
     Array,
     BatchNorm,
     Conv,
@@ -20,6 +22,7 @@ from .layers import (
     Pool,
     Relu,
     Shape,
+    forward_multiply_adds,
     initial_weights,
     with_shapes,
 )
@@ -28,24 +31,21 @@ LEARNING_RATES = {"sgd": 0.01, "adam": 0.001}
 MOMENTUM = 0.9
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Of Adam."""
-NORM_EPSILON, NORM_MOMENTUM = 1e-5, 0.1
-"""Of batch normalisation."""
-
-KINDS = {
-    "training": "zero the gradients, forward, loss, backward, update of all weights",
-    "inference": "forward without a graph, in evaluation mode",
-    "operation": "forward, then the gradient of all inputs for a given gradient",
-    "chain": "forward, then the gradient of both factors",
-    "model": "the same as training, of a user's file",
-}
 
 
 @dataclass(frozen=True)
 class Case:
     """One thing to measure; every peer builds it from this.
 
-    kind: one of KINDS. image: the shape of one image. optimizer: sgd (momentum 0.9) or
-    adam, of training. length: multiplications of a chain. options: of a user's model.
+    kind:
+        training    zero the gradients, forward, loss, backward, update of all weights
+        inference   forward without a graph, in evaluation mode
+        operation   forward, then the gradient of all inputs for a given gradient
+        chain       forward, then the gradient of both factors
+        model       the same as training, of a user's file
+
+    image: the shape of one image. optimizer: sgd (momentum 0.9) or adam, of training.
+    length: multiplications of a chain. options: of a user's model.
     """
 
     name: str
@@ -86,35 +86,66 @@ class Case:
 
     def gradient(self) -> Array:
         """float32 (batch, *output): ∂L/∂output, which an operation is given."""
+        if self.kind == "chain":
+            return np.ones((self.batch, *self.image), np.float32)
         rng = np.random.default_rng(4)
         return rng.normal(size=(self.batch, *self.output)).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; a layer is its class and its fields."""
+        found = [(type(layer).__name__, vars(layer)) for layer in self.layers]
+        return vars(self) | {"layers": found}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Case:
+        """The case that `to_json` made these of."""
+        made = [LAYERS[name](**kept) for name, kept in values["layers"]]
+        image = tuple(values["image"])
+        return cls(**values | {"layers": tuple(made), "image": image})
+
+
+def multiply_adds(case: Case) -> int:
+    """The multiply-adds of one step on the whole batch.
+
+    Going back, each layer needs as many again for the gradient of its weight, and as
+    many for that of its input. Images need no gradient, so the first layer of a network
+    has only the former; an operation alone is asked for all its gradients. A chain
+    multiplies once per number forward and twice back, and adds one of its gradients up.
+    """
+    if case.kind == "chain":
+        return 3 * case.length * case.batch * math.prod(case.image)
+    shapes = with_shapes(case.layers, case.image)
+    counts = [count for each in shapes if (count := forward_multiply_adds(*each))]
+    total = sum(counts)
+    if case.kind != "inference":
+        total *= 3
+    if case.kind == "training":
+        total -= counts[0]
+    return total * case.batch
 
 
 def lenet5(norm: bool = False) -> tuple[Layer, ...]:
     """`models/lenet5.py`, optionally with batch normalisation after each ReLU."""
-    after = (BatchNorm(),) if norm else ()
-    return (
-        *(Conv(6, 5), Relu(), *after, Pool()),
-        *(Conv(16, 5), Relu(), *after, Pool()),
-        *(Flatten(), Linear(120), Relu(), *after, Linear(84), Relu(), *after),
-        *(Linear(10), LogSoftmax()),
-    )
+    relu = (Relu(), BatchNorm()) if norm else (Relu(),)
+    first, second = (Conv(6, 5), *relu, Pool()), (Conv(16, 5), *relu, Pool())
+    dense = (Flatten(), Linear(120), *relu, Linear(84), *relu, Linear(10))
+    return (*first, *second, *dense, LogSoftmax())
 
 
 MNIST_NET = (Conv(8, 3), Pool(), Flatten(), Linear(10))
 """`models/mnist_net.py`."""
-NUMPY_CNN = (
-    *(Conv(8, 5), Relu(), Conv(8, 5), Relu(), Pool()),
-    *(Flatten(), Linear(128), Relu(), Linear(10)),
-)
+_CONVOLUTIONS = (Conv(8, 5), Relu(), Conv(8, 5), Relu(), Pool())
+NUMPY_CNN = (*_CONVOLUTIONS, Flatten(), Linear(128), Relu(), Linear(10))
 """`models/numpy_cnn.py`."""
-VGG: tuple[Layer, ...] = (
-    *(*(Conv(32, 3, 1), Relu()) * 2, Pool()),
-    *(*(Conv(64, 3, 1), Relu()) * 2, Pool()),
-    *(*(Conv(128, 3, 1), Relu()) * 2, Pool()),
-    *(Flatten(), Linear(10)),
-)
-"""Pairs of 3x3 convolutions that keep the size, as in VGG, for CIFAR-10."""
+
+
+def vgg() -> tuple[Layer, ...]:
+    """Pairs of 3x3 convolutions that keep the size, as in VGG, for CIFAR-10."""
+    layers: list[Layer] = []
+    for channels in (32, 64, 128):
+        layers += [Conv(channels, 3, 1), Relu(), Conv(channels, 3, 1), Relu(), Pool()]
+    return (*layers, Flatten(), Linear(10))
+
 
 GREY, SMALL, COLOUR = (1, 32, 32), (1, 28, 28), (3, 32, 32)
 
@@ -131,29 +162,26 @@ def _operation(name: str, what: str, image: Shape, layer: Layer) -> Case:
     return Case(name, "operation", f"{what}, batch 64", 64, image, (layer,))
 
 
+LENET5, NUMPYS = "LeNet-5 on 1x32x32", "the Numpy-CNN on 1x28x28"
+NORMED = f"{LENET5} with batch normalisation and Adam"
+PRODUCTS = "1,000 multiplications of 10 numbers"
+
 CASES = {
     case.name: case
     for case in (
-        _network("lenet5-b64", "LeNet-5 on 1x32x32", GREY, lenet5()),
+        _network("lenet5-b64", LENET5, GREY, lenet5()),
         _network("lenet5-colour-b64", "LeNet-5 on 3x32x32", COLOUR, lenet5()),
         _network("mnist-net-b64", "the MNIST net on 1x28x28", SMALL, MNIST_NET),
-        _network("numpy-cnn-b64", "the Numpy-CNN on 1x28x28", SMALL, NUMPY_CNN),
-        _network("numpy-cnn-b256", "the Numpy-CNN on 1x28x28", SMALL, NUMPY_CNN),
-        _network("lenet5-b1", "LeNet-5 on 1x32x32", GREY, lenet5()),
-        _network("lenet5-inference-b1", "LeNet-5 on 1x32x32", GREY, lenet5()),
-        _network("lenet5-inference-b256", "LeNet-5 on 1x32x32", GREY, lenet5()),
+        _network("numpy-cnn-b64", NUMPYS, SMALL, NUMPY_CNN),
+        _network("numpy-cnn-b256", NUMPYS, SMALL, NUMPY_CNN),
+        _network("lenet5-b1", LENET5, GREY, lenet5()),
+        _network("lenet5-inference-b1", LENET5, GREY, lenet5()),
+        _network("lenet5-inference-b256", LENET5, GREY, lenet5()),
         _network(
-            "lenet5-batchnorm-adam-b64",
-            "LeNet-5 on 1x32x32 with batch normalisation and Adam",
-            *(GREY, lenet5(norm=True)),
-            optimizer="adam",
+            "lenet5-batchnorm-adam-b64", NORMED, GREY, lenet5(True), optimizer="adam"
         ),
-        _network("vgg-b64", "a VGG-style net on 3x32x32", COLOUR, VGG),
-        Case(
-            *("multiply-1000", "chain", "1,000 multiplications of 10 numbers"),
-            image=(10,),
-            length=1000,
-        ),
+        _network("vgg-b64", "a VGG-style net on 3x32x32", COLOUR, vgg()),
+        Case("multiply-1000", "chain", PRODUCTS, image=(10,), length=1000),
         _operation("conv2d", "conv 6@5x5 on 1x32x32", GREY, Conv(6, 5)),
         _operation("conv2d-deep", "conv 16@5x5 on 6x14x14", (6, 14, 14), Conv(16, 5)),
         _operation("max-pool2d", "max pool 2 on 6x28x28", (6, 28, 28), Pool()),
@@ -175,7 +203,7 @@ GROUPS = {
 """Names that stand for several cases."""
 
 
-def chosen(names: Sequence[str]) -> list[Case]:
+def choose_cases(names: Sequence[str]) -> list[Case]:
     """The cases, and those of the groups, of these names, each once, in order.
 
     Raises ArgumentError for a name that is neither.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,93 +18,99 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Conv:
+class Layer:
+    """A layer that keeps the shape and has no weights; others say what they do.
+
+    weighted: whether it has a weight and a bias.
+    """
+
+    weighted: ClassVar[bool] = False
+
+    def result(self, image: Shape) -> Shape:
+        """The shape of the result of one image."""
+        return image
+
+    def weights(self, image: Shape) -> list[Shape]:
+        """The shapes of the weight and of the bias, if it has them."""
+        return []
+
+
+@dataclass(frozen=True)
+class Conv(Layer):
     """`out` filters of kernel x kernel pixels, stride 1, zeros around, with a bias."""
 
     out: int
     kernel: int
     padding: int = 0
+    weighted = True
 
     def result(self, image: Shape) -> Shape:
-        """The shape of the result of one image."""
+        """Smaller by the kernel, larger by the padding."""
         _, height, width = image
         lost = self.kernel - 1 - 2 * self.padding
         return self.out, height - lost, width - lost
 
     def weights(self, image: Shape) -> list[Shape]:
-        """The shapes of the weight and of the bias."""
+        """Filters, and a number for each."""
         return [(self.out, image[0], self.kernel, self.kernel), (self.out,)]
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Layer):
     """y = W x + b, to `out` features."""
 
     out: int
+    weighted = True
 
     def result(self, image: Shape) -> Shape:
-        """The shape of the result of one image."""
+        """The features."""
         return (self.out,)
 
     def weights(self, image: Shape) -> list[Shape]:
-        """The shapes of the weight and of the bias."""
+        """W and b."""
         return [(self.out, image[0]), (self.out,)]
 
 
-@dataclass(frozen=True)
-class BatchNorm:
+class BatchNorm(Layer):
     """Each channel to mean 0 and variance 1 over the batch, then scaled and shifted."""
 
-    def result(self, image: Shape) -> Shape:
-        """The shape of the result of one image."""
-        return image
+    weighted = True
+    epsilon, momentum = 1e-5, 0.1
 
     def weights(self, image: Shape) -> list[Shape]:
-        """The shapes of the scale and of the shift."""
+        """The scale and the shift of each channel."""
         return [(image[0],), (image[0],)]
 
 
-@dataclass(frozen=True)
-class Plain:
-    """A layer without weights that keeps the shape."""
-
-    def result(self, image: Shape) -> Shape:
-        """The shape of the result of one image."""
-        return image
-
-    def weights(self, image: Shape) -> list[Shape]:
-        """None."""
-        return []
-
-
-class Relu(Plain):
+class Relu(Layer):
     """max(0, x)."""
 
 
-class LogSoftmax(Plain):
+class LogSoftmax(Layer):
     """Log-probabilities of the classes."""
 
 
-class Flatten(Plain):
+class Flatten(Layer):
     """(C, H, W) to C·H·W features."""
 
     def result(self, image: Shape) -> Shape:
-        """The shape of the result of one image."""
+        """One axis."""
         return (math.prod(image),)
 
 
-class Pool(Plain):
+class Pool(Layer):
     """The maximum of each 2 x 2 pixels."""
 
     size = 2
 
     def result(self, image: Shape) -> Shape:
-        """The shape of the result of one image."""
+        """Half as high and half as wide."""
         channels, height, width = image
         return channels, height // self.size, width // self.size
 
 
-Layer = Conv | Linear | BatchNorm | Plain
+LAYERS = {kind.__name__: kind for kind in Layer.__subclasses__()}
+"""By name, as they travel between processes."""
 
 
 def with_shapes(
@@ -115,6 +121,15 @@ def with_shapes(
         result = layer.result(image)
         yield layer, image, result
         image = result
+
+
+def with_weights(
+    layers: Sequence[Layer], weights: Sequence[Any]
+) -> Iterator[tuple[Layer, Sequence[Any]]]:
+    """Each layer with its weight and bias, or with none."""
+    left = iter(weights)
+    for layer in layers:
+        yield layer, [next(left), next(left)] if layer.weighted else []
 
 
 def initial_weights(layers: Sequence[Layer], image: Shape, seed: int) -> list[Array]:
@@ -136,12 +151,14 @@ def initial_weights(layers: Sequence[Layer], image: Shape, seed: int) -> list[Ar
     return weights
 
 
-def with_weights(
-    layers: Sequence[Layer], weights: Sequence[Any]
-) -> Iterator[tuple[Layer, Sequence[Any]]]:
-    """Each layer with its weight and bias, or with none."""
-    taken = 0
-    for layer in layers:
-        count = 0 if isinstance(layer, Plain) else 2
-        yield layer, weights[taken : taken + count]
-        taken += count
+def forward_multiply_adds(layer: Layer, before: Shape, after: Shape) -> int:
+    """The multiply-adds of one image going forward through a layer.
+
+    Those of convolutions and dense layers: each result meets the inputs of its cell.
+    Products with the zeros of a padding count; biases, pooling, activations and
+    normalisation, which no matrix product computes, do not.
+    """
+    for _, *inputs in layer.weights(before):
+        if inputs:
+            return math.prod(after) * math.prod(inputs)
+    return 0

@@ -49,7 +49,7 @@ class Process:
         self.peer, self.limit = peer, limit
         self.errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         # -P: a user's random.py in this directory is not NumPy's.
-        command = [sys.executable, "-P", "-m", f"{__package__}.worker", peer.module]
+        command = [sys.executable, "-P", "-m", f"{__package__}.worker", peer.load]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import replacing
+from ..output.files import replacing
+from ..output.text import format_markdown
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 """What stands between these lines of a page is replaced; the rest of it stays."""
 
-HEADINGS = (
-    *("", "ratio", "by round", "median, ms", "min", "quartiles", "max"),
-    *("matrix rate", "memory, MiB"),
-)
+HEADINGS = ["", "ratio", "by round", "median, ms", "min", "quartiles", "max"]
+HEADINGS += ["matrix rate", "memory, MiB"]
 
 EXPLAINED = """\
 ratio: the median time over that of {first}; more than 1 is slower. by round: the median of
@@ -34,33 +32,41 @@ def title(case: dict[str, Any]) -> str:
     return f"{text}, {count / 1e6:,.3g} million multiply-adds" if count else text
 
 
-def rows(case: dict[str, Any]) -> Iterator[list[str]]:
+def timed_peers(case: dict[str, Any]) -> list[dict[str, Any]]:
+    """The peers that were."""
+    return [peer for peer in case["peers"] if peer["state"] == "timed"]
+
+
+def rows(case: dict[str, Any]) -> list[list[str]]:
     """The cells of each peer that was timed."""
-    for peer in case["peers"]:
-        if peer["state"] == "timed":
-            yield list(_cells(peer))
+    return [_cells(peer) for peer in timed_peers(case)]
 
 
-def notes(case: dict[str, Any]) -> Iterator[str]:
+def notes(case: dict[str, Any]) -> list[str]:
     """Why each of the others was not."""
-    for peer in case["peers"]:
-        if peer["state"] != "timed":
-            verb = {"unsupported": "cannot do this"}.get(peer["state"], peer["state"])
-            yield f"{peer['label']} {verb}: {peer['reason']}; not timed"
+    verbs = {"unsupported": "cannot do this"}
+    return [
+        f"{p['label']} {verbs.get(p['state'], p['state'])}: {p['reason']}; not timed"
+        for p in case["peers"]
+        if p["state"] != "timed"
+    ]
 
 
-def _cells(peer: dict[str, Any]) -> Iterator[str]:
+def _cells(peer: dict[str, Any]) -> list[str]:
     spread = {name: milliseconds(s) for name, s in peer["spread"].items()}
     ratio, share = peer["ratio"], peer["matrix_share"]
-    yield peer["label"]
-    yield times(ratio["of_medians"]) if ratio else ""
-    yield times(ratio["median"]) if ratio else ""
-    yield from (spread["median"], spread["min"])
-    yield f"{spread['lower']} to {spread['upper']}"
-    yield spread["max"]
-    yield f"{share:.1%}" if share is not None else ""
-    sizes = [peer[f"memory_{kind}"] / 2**20 for kind in ("growth", "total")]
-    yield f"{sizes[0]:,.0f} of {sizes[1]:,.0f}"
+    growth, total = peer["memory_growth"] / 2**20, peer["memory_total"] / 2**20
+    return [
+        peer["label"],
+        times(ratio["of_medians"]) if ratio else "",
+        times(ratio["median"]) if ratio else "",
+        spread["median"],
+        spread["min"],
+        f"{spread['lower']} to {spread['upper']}",
+        spread["max"],
+        f"{share:.1%}" if share is not None else "",
+        f"{growth:,.0f} of {total:,.0f}",
+    ]
 
 
 def times(ratio: float) -> str:
@@ -87,7 +93,7 @@ def conditions(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def explained(results: dict[str, Any]) -> str:
+def explanation(results: dict[str, Any]) -> str:
     """What the columns are."""
     first = results["cases"][0]["peers"][0]["label"] if results["cases"] else ""
     rate = results["roofline"]["multiply_adds"]
@@ -98,19 +104,20 @@ def to_markdown(results: dict[str, Any], picture: str | None = None) -> str:
     """The page's generated part: conditions, picture, and a table for each case."""
     lines = [f"`{results['command']}`", ""]
     lines += [f"- {line}" for line in conditions(results)] + [""]
-    lines += [explained(results), ""]
+    lines += [explanation(results), ""]
     if picture:
         lines += [f"![Time of a step of each library.]({picture})", ""]
+    align = [":--", *["--:"] * (len(HEADINGS) - 1)]
     for case in results["cases"]:
-        lines += [f"### {title(case)}", "", *_table(list(rows(case))), ""]
+        lines += [
+            f"### {title(case)}",
+            "",
+            *format_markdown(HEADINGS, rows(case), align),
+            "",
+        ]
         lines += [f"- {note}" for note in notes(case)]
         lines += [""] if lines[-1] else []
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _table(cells: Sequence[Sequence[str]]) -> list[str]:
-    align = [":--", *["--:"] * (len(HEADINGS) - 1)]
-    return [f"| {' | '.join(row)} |" for row in (HEADINGS, align, *cells)]
 
 
 def write_markdown(text: str, path: Path) -> None:

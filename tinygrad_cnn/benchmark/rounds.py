@@ -11,12 +11,11 @@ from typing import Any
 from ..errors import BenchmarkError
 from .cases import Case
 from .checking import STEPS, Numbers, disagreement
-from .messages import values_of
 from .peers import Peer
 from .processes import LIMIT, NotSupported, Process
 
 Tell = Callable[[str], None]
-"""Is told what goes on, in a few words."""
+"""Called with what is done now, in a few words."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class _Turn:
     process: Process
 
     @contextmanager
-    def excused(self) -> Iterator[None]:
+    def excuse(self) -> Iterator[None]:
         """A peer that fails in the block is out, and the others go on."""
         try:
             yield
@@ -74,11 +73,6 @@ class _Turn:
         self.outcome.state, self.outcome.reason = state, reason
         self.outcome.seconds.clear()
         self.process.close()
-
-    @property
-    def on(self) -> bool:
-        """Whether it still takes part."""
-        return self.outcome.state == "timed"
 
 
 def run_case(
@@ -94,15 +88,14 @@ def run_case(
         for turn in _on(turns):
             tell(f"{turn.outcome.peer.label} warms up")
             time.sleep(plan.pause)
-            with turn.excused():
-                seconds = plan.round_seconds
-                found = turn.process.ask("calibrate", seconds=seconds)
+            with turn.excuse():
+                found = turn.process.ask("calibrate", seconds=plan.round_seconds)
                 turn.outcome.steps = found["steps"]
         for number in range(plan.rounds):
             tell(f"round {number + 1} of {plan.rounds}")
             _round(turns, number, plan.pause)
         for turn in _on(turns):
-            with turn.excused():
+            with turn.excuse():
                 memory = turn.process.ask("memory")
                 turn.outcome.growth = memory["growth"]
                 turn.outcome.total = memory["total"]
@@ -110,7 +103,8 @@ def run_case(
 
 
 def _on(turns: Sequence[_Turn]) -> list[_Turn]:
-    return [turn for turn in turns if turn.on]
+    """Those that still take part."""
+    return [turn for turn in turns if turn.outcome.state == "timed"]
 
 
 def _check(case: Case, turns: Sequence[_Turn], tell: Tell) -> None:
@@ -121,8 +115,8 @@ def _check(case: Case, turns: Sequence[_Turn], tell: Tell) -> None:
     expected: Numbers | None = None
     for turn in turns:
         tell(f"{turn.outcome.peer.label} builds and is checked")
-        with turn.excused():
-            turn.process.ask("build", case=values_of(case))
+        with turn.excuse():
+            turn.process.ask("build", case=case.to_json())
             found = Numbers(turn.process.ask("check", steps=STEPS))
             if expected is None:
                 expected = found
@@ -136,12 +130,12 @@ def _round(turns: Sequence[_Turn], number: int, pause: float) -> None:
     first = number % len(on) if on else 0
     for turn in on[first:] + on[:first]:
         time.sleep(pause)
-        with turn.excused():
+        with turn.excuse():
             answer = turn.process.ask("time", steps=turn.outcome.steps)
             turn.outcome.seconds.append(answer["seconds"])
 
 
-def measured_roofline(peer: Peer, plan: Plan) -> dict[str, Any]:
+def measure_roofline(peer: Peer, plan: Plan) -> dict[str, Any]:
     """The machine's rates, found in a process with as many threads as the peers'."""
     with Process(peer, plan.threads, plan.limit) as process:
         return process.ask("roofline", runs=plan.rounds)

@@ -1,9 +1,10 @@
-"""A process that computes for one peer: `python -m tinygrad_cnn.benchmark.worker MODULE`.
+"""A process that computes for one peer: `python -m tinygrad_cnn.benchmark.worker PEER`.
 
-It answers requests on stdin, a JSON object on each line, with one on stdout:
+PEER is module:function, see `peers.Peer.load`. It answers requests on stdin, a JSON object
+on each line, with one on stdout:
 
-    {"do": "build", "case": {...}}      build it: {"seconds"}
-    {"do": "check", "steps": 3}         {"losses", "arrays"}, see `pack`
+    {"do": "build", "case": {...}}      build it: {}
+    {"do": "check", "steps": 3}         {"losses", "arrays"}, see `checking.pack`
     {"do": "calibrate", "seconds": s}   find how many steps take s: {"steps"}
     {"do": "time", "steps": n}          {"seconds"} of one step, the mean of n
     {"do": "memory"}                    {"growth", "total"} in bytes, at most at any time
@@ -18,42 +19,35 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from .memory import peak_memory, present_memory
-from .messages import case_of, pack
+from .cases import Case
+from .checking import pack
 from .peers.base import Program, Unsupported
+from .roofline import measure
 
 WARM = 3
 """Steps before calibration, in which libraries compile and choose their algorithms."""
+STATUS = Path("/proc/self/status")
 
 
 class Worker:
-    """The program of a peer, and what is asked about it."""
+    """The program of a peer; what can be asked is a method."""
 
-    def __init__(self, module: str) -> None:
-        self.module = importlib.import_module(module)
-        self.program: Program | None = None
-        self.before = 0
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request, with the reason if there is none."""
-        ask: dict[str, Callable[..., dict[str, Any]]] = {
-            "build": self.build,
-            "check": self.check,
-            "calibrate": self.calibrate,
-            "time": self.time,
-            "memory": self.memory,
-            "roofline": self.roofline,
-        }
-        arguments = {k: v for k, v in request.items() if k != "do"}
         try:
-            return ask[request["do"]](**arguments)
+            answer: dict[str, Any] = getattr(self, request.pop("do"))(**request)
+            return answer
         except Unsupported as error:
             return {"unsupported": str(error)}
         except Exception as error:  # whatever a library does
@@ -62,25 +56,24 @@ class Worker:
 
     def build(self, case: dict[str, Any]) -> dict[str, Any]:
         """Build the program; the library is there before memory is looked at."""
-        importlib.import_module(self.module.LIBRARY)
-        start = time.perf_counter()
-        wanted = case_of(case)
-        self.before = present_memory()
-        self.program = self.module.build(wanted)
-        return {"seconds": time.perf_counter() - start}
+        module, _, function = self.peer.partition(":")
+        build = getattr(importlib.import_module(module), function)()
+        wanted = Case.from_json(case)
+        self.before = _memory("VmRSS") or peak_memory()
+        self.program: Program = build(wanted)
+        return {}
 
     def check(self, steps: int) -> dict[str, Any]:
         """The loss of each of the first steps, and the arrays after them."""
         losses = []
         for _ in range(steps):
             self.run(1)
-            losses.append(self._program.loss())
-        return {"losses": losses, "arrays": [pack(a) for a in self._program.arrays()]}
+            losses.append(self.program.loss())
+        return {"losses": losses, "arrays": [pack(a) for a in self.program.arrays()]}
 
     def calibrate(self, seconds: float) -> dict[str, Any]:
         """How many steps last at least so long, once the program is warm."""
-        # A user's model with dropout drew no random numbers until here.
-        getattr(self._program, "checked", lambda: None)()
+        self.program.checked()
         self.run(WARM)
         steps = 1
         while (taken := self.run(steps)) < seconds:
@@ -100,24 +93,39 @@ class Worker:
 
     def roofline(self, runs: int) -> dict[str, Any]:
         """The rates of the machine, the best of so many runs."""
-        from .roofline import measure
-
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         return vars(measure(threads, runs=runs))
 
     def run(self, steps: int) -> float:
         """Seconds of so many steps."""
-        step = self._program.step
+        step = self.program.step
         start = time.perf_counter()
         for _ in range(steps):
             step()
         return time.perf_counter() - start
 
-    @property
-    def _program(self) -> Program:
-        if self.program is None:
-            raise Unsupported("nothing was built")
-        return self.program
+
+def peak_memory() -> int:
+    """The most bytes that the process held so far; 0 where the system does not say.
+
+    Linux's `ru_maxrss` begins with that of the parent process, its VmHWM does not.
+    """
+    if peak := _memory("VmHWM"):
+        return peak
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _memory(name: str) -> int | None:
+    """What Linux says of the process, in bytes."""
+    if not STATUS.exists():
+        return None
+    found = re.search(rf"^{name}:\s*(\d+) kB", STATUS.read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
 
 
 def private_stdout() -> IO[str]:
@@ -127,10 +135,10 @@ def private_stdout() -> IO[str]:
     return answers
 
 
-def main(module: str) -> None:
+def main(peer: str) -> None:
     """Answer until stdin ends."""
     answers = private_stdout()
-    worker = Worker(module)
+    worker = Worker(peer)
     with np.errstate(all="ignore"):
         for line in sys.stdin:
             print(json.dumps(worker.answer(json.loads(line))), file=answers, flush=True)

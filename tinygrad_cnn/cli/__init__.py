@@ -1,1 +1,1 @@
-"""The command line. Nothing here imports NumPy before a command runs; see `main`."""
+"""The command line. Of the commands, only the one that is asked for is imported."""

@@ -1,7 +1,7 @@
 """Measure how fast the networks and operations are, beside what is installed of PyTorch
-(as it is and compiled), JAX, autograd, MyGrad and DeZero. Each computes in a process of its
-own, on the same batches, weights and threads; they take turns; who computes other numbers
-is not timed. --model measures your own file against PyTorch."""
+(as it is and compiled) and JAX. Each computes in a process of its own, on the same batches,
+weights and threads; they take turns; who computes other numbers is not timed. --model
+measures your own file against PyTorch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import argparse
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,41 +20,26 @@ if TYPE_CHECKING:
     from ..benchmark.peers import Peer
     from ..benchmark.rounds import Plan
 
-QUICK = {"rounds": 3, "round_seconds": 0.05}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `bench`."""
     add, count = parser.add_argument, number_from(int, 1)
-    add(
-        "cases",
-        nargs="*",
-        metavar="CASE",
-        help="names of cases or groups of them; default: all",
-    )
+    names = "names of cases or groups of them; default: all"
+    add("cases", nargs="*", metavar="CASE", help=names)
     add("--list", action="store_true", help="list the cases, groups and peers")
     add("--rounds", type=count, metavar="N", help="turns of each peer; default: 11")
     add("--threads", type=count, metavar="N", help="of each peer; default: all cores")
     add("--peers", metavar="NAME,...", help="the others are compared with the first")
     add("--quick", action="store_true", help="3 short rounds: to try, not to quote")
     add("--model", metavar="MODEL.py[:Class]", help="your own file, against PyTorch")
-    add(
-        "--set",
-        metavar="NAME=VALUE",
-        type=assignment,
-        action="append",
-        default=[],
-        help="a keyword argument of --model; may be repeated",
-    )
+    several: Any = {"type": assignment, "action": "append", "default": []}
+    keyword = "a keyword argument of --model; may be repeated"
+    add("--set", metavar="NAME=VALUE", help=keyword, **several)
     add("--data", choices=DATA, help="images for --model; default: digits")
     add("--batch-size", type=count, metavar="N", help="of --model; default: as `train`")
     add("--json", type=Path, metavar="FILE", help="write the results")
-    add(
-        "--markdown",
-        type=Path,
-        metavar="FILE",
-        help="write tables; into a page, between its marks <!-- bench: begin/end -->",
-    )
+    page = "write tables; into a page, between its marks <!-- bench: begin/end -->"
+    add("--markdown", type=Path, metavar="FILE", help=page)
     add("--picture", type=Path, metavar="FILE", help="draw bars: .svg, .png or .pdf")
 
 
@@ -67,17 +53,16 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "--set, --data and --batch-size are of --model, which is missing"
         )
-    from ..benchmark.cases import chosen
-    from ..plotting import check
+    from ..benchmark.cases import choose_cases
+    from ..output.plotting import check
+    from .model_peers import case_of_file
 
     if args.picture:
         check(args.picture)  # before minutes of measuring
+    cases = choose_cases(args.cases or ["all"])
     if args.model:
-        from .model_peers import case_of_file
-
-        cases = [case_of_file(args.model, dict(args.set), args.data, args.batch_size)]
-    else:
-        cases = chosen(args.cases or ["all"])
+        given = args.model, dict(args.set), args.data, args.batch_size
+        cases = [case_of_file(*given)]
     return _measure(args, cases, _peers(args), _plan(args))
 
 
@@ -100,71 +85,53 @@ def _plan(args: argparse.Namespace) -> Plan:
     from ..benchmark.machine import cores
     from ..benchmark.rounds import Plan
 
-    given: dict[str, Any] = dict(QUICK) if args.quick else {}
-    if args.rounds:
-        given["rounds"] = args.rounds
-    return Plan(threads=args.threads or cores(), **given)
+    plan = Plan(threads=args.threads or cores())
+    if args.quick:
+        plan = replace(plan, rounds=3, round_seconds=0.05)
+    return replace(plan, rounds=args.rounds or plan.rounds)
 
 
 def _peers(args: argparse.Namespace) -> list[Peer]:
     """Those that are asked for, or all that are installed; a note names the others."""
-    from ..benchmark.peers import PEERS, named
+    from ..benchmark.peers import PEERS, choose_peers
     from .display import note
     from .model_peers import MODEL_PEERS
 
     known = MODEL_PEERS if args.model else PEERS
-    wanted = named(args.peers.split(","), known) if args.peers else [*known.values()]
+    names = args.peers.split(",") if args.peers else list(known)
+    wanted = choose_peers(names, known)
     missing = [peer for peer in wanted if not peer.available()]
     labels = ", ".join([peer.label for peer in missing])
-    if missing and args.peers:
-        raise UsageError(f"{labels} cannot take part: not available here")
     if missing:
+        if args.peers:
+            raise UsageError(f"{labels} cannot take part: not available here")
         note(f"without {labels}: not available here")
     return [peer for peer in wanted if peer not in missing]
 
 
 def _measure(
-    args: argparse.Namespace,
-    cases: Sequence[Case],
-    peers: Sequence[Peer],
-    plan: Plan,
+    args: argparse.Namespace, cases: Sequence[Case], peers: Sequence[Peer], plan: Plan
 ) -> int:
     """Measure case by case; the files have at any time what is done.
 
     The status is 1 if nothing could be timed.
     """
-    from ..benchmark.machine import describe
-    from ..benchmark.report import conditions, explained
-    from ..benchmark.results import of_case, of_run
-    from ..benchmark.rounds import measured_roofline, run_case
+    from ..benchmark import report
+    from ..benchmark.results import measure
     from .bench_progress import Progress
     from .display import can_be_live
-
-    found: list[dict[str, Any]] = []
-    machine = describe(peers, plan.threads)
-    with Progress(len(cases), len(peers), plan.rounds, can_be_live()) as display:
-        display.tell("measuring the machine")
-        rates = measured_roofline(peers[0], plan)
-        for case in cases:
-            display.begin(case.name)
-            outcomes = run_case(case, peers, plan, display.tell)
-            found.append(of_case(case, outcomes, rates))
-            results = of_run(machine, rates, plan.rounds, _command(args), found)
-            _write(args, results)
-            _print(found[-1])
-    print("\n".join([*conditions(results), "", explained(results)]))
-    return 0 if any(p["spread"] for c in found for p in c["peers"]) else 1
-
-
-def _print(case: dict[str, Any]) -> None:
-    from ..benchmark.report import HEADINGS, notes, rows, title
     from .tables import show
 
-    print(title(case))
-    show(HEADINGS, list(rows(case)))
-    for line in notes(case):
-        print(line)
-    print(flush=True)
+    with Progress(len(cases), len(peers), plan.rounds, can_be_live()) as display:
+        told = display.begin, display.tell
+        for results in measure(cases, peers, plan, _command(args), *told):
+            _write(args, results)
+            case = results["cases"][-1]
+            print(report.title(case))
+            show(report.HEADINGS, report.rows(case))
+            print(*report.notes(case), "", sep="\n", flush=True)
+    print("\n".join([*report.conditions(results), "", report.explanation(results)]))
+    return 0 if any(report.timed_peers(case) for case in results["cases"]) else 1
 
 
 def _write(args: argparse.Namespace, results: dict[str, Any]) -> None:
@@ -191,7 +158,6 @@ def _command(args: argparse.Namespace) -> str:
         if (value := getattr(args, name)) is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for name, value in args.set:
-        several = isinstance(value, tuple)
-        text = ",".join(map(str, value)) if several else str(value)
-        words += ["--set", f"{name}={text}"]
+        values = value if isinstance(value, tuple) else (value,)
+        words += ["--set", f"{name}={','.join(map(str, values))}"]
     return shlex.join(words)

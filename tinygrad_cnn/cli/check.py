@@ -29,77 +29,65 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .options import DATA, UsageError, assignment, number_from
-
-if TYPE_CHECKING:
-    from ..engine import Tensor
-    from ..nn import Module
-    from ..verify import Report
+from ..verify import Report, verify
+from ..verify.handwritten.file import reports_of
+from ..verify.mutants import self_test
+from ..verify.report import to_junit
+from .batch import opened
+from .display import Display, can_be_live
+from .images import default_data
+from .options import DATA, UsageError, add_set, number_from
 
 OF_MODELS = ("data", "batch_size", "order", "set", "checkpoint")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `check`; those not given are None."""
+    """The arguments of `check`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "model", nargs="?", metavar="MODEL.py[:Class]", help="a model file"
-    )
-    what.add_argument("--pair", metavar="FILE.py[:NAME]", help="your NumPy code")
-    what.add_argument(
-        "--self-test",
-        action="store_true",
-        help="plant mistakes in this package, and see whether the check finds them",
-    )
+    add = parser.add_mutually_exclusive_group(required=True).add_argument
+    add("model", nargs="?", metavar="MODEL.py[:Class]", help="a model file")
+    add("--pair", metavar="FILE.py[:NAME]", help="your NumPy code")
+    planted = "plant mistakes in this package, and see whether the check finds them"
+    add("--self-test", action="store_true", help=planted)
     add, count = parser.add_argument, number_from(int, 1)
     add("--inputs", type=Path, metavar="TEACHER.py", help="the inputs for --pair")
     add("--data", choices=DATA, help="default: mnist, or digits where that is missing")
     add("--batch-size", type=count, metavar="N", help="images; default: 2")
-    add("--set", metavar="NAME=VALUE", type=assignment, action="append",
-        help="a keyword argument of the model; may be repeated")  # fmt: skip
+    add_set(parser, "a keyword argument of the model; may be repeated")
     add("--checkpoint", type=Path, metavar="FILE", help="what `train` has written")
     add("--order", type=int, choices=(1, 2), help="2: the gradient's gradient as well")
     add("--param", nargs="+", metavar="NAME", help="check these only; the images are x")
-    add("--full", type=_count_or_all, default=1024, metavar="N|all",
-        help="check tensors up to this size entry by entry; default: 1024")  # fmt: skip
-    add(
-        "--step",
-        type=number_from(float, 1e-12),
-        metavar="H",
-        help="first; default: 6e-6",
-    )
+    full = "check tensors up to this size entry by entry; default: 1024"
+    add("--full", type=_count_or_all, default=1024, metavar="N|all", help=full)
+    step = number_from(float, 1e-12)
+    add("--step", type=step, metavar="H", help="first; default: 6e-6")
     add("--seed", type=int, default=0, metavar="N", help="default: 0")
-    output = parser.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="print a JSON object")
-    output.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("--json", action="store_true", help="print a JSON object")
+    add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the reports, or write them; the status is 0 only if all is right."""
-    unfit = [] if args.model else [k for k in OF_MODELS if getattr(args, k) is not None]
+    unfit = [] if args.model else [name for name in OF_MODELS if getattr(args, name)]
     unfit += ["inputs"] if args.inputs and not args.pair else []
     alone = ("junit", "param", "step") if args.self_test else ()
-    unfit += [name for name in alone if getattr(args, name) is not None]
+    unfit += [name for name in alone if getattr(args, name)]
     if unfit:
         names = ", ".join([f"--{name.replace('_', '-')}" for name in unfit])
         raise UsageError(f"{names} does not go with what is checked here; see --help")
     if args.self_test:
-        from ..verify.mutants import self_test
-
         result = self_test()
         print(result.to_json() if args.json else result)
         return 0 if result else 1
-    with redirect_stdout(sys.stderr), Progress() as progress:
-        reports = _reports(args, progress)
+    with redirect_stdout(sys.stderr), Progress(can_be_live()) as progress:
+        reports = list(_reports(args, progress))
     if args.junit:
-        args.junit.write_text(_junit(reports), encoding="utf-8")
+        args.junit.write_text(to_junit(reports), encoding="utf-8")
     if args.json:
         found = [json.loads(report.to_json()) for report in reports]
         every = {"right": all(reports), "reports": found}
@@ -109,47 +97,24 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(reports) else 1
 
 
-def _reports(args: argparse.Namespace, progress: Progress) -> list[Report]:
+def _reports(args: argparse.Namespace, progress: Progress) -> Iterator[Report]:
     """The report on the model, or that on each pair of the file."""
     options = {"only": args.param, "step": args.step, "full": args.full}
-    options |= {"seed": args.seed, "progress": progress}
+    options |= {"seed": args.seed, "progress": progress.show}
     if args.pair:
-        from .pairfile import reports_of
-
-        return list(reports_of(args.pair, args.inputs, **options))
-    from ..nn import functional as F
-    from ..verify import verify
-
-    model, images, labels = _opened(args)
-    loss = getattr(model, "loss", F.cross_entropy)
-    order = args.order or 1
-    return [verify(model, images, loss=loss, labels=labels, order=order, **options)]
-
-
-def _opened(args: argparse.Namespace) -> tuple[Module, Tensor, Tensor]:
-    """The model in training mode, and a batch of training images with their labels."""
-    import numpy as np
-
-    from ..modelfile import build, load_class
-    from ..random import manual_seed
-    from ..recipe import facts, open_data
-    from .images import default_data
-    from .saved import restore
-
-    size, settings = args.batch_size or 2, dict(args.set or [])
-    manual_seed(args.seed)
-    if args.checkpoint:
-        model, saved = restore(args.model, args.checkpoint, settings)
-        name, dtype = args.data or saved.options["data"], saved.options["dtype"]
-        data = open_data(name, True, type(model), dtype, size)
-    else:
-        model_class = load_class(args.model)
-        dtype = getattr(model_class, "defaults", {}).get("dtype", "float32")
-        data = open_data(args.data or default_data(), True, model_class, dtype, size)
-        model, _ = build(model_class, settings, facts(data))
-        model.to(np.dtype(dtype))
-    images, labels = data.get_batch(range(len(data)))
-    return model.train(), images, labels
+        yield from reports_of(args.pair, args.inputs, **options)
+        return
+    of = opened(
+        args.model,
+        dict(args.set),
+        args.batch_size or 2,
+        args.data,
+        args.checkpoint,
+        train=True,
+        seed=args.seed,
+        choose_data=default_data,
+    )
+    yield verify(of.model, of.images, order=args.order or 1, **of.step, **options)
 
 
 def _text(report: Report) -> str:
@@ -159,37 +124,16 @@ def _text(report: Report) -> str:
     return f"{report.title}: {first.failure}" if alone else str(report)
 
 
-def _junit(reports: Sequence[Report]) -> str:
-    from xml.etree import ElementTree
-
-    from ..verify.report import junit_suite
-
-    suites = ElementTree.Element("testsuites")
-    suites.extend([junit_suite(report) for report in reports])
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
-
-
 def _count_or_all(text: str) -> int:
     return sys.maxsize if text == "all" else int(number_from(int, 1)(text))
 
 
-class Progress:
-    """A line on stderr that says which tensor is checked; now and then, if it is a file."""
+class Progress(Display):
+    """Says which tensor is checked: in a bar, or else in a line now and then."""
 
-    def __enter__(self) -> Progress:
-        self.live = sys.stderr.isatty()
-        self.shown = time.perf_counter()
-        return self
-
-    def __call__(self, name: str, done: int, count: int) -> None:
+    def show(self, name: str, done: int, count: int) -> None:
         """Before each tensor."""
-        line = f"checking {name}, {done + 1} of {count}"
-        if self.live:
-            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-        elif time.perf_counter() - self.shown > 5:
-            self.shown = time.perf_counter()
-            print(line, file=sys.stderr, flush=True)
-
-    def __exit__(self, *error: object) -> None:
-        if self.live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        text = f"checking {name}, {done + 1} of {count}"
+        self.update(text, done, count)
+        if not self.bar and self.is_due(5):
+            self.line(text)

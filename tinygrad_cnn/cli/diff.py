@@ -8,47 +8,29 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from ..graph import Graph, diff, draw
+from ..graph.comparing.difference import Difference
+from ..training.model_file import split_spec
+from .batch import opened
 from .draw import shorten
-from .options import DATA, UsageError, assignment, number_from
-
-if TYPE_CHECKING:
-    from ..graph.diff import Difference
+from .options import DATA, UsageError, add_set, number_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `diff`."""
     add, count = parser.add_argument, number_from(int, 1)
-    add(
-        "compared",
-        nargs="+",
-        metavar="FILE",
-        help="A.py B.py, or MODEL.py and two checkpoints, or two checkpoints",
-    )
-    settings: dict[str, Any] = {
-        "metavar": "NAME=VALUE",
-        "type": assignment,
-        "action": "append",
-    }
-    add(
-        "--set",
-        default=[],
-        **settings,
-        help="a keyword argument of the model, or of both",
-    )
-    add("--set-b", default=[], **settings, help="one of the second model file alone")
+    files = "A.py B.py, or MODEL.py and two checkpoints, or two checkpoints"
+    add("compared", nargs="+", metavar="FILE", help=files)
+    add_set(parser, "a keyword argument of the model, or of both")
+    add_set(parser, "one of the second model file alone", "--set-b")
     add("--data", choices=DATA, help="default: digits, or as trained")
     add("--batch-size", type=count, default=2, metavar="N", help="images; default: 2")
-    add("--rtol", type=number_from(float, 0), default=0.0, metavar="R",
-        help="closer than R of a tensor's largest value is equal; default: 0")  # fmt: skip
+    closer = "closer than R of a tensor's largest value is equal; default: 0"
+    add("--rtol", type=number_from(float, 0), default=0.0, metavar="R", help=closer)
     add("--theme", choices=("light", "dark"), default="light")
-    add(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="draw both side by side: .svg and the like",
-    )
+    picture = "draw both side by side: .svg and the like"
+    add("--out", type=Path, metavar="FILE", help=picture)
     add("--json", action="store_true", help="print a JSON object")
 
 
@@ -65,16 +47,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _difference(args: argparse.Namespace) -> Difference:
-    from ..graph import diff
-    from ..modelfile import split_spec
-
     given = args.compared
     files = [split_spec(spec)[0].suffix == ".py" for spec in given]
     unfit = args.set_b if files != [True, True] else None
     if unfit or (files == [False, False] and args.set):
         raise UsageError("--set is for model files, and --set-b for the second of two")
     if files == [True, True]:
-        return _of_models(args, *given)
+        a, b = given
+        return diff(_graph(args, a, args.set), _graph(args, b, args.set + args.set_b))
     if files == [True, False, False]:
         return _of_checkpoints(args, given[0], *map(Path, given[1:]))
     if files == [False, False]:
@@ -84,41 +64,23 @@ def _difference(args: argparse.Namespace) -> Difference:
     )
 
 
-def _of_models(args: argparse.Namespace, a: str, b: str) -> Difference:
-    from ..graph import diff, draw
-    from .batch import opened
-
-    graphs = []
-    for spec, settings in ((a, args.set), (b, args.set + args.set_b)):
-        of = opened(spec, dict(settings), args.batch_size, args.data)
-        said = [f"{name}={value}" for name, value in settings]
-        names = {"labels": of.labels}
-        graphs.append(
-            draw(
-                of.model,
-                of.images,
-                labels=of.labels,
-                loss=of.loss,
-                show=(),
-                names=names,
-                title=" ".join([type(of.model).__name__, *said]),
-            ).graph
-        )
-    return diff(*graphs)
+def _graph(
+    args: argparse.Namespace, spec: str, settings: list[tuple[str, object]]
+) -> Graph:
+    of = opened(spec, dict(settings), args.batch_size, args.data)
+    title = " ".join([of.name, *[f"{name}={value}" for name, value in settings]])
+    names = {"labels": of.labels}
+    return draw(of.model, of.images, show=(), names=names, title=title, **of.step).graph
 
 
 def _of_checkpoints(
     args: argparse.Namespace, spec: str, a: Path, b: Path
 ) -> Difference:
-    from ..graph import diff
-    from .batch import opened
-
     of, other = (
         opened(spec, dict(args.set), args.batch_size, args.data, path)
         for path in (a, b)
     )
-    step = {"labels": of.labels, "loss": of.loss}
-    found = diff(of.model, other.model, of.images, rtol=args.rtol, **step)
+    found = diff(of.model, other.model, of.images, rtol=args.rtol, **of.step)
     for graph, path in ((found.a, a), (found.b, b)):
         if graph is not None:
             graph.title = path.stem

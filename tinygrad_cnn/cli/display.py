@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 D = TypeVar("D", bound="Display")
 
@@ -23,15 +27,15 @@ class Display:
     """A base for what reports progress, used in a `with`; bar: None for lines only."""
 
     def __init__(self, live: bool = False) -> None:
-        self.bar: Any = _bar() if live else None
-        self.task = self.bar and self.bar.add_task("", figures="", total=None)
+        self.bar = _make_bar() if live else None
+        self.start = self.shown = time.perf_counter()
 
     def __enter__(self: D) -> D:
         if self.bar:
             self.bar.start()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.bar:
             self.bar.stop()
 
@@ -42,11 +46,21 @@ class Display:
         else:
             note(text)
 
-    def update(self, description: str, done: float, total: float, figures: str) -> None:
-        """Set the bar, where there is one, with figures behind it."""
+    def update(self, text: str, done: float, total: float, figures: str = "") -> None:
+        """Set the bar, where there is one, with text before and figures behind it."""
         if self.bar:
-            of: Any = {"completed": done, "total": total, "figures": figures}
-            self.bar.update(self.task, description=description, **of)
+            (task,) = self.bar.task_ids
+            self.bar.update(
+                task, completed=done, total=total, description=text, figures=figures
+            )
+
+    def is_due(self, seconds: float) -> bool:
+        """Whether it is so long ago that this was last true, or the display began."""
+        now = time.perf_counter()
+        if now - self.shown <= seconds:
+            return False
+        self.shown = now
+        return True
 
 
 def can_be_live() -> bool:
@@ -60,11 +74,11 @@ def can_be_live() -> bool:
     return True
 
 
-def _bar() -> Any:
+def _make_bar() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    return Progress(
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[figures]}"),
@@ -73,3 +87,5 @@ def _bar() -> Any:
         transient=True,
         redirect_stdout=False,  # or else what is printed there would go to stderr
     )
+    bar.add_task("", figures="", total=None)
+    return bar

@@ -7,13 +7,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from ..graph import Graph, draw
+from ..nn import BatchNorm1d
+from ..training.model_file import split_spec
+from ..verify import Report, verify
+from .batch import Batch, opened
 from .options import DATA, add_model, number_from
-
-if TYPE_CHECKING:
-    from ..graph import Graph
-    from .batch import Batch
 
 WRONG = "wrong"
 OF_GRADIENTS = {"gradients", "saved", "nonfinite", "vanishing", "exploding", WRONG}
@@ -39,49 +39,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--highlight", type=_words, default="", metavar="WORDS", help=highlighted)
     add("--theme", choices=("light", "dark"), default="light")
     add("--data", choices=DATA, help="default: as trained, or digits")
-    add("--batch-size", type=count, metavar="N",
-        help="images; default: 1, or 2 for BatchNorm1d, which needs several")  # fmt: skip
+    images = "images; default: 1, or 2 for BatchNorm1d, which needs several"
+    add("--batch-size", type=count, metavar="N", help=images)
     add("--checkpoint", type=Path, metavar="FILE", help="what `train` has written")
-    add("--out", type=Path, metavar="FILE",
-        help=".svg, .png, .pdf, .dot or .json; default: MODEL.svg")  # fmt: skip
+    file = ".svg, .png, .pdf, .dot or .json; default: MODEL.svg"
+    add("--out", type=Path, metavar="FILE", help=file)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the picture, and say where."""
-    from ..graph import draw
-    from ..modelfile import split_spec
-
     of = _opened(args)
+    asked = OF_GRADIENTS.intersection(args.show + args.highlight)
+    step = of.step if asked or args.mode != "forward" else {}
     pairs = [word.partition(":") for word in args.highlight]
     requests = [(kind, name) if colon else kind for kind, colon, name in pairs]
-    look: dict[str, Any] = {"mode": args.mode, "show": args.show}
     measured = draw(
         of.model,
         of.images,
+        mode=args.mode,
+        show=args.show,
         highlight=[request for request in requests if request != WRONG],
         names={"labels": of.labels},
-        **look,
-        **_step(args, of),
+        **step,
     )
     shorten(measured.graph)
     drawing = draw(
         measured.graph,
+        mode=args.mode,
+        show=args.show,
         highlight=[_report(of) if r == WRONG else r for r in requests],
         depth=args.depth,
         theme=args.theme,
-        **look,
     )
     path, name = split_spec(args.model)
     out = drawing.save(args.out or f"{name or path.stem}.svg")
-    print(f"{out}: {type(of.model).__name__} on {of.data}, {len(drawing.drawn)} nodes")
+    print(f"{out}: {of.name} on {of.data}, {len(drawing.drawn)} nodes")
     return 0
 
 
 def _opened(args: argparse.Namespace) -> Batch:
     """The model, and as many images as are asked for, or needed."""
-    from ..nn import BatchNorm1d
-    from .batch import opened
-
     size = args.batch_size or 2
     of = opened(args.model, dict(args.set), size, args.data, args.checkpoint)
     several = any(isinstance(part, BatchNorm1d) for part in of.model.modules())
@@ -92,18 +89,9 @@ def _opened(args: argparse.Namespace) -> Batch:
     return of
 
 
-def _step(args: argparse.Namespace, of: Batch) -> dict[str, Any]:
-    """What makes a training step of it, if that is needed."""
-    asked = OF_GRADIENTS.intersection(args.show + args.highlight)
-    step = {"labels": of.labels, "loss": of.loss}
-    return step if asked or args.mode != "forward" else {}
-
-
-def _report(of: Batch) -> Any:
+def _report(of: Batch) -> Report:
     """What `verify` says of the model, with lines as the graph has them."""
-    from ..verify import verify
-
-    report = verify(of.model, of.images, loss=of.loss, labels=of.labels)
+    report = verify(of.model, of.images, **of.step)
     if report.culprit:
         report.culprit = replace(report.culprit, where=_short(report.culprit.where))
     return report

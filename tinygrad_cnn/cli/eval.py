@@ -7,36 +7,31 @@ import argparse
 import json
 from pathlib import Path
 
+from ..data import DataLoader
+from ..training.fitting import evaluate
+from ..training.recipe import TEST_BATCH, open_data
 from .options import DATA, add_json, add_model, number_from
+from .saved import restore
+from .tables import figures, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `eval`."""
     add_model(parser)
-    add = parser.add_argument
+    add, count = parser.add_argument, number_from(int, 1)
     add("checkpoint", type=Path, help="what `train` has written")
     add("--data", choices=DATA, help="default: that of the training")
     add("--train", action="store_true", help="measure on the training images")
-    add(
-        "--limit", type=number_from(int, 1), metavar="N", help="only the first N images"
-    )
+    add("--limit", type=count, metavar="N", help="only the first N images")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the scores and the confusion matrix."""
-    from ..data import DataLoader
-    from ..nn import functional as F
-    from ..recipe import TEST_BATCH, open_data
-    from ..training import evaluate
-    from .saved import restore
-    from .tables import figures, show
-
     model, saved = restore(args.model, args.checkpoint, dict(args.set))
     name, dtype = args.data or saved.options["data"], saved.options["dtype"]
     data = open_data(name, args.train, type(model), dtype, args.limit)
-    loss = getattr(model, "loss", F.cross_entropy)
-    scores = evaluate(model, DataLoader(data, TEST_BATCH), loss)
+    scores = evaluate(model, DataLoader(data, TEST_BATCH))
     if args.json:
         print(json.dumps({"data": name, "images": len(data)} | scores.to_dict()))
         return 0
@@ -44,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     show((title, ""), list(figures(scores).items()))
     print("\nlabels (rows) and what they were taken for (columns)")
     counts = scores.confusion.tolist()
-    names = [str(i) for i in range(len(counts))]
-    rows = zip(data.classes, counts, strict=True)
-    show(["", *names], [[label, *map(str, row)] for label, row in rows])
+    rows = [
+        [label, *map(str, row)] for label, row in zip(data.classes, counts, strict=True)
+    ]
+    show(["", *map(str, range(len(counts)))], rows)
     return 0

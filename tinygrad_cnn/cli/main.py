@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Sequence
 
 from .. import __version__
+from ..errors import TinygradError
 from .options import UsageError
 
 COMMANDS = {
@@ -34,7 +35,7 @@ COMMANDS = {
 """Each command, which is the module of that name in this package, and its line of help.
 
 Such a module has `add_arguments(parser)` and `run(args)`, which returns the exit status.
-It is imported for `--help` too, so it must import whatever needs NumPy inside `run`.
+It is imported only if it is asked for.
 """
 
 
@@ -44,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The products of small nets gain nothing from a second thread, and where another
         # program is busy the threads wait for each other: hundreds of times slower.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        args = _parser().parse_args(arguments)
+        args = _parser(words).parse_args(words)
     except SystemExit as stop:  # argparse has printed its help or its complaint
         return int(stop.code or 0)
     with warnings.catch_warnings():
@@ -87,7 +89,8 @@ class _Compiling(logging.Handler):
             )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of a command line of these words, with the arguments of its command."""
     parser = argparse.ArgumentParser(
         prog="tinygrad-cnn",
         description="Train convolutional networks and question their gradients.",
@@ -95,26 +98,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, help_line in COMMANDS.items():
-        module = importlib.import_module(f".{name}", __package__)
-        command = commands.add_parser(
-            name, help=help_line, description=module.__doc__, allow_abbrev=False
-        )
-        module.add_arguments(command)
-        command.add_argument(
-            "--debug", action="store_true", help="show the traceback of an error"
-        )
-        command.set_defaults(run=module.run)
+        command = commands.add_parser(name, help=help_line, allow_abbrev=False)
+        if name in words:
+            module = importlib.import_module(f".{name}", __package__)
+            command.description = module.__doc__
+            module.add_arguments(command)
+            command.add_argument(
+                "--debug", action="store_true", help="show the traceback of an error"
+            )
+            command.set_defaults(run=module.run)
     return parser
 
 
 def _one_line(error: Exception) -> str:
     """The message of an error, whatever its number of lines, in one readable line."""
-    from ..errors import TinygradError
-
     lines = [*str(error).splitlines(), *getattr(error, "__notes__", ())]
     text = "; ".join([line.strip(" ;") for line in lines if line.strip()])
-    expected = TinygradError | OSError | UsageError
-    if isinstance(error, expected) and text:
+    if isinstance(error, TinygradError | OSError | UsageError) and text:
         return text
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{last.filename}:{last.lineno}; --debug shows more"

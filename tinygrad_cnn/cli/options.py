@@ -60,13 +60,20 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL.py[:Class]",
         help="the model file, which is run, and the class if it has several",
     )
+    add_set(
+        parser, "a keyword argument of the model, as hidden=128,64; may be repeated"
+    )
+
+
+def add_set(parser: argparse.ArgumentParser, help: str, option: str = "--set") -> None:
+    """--set NAME=VALUE, or another option of this kind; its value is a list of pairs."""
     parser.add_argument(
-        "--set",
+        option,
         metavar="NAME=VALUE",
         type=assignment,
         action="append",
         default=[],
-        help="a keyword argument of the model, as hidden=128,64; may be repeated",
+        help=help,
     )
 
 

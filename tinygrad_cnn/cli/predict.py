@@ -6,14 +6,17 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..core.recording import no_grad
+from ..data import ImageDataset, load
+from ..errors import ArgumentError
+from ..training.recipe import transform_of
+from .images import Image, read_image
 from .options import DATA, add_json, add_model
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from .saved import Saved
+from .saved import Saved, restore
+from .tables import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add = parser.add_argument
     add("checkpoint", type=Path, help="what `train` has written")
-    add(
-        "images",
-        nargs="+",
-        metavar="IMAGE",
-        help=".npy, or .png and the like with Pillow; a number N is test image N, from 0",
-    )
+    file = ".npy, or .png and the like with Pillow; a number N is test image N, from 0"
+    add("images", nargs="+", metavar="IMAGE", help=file)
     add("--data", choices=DATA, help="the data of test image N; default: as trained")
     add("--invert", action="store_true", help="dark on light: exchange black and white")
     add_json(parser)
@@ -34,13 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the class and the probabilities of each image."""
-    import numpy as np
-
-    from ..data import ImageDataset
-    from ..recipe import transform_of
-    from ..recording import no_grad
-    from .saved import restore
-
     model, saved = restore(args.model, args.checkpoint, dict(args.set))
     names, images, labels = zip(*_images(args, saved), strict=True)
     transform = transform_of(type(model), saved.options["dtype"])
@@ -56,12 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _images(
     args: argparse.Namespace, saved: Saved
-) -> Iterator[tuple[str, NDArray[Any], str | None]]:
+) -> Iterator[tuple[str, Image, str | None]]:
     """Name, image (C, H, W) in uint8 and label, if that is known, of each."""
-    from ..data import load
-    from ..errors import ArgumentError
-    from .images import read_image
-
     name = args.data or saved.options["data"]
     data = load(name, False) if any(t.isdecimal() for t in args.images) else None
     for text in args.images:
@@ -77,8 +65,6 @@ def _images(
 def _print(
     name: str, label: str | None, probabilities: dict[str, float], as_json: bool
 ) -> None:
-    from .tables import show
-
     best = max(probabilities, key=lambda key: probabilities[key])
     if as_json:
         line = {"image": name, "class": best, "label": label}

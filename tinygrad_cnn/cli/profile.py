@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from .options import DATA, add_json, add_model, number_from
 
 if TYPE_CHECKING:
-    from ..benchmark.profile import Profile
-    from ..engine import Tensor
+    from ..benchmark.profiling import Profile
+    from ..core.engine import Tensor
     from .batch import Batch
 
 
@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add, count = parser.add_argument, number_from(int, 1)
     add("--data", choices=DATA, help="default: digits")
     add("--batch-size", type=count, metavar="N", help="images; default: as for `train`")
-    add("--repeats", type=count, default=11, metavar="N",
-        help="medians are of so many runs; default: 11")  # fmt: skip
+    medians = "medians are of so many runs; default: 11"
+    add("--repeats", type=count, default=11, metavar="N", help=medians)
     add_json(parser)
 
 
@@ -34,20 +34,22 @@ def run(args: argparse.Namespace) -> int:
 
     of = opened(args.model, dict(args.set), args.batch_size, args.data)
     found = _profile(of, args.repeats)
-    about = f"{type(of.model).__name__}, a training step on {len(of.images)} images"
     if args.json:
-        _print_json(found)
+        for row in (*found.rows, found.between):
+            print(json.dumps(row.to_dict()))
+        print(json.dumps({"roofline": vars(found.roofline), "step": found.step}))
     else:
+        about = f"{type(of.model).__name__}, a training step on {len(of.images)} images"
         _print_table(found, f"{about} of {of.data}")
     return 0
 
 
 def _profile(of: Batch, repeats: int) -> Profile:
     """The machine is measured on as many threads as the kernels have."""
-    from ..benchmark.profile import profile
+    from ..benchmark.profiling import profile
     from ..benchmark.roofline import measure as measure_machine
-    from ..graph.measure import measure, seconds
-    from ..graph.walk import Walk
+    from ..graph.measuring import measure, seconds
+    from ..graph.walker import Walk
     from ..kernels.threads import blas_on, get_num_threads
 
     def forward() -> Tensor:
@@ -65,15 +67,8 @@ def _profile(of: Batch, repeats: int) -> Profile:
     return profile(graph, step, machine)
 
 
-def _print_json(found: Profile) -> None:
-    for row in (*found.rows, found.between):
-        print(json.dumps(row.to_dict()))
-    machine = {"roofline": vars(found.roofline), "step": found.step}
-    print(json.dumps(machine))
-
-
 def _print_table(found: Profile, about: str) -> None:
-    from ..benchmark.profile import HEADINGS, cells
+    from ..benchmark.profiling import HEADINGS, cells
     from .tables import show
 
     rates = found.roofline

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from ..training import BatchRecord, EndRecord, EpochRecord, Record
+from ..training.fitting import BatchRecord, EndRecord, EpochRecord, Record
 from .display import Display
 
 HEADINGS = " epoch      loss  accuracy  test loss  test accuracy   seconds"
@@ -20,10 +20,7 @@ class Progress(Display):
 
     def __init__(self, epochs: int, live: bool = False) -> None:
         super().__init__(live)
-        self.epochs = epochs
-        self.headed = False
-        self.seen = 0
-        self.start = self.shown = time.perf_counter()
+        self.epochs, self.seen, self.headed = epochs, 0, False
 
     def show(self, record: Record) -> None:
         """Report a record of `fit`."""
@@ -35,33 +32,25 @@ class Progress(Display):
             self.line(HEADINGS)
             self.headed = True
         if isinstance(record, BatchRecord):
-            self.seen += 1
-            batches = record.batches or record.batch
-            if self.bar:
-                self._move(record, batches)
-            else:
-                self._tell(record, batches)
+            self._show_batch(record, record.batches or record.batch)
         if isinstance(record, EpochRecord):
             self.line(_row(record))
             self.shown = time.perf_counter()
 
-    def _tell(self, record: BatchRecord, batches: int) -> None:
-        quarters = [4 * done // batches for done in (record.batch - 1, record.batch)]
-        now = time.perf_counter()
-        if quarters[0] < quarters[1] < 4 and now - self.shown > 1:
-            self.shown = now
-            share = f"{record.batch / batches:.0%}"
-            self.line(f"epoch {record.epoch}, {share}: {self.figures(record, batches)}")
-
-    def _move(self, record: BatchRecord, batches: int) -> None:
-        now = time.perf_counter()
-        if now - self.shown < 0.1 and record.batch < batches:
+    def _show_batch(self, record: BatchRecord, batches: int) -> None:
+        self.seen += 1
+        epoch, done = f"epoch {record.epoch}", record.batch
+        if self.bar:
+            if done == batches or self.is_due(0.1):
+                about = f"{epoch}/{self.epochs}"
+                self.update(about, done, batches, self._figures(record, batches))
             return
-        self.shown = now
-        epoch = f"epoch {record.epoch}/{self.epochs}"
-        self.update(epoch, record.batch, batches, self.figures(record, batches))
+        before, quarters = 4 * (done - 1) // batches, 4 * done // batches
+        if before < quarters < 4 and self.is_due(1):
+            figures = self._figures(record, batches)
+            self.line(f"{epoch}, {done / batches:.0%}: {figures}")
 
-    def figures(self, record: BatchRecord, batches: int) -> str:
+    def _figures(self, record: BatchRecord, batches: int) -> str:
         """Loss and accuracy of the epoch so far, the speed, and the time left."""
         left = (self.epochs - record.epoch + 1) * batches - record.batch
         seconds = (time.perf_counter() - self.start) / self.seen * left

@@ -18,28 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="of experiments; default: all")
     add("--list", action="store_true", help="list the experiments and what they take")
-    add(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        default=Path("reproduced"),
-        help="default: reproduced",
-    )
+    out = Path("reproduced")
+    add("--out", type=Path, metavar="DIR", default=out, help=f"default: {out}")
     add("--again", action="store_true", help="compute what is there already")
     add("--quick", action="store_true", help="on little data: to try, not to quote")
-    add(
-        "--seed",
-        type=int,
-        metavar="N",
-        default=0,
-        help="of the first of several runs; default: 0",
-    )
+    first = "of the first of several runs; default: 0"
+    add("--seed", type=int, metavar="N", default=0, help=first)
     add("--models", type=Path, metavar="DIR", help="default: models/ of the repository")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run what is missing, and say where it lies."""
-    from .. import plotting
+    from ..output import plotting
     from ..reproduce.experiment import Setup
     from ..reproduce.folder import Folder
     from ..reproduce.run import experiments, manifest, reproduce
@@ -73,15 +63,11 @@ def run(args: argparse.Namespace) -> int:
 def _list(chosen: Mapping[str, Experiment]) -> int:
     from .tables import show
 
-    rows = [
-        [
-            name,
-            e.TITLE,
-            str(len(e.PARTS)),
-            f"{sum(p.seconds for p in e.PARTS) / 60:.0f}",
-        ]
-        for name, e in chosen.items()
-    ]
+    rows = []
+    for name, experiment in chosen.items():
+        minutes = sum(part.seconds for part in experiment.PARTS) / 60
+        parts = len(experiment.PARTS)
+        rows.append([name, experiment.TITLE, f"{parts}", f"{minutes:.0f}"])
     show(("experiment", "what", "parts", "minutes, about"), rows)
     return 0
 

@@ -23,8 +23,8 @@ class Progress(Display):
         late = now - self.told > 60 and step.done < 1
         if self.bar or not (late or part != self.part):
             return
-        words = [part, *([f"{step.done:.0%}"] if part == self.part else [])]
-        self.line(", ".join([*words, *filter(None, [self.left(step)])]))
+        share = f"{step.done:.0%}" if part == self.part else ""
+        self.line(", ".join([word for word in (part, share, self.left(step)) if word]))
         self.part, self.told = part, now
 
     def left(self, step: Step) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..checkpoint import load
 from ..errors import CheckpointError
-from ..modelfile import build, load_class
 from ..nn import Module
+from ..training.model_file import build, load_class
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from .. import optim
+from ..core.generator import manual_seed
 from ..data import DataLoader
 from ..errors import ArgumentError
-from ..modelfile import build, load_class, split_spec
 from ..nn import Module
-from ..nn import functional as F
 from ..optim.lr_scheduler import LRScheduler
-from ..random import manual_seed
-from ..recipe import (
+from ..training.fitting import Record, fit
+from ..training.model_file import build, load_class, split_spec
+from ..training.recipe import (
     DEFAULTS,
     TEST_BATCH,
     augmented,
@@ -28,7 +28,6 @@ from ..recipe import (
     open_data,
     options_for,
 )
-from ..training import Record, fit
 from .images import default_data
 from .options import UsageError
 from .saved import Saved, read
@@ -54,6 +53,11 @@ class Session:
         """The options of the run."""
         return self.saved.options
 
+    @property
+    def epochs(self) -> int:
+        """How many there are in all."""
+        return int(self.options["epochs"])
+
     def records(self, log: Path | None) -> Generator[Record, None, None]:
         """Train; see `fit`."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
@@ -61,8 +65,7 @@ class Session:
             self.model,
             self.optimizer,
             self.loader,
-            epochs=self.options["epochs"],
-            loss=getattr(self.model, "loss", F.cross_entropy),
+            epochs=self.epochs,
             scheduler=self.scheduler,
             test_loader=self.test_loader,
             stop_at_accuracy=self.options["stop_at"],

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from ..graph import memory, summary
+from .batch import opened
 from .options import DATA, UsageError, add_model, number_from
 
 FORMATS = ("markdown", "latex", "csv", "json")
@@ -18,34 +21,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add, count = parser.add_argument, number_from(int, 1)
     add("--data", choices=DATA, help="default: digits")
     add("--batch-size", type=count, metavar="N", help="images; default: as for `train`")
-    add(
-        "--memory",
-        type=Path,
-        metavar="FILE",
-        help="draw memory instead: .svg, .png, .pdf",
-    )
-    output = parser.add_mutually_exclusive_group()
+    picture = "draw memory instead: .svg, .png, .pdf"
+    add("--memory", type=Path, metavar="FILE", help=picture)
+    add = parser.add_mutually_exclusive_group().add_argument
     for name in FORMATS:
-        output.add_argument(
-            f"--{name}",
-            action="store_const",
-            const=name,
-            dest="format",
-            help="print so",
-        )
+        store: Any = {"action": "store_const", "const": name, "dest": "format"}
+        add(f"--{name}", help="print so", **store)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; or write the picture of memory, and print what it shows."""
     if args.memory and args.format not in (None, "json"):
         raise UsageError("--memory is a picture; of the formats, it has only --json")
-    from ..graph import memory, summary
-    from .batch import opened
-
     of = opened(args.model, dict(args.set), args.batch_size, args.data)
     step = of.model, of.images, of.labels, of.loss
-    about = f"a training step on {len(of.images)} images of {of.data}"
-    about = f"{type(of.model).__name__}, {about}"
+    about = f"{of.name}, a training step on {len(of.images)} images of {of.data}"
     if args.memory:
         found = memory(*step)
         found.save(args.memory)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..metrics import Scores
+from ..metrics import Scores
+from ..output.text import format_columns
 
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -17,11 +16,7 @@ def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             return _draw(headings, rows)
         except ImportError:
             pass
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    for row in (headings, *rows):
-        first, *rest = zip(row, widths, strict=True)
-        cells = [first[0].ljust(first[1]), *[text.rjust(w) for text, w in rest]]
-        print("  ".join(cells).rstrip())
+    print("\n".join(format_columns([headings, *rows], 1)))
 
 
 def figures(scores: Scores, of: str = "") -> dict[str, str]:

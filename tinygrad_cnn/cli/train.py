@@ -9,13 +9,13 @@ import shlex
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ..training.fitting import EpochRecord
+from .display import can_be_live, note
 from .options import DATA, add_json, add_model, number_from
-
-if TYPE_CHECKING:
-    from ..training import EpochRecord
-    from .session import Session
+from .progress import Progress
+from .session import Session, prepare
+from .tables import figures, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,45 +34,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weight-decay", type=rate, metavar="W")
     add("--scheduler", choices=("none", "cosine", "onecycle"))
     add("--stop-at", type=number_from(float, 0, 1), metavar="ACCURACY")
-    add(
-        "--patience", type=count, metavar="N", help="stop after N epochs of no progress"
-    )
+    patience = "stop after N epochs of no progress"
+    add("--patience", type=count, metavar="N", help=patience)
     add("--seed", type=int, metavar="N")
     add("--dtype", choices=("float32", "float64"))
-    add(
-        "--planned",
-        action="store_true",
-        default=None,
-        help="record a step once and replay it: faster; the model's Python runs once",
-    )
+    planned = "record a step once and replay it: faster; the model's Python runs once"
+    add("--planned", action="store_true", default=None, help=planned)
     add("--out", type=Path, metavar="FILE", help="checkpoint; default: runs/MODEL.ckpt")
-    add(
-        "--resume",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        help="go on from the checkpoint, with the options in it; default: that of --out",
-    )
+    resume = "go on from the checkpoint, with the options in it; default: that of --out"
+    add("--resume", nargs="?", const="", metavar="FILE", help=resume)
     add("--log", type=Path, metavar="FILE", help="append each record to FILE as JSON")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, report on stderr, and print the summary on stdout."""
-    from ..training import EpochRecord
-    from .display import can_be_live, note
-    from .progress import Progress
-    from .session import prepare
-
     session = prepare(args)
     note(session.describe())
     start, written, last = time.perf_counter(), _modified(session.out), None
     records = session.records(args.log)
     try:
-        with (
-            Progress(session.options["epochs"], can_be_live()) as display,
-            closing(records),
-        ):
+        with closing(records), Progress(session.epochs, can_be_live()) as display:
             for record in records:
                 display.show(record)
                 if args.json:
@@ -104,16 +86,10 @@ def _how_to_go_on(args: argparse.Namespace, session: Session) -> str:
 def _summarise(
     last: EpochRecord, session: Session, seconds: float, as_json: bool
 ) -> None:
-    from .tables import figures, show
-
     assert last.test is not None  # `session` always has test images
     if as_json:
-        summary = last.to_dict() | {
-            "event": "summary",
-            "seconds": seconds,
-            "checkpoint": str(session.out),
-        }
-        print(json.dumps(summary))
+        end = {"event": "summary", "seconds": seconds, "checkpoint": str(session.out)}
+        print(json.dumps(last.to_dict() | end))
         return
     rows = {
         "epochs": str(last.epoch),

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.methods.shape import stack
 from ..errors import DTypeError, ShapeError
-from ..methods.shape import stack
 
 
 def default_collate(batch: Sequence[Any]) -> Any:

@@ -13,17 +13,18 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.generator import Generator, default_generator
 from ..errors import ArgumentError, DatasetError, ShapeError
-from ..random import Generator, default_generator
-from . import cifar, download, idx
+from . import download, files
 from .collate import default_collate, gather, items
 from .digits import draw_digits
-from .kept import Kept, keep_results, lock, pixel_by_pixel, rows, split
+from .kept import Kept, is_pixelwise, keep_results, lock, split_steps, take_rows
 from .transforms import Compose, to_unit_interval, transform_batch
 
 T = TypeVar("T", covariant=True)
 Function = Callable[[Any], Any]
+Images = NDArray[Any] | Tensor
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
@@ -188,19 +189,19 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
             return [_finish(images), default_collate(targets)]
         return [_finish(images), Tensor(labels)]
 
-    def _transform_images(self, chosen: NDArray[np.intp]) -> Any:
+    def _transform_images(self, chosen: NDArray[np.intp]) -> Images:
         """What the transform makes of images[chosen].
 
         The batch is innermost in memory, as kernels want it, where it can be had for
         little: moving bytes takes a quarter of the time of moving float32.
         """
-        steps, rest = split(self.transform)
+        steps, rest = split_steps(self.transform)
         self._kept = keep_results(steps, self.images, self._kept)
         if self._kept is not None:
-            images = self._kept.take(chosen)
+            images: Images = self._kept.take(chosen)
         else:
-            images = transform_batch(Compose(steps), rows(self.images, chosen))
-        if pixel_by_pixel(rest) and images.dtype == np.uint8 and images.ndim == 4:
+            images = transform_batch(Compose(steps), take_rows(self.images, chosen))
+        if is_pixelwise(rest) and images.dtype == np.uint8 and images.ndim == 4:
             images = _put_batch_innermost(images)
         return transform_batch(Compose(rest), images)
 
@@ -225,13 +226,13 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         return self.labels
 
 
-def _put_batch_innermost(images: Any) -> Any:
+def _put_batch_innermost(images: Images) -> Images:
     """uint8 images (N, C, H, W), or a Tensor of them, in memory laid out (C, H, W, N)."""
     if isinstance(images, Tensor):
         return Tensor(_put_batch_innermost(images.numpy()))
     count, *size = images.shape
     eighths, rest = divmod(math.prod(size), 8)
-    pixels = images.reshape(count, 8 * eighths + rest)
+    pixels: NDArray[Any] = images.reshape(count, 8 * eighths + rest)
     if rest == 0:
         # Eight pixels at a time, and then within these, is twice as fast.
         eights = np.ascontiguousarray(pixels.view(np.uint64).T)
@@ -294,11 +295,11 @@ class MNIST(_FileDataset):
         split = "train" if self.train else "t10k"
         names = [f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"]
         packed = [f"{name}.gz" for name in names]
-        files = download.obtain(self.source, packed, names, root, allowed)
-        images, labels = idx.read_images(files[0]), idx.read_labels(files[1])
+        paths = download.obtain(self.source, packed, names, root, allowed)
+        images, labels = files.read_images(paths[0]), files.read_labels(paths[1])
         if len(images) != len(labels):
             raise DatasetError(
-                f"{files[0]} has {len(images)} images but {files[1]} {len(labels)} "
+                f"{paths[0]} has {len(images)} images but {paths[1]} {len(labels)} "
                 "labels: the two files do not belong together; download both again"
             )
         return images, labels
@@ -335,11 +336,11 @@ class CIFAR10(_FileDataset):
         names = [f"data_batch_{i}.bin" for i in range(1, 6)]
         names = names if self.train else ["test_batch.bin"]
         archive = ["cifar-10-binary.tar.gz"]
-        files = download.obtain(self.source, archive, names, root, allowed)
-        if files[0].name == archive[0]:
-            batches = cifar.read_archive(files[0], names)
+        paths = download.obtain(self.source, archive, names, root, allowed)
+        if paths[0].name == archive[0]:
+            batches = files.read_archive(paths[0], names)
         else:
-            batches = [cifar.read_batch(file) for file in files]
+            batches = [files.read_batch(path) for path in paths]
         images, labels = zip(*batches, strict=True)
         return np.concatenate(images), np.concatenate(labels)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.generator import stream
 from ..errors import ArgumentError
-from ..random import stream
 from .strokes import POINTS, STYLES, Array, ink, trace
 
 SIZE = 28
@@ -53,7 +53,7 @@ def _draw_block(
     lots = rng.random((BLOCK, len(_DIGIT)))
     style = np.where(labels[:, None] == _DIGIT, lots, -1).argmax(1)
     path = _place(_distort(_bend(_PATH[style], rng), rng), _DOWN[style], rng)
-    images = ink(path, _DOWN[style], _pen(rng), SIZE)
+    images = ink(path, _DOWN[style], _draw_pen(rng), SIZE)
     shade = rng.uniform(0.85, 1.15, (BLOCK, 1, 1)).astype(np.float32)
     noise = rng.normal(0, 0.05, images.shape).astype(np.float32)
     images = images * (shade + noise)
@@ -99,7 +99,7 @@ def _place(path: Array, down: Array, rng: np.random.Generator) -> Array:
     return placed + left - right
 
 
-def _pen(rng: np.random.Generator) -> Array:
+def _draw_pen(rng: np.random.Generator) -> Array:
     """Half the width of the stroke in pixels, for each gap: the pressure changes."""
     radius = rng.gamma(20.0, 1.25 / 20.0, (BLOCK, 1)).clip(0.8, 1.9)
     phase = rng.uniform(0, 2 * np.pi, (BLOCK, 1))

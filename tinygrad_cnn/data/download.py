@@ -89,7 +89,7 @@ def obtain(
     All are of one folder. Raises DatasetError, which says what to do, if there is no
     such folder and they are not to be downloaded or cannot be.
     """
-    for folder in _folders(source, root):
+    for folder in _list_folders(source, root):
         for names in (unpacked, packed):
             paths = [folder / name for name in names]
             if all(path.is_file() for path in paths):
@@ -97,7 +97,7 @@ def obtain(
     try:
         import pooch
     except ImportError:
-        raise _missing(
+        raise _missing_error(
             source, packed, "pooch, which downloads, is not installed"
         ) from None
     cache = Path(root) if root is not None else Path(pooch.os_cache("tinygrad_cnn"))
@@ -106,10 +106,10 @@ def obtain(
         return [_retrieve(source, name, folder) for name in packed]
     if all((folder / name).is_file() for name in packed):
         return [folder / name for name in packed]
-    raise _missing(source, packed, "download=True was not given")
+    raise _missing_error(source, packed, "download=True was not given")
 
 
-def _folders(source: Source, root: str | Path | None) -> Iterator[Path]:
+def _list_folders(source: Source, root: str | Path | None) -> Iterator[Path]:
     given = root if root is not None else os.environ.get("TINYGRAD_CNN_DATA_DIR")
     if given:
         base = Path(given)
@@ -130,10 +130,10 @@ def _retrieve(source: Source, name: str, folder: Path) -> Path:
         # requests' errors are OSErrors; a wrong checksum is a ValueError.
         except (OSError, ValueError) as error:
             reason = type(error).__name__
-    raise _missing(source, [name], f"no mirror could give it ({reason})")
+    raise _missing_error(source, [name], f"no mirror could give it ({reason})")
 
 
-def _missing(source: Source, names: list[str], reason: str) -> DatasetError:
+def _missing_error(source: Source, names: list[str], reason: str) -> DatasetError:
     return DatasetError(
         f"{source.folder}/{names[0]} is not on this machine and {reason}: set "
         "TINYGRAD_CNN_DATA_DIR to the directory that holds it, or `pip install pooch`, "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from .transforms import (
     Compose,
     Grayscale,
@@ -32,7 +32,7 @@ _CHEAP = (ToTensor, Scale)
 _COSTLY = (Pad, Resize, Grayscale)
 
 
-def split(transform: Step | None) -> tuple[list[Step], list[Step]]:
+def split_steps(transform: Step | None) -> tuple[list[Step], list[Step]]:
     """The steps worth keeping the results of, and those that follow.
 
     The first are the leading steps without chance, up to the last that costs more than
@@ -55,12 +55,12 @@ def _flatten(transform: Step | None) -> list[Step]:
     return [] if transform is None else [transform]
 
 
-def pixel_by_pixel(steps: Sequence[Step]) -> bool:
+def is_pixelwise(steps: Sequence[Step]) -> bool:
     """Whether the steps treat each pixel alone, so that they keep the memory's layout."""
     return all(type(step) in (*_CHEAP, Normalize) for step in steps)
 
 
-def rows(array: Array, chosen: NDArray[np.intp]) -> Array:
+def take_rows(array: Array, chosen: NDArray[np.intp]) -> Array:
     """array[chosen], in memory of its own."""
     # `take` is the faster, but would first copy the whole of a strided array.
     plain = type(array) is np.ndarray and array.flags.c_contiguous
@@ -76,7 +76,7 @@ def lock(array: Array) -> Array:
     return array
 
 
-def locked(array: Array) -> bool:
+def is_locked(array: Array) -> bool:
     """Whether nobody can change the array without unlocking it first."""
     part: Any = array
     while isinstance(part, np.ndarray):
@@ -114,11 +114,11 @@ class Kept:
         same = len(steps) == len(self.steps) and all(map(is_, steps, self.steps))
         return same and images is self.images
 
-    def take(self, chosen: NDArray[np.intp]) -> Any:
+    def take(self, chosen: NDArray[np.intp]) -> Array | Tensor:
         """The steps' result on images[chosen], as `transform_batch` gives it."""
         if not self.known.take(chosen).all():
             new = chosen[~self.known[chosen]]
-            made = transform_batch(Compose(self.steps), rows(self.images, new))
+            made = transform_batch(Compose(self.steps), take_rows(self.images, new))
             self.results[new] = made.numpy() if self.as_tensors else made
             self.known[new] = True
         found = self.results.take(chosen, 0)
@@ -127,7 +127,7 @@ class Kept:
 
 def keep_results(steps: list[Step], images: Array, kept: Kept | None) -> Kept | None:
     """`kept` if it is for these steps and images, else a new one; None: keep nothing."""
-    if not steps or not locked(images):
+    if not steps or not is_locked(images):
         return None
     if kept is not None and kept.fits(steps, images):
         return kept

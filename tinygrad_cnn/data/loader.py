@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.generator import Generator, initial_seed, stream
 from ..errors import ArgumentError
-from ..random import Generator, initial_seed, stream
 from .collate import default_collate, gather, items
 from .datasets import IterableDataset
 from .transforms import drawing_from

@@ -72,7 +72,7 @@ STYLES: dict[int, list[list[Stroke]]] = {
 # fmt: on
 
 
-def _spline(points: Stroke, samples: int = 24) -> Array:
+def _draw_spline(points: Stroke, samples: int = 24) -> Array:
     """The Catmull-Rom spline through `points`, `samples` positions a segment."""
     p = np.array([points[0], *points, points[-1]], np.float32)
     p0, p1, p2, p3 = (p[k : len(p) - 3 + k, None] for k in range(4))
@@ -83,7 +83,7 @@ def _spline(points: Stroke, samples: int = 24) -> Array:
     return halved.reshape(-1, 2)
 
 
-def _evenly(curve: Array, count: int) -> Array:
+def _space_evenly(curve: Array, count: int) -> Array:
     """`count` positions along the curve at equal distances."""
     steps = np.hypot(*np.diff(curve, axis=0).T)
     distance = np.concatenate([[0], np.cumsum(steps)])
@@ -93,11 +93,11 @@ def _evenly(curve: Array, count: int) -> Array:
 
 def trace(strokes: list[Stroke]) -> tuple[Array, Array]:
     """A style's pen positions (POINTS, 2), and for each gap whether the pen is down."""
-    curves = [_spline(stroke) for stroke in strokes]
+    curves = [_draw_spline(stroke) for stroke in strokes]
     lengths = np.array([np.hypot(*np.diff(c, axis=0).T).sum() for c in curves])
     counts = np.maximum(np.round(POINTS * lengths / lengths.sum()).astype(int), 2)
     counts[0] += POINTS - counts.sum()
-    path = np.concatenate([_evenly(*pair) for pair in zip(curves, counts, strict=True)])
+    path = np.concatenate(list(map(_space_evenly, curves, counts)))
     down = np.ones(POINTS - 1, np.float32)
     down[np.cumsum(counts)[:-1] - 1] = 0
     return path.astype(np.float32), down

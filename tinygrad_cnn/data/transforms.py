@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.generator import default_generator
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..random import default_generator
 from .collate import default_collate
 
 Array = NDArray[Any]
@@ -46,7 +46,7 @@ def drawing_from(generator: Source) -> Iterator[None]:
         _generator.reset(token)
 
 
-def _current() -> np.random.Generator:
+def _choose_generator() -> np.random.Generator:
     """The generator to draw from here."""
     source = _generator.get() or default_generator.numpy
     if not isinstance(source, np.random.Generator):
@@ -167,11 +167,11 @@ class Normalize(Transform):
                 f"Normalize needs floating-point images, not {images.dtype}; put "
                 "ToTensor() before it"
             )
-        result = images - self._column(self.mean, images)
-        result /= self._column(self.std, images)
+        result = images - self._make_column(self.mean, images)
+        result /= self._make_column(self.std, images)
         return result
 
-    def _column(self, values: float | Sequence[float], images: Array) -> Array:
+    def _make_column(self, values: float | Sequence[float], images: Array) -> Array:
         column = np.array(values, images.dtype).reshape(-1, 1, 1)
         if len(column) not in (1, images.shape[-3]):
             raise ShapeError(
@@ -225,8 +225,8 @@ class Resize(Transform):
         if tuple(new) == (height, width):
             return images.copy()
         floating = images.dtype if images.dtype.kind == "f" else np.dtype(np.float32)
-        rows = _neighbours(height, new[0], floating)
-        columns = _neighbours(width, new[1], floating)
+        rows = _find_neighbours(height, new[0], floating)
+        columns = _find_neighbours(width, new[1], floating)
         # Weights as large as an image make a product one long loop.
         down = np.repeat(rows[2][:, None], width, axis=1)
         across = np.repeat(columns[2][None], new[0], axis=0)
@@ -235,9 +235,9 @@ class Resize(Transform):
         few = max(1, _AT_ONCE // max(height * width, new[0] * new[1]))
         for i in range(0, len(each), few):
             x = each[i : i + few].astype(floating, copy=False)
-            x = _between(x.take(rows[0], 1), x.take(rows[1], 1), down)
-            x = _between(x.take(columns[0], 2), x.take(columns[1], 2), across)
-            result[i : i + few] = _rounded(x, images.dtype)
+            x = _interpolate(x.take(rows[0], 1), x.take(rows[1], 1), down)
+            x = _interpolate(x.take(columns[0], 2), x.take(columns[1], 2), across)
+            result[i : i + few] = _round_to(x, images.dtype)
         return result.reshape(*images.shape[:-2], *new)
 
 
@@ -245,14 +245,14 @@ _AT_ONCE = 2**14
 """How many pixels are resized at once: few enough that they stay in a core's cache."""
 
 
-def _neighbours(size: int, new: int, dtype: Any) -> tuple[Array, Array, Array]:
+def _find_neighbours(size: int, new: int, dtype: Any) -> tuple[Array, Array, Array]:
     """Of each new pixel: the old ones before and after it, and the weight of the latter."""
     position = np.maximum((np.arange(new) + 0.5) * (size / new) - 0.5, 0)
     low = np.minimum(position.astype(np.intp), size - 1)
     return low, np.minimum(low + 1, size - 1), (position - low).astype(dtype)
 
 
-def _between(low: Array, high: Array, weight: Array) -> Array:
+def _interpolate(low: Array, high: Array, weight: Array) -> Array:
     """low · (1 − weight) + high · weight, in their memory."""
     low *= 1 - weight
     high *= weight
@@ -260,7 +260,7 @@ def _between(low: Array, high: Array, weight: Array) -> Array:
     return low
 
 
-def _rounded(x: Array, dtype: np.dtype[Any]) -> Array:
+def _round_to(x: Array, dtype: np.dtype[Any]) -> Array:
     return x if dtype.kind == "f" else np.rint(x).astype(dtype)
 
 
@@ -273,7 +273,7 @@ class Grayscale(Transform):
 
     def apply(self, images: Array) -> Array:
         dtype = images.dtype if images.dtype.kind == "f" else np.float32
-        return _rounded(images.mean(-3, dtype=dtype, keepdims=True), images.dtype)
+        return _round_to(images.mean(-3, dtype=dtype, keepdims=True), images.dtype)
 
 
 class _Random(Transform):
@@ -281,7 +281,7 @@ class _Random(Transform):
 
     def apply(self, images: Array) -> Array:
         each = images.reshape(-1, *images.shape[-3:])
-        changed = self.draw(each, _current())
+        changed = self.draw(each, _choose_generator())
         return changed.reshape(*images.shape[:-3], *changed.shape[1:])
 
     def draw(self, images: Array, generator: np.random.Generator) -> Array:

@@ -4,12 +4,12 @@
 differ in, `memory` for the bytes that a step holds, `walk` for the graph as plain data.
 """
 
+from .comparing.difference import diff as diff
+from .costs.layer_table import summary as summary
+from .costs.step_memory import memory as memory
 from .data import Graph as Graph
-from .diff import diff as diff
-from .draw import Drawing as Drawing
-from .draw import draw as draw
-from .memory import memory as memory
-from .summary import summary as summary
-from .walk import walk as walk
+from .drawing.drawing import Drawing as Drawing
+from .drawing.drawing import draw as draw
+from .walker import walk as walk
 
 __all__ = ["Drawing", "Graph", "diff", "draw", "memory", "summary", "walk"]

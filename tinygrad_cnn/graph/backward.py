@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine import BackwardObserver, Record, Tensor, run_backward
-from ..engine import Node as Recorded
-from ..errors import ArgumentError
-from ..methods.gradient import cotangent_of
+from ..core.engine import BackwardObserver, Record, Tensor, run_backward
+from ..core.engine import Node as Recorded
+from ..core.gradients import cotangents_for
+from ..core.methods.gradient import cotangent_of
 from ..ops.base import Value
 from .data import Edge, Node
-from .walk import Walk
+from .walker import Walk
 
 
 def with_backward(walk: Walk, gradient: Any = None) -> Walk:
@@ -44,10 +44,7 @@ def with_backward(walk: Walk, gradient: Any = None) -> Walk:
 def cotangents_of(walk: Walk, gradient: Any) -> list[Tensor]:
     """∂L/∂output for each output of the walk that has a graph."""
     outputs = [t for t in walk.outputs if t._node is not None] or walk.outputs[:1]
-    given = list(gradient) if isinstance(gradient, list | tuple) else [gradient]
-    given = given * len(outputs) if gradient is None else given
-    if len(given) != len(outputs):
-        raise ArgumentError(f"{len(outputs)} outputs but {len(given)} gradients")
+    given = cotangents_for(outputs, gradient)
     return [cotangent_of(t, g) for t, g in zip(outputs, given, strict=True)]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ArgumentError
+from ..output.text import encode_json
 
 VERSION = 1
 
@@ -86,6 +87,8 @@ class Node:
     backward_input: str | None = None
     """The input of that node whose gradient it is."""
     saved: list[Saved] = field(default_factory=list)
+    view: bool = False
+    """Whether the result lies in the memory of an input; found out with `saved`."""
     macs: int | None = None
     """Multiply-accumulates of the forward pass."""
     seconds: float | None = None
@@ -104,6 +107,16 @@ class Node:
     parameters: int = 0
     """How many numbers the parameters among them have."""
     parameter_bytes: int = 0
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is computed, or else a value that no operation made."""
+        return self.kind in ("operation", "module")
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether it belongs to the backward pass."""
+        return self.backward_of is not None or self.kind == "gradient"
 
 
 @dataclass
@@ -136,6 +149,20 @@ class Graph:
         self.nodes[node.id] = node
         return node
 
+    def edges_into(self) -> dict[str, list[Edge]]:
+        """The edges that lead to each node, by its id."""
+        found: dict[str, list[Edge]] = {id: [] for id in self.nodes}
+        for edge in self.edges:
+            found[edge.target].append(edge)
+        return found
+
+    def edges_from(self) -> dict[str, list[Edge]]:
+        """The edges that lead away from each node, by its id."""
+        found: dict[str, list[Edge]] = {id: [] for id in self.nodes}
+        for edge in self.edges:
+            found[edge.source].append(edge)
+        return found
+
     def operations(self) -> list[Node]:
         """The forward operations, in order."""
         return [n for n in self if n.kind == "operation" and n.backward_of is None]
@@ -148,7 +175,7 @@ class Graph:
         """The graph as JSON; what is not finite becomes null."""
         values = dataclasses.asdict(self)
         values["nodes"] = list(values["nodes"].values())
-        return json.dumps({"version": VERSION, **_plain(values)}, allow_nan=False)
+        return encode_json({"version": VERSION, **values})
 
     @classmethod
     def from_json(cls, text: str) -> Graph:
@@ -179,11 +206,3 @@ def _node(values: dict[str, Any]) -> Node:
     if values["branches"] is not None:
         node.branches = Branches(**values["branches"])
     return node
-
-
-def _plain(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {key: _plain(value) for key, value in x.items()}
-    if isinstance(x, list | tuple):
-        return [_plain(value) for value in x]
-    return None if isinstance(x, float) and x - x != 0 else x

@@ -40,21 +40,27 @@ def fold(
     def is_folded(path: str) -> bool:
         if path.rpartition(".")[2].startswith("×"):
             return False
-        known = plain(path)
+        known = _first_of_equals(path)
         level = known.count(".") + 1
         smallest = path not in inside and depth is not None and level < depth
         return level == depth or smallest or bool(collapse and collapse(known))
 
     paths = {m: next(filter(is_folded, _prefixes([m])), "") for m in modules}
     members = defaultdict(list)
-    for id, group in _calls(graph, paths).items():
+    for id, group in _find_calls(graph, paths).items():
         members[group].append(graph.nodes[id])
     standing: dict[str, Node] = {}
     for (path, number), nodes in members.items():
-        node = _module(path, number, nodes)
+        node = _fold_module(path, number, nodes)
         standing |= {n.id: node for n in nodes}
     backward = [n for n in graph if n.backward_of in standing]
-    return contracted(graph, standing | _backward(graph, backward, standing))
+    return contract(graph, standing | _fold_backward(graph, backward, standing))
+
+
+def pair_passes(graph: Graph) -> Graph:
+    """The graph with one node for all that the backward pass does for a forward node."""
+    backward = [n for n in graph if n.backward_of is not None]
+    return contract(graph, _fold_backward(graph, backward, {}))
 
 
 def _is_pair(node: Node) -> bool:
@@ -62,13 +68,7 @@ def _is_pair(node: Node) -> bool:
     return node.backward_of is not None and bool(node.folded)
 
 
-def paired(graph: Graph) -> Graph:
-    """The graph with one node for all that the backward pass does for a forward node."""
-    backward = [n for n in graph if n.backward_of is not None]
-    return contracted(graph, _backward(graph, backward, {}))
-
-
-def plain(path: str) -> str:
+def _first_of_equals(path: str) -> str:
     """A module's path, with the first of several equal blocks instead of all of them."""
     parts = [part.partition("…")[0] for part in path.split(".")]
     return ".".join([part for part in parts if not part.startswith("×")])
@@ -81,7 +81,7 @@ def _prefixes(modules: Iterable[str]) -> Iterator[str]:
         yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
 
 
-def _calls(graph: Graph, paths: Mapping[str, str]) -> dict[str, Group]:
+def _find_calls(graph: Graph, paths: Mapping[str, str]) -> dict[str, Group]:
     """For each node inside a folded module, the module and which of its calls.
 
     A new call begins where the data left the module and came back, so that no node
@@ -89,9 +89,7 @@ def _calls(graph: Graph, paths: Mapping[str, str]) -> dict[str, Group]:
     """
     order = list(graph.nodes)
     position = {id: i for i, id in enumerate(order)}
-    sources = defaultdict(list)
-    for edge in graph.edges:
-        sources[edge.target].append(edge.source)
+    into = graph.edges_into()
     inside = defaultdict(list)
     for node in graph.operations():
         if paths[node.module]:
@@ -100,53 +98,39 @@ def _calls(graph: Graph, paths: Mapping[str, str]) -> dict[str, Group]:
     for path, ids in inside.items():
         members, number = set(ids), dict[str, int]()
         for id in order[position[ids[0]] : position[ids[-1]] + 1]:
-            before = [s for s in sources[id] if s in number]
+            before = [e.source for e in into[id] if e.source in number]
             left = [number[s] + (s in members and id not in members) for s in before]
             number[id] = max(left, default=0)
         found |= {id: (path, number[id]) for id in ids}
-    return found | _leaves(graph, found)
-
-
-def _leaves(graph: Graph, calls: Mapping[str, Group]) -> dict[str, Group]:
-    users = defaultdict(set)
-    for edge in graph.edges:
-        if graph.nodes[edge.source].kind in ("parameter", "constant"):
-            users[edge.source].add(calls.get(edge.target))
-    found = {}
-    for id, groups in users.items():
-        module = f"{graph.nodes[id].module}."
-        own = {g for g in groups if g and module.startswith(f"{g[0]}.")}
-        if len(own) == 1:
-            found[id] = own.pop()
+    for id, edges in graph.edges_from().items():
+        leaf = graph.nodes[id]
+        if leaf.kind in ("parameter", "constant"):
+            users = {found[e.target] for e in edges if e.target in found}
+            own = [g for g in users if f"{leaf.module}.".startswith(f"{g[0]}.")]
+            if len(own) == 1:
+                found[id] = own[0]
     return found
 
 
-def _module(path: str, number: int, members: Sequence[Node]) -> Node:
+def _fold_module(path: str, number: int, members: Sequence[Node]) -> Node:
     """The node of one call of a module."""
     last = [n for n in members if n.kind == "operation"][-1]
-    return merged(
-        members,
-        id=last.id,
-        kind="module",
-        label=path + f" (call {number + 1})" * bool(number),
+    module = Node(
+        last.id,
+        "module",
+        f"{path} (call {number + 1})" if number else path,
         name=last.name,
         module=path.rpartition(".")[0],
-        attributes={},
         shape=last.shape,
         dtype=last.dtype,
-        inputs=[],
-        input_shapes=[],
-        formula="",
-        gradients={},
-        documentation="",
         where=last.where,
-        values=last.values,
-        gradient=last.gradient,
         gradient_computed=last.gradient_computed,
     )
+    module = merge(module, members)
+    return replace(module, values=last.values, gradient=last.gradient)
 
 
-def _backward(
+def _fold_backward(
     graph: Graph, nodes: Iterable[Node], standing: Mapping[str, Node]
 ) -> dict[str, Node]:
     """For each of these nodes, one for all that serve the same forward node."""
@@ -160,31 +144,28 @@ def _backward(
         if [n.kind for n in members] == ["gradient"]:
             continue  # of a parameter that is used once
         forward = forwards[id]
-        of_leaf = forward.kind not in ("operation", "module")
-        node = merged(
-            members,
-            kind="gradient" if of_leaf else forward.kind,
-            label=f"∂L/∂{forward.label}" if of_leaf else f"{forward.label} backward",
-            name="",
+        label = forward.label
+        node = Node(
+            members[0].id,
+            forward.kind if forward.is_made else "gradient",
+            f"{label} backward" if forward.is_made else f"∂L/∂{label}",
             module=forward.module,
-            attributes={},
-            backward_of=id,
-            backward_input=None,
             shape=forward.shape,
+            dtype=members[0].dtype,
             inputs=forward.inputs,
             input_shapes=forward.input_shapes,
-            formula="",
             gradients=forward.gradients,
-            documentation="",
+            where=members[0].where,
+            backward_of=id,
         )
-        found |= {n.id: node for n in members}
+        found |= dict.fromkeys([n.id for n in members], merge(node, members))
     return found
 
 
 # ----------------------------------------------------------------- contraction
 
 
-def contracted(
+def contract(
     graph: Graph,
     standing: Mapping[str, Node],
     between: Callable[[Edge], bool] = lambda edge: False,
@@ -221,58 +202,56 @@ def contracted(
 def _sort(graph: Graph) -> None:
     """Put inputs before results, and leave the order where that allows it."""
     position = {id: i for i, id in enumerate(graph.nodes)}
-    waiting = dict.fromkeys(position, 0)
-    users = defaultdict(list)
-    for edge in graph.edges:
-        waiting[edge.target] += 1
-        users[edge.source].append(edge.target)
+    waiting = {id: len(edges) for id, edges in graph.edges_into().items()}
+    uses = graph.edges_from()
     ready = [(position[id], id) for id, count in waiting.items() if not count]
     heapq.heapify(ready)
     order: dict[str, Node] = {}
     while ready:
         _, id = heapq.heappop(ready)
         order[id] = graph.nodes[id]
-        for user in users[id]:
-            waiting[user] -= 1
-            if not waiting[user]:
-                heapq.heappush(ready, (position[user], user))
+        for edge in uses[id]:
+            waiting[edge.target] -= 1
+            if not waiting[edge.target]:
+                heapq.heappush(ready, (position[edge.target], edge.target))
     graph.nodes = order | graph.nodes  # the rest, if modules wait for each other
 
 
-def merged(members: Sequence[Node], **changes: Any) -> Node:
-    """The first of these nodes, with the sums of all, and with these changes."""
+def merge(node: Node, members: Sequence[Node]) -> Node:
+    """This node with the sums of all members, which it stands for."""
     sums: dict[str, Any] = {
         "folded": [id for n in members for id in n.folded or [n.id]],
         "parameters": sum([parameter_count(n) for n in members]),
         "parameter_bytes": sum([parameter_bytes(n) for n in members]),
         "bytes": sum([n.bytes for n in members]),
         "saved": [s for n in members for s in n.saved],
-        "branches": _branches([n.branches for n in members if n.branches]),
-        "values": _together([(n.values, n.shape) for n in members]),
-        "gradient": _together([(n.gradient, n.shape) for n in members]),
+        "branches": _add_branches([n.branches for n in members if n.branches]),
+        "values": _join_statistics([(n.values, n.shape) for n in members]),
+        "gradient": _join_statistics([(n.gradient, n.shape) for n in members]),
         "numbers": None,
         "image": None,
     }
     for name in ("macs", "seconds", "backward_seconds"):
         known = [v for n in members if (v := getattr(n, name)) is not None]
         sums[name] = sum(known) if known else None
-    return replace(members[0], **sums | changes)
+    return replace(node, **sums)
 
 
 def parameter_count(node: Node) -> int:
     """How many numbers a parameter has, or those that were folded into this node."""
-    own = math.prod(node.shape) if node.kind == "parameter" else 0
-    return node.parameters if node.folded else own
+    if node.folded:
+        return node.parameters
+    return math.prod(node.shape) if node.kind == "parameter" else 0
 
 
 def parameter_bytes(node: Node) -> int:
     """The bytes of a parameter, or of those that were folded into this node."""
-    return (
-        node.parameter_bytes if node.folded else node.bytes * (node.kind == "parameter")
-    )
+    if node.folded:
+        return node.parameter_bytes
+    return node.bytes if node.kind == "parameter" else 0
 
 
-def _branches(parts: Sequence[Branches]) -> Branches | None:
+def _add_branches(parts: Sequence[Branches]) -> Branches | None:
     """The sums, where all are of one sort."""
     if len({b.what for b in parts}) != 1:
         return None
@@ -280,7 +259,7 @@ def _branches(parts: Sequence[Branches]) -> Branches | None:
     return Branches(parts[0].what, *counts)
 
 
-def _together(
+def _join_statistics(
     parts: Sequence[tuple[Statistics | None, tuple[int, ...]]],
 ) -> Statistics | None:
     """The statistics of all the values together, where they are known of all."""

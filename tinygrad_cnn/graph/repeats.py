@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from .data import Edge, Graph, Node
-from .fold import contracted, merged
+from .fold import contract, merge
 
 FEWEST = 3
 """How many blocks in a row are folded at least."""
@@ -55,9 +55,8 @@ class Repeats:
 
     def __init__(self, graph: Graph, marked: Marks) -> None:
         self.graph = graph
-        kinds = ("operation", "module")
         forward = [n for n in graph if n.backward_of is None]
-        self.operations = [n for n in forward if n.kind in kinds]
+        self.operations = [n for n in forward if n.is_made]
         self.index = {n.id: i for i, n in enumerate(self.operations)}
         self.sources: dict[str, list[str]] = defaultdict(list)
         self.users: dict[str, list[str]] = defaultdict(list)
@@ -95,7 +94,7 @@ class Repeats:
                 return False
             return source[0] == target[0] and source != target
 
-        return contracted(self.graph, standing, between)
+        return contract(self.graph, standing, between)
 
     # ------------------------------------------------------------------ finding
 
@@ -183,21 +182,17 @@ class Repeats:
         """What can be seen of an operation without following its inputs."""
         leaves = [self.graph.nodes[s] for s in self.sources[node.id] if self._is_own(s)]
         around = [node, *leaves]
+        label = node.label if node.kind == "operation" else ""
+        module = re.sub(r"\d+", "#", node.module)
+        serving = [part for n in around for part in self.backward[n.id]]
         return (
-            *(node.kind, node.label if node.kind == "operation" else "", node.dtype),
-            *(node.shape, re.sub(r"\d+", "#", node.module), len(node.folded)),
+            (node.kind, label, node.dtype, node.shape, module, len(node.folded)),
             tuple(node.attributes.items()),
             tuple([(n.kind, n.shape, n.dtype) for n in leaves]),
             tuple([tuple(marked.get(n.id, ())) for n in around]),
             tuple([n.gradient_computed for n in around]),
             len(self.sources[node.id]),
-            tuple(
-                [
-                    (part.kind == "gradient" or part.label, part.shape)
-                    for n in around
-                    for part in self.backward[n.id]
-                ]
-            ),
+            tuple([(n.kind == "gradient" or n.label, n.shape) for n in serving]),
         )
 
     def _is_own(self, id: str) -> bool:
@@ -221,8 +216,8 @@ class Repeats:
         for i in range(run.start, run.start + run.length):
             copies = [self._around(j) for j in range(i, run.end, run.length)]
             for equal in zip(*copies, strict=True):
-                name = equal[-1].name
-                node = rename(merged(equal, name=name))
+                first = replace(equal[0], name=equal[-1].name)
+                node = rename(merge(first, equal))
                 standing |= {n.id: node for n in equal}
         return standing
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from itertools import groupby
 from typing import Any, Self
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from ..errors import ArgumentError, DTypeError, IndexingError
 from .module import Module, format_items
 from .parameter import Parameter
@@ -181,8 +181,9 @@ class ModuleDict(Module, MutableMapping[str, Module]):
         super().__init__()
         self.update(modules or {})
 
-    def __getitem__(self, key: str) -> Any:
-        return self._modules[key]
+    def __getitem__(self, key: str) -> Module:
+        module: Module = self._modules[key]
+        return module
 
     def __setitem__(self, key: str, module: Module) -> None:
         self.add_module(key, module)

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import random
-from ..engine import Tensor
+from ..core import generator as random
+from ..core.engine import Tensor
+from ..core.methods.base import promote, raw
+from ..core.methods.shape import cat
+from ..core.recording import change
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..kernels import Pair, Window, active, pair
-from ..methods.base import promote, raw
-from ..methods.shape import cat
 from ..ops import (
     Op,
     activation,
@@ -26,7 +27,6 @@ from ..ops import (
 )
 from ..ops import linear as dense
 from ..ops.normalization import per_channel
-from ..recording import change
 
 Ints = int | Sequence[int]
 
@@ -119,7 +119,7 @@ def conv2d(
     if isinstance(padding, str):
         steps, gaps = pair(stride, "stride"), pair(dilation, "dilation")
         kernel = (weight.shape[2], weight.shape[3])
-        left, right, top, bottom = named_padding(padding, kernel, steps, gaps)
+        left, right, top, bottom = resolve_padding(padding, kernel, steps, gaps)
         around = (top, left)
         if (top, left) != (bottom, right):
             input, around = pad(input, (left, right, top, bottom)), (0, 0)
@@ -128,7 +128,7 @@ def conv2d(
     return y.squeeze(0) if single else y
 
 
-def named_padding(
+def resolve_padding(
     name: str, kernel: Pair, stride: Pair, dilation: Pair
 ) -> tuple[int, ...]:
     """How much "same" or "valid" pads: left, right, top, bottom.
@@ -169,7 +169,8 @@ def conv_transpose2d(
 ) -> Tensor:
     """The adjoint of `conv2d`: images (N, C, h, w), kernels (C, O/groups, k_y, k_x).
 
-    Output size: (h − 1) s − 2 p + d (k − 1) + output_padding + 1. See `Conv2dInput`.
+    Output size: (h − 1) s − 2 p + d (k − 1) + output_padding + 1. See
+    `ops.convolution.ConvTranspose2d`.
     """
     input, single = _make_batch(input)
     steps, around = pair(stride, "stride"), pair(padding, "padding")
@@ -185,14 +186,14 @@ def conv_transpose2d(
             "conv_transpose2d takes images (N, C, H, W) and kernels (C, O/groups, k_y, "
             f"k_x), got {list(input.shape)} and {list(weight.shape)}"
         )
-    smallest = smallest_output(window, (input.shape[2], input.shape[3]))
+    smallest = get_smallest_output(window, (input.shape[2], input.shape[3]))
     size = (smallest[0] + extra[0], smallest[1] + extra[1])
-    op = convolution.Conv2dInput(steps, around, gaps, groups, size=size)
+    op = convolution.ConvTranspose2d(steps, around, gaps, groups, size=size)
     y = op(input, weight, bias)
     return y.squeeze(0) if single else y
 
 
-def smallest_output(window: Window, size: Pair) -> Pair:
+def get_smallest_output(window: Window, size: Pair) -> Pair:
     """The smallest images from which a convolution makes images of this size."""
     rows, columns = (
         (n - 1) * s - 2 * p + e
@@ -330,7 +331,7 @@ def avg_pool2d(
 
 def _count_values(
     input: Tensor, window: Window, ceil_mode: bool, include_pad: bool
-) -> Any:
+) -> int | np.ndarray[Any, Any]:
     """How many values each window is the mean of: a number, or (i, j) where they differ."""
     if not (ceil_mode or any(window.padding)):
         return window.kernel[0] * window.kernel[1]
@@ -582,7 +583,7 @@ def _smooth_loss(
     return _reduce(losses, reduction, total)
 
 
-def _weights_of_classes(weight: Tensor | None, logs: Tensor) -> Any:
+def _weights_of_classes(weight: Tensor | None, logs: Tensor) -> Tensor | float:
     if weight is None:
         return 1.0
     return weight if logs.ndim == 1 else per_channel(weight, logs.ndim)
@@ -659,3 +660,31 @@ def binary_cross_entropy_with_logits(
         x, t, 1.0 if pos_weight is None else pos_weight
     )
     return _reduce(losses if weight is None else losses * weight, reduction)
+
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "batch_norm",
+    "binary_cross_entropy_with_logits",
+    "conv2d",
+    "conv_transpose2d",
+    "cross_entropy",
+    "dropout",
+    "dropout2d",
+    "hardtanh",
+    "l1_loss",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "max_pool2d",
+    "mse_loss",
+    "nll_loss",
+    "one_hot",
+    "pad",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "tanh",
+    "true_conv2d",
+]

@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..creation import zeros
-from ..engine import Tensor
+from ..core.creation import zeros
+from ..core.engine import Tensor
+from ..core.methods.gradient import HookHandle
+from ..core.methods.shape import cat
+from ..core.recording import is_grad_enabled
 from ..errors import AutogradError, DTypeError, ShapeError
-from ..methods.gradient import HookHandle
-from ..methods.shape import cat
-from ..recording import is_grad_enabled
 
 Function = Callable[..., Any]
 

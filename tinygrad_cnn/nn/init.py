@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.generator import Generator, default_generator
+from ..core.recording import no_grad
 from ..errors import ArgumentError
-from ..random import Generator, default_generator
-from ..recording import no_grad
 
 
 def calculate_gain(nonlinearity: str, param: Any = None) -> float:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.methods.base import axis_of
 from ..errors import ArgumentError, DTypeError
-from ..methods.base import axis_of
 from . import functional as F
 from .module import Module
 
@@ -32,21 +32,22 @@ class FunctionLayer(Layer):
     but `inplace` is shown where it is True.
     """
 
-    function: ClassVar[Callable[..., Tensor]]
-    options: ClassVar[tuple[str, ...]]
+    _function: ClassVar[Callable[..., Tensor]]
+    _options: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, function: Callable[..., Tensor] | None = None) -> None:
-        dataclass(eq=False, repr=False)(cls)
-        cls.options = tuple(f.name for f in fields(cls))  # type: ignore[arg-type]
+        if cls.__module__ == __name__:  # a layer of the user's is an ordinary class
+            dataclass(eq=False, repr=False)(cls)
+            cls._options = tuple(f.name for f in fields(cls))  # type: ignore[arg-type]
         if function is not None:
-            cls.function = staticmethod(function)
+            cls._function = staticmethod(function)
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.function(
-            input, **{name: getattr(self, name) for name in self.options}
+        return self._function(
+            input, **{name: getattr(self, name) for name in self._options}
         )
 
     def extra_repr(self) -> str:
@@ -176,7 +177,7 @@ class _Dropout(FunctionLayer):
         F.check_probability(self.p)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.function(input, self.p, self.training, self.inplace)
+        return self._function(input, self.p, self.training, self.inplace)
 
 
 class Dropout(_Dropout, function=F.dropout):

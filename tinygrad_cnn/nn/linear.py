@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..creation import empty
-from ..engine import Tensor
+from ..core.creation import empty
+from ..core.engine import Tensor
 from ..errors import ArgumentError
 from ..kernels import Pair, Window, pair
 from . import functional as F
@@ -116,7 +116,7 @@ class _Convolution(_Linear):
     def _padding_widths(self) -> tuple[int, ...]:
         """How much padding: left, right, top, bottom."""
         if isinstance(self.padding, str):
-            return F.named_padding(
+            return F.resolve_padding(
                 self.padding, self.kernel_size, self.stride, self.dilation
             )
         y, x = self.padding
@@ -165,7 +165,7 @@ class ConvTranspose2d(_Convolution):
     weight (in_channels, out_channels / groups, k_y, k_x) and bias (out_channels) start as
     those of Conv2d, fan_in being out_channels / groups · k_y k_x.
     Output: (h − 1) s − 2 p + d (k_y − 1) + output_padding + 1 rows; the forward's
-    output_size chooses output_padding instead. See `ops.convolution.Conv2dInput`.
+    output_size chooses output_padding instead. See `ops.convolution.ConvTranspose2d`.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class ConvTranspose2d(_Convolution):
     def _padding_for(self, size: Pair, output_size: Sequence[int]) -> Pair:
         """The output_padding that makes images of `size` give some of `output_size`."""
         window = Window(self.kernel_size, self.stride, self.padding, self.dilation)
-        least, wanted = F.smallest_output(window, size), output_size[-2:]
+        least, wanted = F.get_smallest_output(window, size), output_size[-2:]
         y, x = (n - start for n, start in zip(wanted, least, strict=True))
         if not (0 <= y < self.stride[0] and 0 <= x < self.stride[1]):
             most = [n + s - 1 for n, s in zip(least, self.stride, strict=True)]

@@ -6,11 +6,34 @@ are PyTorch's older arguments for it, and refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from . import functional as F
 from .layer import Layer
+
+
+def default_loss(model: Any) -> Callable[..., Tensor]:
+    """The loss of a model where none is given: its attribute `loss`, else cross-entropy.
+
+    Cross-entropy begins with log-softmax, which leaves log-probabilities as they are: so a
+    model may end in log-softmax or in scores.
+    """
+    own = getattr(model, "loss", None)
+    return F.cross_entropy if own is None else own
+
+
+def loss_of(
+    model: Any, output: Any, labels: Any = None, loss: Callable[..., Any] | None = None
+) -> Any:
+    """loss(output, labels), by default of the model's loss; loss(output) without labels.
+
+    The output itself where neither loss nor labels are given.
+    """
+    if labels is None:
+        return output if loss is None else loss(output)
+    return (default_loss(model) if loss is None else loss)(output, labels)
 
 
 class _Loss(Layer):

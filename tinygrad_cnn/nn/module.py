@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.recording import module_path
 from ..errors import ArgumentError, DTypeError, ModuleError
-from ..recording import module_path
 from .hooks import Hooked
 from .parameter import Parameter
 from .state import State
+
+T = TypeVar("T")
 
 _paths: ContextVar[dict[int, str] | None] = ContextVar("paths", default=None)
 """Where each module below the outermost running one lies, by its id."""
@@ -215,7 +217,7 @@ class Module(State, Hooked):
         """The buffer at a dotted path such as "norm.running_mean"."""
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
-        buffer = _get_member(owner, name, object)
+        buffer: Any = _get_member(owner, name, object)
         if name not in owner._buffers:
             raise ModuleError(f"`{name}` is not a buffer")
         return buffer
@@ -349,7 +351,7 @@ def format_items(name: str, items: list[str]) -> str:
     return f"{name}(\n  {body}\n)" if items else f"{name}()"
 
 
-def _get_member(module: Module, name: str, kind: type) -> Any:
+def _get_member(module: Module, name: str, kind: type[T]) -> T:
     if not hasattr(module, name):
         raise ModuleError(f"{module._get_name()} has no attribute `{name}`")
     member = getattr(module, name)

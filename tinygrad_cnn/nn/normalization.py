@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar
 
-from ..creation import empty, tensor
-from ..engine import Tensor
+from ..core.creation import empty, tensor
+from ..core.engine import Tensor
+from ..core.recording import change
 from ..errors import ShapeError
-from ..recording import change
 from . import functional as F
 from .layer import Layer
 from .parameter import Parameter

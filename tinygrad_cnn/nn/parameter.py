@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 
 
 class Parameter(Tensor):

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.recording import no_grad
 from ..errors import CheckpointError, DTypeError
-from ..recording import no_grad
 from .parameter import Parameter
 
 
@@ -40,7 +40,7 @@ class State:
 
     def state_dict(
         self, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> Any:
+    ) -> dict[str, Tensor]:
         """Name → Tensor for all parameters and persistent buffers, sharing their memory.
 
         Own parameters, own buffers, then the children's, in order of definition. Shared

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kernels import active
-from .base import Op, Value
+from .base import Elementwise, Inputs, Position, Value
 from .selection import distance, side
+from .words import number
 
 
 @dataclass(frozen=True)
-class Keep(Op):
+class Keep(Elementwise):
     """y = x where mask, else 0; so also where x is inf or NaN.
 
     ∂L/∂x = g where mask, else 0: Keep(g). The gradient of every switch.
@@ -35,12 +36,14 @@ class Keep(Op):
 
 
 @dataclass(frozen=True)
-class Gate(Op):
+class Gate(Elementwise):
     """y = x where by > 0, else 0; where `by` is NaN x passes, as in PyTorch.
 
     ∂L/∂x = g where by > 0, else 0: Gate(g). The gradient of ReLU.
     ∂L/∂by = 0: y is constant between the jumps.
     """
+
+    compiled = "gate"
 
     def forward(self, x: Value, by: Value) -> Value:
         return active.gate(x, by)
@@ -59,11 +62,14 @@ class Gate(Op):
 
 
 @dataclass(frozen=True)
-class ReLU(Op):
+class ReLU(Elementwise):
     """y = max(0, x).   ∂L/∂x = g · [y > 0]; at the corner x = 0 it is 0.
 
     (`numpy-cnn` §1.3.) y > 0 exactly where x > 0, so y alone is kept.
     """
+
+    gives = "rectified"
+    floor = 0.0
 
     def forward(self, x: Value) -> Value:
         return active.relu(x)
@@ -77,9 +83,16 @@ class ReLU(Op):
     def margin(self, x: Value) -> Value:
         return np.abs(x)
 
+    alive = branch
+
+    def note(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
+        x = inputs[0][index]
+        sign, fate = ("≤", "is blocked") if x <= 0 else (">", "passes")
+        return f"{fate}: x = {number(x)} {sign} 0"
+
 
 @dataclass(frozen=True)
-class LeakyReLU(Op):
+class LeakyReLU(Elementwise):
     """y = x where x > 0, else negative_slope · x.
 
     ∂L/∂x = g where x > 0, else negative_slope · g.
@@ -99,14 +112,18 @@ class LeakyReLU(Op):
     def margin(self, x: Value) -> Value:
         return np.abs(x)
 
+    alive = branch
+
 
 @dataclass(frozen=True)
-class Sigmoid(Op):
+class Sigmoid(Elementwise):
     """y = 1 / (1 + e⁻ˣ) (`numpy-cnn` eq. 3).
 
     dy/dx = e⁻ˣ / (1 + e⁻ˣ)² = y (1 − y).   ∂L/∂x = g · y (1 − y).
     Computed from e^−|x|, which cannot overflow.
     """
+
+    gives = "probability"
 
     def forward(self, x: Value) -> Value:
         e = np.exp(-np.abs(x))
@@ -117,7 +134,7 @@ class Sigmoid(Op):
 
 
 @dataclass(frozen=True)
-class Tanh(Op):
+class Tanh(Elementwise):
     """y = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ).   dy/dx = 1 − y².   ∂L/∂x = g · (1 − y²)."""
 
     def forward(self, x: Value) -> Value:
@@ -128,7 +145,7 @@ class Tanh(Op):
 
 
 @dataclass(frozen=True)
-class Hardtanh(Op):
+class Hardtanh(Elementwise):
     """y = min(max(x, low), high); −1 and 1 in `lenet`.
 
     ∂L/∂x = g · [low < x < high]. At the two corners it is 0 as in PyTorch; the `lenet`
@@ -150,9 +167,12 @@ class Hardtanh(Op):
     def margin(self, x: Value) -> Value:
         return distance(x, self.low, self.high)
 
+    def alive(self, x: Value) -> Value:
+        return self.branch(x) == 0
+
 
 @dataclass(frozen=True)
-class Atan(Op):
+class Atan(Elementwise):
     """y = arctan x (`numpy-cnn` §1.3).   dy/dx = 1 / (1 + x²).   ∂L/∂x = g / (1 + x²)."""
 
     def forward(self, x: Value) -> Value:

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Op, Value
+from .base import Elementwise, Value
 from .selection import Where
 
 
 @dataclass(frozen=True)
-class Add(Op):
+class Add(Elementwise):
     """y = a + b.   ∂L/∂a = g,   ∂L/∂b = g."""
 
     broadcasts = True
+    ufunc = np.add
+    adds = "a", "b"
+    adjusts = True
 
     def forward(self, a: Value, b: Value) -> Value:
         return a + b
@@ -31,10 +34,12 @@ class Add(Op):
 
 
 @dataclass(frozen=True)
-class Sub(Op):
+class Sub(Elementwise):
     """y = a − b.   ∂L/∂a = g,   ∂L/∂b = −g."""
 
     broadcasts = True
+    ufunc = np.subtract
+    adds = "a", "b"
 
     def forward(self, a: Value, b: Value) -> Value:
         return a - b
@@ -47,10 +52,12 @@ class Sub(Op):
 
 
 @dataclass(frozen=True)
-class Mul(Op):
+class Mul(Elementwise):
     """y = a · b.   ∂L/∂a = g · b,   ∂L/∂b = g · a."""
 
     broadcasts = True
+    ufunc = np.multiply
+    bilinear = True
 
     def forward(self, a: Value, b: Value) -> Value:
         return a * b
@@ -63,10 +70,11 @@ class Mul(Op):
 
 
 @dataclass(frozen=True)
-class Div(Op):
+class Div(Elementwise):
     """y = a / b.   ∂L/∂a = g / b,   ∂L/∂b = −g · a / b²."""
 
     broadcasts = True
+    ufunc = np.divide
 
     def forward(self, a: Value, b: Value) -> Value:
         return a / b
@@ -79,7 +87,7 @@ class Div(Op):
 
 
 @dataclass(frozen=True)
-class Pow(Op):
+class Pow(Elementwise):
     """y = aᵇ.   ∂L/∂a = g · b aᵇ⁻¹,   ∂L/∂b = g · aᵇ ln a.
 
     Conventions: ∂y/∂a = 0 where b = 0, and ∂y/∂b = 0 where a = 0 and b ≥ 0, the limits.
@@ -103,8 +111,10 @@ class Pow(Op):
 
 
 @dataclass(frozen=True)
-class Neg(Op):
+class Neg(Elementwise):
     """y = −a.   ∂L/∂a = −g."""
+
+    ufunc = np.negative
 
     def forward(self, a: Value) -> Value:
         return -a
@@ -114,8 +124,10 @@ class Neg(Op):
 
 
 @dataclass(frozen=True)
-class Exp(Op):
+class Exp(Elementwise):
     """y = eᵃ.   ∂L/∂a = g · y."""
+
+    ufunc = np.exp
 
     def forward(self, a: Value) -> Value:
         return np.exp(a)
@@ -125,8 +137,11 @@ class Exp(Op):
 
 
 @dataclass(frozen=True)
-class Log(Op):
+class Log(Elementwise):
     """y = ln a.   ∂L/∂a = g / a."""
+
+    takes = "positive"
+    gives = "logarithms"
 
     def forward(self, a: Value) -> Value:
         return np.log(a)
@@ -136,7 +151,7 @@ class Log(Op):
 
 
 @dataclass(frozen=True)
-class Sqrt(Op):
+class Sqrt(Elementwise):
     """y = √a.   ∂L/∂a = g / (2 y); infinite at 0, as in PyTorch."""
 
     def forward(self, a: Value) -> Value:

@@ -24,9 +24,48 @@ An operation that switches (ReLU, a maximum, a mask) says which piece of it each
 
     branch                an array (of any integers or bools): the piece taken, per value
     margin                how far each of those values is from another piece
+    alive, kept, ties     an array of bools whose share is shown in drawings
 
 with parameters as a rule's, without g. Where two runs took the same branches, nothing
 between them jumped or bent; the verifier tells a kink from a mistake by this alone.
+
+All else that there is to say of an operation stands in its class too, so that whoever asks
+needs no list of operations. Each of these may be left out, and costs then only what is made
+of it.
+
+For the engine and for costs:
+    broadcasts            each gradient is summed to the shape of its input
+    constant              inputs that no gradient is ever asked for: labels, masks
+    view                  the result may share the memory of the first input
+    opaque                runs code of which nothing is known: not planned, not counted
+    multiply_adds         how many multiplications, each with an addition, it takes
+
+For `explain` (an operation whose value at i comes from the inputs at i derives from
+`Elementwise`, which has `reached` and `note`):
+    bilinear              linear in each of its first two inputs: ∂y/∂(one) is an entry of
+                          the other
+    factor                ∂y[at]/∂x[index] in letters
+    note                  what became of x[index] at y[at]
+    reached               which values of y had to do with x[index]
+    remark                what ∂L/∂x[index] comes to, for this g
+
+For `lint`:
+    takes, gives          what the first input should be, and what the result is: "scores"
+                          (of the classes along `axis`), "logits" (each by itself),
+                          "probabilities" (which sum to 1), "probability" (each by itself),
+                          "logarithms", "log-probabilities", "positive", "rectified",
+                          "kernels"
+    moves                 leaves values as they are, up to place and precision
+    adjusts               changes values a little, to keep them within limits
+    adds                  inputs that are added to the rest, as they broadcast
+    bias                  an input of which one value is added to each channel (axis 1)
+    keeps_channels        a number added to a whole channel is in the whole channel after it
+    normalises            subtracts from each channel of its first input the mean
+
+For plans (a class with another `forward` says these anew):
+    compiled              the name of the function in `planning/compiled.py` that does it
+    ufunc                 the function of NumPy that does it
+    floor                 y = max(x, floor), so that the operation before it may do both
 
 Rules are written with operators and other operations only, so the same rule runs on
 arrays (first order, nothing recorded) and on Tensors (the gradient is itself a graph). A
@@ -43,8 +82,19 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
+from .words import number
+
 # An array or a Tensor: rules do not care which, so no static type tells them apart.
 Value = Any
+
+Inputs = Sequence[Value]
+Shapes = Sequence[tuple[int, ...]]
+Position = tuple[int, ...]
+
+SHARES = "alive", "kept", "ties"
+PIECES = "branch", "margin", *SHARES
 
 registry: dict[str, type[Op]] = {}
 """Every operation class by name, in the order of definition."""
@@ -91,13 +141,23 @@ class Op:
     """Base of all operations; a subclass registers itself and is checked when defined."""
 
     broadcasts: ClassVar[bool] = False
-    """The engine sums each gradient to the shape of its input."""
-    view: ClassVar[bool] = False
-    """The result may share the memory of the first input."""
     constant: ClassVar[tuple[str, ...]] = ()
-    """Inputs that no gradient is ever asked for: labels, masks."""
     keeps: ClassVar[tuple[str, ...]] = ()
     """Names of what `forward` returns after its result."""
+    view: ClassVar[bool] = False
+    opaque: ClassVar[bool] = False
+    bilinear: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
+    adjusts: ClassVar[bool] = False
+    keeps_channels: ClassVar[bool] = False
+    normalises: ClassVar[bool] = False
+    adds: ClassVar[tuple[str, ...]] = ()
+    bias: ClassVar[str] = ""
+    takes: ClassVar[str] = ""
+    gives: ClassVar[str] = ""
+    compiled: ClassVar[str] = ""
+    ufunc: ClassVar[Any] = None
+    floor: ClassVar[float | None] = None
 
     inputs: ClassVar[tuple[str, ...]]
     variadic: ClassVar[bool]
@@ -110,7 +170,7 @@ class Op:
     recompute: ClassVar[dict[str, Rule]]
     """How a kept value follows from the inputs, where it is no constant."""
     pieces: ClassVar[dict[str, Rule]]
-    """The methods `branch` and `margin`, where the operation has them."""
+    """Those of the methods in PIECES that the operation has."""
 
     def __init_subclass__(cls, register: bool = True) -> None:
         parameters = list(inspect.signature(cls.forward).parameters.values())[1:]
@@ -121,10 +181,14 @@ class Op:
         cls.rule_of, cls.needs_of = Memo(cls._rule_of), Memo(cls._needs_of)
         kept = [name for name in cls.keeps if hasattr(cls, name)]
         cls.recompute = {name: cls._rule(name, skip=1) for name in kept}
-        pieces = [name for name in ("branch", "margin") if hasattr(cls, name)]
+        pieces = [name for name in PIECES if hasattr(cls, name)]
         cls.pieces = {name: cls._rule(name, skip=1) for name in pieces}
         for name in cls.rules.keys() - set(cls.inputs):
             raise TypeError(f"{cls.__name__}.grad_{name} is for no input of forward")
+        if "forward" in vars(cls):  # how another forward is computed does not help here
+            for name in ("compiled", "ufunc", "floor"):
+                if name not in vars(cls):
+                    setattr(cls, name, vars(Op)[name])
         if register and cls.forward is not Op.forward:
             registry[cls.__name__] = cls
 
@@ -178,7 +242,7 @@ class Op:
     def piece(
         self, name: str, inputs: Sequence[Value], y: Value, kept: Sequence[Value]
     ) -> Value | None:
-        """What `branch` or `margin` says of one application; None where there is none."""
+        """What one of PIECES says of one application; None where there is none."""
         rule = self.pieces.get(name)
         if rule is None:
             return None
@@ -193,6 +257,29 @@ class Op:
         found["dtype"] = [getattr(x, "dtype", type(x)) for x in inputs]
         return [found[need.kind][need.position] for need in rule.needs]
 
+    def multiply_adds(self, shapes: Shapes, y_shape: tuple[int, ...]) -> int:
+        """How many it takes for inputs of these shapes."""
+        return 0
+
+    def factor(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
+        """∂y[at]/∂(inputs[i][index]) in letters, where it has a name."""
+        return ""
+
+    def note(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
+        """What became of inputs[i][index] at y[at]: the piece that it took, say."""
+        return ""
+
+    def reached(self, inputs: Inputs, i: int, index: Position) -> Value | None:
+        """Which values of y had to do with inputs[i][index], in the shape of y.
+
+        None: those whose derivative is not 0.
+        """
+        return None
+
+    def remark(self, inputs: Inputs, i: int, index: Position, g: Value) -> str:
+        """What ∂L/∂(inputs[i][index]) comes to for this g = ∂L/∂y, in a sentence."""
+        return ""
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
@@ -203,6 +290,19 @@ class Op:
     def input_name(cls, i: int) -> str:
         """The name of the i-th input in `forward`."""
         return cls.inputs[0] if cls.variadic else cls.inputs[i]
+
+
+class Elementwise(Op):
+    """Base of operations whose value at i comes from the inputs at i alone."""
+
+    def reached(self, inputs: Inputs, i: int, index: Position) -> Value:
+        one = np.zeros(shape_of(inputs[i]), np.bool_)
+        one[index] = True
+        return np.broadcast_to(one, np.broadcast_shapes(*map(shape_of, inputs)))
+
+    def note(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
+        values = enumerate(np.broadcast_arrays(*inputs))
+        return ", ".join([f"{self.input_name(k)} = {number(x[at])}" for k, x in values])
 
 
 def shape_of(x: Value) -> tuple[int, ...]:

@@ -14,9 +14,10 @@ from ..errors import LabelError, ShapeError
 from ..kernels import active
 from .activation import Sigmoid
 from .arithmetic import Exp, Log, Neg
-from .base import Op, Value
+from .base import Elementwise, Inputs, Op, Position, Value
 from .reduction import Sum
 from .selection import Abs, Sign
+from .words import named, number
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Softmax(Op):
     """
 
     axis: int
+    gives = "probabilities"
 
     def forward(self, x: Value) -> Value:
         e = np.exp(x - x.max(axis=self.axis, keepdims=True, initial=-np.inf))
@@ -48,12 +50,34 @@ class LogSoftmax(Op):
     """
 
     axis: int
+    takes = "scores"
+    gives = "log-probabilities"
+    compiled = "log_softmax"
 
     def forward(self, x: Value) -> Value:
         return active.log_softmax(x, self.axis)
 
     def grad_x(self, g: Value, y: Value) -> Value:
         return g - Exp()(y) * Sum((self.axis,), keepdims=True)(g)
+
+    def factor(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
+        return ("1 − " if at == index else "−") + named("p", index)
+
+    def remark(self, inputs: Inputs, i: int, index: Position, g: Value) -> str:
+        """The gradient of a loss that picks one class."""
+        axis = self.axis % g.ndim
+        row = np.moveaxis(g, axis, -1)[index[:axis] + index[axis + 1 :]]
+        labels = np.flatnonzero(row)
+        if len(labels) != 1:
+            return ""
+        with np.errstate(all="ignore"):
+            p = np.exp(self(inputs[0])[index])
+        label, name = int(labels[0]), named("p", index)
+        gap = f"({name} − 1)" if label == index[axis] else name
+        return (
+            f"g is 0 but for class {label}, so "
+            f"∂L/∂x = {gap} · {number(-row[label])} with {name} = {number(p)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -73,6 +97,7 @@ class NLLLoss(Op):
     ignore_index: int = -100
     constant = ("target", "weight")
     keeps = ("scale", "label")
+    takes = "log-probabilities"
 
     def forward(self, x: Value, target: Value, weight: Value) -> tuple[Value, ...]:
         if weight is None and self._plain(x, target):
@@ -96,6 +121,10 @@ class NLLLoss(Op):
 
     def grad_x(self, g: Value, scale: Value, label: Value, x_shape: Any) -> Value:
         return Place(x_shape[1])(g * scale, label)
+
+    def note(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
+        n, _, *rest = index
+        return f"the label of image {n} is {inputs[1][(n, *rest)]}"
 
     def _plain(self, x: Value, target: Value) -> bool:
         """Whether this is a mean over images, in which every label has to be a class."""
@@ -168,7 +197,7 @@ class Place(Op):
 
 
 @dataclass(frozen=True)
-class SquaredError(Op):
+class SquaredError(Elementwise):
     """y = (a − b)²: its mean is the MSE (`lenet`).
 
     ∂L/∂a = 2 g (a − b),   ∂L/∂b = 2 g (b − a).
@@ -188,7 +217,7 @@ class SquaredError(Op):
 
 
 @dataclass(frozen=True)
-class AbsoluteError(Op):
+class AbsoluteError(Elementwise):
     """y = |a − b|.   ∂L/∂a = g · sign(a − b),   ∂L/∂b = g · sign(b − a); 0 where a = b."""
 
     broadcasts = True
@@ -210,7 +239,7 @@ class AbsoluteError(Op):
 
 
 @dataclass(frozen=True)
-class LogisticLoss(Op):
+class LogisticLoss(Elementwise):
     """y = −q t ln σ(x) − (1 − t) ln(1 − σ(x)), for logits x, targets t, positive weight q.
 
     With −ln σ(x) = ln(1 + e⁻ˣ) and −ln(1 − σ(x)) = x + ln(1 + e⁻ˣ):
@@ -222,6 +251,7 @@ class LogisticLoss(Op):
 
     broadcasts = True
     constant = ("q",)
+    takes = "logits"
 
     def forward(self, x: Value, t: Value, q: Value) -> Value:
         softplus = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)

@@ -16,13 +16,14 @@ eq. 17.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 
 from ..errors import ArgumentError, ShapeError
 from ..kernels import Pair, Window, active, pair
-from .base import Op, Value
+from .base import Op, Position, Shapes, Value
 from .reduction import Sum
 from .shape import Index
 
@@ -40,6 +41,7 @@ class Convolution(Op):
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    bilinear = True
 
     def __post_init__(self) -> None:
         if self.groups < 1:
@@ -73,6 +75,9 @@ class Conv2d(Convolution):
     ∂L/∂b[o] = Σ_{n,i,j} g[n,o,i,j] (`numpy-cnn` eq. 12).
     """
 
+    compiled = "conv2d"
+    bias = "b"
+
     def forward(self, x: Value, w: Value, b: Value) -> Value:
         self._check(x, w, b)
         window = _window(w.shape[2:], self.stride, self.padding, self.dilation)
@@ -102,6 +107,10 @@ class Conv2d(Convolution):
             )
         _check_channels(self.groups, x, w, b, o)
 
+    def multiply_adds(self, shapes: Shapes, y_shape: Position) -> int:
+        # Each output meets the taps of all channels of a group.
+        return math.prod(y_shape) * math.prod(shapes[1][1:])
+
 
 def _first(y: Value, shape: tuple[int, ...]) -> Value:
     """The first positions of y: where the size leaves room for more, nobody used them."""
@@ -126,8 +135,8 @@ class Conv2dInput(Convolution):
     """y[n,c,q,r] = b[c] + Σ_{o,i,j,u,v} x[n,o,i,j] · w[o,c,u,v]
     where (q, r) = (s i + d u − p, s j + d v − p).
 
-    The adjoint of Conv2d in its images, `size` being theirs; also the transposed
-    convolution. x (N, O, i, j), w (O, C/groups, k_y, k_x), b (C) or None; y (N, C, H, W).
+    The adjoint of Conv2d in its images, `size` being theirs.
+    x (N, O, i, j), w (O, C/groups, k_y, k_x), b (C) or None; y (N, C, H, W).
     With T as above, Conv2d(g, w), Conv2dWeight(g, x) and a sum:
     ∂L/∂x[n,o,i,j] = Σ_{c,u,v} g[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v];
     ∂L/∂w[o,c,u,v] = Σ_{n,i,j} x[n,o,i,j] · g[n, c, s i + d u − p, s j + d v − p];
@@ -135,6 +144,8 @@ class Conv2dInput(Convolution):
     """
 
     size: Pair = (0, 0)
+    compiled = "conv2d_input"
+    bias = "b"
 
     def forward(self, x: Value, w: Value, b: Value) -> Value:
         if x.ndim != 4 or w.ndim != 4 or x.shape[1] != w.shape[0]:
@@ -158,6 +169,21 @@ class Conv2dInput(Convolution):
     def grad_b(self, g: Value) -> Value:
         return Sum((0, 2, 3))(g)
 
+    def multiply_adds(self, shapes: Shapes, y_shape: Position) -> int:
+        return math.prod(shapes[0]) * math.prod(shapes[1][1:])
+
+
+class ConvTranspose2d(Conv2dInput):
+    """y[n,c,q,r] = b[c] + Σ_{o,i,j,u,v} x[n,o,i,j] · w[o,c,u,v]
+    where (q, r) = (s i + d u − p, s j + d v − p).
+
+    The transposed convolution: Conv2dInput, which takes a gradient back to the images of a
+    convolution, used forward. Every x is spread over a window, times the kernel; so
+    ∂L/∂x[n,o,i,j] = Σ_{c,u,v} g[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v];
+    ∂L/∂w[o,c,u,v] = Σ_{n,i,j} x[n,o,i,j] · g[n, c, s i + d u − p, s j + d v − p];
+    ∂L/∂b[c] = Σ_{n,q,r} g[n,c,q,r].
+    """
+
 
 @dataclass(frozen=True)
 class Conv2dWeight(Convolution):
@@ -172,6 +198,8 @@ class Conv2dWeight(Convolution):
     """
 
     kernel: Pair = (1, 1)
+    gives = "kernels"
+    compiled = "conv2d_weight"
 
     def forward(self, x: Value, h: Value) -> Value:
         window = _window(self.kernel, self.stride, self.padding, self.dilation)
@@ -188,6 +216,9 @@ class Conv2dWeight(Convolution):
 
     def grad_h(self, g: Value, x: Value, h_shape: tuple[int, ...]) -> Value:
         return _first(_conv2d(*self._layout)(x, g, None), h_shape)
+
+    def multiply_adds(self, shapes: Shapes, y_shape: Position) -> int:
+        return math.prod(shapes[1]) * math.prod(y_shape[1:])
 
 
 # Made once for each layout: a rule asks for the same ones at every step.

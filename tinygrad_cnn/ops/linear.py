@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..errors import ShapeError
 from ..kernels import active
-from .base import Op, Value
+from .base import Op, Position, Shapes, Value
 from .reduction import Sum
 from .shape import Permute, Reshape
 
@@ -29,6 +30,8 @@ class Matmul(Op):
     """
 
     broadcasts = True
+    bilinear = True
+    compiled = "matmul"
 
     def forward(self, a: Value, b: Value) -> Value:
         if a.shape[-1] != b.shape[-2]:
@@ -45,6 +48,9 @@ class Matmul(Op):
     def grad_b(self, g: Value, a: Value) -> Value:
         return Matmul()(transposed(a), g)
 
+    def multiply_adds(self, shapes: Shapes, y_shape: Position) -> int:
+        return math.prod(y_shape) * shapes[0][-1]
+
 
 @dataclass(frozen=True)
 class Linear(Op):
@@ -55,6 +61,10 @@ class Linear(Op):
     ∂L/∂b[o] = Σ_n g[n,o].
     (`numpy-cnn` eq. 1; the documents' X^T g, g W^T, Σ_n g with w transposed.)
     """
+
+    bilinear = True
+    compiled = "linear"
+    adds = ("b",)
 
     def forward(self, x: Value, w: Value, b: Value) -> Value:
         if x.ndim == 0 or w.ndim != 2:
@@ -86,3 +96,6 @@ class Linear(Op):
 
     def grad_b(self, g: Value) -> Value:
         return Sum(tuple(range(g.ndim - 1)))(g)
+
+    def multiply_adds(self, shapes: Shapes, y_shape: Position) -> int:
+        return math.prod(y_shape) * shapes[0][-1]

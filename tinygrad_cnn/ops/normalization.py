@@ -34,6 +34,8 @@ class BatchNorm(Op):
 
     eps: float = 1e-5
     keeps = ("mu", "r")
+    compiled = "batch_norm"
+    normalises = True
 
     def forward(
         self, x: Value, gamma: Value, beta: Value
@@ -68,6 +70,8 @@ class BatchNorm(Op):
 class BatchNormInput(Op, register=False):
     """∂L/∂x of `BatchNorm` in one kernel, without a gradient of its own."""
 
+    compiled = "batch_norm_input"
+
     def forward(self, g: Value, x: Value, gamma: Value, mu: Value, r: Value) -> Value:
         return active.batch_norm_input(g, x, gamma, mu, r)
 
@@ -75,6 +79,8 @@ class BatchNormInput(Op, register=False):
 @dataclass(frozen=True)
 class BatchNormScale(Op, register=False):
     """∂L/∂γ of `BatchNorm` in one kernel, without a gradient of its own."""
+
+    compiled = "batch_norm_scale"
 
     def forward(self, g: Value, x: Value, mu: Value, r: Value) -> Value:
         return active.batch_norm_scale(g, x, mu, r)
@@ -93,6 +99,7 @@ class Dropout(Op):
 
     p: float
     constant = ("m",)
+    bilinear = True
 
     def forward(self, x: Value, m: Value) -> Value:
         return x * m
@@ -102,3 +109,5 @@ class Dropout(Op):
 
     def branch(self, m: Value) -> Value:
         return m != 0
+
+    kept = branch

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..kernels import Pair, Window, active
-from .base import Op, Value
+from .base import Inputs, Op, Position, Value
+from .words import named, number
 
 
 def check_images(x: Value, name: str) -> None:
@@ -33,6 +34,8 @@ class MaxPool2d(Op):
     window: Window
     ceil_mode: bool = False
     keeps = ("tap",)
+    compiled = "max_pool2d"
+    keeps_channels = True
 
     def forward(self, x: Value) -> tuple[Value, Value]:
         check_images(x, "max_pool2d")
@@ -53,6 +56,30 @@ class MaxPool2d(Op):
             second = np.maximum(second, value)
         return y - second
 
+    def ties(self, x: Value, y: Value, tap: Value) -> Value:
+        return self.margin(x, y, tap) == 0
+
+    def reached(self, inputs: Inputs, i: int, index: Position) -> Value:
+        one = np.zeros(inputs[0].shape)
+        one[index] = 1
+        return SumPool2d(self.window, self.ceil_mode)(one) > 0
+
+    def note(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
+        """How x[index] fared in the window of this output."""
+        x, w, taps = inputs[0], self.window, {}
+        for tap in np.ndindex(w.kernel):
+            axes = zip(at[2:], tap, w.stride, w.padding, w.dilation, strict=True)
+            q, r = [s * i + d * u - p for i, u, s, p, d in axes]
+            if 0 <= q < x.shape[2] and 0 <= r < x.shape[3]:
+                taps[*at[:2], q, r] = tap
+        places = list(taps)
+        best = places[int(np.argmax([x[place] for place in places]))]
+        if best == index:
+            return f"won at tap {taps[index]}: x = {number(x[best])}"
+        verb = "ties with the earlier" if x[best] == x[index] else "lost to"
+        by = f"{named('x', best)} = {number(x[best])}"
+        return f"tap {taps[index]}: x = {number(x[index])} {verb} {by}"
+
 
 @dataclass(frozen=True)
 class MaxPoolPut(Op):
@@ -65,6 +92,7 @@ class MaxPoolPut(Op):
     window: Window
     size: Pair
     constant = ("tap",)
+    compiled = "max_pool2d_put"
 
     def forward(self, x: Value, tap: Value) -> Value:
         return active.max_pool2d_put(x, tap, self.size, self.window)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class Reduction(Op):
 @dataclass(frozen=True)
 class Sum(Reduction):
     """y = Σ_k x[k].   Each x counts once: ∂L/∂x[k] = g."""
+
+    compiled = "sums"
 
     def forward(self, x: Value) -> Value:
         if x.ndim > 2 and not self.keepdims and self.axis == (0, *range(2, x.ndim)):
@@ -95,14 +98,13 @@ class Var(Reduction):
 
 
 @dataclass(frozen=True)
-class Max(Reduction):
-    """y = max_k x[k]; NaN wins. Ties share, as in PyTorch:
+class Extreme(Reduction, register=False):
+    """Base of the greatest and the least value: g goes to the places that attain it."""
 
-    ∂L/∂x[k] = g / m where x[k] = y, else 0, m being the number of such k.
-    """
+    of_two: ClassVar[np.ufunc]
 
     def forward(self, x: Value) -> Value:
-        return np.max(x, axis=self.axis, keepdims=self.keepdims)
+        return self.of_two.reduce(x, axis=self.axis, keepdims=self.keepdims)
 
     def grad_x(self, g: Value, y: Value, x: Value) -> Value:
         return share(g, y, x, self.axis)
@@ -115,23 +117,23 @@ class Max(Reduction):
 
 
 @dataclass(frozen=True)
-class Min(Reduction):
+class Max(Extreme):
+    """y = max_k x[k]; NaN wins. Ties share, as in PyTorch:
+
+    ∂L/∂x[k] = g / m where x[k] = y, else 0, m being the number of such k.
+    """
+
+    of_two = np.maximum
+
+
+@dataclass(frozen=True)
+class Min(Extreme):
     """y = min_k x[k]; NaN wins. Ties share, as in PyTorch:
 
     ∂L/∂x[k] = g / m where x[k] = y, else 0, m being the number of such k.
     """
 
-    def forward(self, x: Value) -> Value:
-        return np.min(x, axis=self.axis, keepdims=self.keepdims)
-
-    def grad_x(self, g: Value, y: Value, x: Value) -> Value:
-        return share(g, y, x, self.axis)
-
-    def branch(self, y: Value, x: Value) -> Value:
-        return x == spread(y, x.shape, self.axis)
-
-    def margin(self, y: Value, x: Value) -> Value:
-        return lead(np.abs(x - spread(y, x.shape, self.axis)), self.axis)
+    of_two = np.minimum
 
 
 def share(g: Value, y: Value, x: Value, axis: Axis) -> Value:
@@ -174,6 +176,8 @@ class LogSumExp(Reduction):
 
     ∂L/∂x[k] = g · exp(x[k] − y): the softmax.
     """
+
+    gives = "logarithms"
 
     def forward(self, x: Value) -> Value:
         m = np.max(x, axis=self.axis, keepdims=True, initial=-np.inf)

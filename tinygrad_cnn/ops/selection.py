@@ -7,11 +7,13 @@ each value took, and `margin` how far it is from another.
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import Op, Value
+from .base import Elementwise, Op, Value
 
 
 def side(a: Value, low: float | None, high: float | None) -> Value:
@@ -31,13 +33,14 @@ class Decision(Op, register=False):
     """A comparison, or an argmax: no gradient passes, but what follows may depend on it."""
 
     name: str
+    opaque = True
 
     def branch(self, y: Value) -> Value:
         return y
 
 
 @dataclass(frozen=True)
-class Where(Op):
+class Where(Elementwise):
     """y = a where condition, else b: g goes to the one that was taken.
 
     ∂L/∂a = g where condition, else 0;   ∂L/∂b = 0 where condition, else g.
@@ -60,7 +63,7 @@ class Where(Op):
 
 
 @dataclass(frozen=True)
-class Sign(Op):
+class Sign(Elementwise):
     """y = sign(a): −1, 0 or 1 as a is negative, zero or positive (`lenet`, activations).
 
     ∂L/∂a = 0: y is constant between the jumps.
@@ -80,7 +83,7 @@ class Sign(Op):
 
 
 @dataclass(frozen=True)
-class Abs(Op):
+class Abs(Elementwise):
     """y = |a|.   ∂L/∂a = g · sign(a); at the corner a = 0 it is 0."""
 
     def forward(self, a: Value) -> Value:
@@ -97,59 +100,54 @@ class Abs(Op):
 
 
 @dataclass(frozen=True)
-class Maximum(Op):
+class OneOfTwo(Elementwise, register=False):
+    """Base of the larger and the smaller of two: g goes to the one that `beats`."""
+
+    broadcasts = True
+    beats: ClassVar[Any]
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return self.ufunc(a, b)
+
+    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(self.beats(a, b), g, 0.0))
+
+    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
+        return Where()(a == b, g * 0.5, Where()(self.beats(b, a), g, 0.0))
+
+    def branch(self, a: Value, b: Value) -> Value:
+        return np.sign(a - b).astype(np.int8)
+
+    def margin(self, a: Value, b: Value) -> Value:
+        return np.abs(a - b)
+
+
+@dataclass(frozen=True)
+class Maximum(OneOfTwo):
     """y = max(a, b): g goes to the larger input; where they tie, half to each.
 
     ∂L/∂a = g where a > b, g / 2 where a = b, else 0;
     ∂L/∂b = g where b > a, g / 2 where a = b, else 0.
     """
 
-    broadcasts = True
-
-    def forward(self, a: Value, b: Value) -> Value:
-        return np.maximum(a, b)
-
-    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(a > b, g, 0.0))
-
-    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(a < b, g, 0.0))
-
-    def branch(self, a: Value, b: Value) -> Value:
-        return np.sign(a - b).astype(np.int8)
-
-    def margin(self, a: Value, b: Value) -> Value:
-        return np.abs(a - b)
+    ufunc = np.maximum
+    beats = operator.gt
 
 
 @dataclass(frozen=True)
-class Minimum(Op):
+class Minimum(OneOfTwo):
     """y = min(a, b): g goes to the smaller input; where they tie, half to each.
 
     ∂L/∂a = g where a < b, g / 2 where a = b, else 0;
     ∂L/∂b = g where b < a, g / 2 where a = b, else 0.
     """
 
-    broadcasts = True
-
-    def forward(self, a: Value, b: Value) -> Value:
-        return np.minimum(a, b)
-
-    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(a < b, g, 0.0))
-
-    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(a > b, g, 0.0))
-
-    def branch(self, a: Value, b: Value) -> Value:
-        return np.sign(a - b).astype(np.int8)
-
-    def margin(self, a: Value, b: Value) -> Value:
-        return np.abs(a - b)
+    ufunc = np.minimum
+    beats = operator.lt
 
 
 @dataclass(frozen=True)
-class Clip(Op):
+class Clip(Elementwise):
     """y = min(max(a, low), high); None is no bound.
 
     ∂L/∂a = g where low ≤ a ≤ high, else 0; the bounds are included, as in PyTorch.
@@ -157,6 +155,7 @@ class Clip(Op):
 
     low: float | None = None
     high: float | None = None
+    adjusts = True
 
     def forward(self, a: Value) -> Value:
         return np.clip(a, self.low, self.high)
@@ -171,3 +170,6 @@ class Clip(Op):
 
     def margin(self, a: Value) -> Value:
         return distance(a, self.low, self.high)
+
+    def alive(self, a: Value) -> Value:
+        return self.branch(a) == 0

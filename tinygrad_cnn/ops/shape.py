@@ -20,6 +20,8 @@ class Clone(Op):
     """y = x in memory of its own; of order "C" row-major, "K" as x.   ∂L/∂x = g."""
 
     order: Literal["C", "K"] = "K"
+    moves = True
+    keeps_channels = True
 
     def forward(self, x: Value) -> Value:
         return np.array(x, order=self.order)
@@ -33,6 +35,8 @@ class Cast(Op):
     """y = x in another dtype.   ∂L/∂x = g in the dtype of x."""
 
     dtype: np.dtype[Any]
+    moves = True
+    keeps_channels = True
 
     def forward(self, x: Value) -> Value:
         return np.asarray(x).astype(self.dtype)
@@ -50,6 +54,7 @@ class Reshape(Op):
 
     shape: tuple[int, ...]
     view = True
+    moves = True
 
     def forward(self, x: Value) -> Value:
         known = math.prod(s for s in self.shape if s != -1)
@@ -74,6 +79,7 @@ class Permute(Op):
 
     axes: tuple[int, ...]
     view = True
+    moves = True
 
     def forward(self, x: Value) -> Value:
         return x.transpose(self.axes)
@@ -91,6 +97,7 @@ class Expand(Op):
 
     shape: tuple[int, ...]
     view = True
+    moves = True
 
     def forward(self, x: Value) -> Value:
         return np.broadcast_to(x, self.shape)
@@ -128,6 +135,7 @@ class Concatenate(Op):
     """
 
     axis: int
+    moves = True
 
     def forward(self, *xs: Value) -> Value:
         return np.concatenate(xs, axis=self.axis)
@@ -175,6 +183,7 @@ class Index(Op):
 
     key: Any = field(repr=False)
     view = True
+    moves = True
 
     def forward(self, x: Value) -> Value:
         y = np.asarray(x[self.key])

@@ -42,7 +42,7 @@ class LRScheduler:
                     "resuming scheduler with last_epoch >= 0; load the optimizer's state "
                     "first, or start with last_epoch=-1"
                 )
-        self.base_lrs = self._in_groups("initial_lr")
+        self.base_lrs = self._read_groups("initial_lr")
         self.last_epoch = last_epoch
         self._step_count = 0
         self._is_initial = True
@@ -53,7 +53,7 @@ class LRScheduler:
         # Of the schedules below whose fields are the arguments of their constructor.
         LRScheduler.__init__(self, self.optimizer, self.last_epoch)
 
-    def _in_groups(self, key: str) -> list[Any]:
+    def _read_groups(self, key: str) -> list[Any]:
         return [group[key] for group in self.optimizer.param_groups]
 
     def get_last_lr(self) -> list[float]:
@@ -80,7 +80,7 @@ class LRScheduler:
         lrs = self.get_lr()
         for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
             group["lr"] = lr
-        self._last_lr: list[float] = self._in_groups("lr")
+        self._last_lr: list[float] = self._read_groups("lr")
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer: numbers, strings, lists and dicts of them."""
@@ -109,7 +109,7 @@ def _check_positive(name: str, value: float) -> None:
         raise ArgumentError(f"{name} must be positive, got {value}")
 
 
-def _per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
+def _spread_over_groups(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     """One value for each group: a list as it is, anything else repeated."""
     _check_optimizer(optimizer)
     groups = len(optimizer.param_groups)
@@ -132,7 +132,7 @@ class LambdaLR(LRScheduler):
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
-        self.lr_lambdas = _per_group("lr_lambda", optimizer, lr_lambda)
+        self.lr_lambdas = _spread_over_groups("lr_lambda", optimizer, lr_lambda)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -174,7 +174,7 @@ class StepLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """γ η at every step_size-th step."""
         due = self.last_epoch > 0 and self.last_epoch % self.step_size == 0
-        return [lr * self.gamma if due else lr for lr in self._in_groups("lr")]
+        return [lr * self.gamma if due else lr for lr in self._read_groups("lr")]
 
 
 class MultiStepLR(LRScheduler):
@@ -194,7 +194,7 @@ class MultiStepLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """γ η for each time that t is among the milestones."""
         times = self.milestones[self.last_epoch]
-        return [lr * self.gamma**times for lr in self._in_groups("lr")]
+        return [lr * self.gamma**times for lr in self._read_groups("lr")]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As any schedule's; milestones that became strings in JSON are numbers again."""
@@ -213,7 +213,7 @@ class ExponentialLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """γ η."""
         factor = 1.0 if self._is_initial else self.gamma
-        return [lr * factor for lr in self._in_groups("lr")]
+        return [lr * factor for lr in self._read_groups("lr")]
 
 
 @dataclass(eq=False, repr=False)
@@ -241,7 +241,7 @@ class LinearLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """η times the ratio of this step's factor to the one before."""
-        lrs, t = self._in_groups("lr"), self.last_epoch
+        lrs, t = self._read_groups("lr"), self.last_epoch
         if t == 0:
             return [lr * self.start_factor for lr in lrs]
         if self._is_initial or t > self.total_iters:
@@ -266,7 +266,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """η_min + (η − η_min) times the ratio of this step's cosine to the one before."""
-        lrs, t, low = self._in_groups("lr"), self.last_epoch, self.eta_min
+        lrs, t, low = self._read_groups("lr"), self.last_epoch, self.eta_min
         if self._is_initial:
             return lrs
         if (t - 1 - self.T_max) % (2 * self.T_max) == 0:
@@ -334,7 +334,7 @@ class OneCycleLR(LRScheduler):
                 given["max_momentum"] = max_momentum
                 given["base_momentum"] = base_momentum
             for name, value in given.items():
-                values = _per_group(name, optimizer, value)
+                values = _spread_over_groups(name, optimizer, value)
                 for group, own in zip(optimizer.param_groups, values, strict=True):
                     group[name] = own
             for group in optimizer.param_groups:
@@ -438,12 +438,12 @@ class ReduceLROnPlateau(LRScheduler):
             raise ArgumentError(
                 f"threshold mode {self.threshold_mode} is unknown! Use 'rel' or 'abs'"
             )
-        self.min_lrs = _per_group("min_lr", self.optimizer, min_lr)
+        self.min_lrs = _spread_over_groups("min_lr", self.optimizer, min_lr)
         self.last_epoch = 0
         self.best = math.inf if self.mode == "min" else -math.inf
         self.cooldown_counter = 0
         self.num_bad_epochs = 0
-        self._last_lr = self._in_groups("lr")
+        self._last_lr = self._read_groups("lr")
 
     @property
     def in_cooldown(self) -> bool:
@@ -467,7 +467,7 @@ class ReduceLROnPlateau(LRScheduler):
             self._reduce()
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
-        self._last_lr = self._in_groups("lr")
+        self._last_lr = self._read_groups("lr")
 
     def _is_better(self, value: float) -> bool:
         sign = -1 if self.mode == "min" else 1

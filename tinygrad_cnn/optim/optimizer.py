@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.recording import Where, enable_grad, no_grad
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..recording import Where, enable_grad, no_grad
 
 Array = np.ndarray[Any, Any]
 Group = dict[str, Any]
@@ -81,18 +81,18 @@ class Optimizer:
                 "the ordering of tensors in sets will change between runs. "
                 "Please use a list instead."
             )
-        entries = [given] if isinstance(given, Tensor) else list(given)
-        names = [entry[0] for entry in entries if isinstance(entry, tuple)]
-        if names and len(names) != len(entries):
-            raise ArgumentError(
-                "all optimizer params should be with/without names. "
-                "Some param names are missing"
-            )
-        params = [e[1] if isinstance(e, tuple) else e for e in entries]
+        params = [given] if isinstance(given, Tensor) else list(given)
+        names = [entry[0] for entry in params if isinstance(entry, tuple)]
+        if names:
+            if len(names) != len(params):
+                raise ArgumentError(
+                    "all optimizer params should be with/without names. "
+                    "Some param names are missing"
+                )
+            params = [parameter for _, parameter in params]
+            param_group["param_names"] = names
         self._check(params, bool(names))
         param_group["params"] = params
-        if names:
-            param_group["param_names"] = names
         for option, default in self.defaults.items():
             param_group.setdefault(option, default)
         for option in _NOT_HERE:
@@ -150,17 +150,16 @@ class Optimizer:
         with no_grad(), np.errstate(all="ignore"):
             where = Where()
             for group in self.param_groups:
-                maximize = group.get("maximize")
                 decay = float(group.get("weight_decay", 0))
-                decay = 0.0 if group.get("decoupled_weight_decay") else decay
+                if group.get("decoupled_weight_decay"):
+                    decay = 0.0
                 for p in group["params"]:
-                    grad = p.grad
-                    if grad is None:
+                    if p.grad is None:
                         continue
                     p.check_in_place()
-                    work, spare, own = self._scratch(p._array)
-                    g = grad._array
-                    if maximize:
+                    work, spare, own = self._get_scratch(p._array)
+                    g = p.grad._array
+                    if group.get("maximize"):
                         g = np.negative(g, out=own)
                     if decay != 0:
                         g = np.add(g, np.multiply(p._array, decay, out=work), out=own)
@@ -174,32 +173,28 @@ class Optimizer:
         """Change p._array by the direction g; `work` and `spare` are scratch memory."""
         raise NotImplementedError
 
-    def _scratch(self, like: Array) -> tuple[Array, ...]:
+    def _get_scratch(self, like: Array) -> tuple[Array, ...]:
         """Three arrays of that shape and dtype, in memory that all parameters share."""
-        known = self._views.get((like.shape, like.dtype))
-        if known is not None:
-            return known
-        memory = self._memory.get(like.dtype)
-        if memory is None or memory.shape[1] < like.size:
-            memory = self._memory[like.dtype] = np.empty((3, like.size), like.dtype)
-            self._views.clear()  # of the memory before
-        block = memory[:, : like.size].reshape(3, *like.shape)
-        views = tuple([block[i, ...] for i in range(3)])
-        self._views[like.shape, like.dtype] = views
-        return views
+        key = like.shape, like.dtype
+        if key not in self._views:
+            memory = self._memory.get(like.dtype)
+            if memory is None or memory.shape[1] < like.size:
+                memory = self._memory[like.dtype] = np.empty((3, like.size), like.dtype)
+                self._views.clear()  # of the memory before
+            block = memory[:, : like.size].reshape(3, *like.shape)
+            self._views[key] = tuple([block[i, ...] for i in range(3)])
+        return self._views[key]
 
-    def _running(self, p: Tensor, name: str) -> Array:
+    def _get_state(self, p: Tensor, name: str) -> Array:
         """The array `name` of p's state; zeros at first."""
-        state = self.state[p]
-        if state.get(name) is None:
-            state[name] = Tensor._wrap(np.zeros_like(p._array))
-        array: Array = state[name]._array
+        if self.state[p].get(name) is None:
+            self.state[p][name] = Tensor._wrap(np.zeros_like(p._array))
+        array: Array = self.state[p][name]._array
         return array
 
-    def _count(self, p: Tensor) -> int:
+    def _count_update(self, p: Tensor) -> int:
         """Which update of p this is, from 1."""
-        state = self.state[p]
-        step = state["step"] = int(state.get("step", 0)) + 1
+        step = self.state[p]["step"] = int(self.state[p].get("step", 0)) + 1
         return step
 
     def state_dict(self) -> dict[str, Any]:
@@ -208,7 +203,7 @@ class Optimizer:
         Parameters are numbered through the groups. The state's Tensors are the live ones:
         save or deepcopy it before the next step. `step` is an int.
         """
-        index: dict[Tensor, int] = {}
+        index: dict[Any, int] = {}
         params = chain.from_iterable(group["params"] for group in self.param_groups)
         for i, p in enumerate(params):
             index.setdefault(p, i)
@@ -216,10 +211,7 @@ class Optimizer:
             {**group, "params": [index[p] for p in group["params"]]}
             for group in self.param_groups
         ]
-        state = {
-            index[key] if isinstance(key, Tensor) else key: values
-            for key, values in self.state.items()
-        }
+        state = {index.get(key, key): values for key, values in self.state.items()}
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -247,11 +239,14 @@ class Optimizer:
                     f"group {i}, the optimizer has {len(group['params'])}"
                 )
             params.update(zip(other["params"], group["params"], strict=True))
+            other["params"] = group["params"]
+            if "param_names" in group:
+                other.setdefault("param_names", group["param_names"])
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for key, values in state_dict["state"].items():
             if key in params:
                 p = params[key]
-                state[p] = {name: _loaded(p, name, v) for name, v in values.items()}
+                state[p] = {name: _copy_state(p, name, v) for name, v in values.items()}
             elif str(key).isdigit():
                 raise ArgumentError(
                     f"loaded state dict has a state for parameter {key!r}, which is in "
@@ -260,11 +255,7 @@ class Optimizer:
             else:
                 state[key] = values
         self.state = state
-        self.param_groups = [
-            {**self.defaults, **other, "params": group["params"]}
-            | {k: group[k] for k in ("param_names",) if k in group and k not in other}
-            for group, other in zip(groups, saved, strict=True)
-        ]
+        self.param_groups = [{**self.defaults, **other} for other in saved]
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -274,7 +265,7 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _loaded(p: Tensor, name: str, value: Any) -> Any:
+def _copy_state(p: Tensor, name: str, value: Any) -> Any:
     if name == "step":
         return int(value)
     if not isinstance(value, Tensor | np.ndarray):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from ..errors import ArgumentError
 from ..kernels import active
 from .optimizer import Array, Group, Optimizer, check_not_negative, options
@@ -55,7 +55,7 @@ class SGD(Optimizer):
             return add_(p._array, g, -lr, work)
         first = self.state[p].get("momentum_buffer") is None  # then μ b is 0
         share = 1.0 if first else 1 - float(group["dampening"])
-        b = self._running(p, "momentum_buffer")
+        b = self._get_state(p, "momentum_buffer")
         active.momentum_step(
             p._array, g, b, work, lr, momentum, share, bool(group["nesterov"])
         )
@@ -105,12 +105,12 @@ class Adam(Optimizer):
         self, p: Tensor, g: Array, group: Group, work: Array, spare: Array
     ) -> None:
         lr, (beta1, beta2) = float(group["lr"]), group["betas"]
-        step = self._count(p)
-        m, v = self._running(p, "exp_avg"), self._running(p, "exp_avg_sq")
+        step = self._count_update(p)
+        m, v = self._get_state(p, "exp_avg"), self._get_state(p, "exp_avg_sq")
         if group["decoupled_weight_decay"] and group["weight_decay"] != 0:
             p._array *= 1 - lr * float(group["weight_decay"])
         rate, correction = lr / (1 - beta1**step), (1 - beta2**step) ** 0.5
-        largest = self._running(p, "max_exp_avg_sq") if group["amsgrad"] else None
+        largest = self._get_state(p, "max_exp_avg_sq") if group["amsgrad"] else None
         numbers = rate, (beta1, beta2), float(group["eps"]), correction
         active.adam_step(p._array, g, m, v, work, spare, *numbers, largest)
 
@@ -181,20 +181,20 @@ class RMSprop(Optimizer):
         self, p: Tensor, g: Array, group: Group, work: Array, spare: Array
     ) -> None:
         lr, alpha = float(group["lr"]), float(group["alpha"])
-        self._count(p)
-        s = self._running(p, "square_avg")
+        self._count_update(p)
+        s = self._get_state(p, "square_avg")
         s *= alpha
         addcmul_(s, g, g, 1 - alpha, work)
         root = spare
         root[...] = s
         if group["centered"]:
-            a = self._running(p, "grad_avg")
+            a = self._get_state(p, "grad_avg")
             lerp_(a, g, 1 - alpha, work)
             addcmul_(root, a, a, -1, work)
         np.sqrt(root, out=root)
         root += group["eps"]
         if group["momentum"] > 0:
-            b = self._running(p, "momentum_buffer")
+            b = self._get_state(p, "momentum_buffer")
             b *= group["momentum"]
             addcdiv_(b, g, root, 1, work)
             add_(p._array, b, -lr, work)
@@ -236,13 +236,15 @@ class Adagrad(Optimizer):
         super().add_param_group(param_group)
         for p in param_group["params"]:
             self.state[p]["step"] = 0
-            self._running(p, "sum")[...] = self.defaults["initial_accumulator_value"]
+            self._get_state(p, "sum")[...] = self.defaults["initial_accumulator_value"]
 
     def _update(
         self, p: Tensor, g: Array, group: Group, work: Array, spare: Array
     ) -> None:
-        lr = float(group["lr"]) / (1 + (self._count(p) - 1) * float(group["lr_decay"]))
-        s = self._running(p, "sum")
+        lr = float(group["lr"]) / (
+            1 + (self._count_update(p) - 1) * float(group["lr_decay"])
+        )
+        s = self._get_state(p, "sum")
         addcmul_(s, g, g, 1, work)
         root = np.sqrt(s, out=spare)
         root += group["eps"]
@@ -283,8 +285,8 @@ class Adadelta(Optimizer):
         self, p: Tensor, g: Array, group: Group, work: Array, spare: Array
     ) -> None:
         rho, eps = float(group["rho"]), float(group["eps"])
-        self._count(p)
-        s, u = self._running(p, "square_avg"), self._running(p, "acc_delta")
+        self._count_update(p)
+        s, u = self._get_state(p, "square_avg"), self._get_state(p, "acc_delta")
         s *= rho
         addcmul_(s, g, g, 1 - rho, work)
         d = np.add(u, eps, out=spare)

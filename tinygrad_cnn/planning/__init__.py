@@ -14,6 +14,6 @@ images is most of what a step costs. The graph, its drawing and its verification
 of the model as ever: whoever observes operations sees them, for then nothing is replayed.
 """
 
-from .planned import Planned, planned
+from .planner import Planned, planned
 
 __all__ = ["Planned", "planned"]

@@ -1,34 +1,63 @@
-"""The compiled kernels that serve in a plan, operation by operation.
+"""The compiled kernels that serve in a plan, by the name that an operation says.
 
-Each function adds the calls of one step and says whether it could; if not, the operation
-itself is called. `floor` is 0 where ReLU follows and its result is to be written at once.
-The kernels are imported when they are asked for, since they need Numba.
+Each function takes a job and the inputs of the operation, where they lie, and returns the
+calls that do it. One that cannot raises Unsuited, and the operation itself is called. This
+module is imported when the compiled kernels serve, since they need Numba.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import PlanningError
-from ..ops import (
-    activation,
-    classification,
+from ..kernels.fast import (
     convolution,
-    linear,
+    elementwise,
+    matrix,
     normalization,
     pooling,
     reduction,
 )
+from ..kernels.fast.calls import transpose
+from ..kernels.threads import WORTH
 from .buffers import Array
-from .trace import Step
-
-if TYPE_CHECKING:
-    from .lower import Lowering
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+class Unsuited(Exception):
+    """The kernel is not made for these arrays."""
+
+
+class Job(NamedTuple):
+    """What a kernel is to do."""
+
+    op: Any
+    place: Callable[..., Array]
+    """place(result) is memory for a result, laid out as it is; place(result, x) as x is."""
+    scratch: Callable[[Array], Array]
+    """scratch(x) is memory like x that is free again after this step."""
+    result: Array
+    kept: Sequence[Array]
+    floor: float
+    """The result is to be at least this: 0 where ReLU follows, else −∞."""
+
+
+Kernel = Callable[..., list[Call]]
+
+KERNELS: dict[str, Kernel] = {}
+WITH_FLOOR = "conv2d", "linear"
+"""Those that obey the floor of their job."""
+
+
+def kernel(function: Kernel) -> Kernel:
+    """Let this serve the operations that say its name."""
+    KERNELS[function.__name__] = function
+    return function
 
 
 def check_finite(array: Array) -> None:
@@ -37,10 +66,22 @@ def check_finite(array: Array) -> None:
         raise PlanningError("a weight is not finite")
 
 
-def _batch_last(*images: Array) -> list[Array] | None:
-    """Images (N, C, H, W) as the contiguous (C, H, W, N) that they are, or None."""
+def _require(suited: bool) -> None:
+    if not suited:
+        raise Unsuited
+
+
+def _made(call: Call | None) -> list[Call]:
+    if call is None:
+        raise Unsuited
+    return [call]
+
+
+def _batch_last(*images: Array) -> list[Array]:
+    """Images (N, C, H, W) as the contiguous (C, H, W, N) that they have to be."""
     turned = [x.transpose(1, 2, 3, 0) for x in images]
-    return turned if all(x.flags.c_contiguous for x in turned) else None
+    _require(all(x.flags.c_contiguous for x in turned))
+    return turned
 
 
 def _plain(*arrays: Array | None) -> bool:
@@ -49,236 +90,144 @@ def _plain(*arrays: Array | None) -> bool:
     return all(f.c_contiguous and f.writeable for f in flags)
 
 
-def _conv2d(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.convolution import VECTOR, forward_calls
+def _alike(x: Array, *others: Array) -> bool:
+    """Whether all lie in memory in one order, without gaps."""
+    same = [elementwise.alike(x, other) for other in others]
+    return elementwise.in_memory_order(x) is not None and all(same)
 
-    (x, w, b), op = inputs, step.op
-    y = plan.place(result)
-    images = _batch_last(x, y)
-    if images is None or not _plain(w, b):
-        return False
-    window = op.window(w.shape[2:])
-    bordered = len(x) < VECTOR
-    if any(window.padding) and not bordered:
-        plan.call(check_finite, w)
-    plan.calls += forward_calls(
-        *(images[0], w, b, images[1]), window, op.groups, bordered, floor
+
+@kernel
+def conv2d(job: Job, x: Array, w: Array, b: Array | None) -> list[Call]:
+    images, y = _batch_last(x, job.place(job.result))
+    _require(_plain(w, b))
+    window = job.op.window(w.shape[2:])
+    bordered = len(x) < convolution.VECTOR
+    checked = any(window.padding) and not bordered
+    calls = convolution.forward_calls(
+        images, w, b, y, window, job.op.groups, bordered, job.floor
     )
-    return True
+    return [*_checks(w, checked), *calls]
 
 
-def _conv2d_input(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.convolution import VECTOR, adjoint_calls
-
-    (g, w, b), op = inputs, step.op
-    images = _batch_last(g, plan.place(result))
-    if images is None or b is not None or not _plain(w):
-        return False
-    bordered = len(g) < VECTOR
-    if bordered:
-        plan.call(check_finite, w)
-    window = op.window(w.shape[2:])
-    plan.calls += adjoint_calls(images[0], w, images[1], window, op.groups, bordered)
-    return True
+@kernel
+def conv2d_input(job: Job, g: Array, w: Array, b: Array | None) -> list[Call]:
+    maps, x = _batch_last(g, job.place(job.result))
+    _require(b is None and _plain(w))
+    bordered = len(g) < convolution.VECTOR
+    window = job.op.window(w.shape[2:])
+    calls = convolution.adjoint_calls(maps, w, x, window, job.op.groups, bordered)
+    return [*_checks(w, bordered), *calls]
 
 
-def _conv2d_weight(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.convolution import by_tap, weight_calls
-
-    images, op = _batch_last(*inputs), step.op
-    dw = plan.place(result)
-    if images is None or not dw.flags.c_contiguous:
-        return False
-    window = op.window(op.kernel)
-    tap_by_tap = by_tap(window, dw)
-    x, g = images
-    plan.calls += weight_calls(x, g, dw, window, op.groups, tap_by_tap)
-    if tap_by_tap:
-        plan.call(check_finite, dw)
-    return True
+@kernel
+def conv2d_weight(job: Job, x: Array, g: Array) -> list[Call]:
+    images, maps = _batch_last(x, g)
+    dw = job.place(job.result)
+    _require(dw.flags.c_contiguous)
+    window = job.op.window(job.op.kernel)
+    tap_by_tap = convolution.by_tap(window, dw)
+    calls = convolution.weight_calls(
+        images, maps, dw, window, job.op.groups, tap_by_tap
+    )
+    return [*calls, *_checks(dw, tap_by_tap)]
 
 
-def _max_pool2d(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.pooling import pool_call
-
-    tap = plan.place(step.kept[0])
-    images = _batch_last(inputs[0], plan.place(result), tap)
-    if images is None or tap.dtype != np.uint8 or result.dtype.char not in "fd":
-        return False
-    x, y, tap = images
-    plan.calls.append(pool_call(x, step.op.window, y, tap))
-    return True
+def _checks(array: Array, wanted: bool) -> list[Call]:
+    return [(check_finite, (array,))] if wanted else []
 
 
-def _max_pool_put(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.pooling import put_call
-
-    images = _batch_last(*inputs, plan.place(result))
-    if images is None or inputs[1].dtype != np.uint8:
-        return False
-    g, tap, x = images
-    plan.calls.append(put_call(g, tap, step.op.window, x))
-    return True
+@kernel
+def max_pool2d(job: Job, x: Array) -> list[Call]:
+    tap = job.place(job.kept[0])
+    images, y, taps = _batch_last(x, job.place(job.result), tap)
+    _require(tap.dtype == np.uint8)
+    return [pooling.pool_call(images, job.op.window, y, taps)]
 
 
-def _gate(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.elementwise import GATE, alike, in_memory_order, map_call
-
-    x, by = inputs
-    y = plan.place(result, x)
-    if in_memory_order(x) is None or not (alike(x, by) and alike(x, y)):
-        return False
-    plan.calls.append(map_call(GATE, x, by, y))
-    return True
+@kernel
+def max_pool2d_put(job: Job, g: Array, tap: Array) -> list[Call]:
+    maps, taps, x = _batch_last(g, tap, job.place(job.result))
+    _require(tap.dtype == np.uint8)
+    return [pooling.put_call(maps, taps, job.op.window, x)]
 
 
-def _matmul(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    a, b = inputs
-    if a.ndim != 2 or b.ndim != 2:
-        return False
-    _product(plan, a, b, None, plan.place(result), floor)
-    return True
+@kernel
+def gate(job: Job, x: Array, by: Array) -> list[Call]:
+    y = job.place(job.result, x)
+    _require(_alike(x, by, y))
+    return [elementwise.map_call(elementwise.GATE, x, by, y)]
 
 
-def _linear(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    x, w, b = inputs
-    if x.ndim != 2:
-        return False
-    _product(plan, x, w.T, b, plan.place(result), floor)
-    return True
+@kernel
+def matmul(job: Job, a: Array, b: Array) -> list[Call]:
+    _require(a.ndim == b.ndim == 2)
+    return _product(job, a, b, None)
 
 
-def _product(
-    plan: Lowering, a: Array, b: Array, bias: Array | None, y: Array, floor: float
-) -> None:
-    """y = max(a b + bias, floor), bias one for each column."""
-    from ..kernels.fast.calls import transpose
-    from ..kernels.fast.matrix import outer_call
-    from ..kernels.threads import WORTH
+@kernel
+def linear(job: Job, x: Array, w: Array, b: Array | None) -> list[Call]:
+    _require(x.ndim == 2)
+    return _product(job, x, w.T, b)
 
-    if not y.flags.c_contiguous:
-        a, b, y, across = b.T, a.T, y.T, True
-    else:
-        across = False
+
+def _product(job: Job, a: Array, b: Array, bias: Array | None) -> list[Call]:
+    """result = max(a b + bias, floor), bias one for each column."""
+    calls = list[Call]()
+    y = job.place(job.result)
+    across = not y.flags.c_contiguous
+    if across:
+        a, b, y = b.T, a.T, y.T
     plain = all(_plain(x) or _plain(x.T) for x in (a, b)) and _plain(bias)
     if plain and a.shape[0] * b.size >= WORTH and (across or bias is None):
         if not b.flags.c_contiguous:
-            turned, memory = plan.buffers.like(np.empty(b.shape, b.dtype))
-            plan.call(transpose, b.T.reshape(-1), b.shape[1], turned.reshape(-1))
-            plan.buffers.release(memory)
+            turned = job.scratch(np.empty(b.shape, b.dtype))
+            flat = b.T.reshape(-1), b.shape[1], turned.reshape(-1)
+            calls.append((transpose, flat))
             b = turned
-        plan.calls.append(outer_call(a, b, bias, y, floor))
-        return
-    if a.shape[1] == 1:
-        plan.call(np.multiply, a, b, y)
-    else:
-        plan.call(np.matmul, a, b, y)
+        return [*calls, matrix.outer_call(a, b, bias, y, job.floor)]
+    product = np.multiply if a.shape[1] == 1 else np.matmul
+    calls.append((product, (a, b, y)))
     if bias is not None:
-        plan.call(np.add, y, bias[:, None] if across else bias, y)
-    if floor == 0:
-        plan.call(_cut_off, y)
+        calls.append((np.add, (y, bias[:, None] if across else bias, y)))
+    if job.floor > -np.inf:
+        calls.append((partial(np.maximum, out=y), (y, job.floor)))
+    return calls
 
 
-def _cut_off(y: Array) -> None:
-    np.maximum(y, 0, out=y)
-
-
-def _sum(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.reduction import by_channel, channel_sums_call
-
-    (x,), (axis, keepdims) = inputs, (step.op.axis, step.op.keepdims)
-    y = plan.place(result)
+@kernel
+def sums(job: Job, x: Array) -> list[Call]:
+    axis, keepdims = job.op.axis, job.op.keepdims
+    y = job.place(job.result)
     if x.ndim > 2 and not keepdims and axis == (0, *range(2, x.ndim)):
-        rows = by_channel(x)
+        rows = reduction.by_channel(x)
         if rows is not None:
-            plan.calls.append(channel_sums_call(rows, y))
-            return True
-    plan.call(np.add.reduce, x, axis, None, y, keepdims)
-    return True
+            return [reduction.channel_sums_call(rows, y)]
+    return [(np.add.reduce, (x, axis, None, y, keepdims))]
 
 
-def _batch_norm(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.normalization import forward_call
-
-    x, gamma, beta = inputs
-    statistics = [plan.place(kept) for kept in step.kept]
-    call = forward_call(x, gamma, beta, step.op.eps, plan.place(result), *statistics)
-    return _added(plan, call)
+@kernel
+def batch_norm(
+    job: Job, x: Array, gamma: Array | None, beta: Array | None
+) -> list[Call]:
+    statistics = [job.place(kept) for kept in job.kept]
+    y = job.place(job.result)
+    return _made(normalization.forward_call(x, gamma, beta, job.op.eps, y, *statistics))
 
 
-def _batch_norm_input(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.normalization import input_call
-
-    g, x, gamma, mu, r = inputs
-    return _added(plan, input_call(g, x, gamma, mu, r, plan.place(result)))
+@kernel
+def batch_norm_input(
+    job: Job, g: Array, x: Array, gamma: Array | None, mu: Array, r: Array
+) -> list[Call]:
+    return _made(normalization.input_call(g, x, gamma, mu, r, job.place(job.result)))
 
 
-def _batch_norm_scale(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.normalization import scale_call
-
-    g, x, mu, r = inputs
-    return _added(plan, scale_call(g, x, mu, r, plan.place(result)))
+@kernel
+def batch_norm_scale(job: Job, g: Array, x: Array, mu: Array, r: Array) -> list[Call]:
+    return _made(normalization.scale_call(g, x, mu, r, job.place(job.result)))
 
 
-def _added(plan: Lowering, call: Call | None) -> bool:
-    if call is not None:
-        plan.calls.append(call)
-    return call is not None
-
-
-def _log_softmax(
-    plan: Lowering, step: Step, inputs: list[Any], result: Array, floor: float
-) -> bool:
-    from ..kernels.fast.elementwise import alike, in_memory_order
-    from ..kernels.fast.reduction import log_softmax_call
-
-    (x,) = inputs
-    y = plan.place(result, x)
-    if x.ndim != 2 or step.op.axis % 2 != 1 or in_memory_order(x) is None:
-        return False
-    if not alike(x, y):
-        return False
-    plan.calls.append(log_softmax_call(x, y))
-    return True
-
-
-LOWERED: dict[type, Callable[..., bool]] = {
-    convolution.Conv2d: _conv2d,
-    convolution.Conv2dInput: _conv2d_input,
-    convolution.Conv2dWeight: _conv2d_weight,
-    pooling.MaxPool2d: _max_pool2d,
-    pooling.MaxPoolPut: _max_pool_put,
-    activation.Gate: _gate,
-    reduction.Sum: _sum,
-    normalization.BatchNorm: _batch_norm,
-    normalization.BatchNormInput: _batch_norm_input,
-    normalization.BatchNormScale: _batch_norm_scale,
-    classification.LogSoftmax: _log_softmax,
-    linear.Matmul: _matmul,
-    linear.Linear: _linear,
-}
-"""Whether each could add its calls; if not, the operation itself is called."""
+@kernel
+def log_softmax(job: Job, x: Array) -> list[Call]:
+    y = job.place(job.result, x)
+    _require(x.ndim == 2 and job.op.axis % 2 == 1 and _alike(x, y))
+    return [reduction.log_softmax_call(x, y)]

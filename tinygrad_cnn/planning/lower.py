@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..kernels import active
-from ..ops import activation, arithmetic, convolution, linear
 from .buffers import Array, Buffers
-from .compiled import LOWERED, Call
-from .trace import Effect, Step, Trace
+from .tracing import Effect, Step, Trace
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 FOREVER = 1 << 60
-
-UFUNCS: dict[type, np.ufunc] = {
-    arithmetic.Add: np.add,
-    arithmetic.Sub: np.subtract,
-    arithmetic.Mul: np.multiply,
-    arithmetic.Div: np.divide,
-    arithmetic.Neg: np.negative,
-    arithmetic.Exp: np.exp,
-}
 
 
 class Lowering:
@@ -39,18 +32,17 @@ class Lowering:
         self.memory: dict[int, Array] = {}
         self.uses = _uses(trace)
         self.inputs = [self._batch_innermost(a) for a in trace.inputs]
-        done: set[int] = set()
+        self.done = set[int]()
         for i, step in enumerate(trace.steps):
-            if i not in done and self._wanted(step):
-                done.add(i)
-                done |= self._lower(i, step)
+            if i not in self.done and self._wanted(step):
+                self._lower(i, step)
             self._release(i)
         self.outputs = [self.places[id(a)] for a in trace.outputs[:2]]
         for a in trace.outputs[2:]:
             self.outputs.append(self._apart(a))
 
     def _batch_innermost(self, array: Array) -> Array:
-        """A place for an input: of images, as convolutions want them."""
+        """A place for an input; images lie in it with the batch innermost."""
         like = array
         if array.ndim == 4:
             like = np.empty((*array.shape[1:], len(array)), array.dtype)
@@ -86,30 +78,46 @@ class Lowering:
         results = (step.result, *step.kept)
         return type(step.op) is Effect or any(id(a) in self.uses for a in results)
 
-    def _lower(self, i: int, step: Step) -> set[int]:
-        """Add the calls of a step; the numbers of later steps that they do as well."""
+    def _lower(self, i: int, step: Step) -> None:
+        """Add the calls of a step, and note which later step they do as well."""
         inputs = [self.at(x) for x in step.inputs]
         if type(step.op) is Effect:
             self._affect(step.op, inputs)
-            return set()
+            return
         if step.op.view:
             view = step.op.forward(*inputs)
             if np.shares_memory(view, inputs[0]) or not view.size:
                 self._alias(step, view)
-                return set()
-        kind = type(step.op)
-        if kind in UFUNCS:
-            self.call(UFUNCS[kind], *inputs, self.place(step.result))
-            return set()
-        relu = self._followed_by_relu(i, step)
-        lower = LOWERED.get(kind)
-        compiled = active.table == "fast" and step.result.dtype.char in "fd"
-        if lower is not None and compiled:
-            result = step.result if relu is None else self.trace.steps[relu].result
-            if lower(self, step, inputs, result, -np.inf if relu is None else 0.0):
-                return set() if relu is None else {relu}
-        self._apply(step, inputs)
-        return set()
+                return
+        if step.op.ufunc is not None:
+            self.call(partial(step.op.ufunc, out=self.place(step.result)), *inputs)
+            return
+        fast = active.table == "fast" and step.result.dtype.char in "fd"
+        if not (fast and self._compute(i, step, inputs)):
+            self._apply(step, inputs)
+
+    def _compute(self, i: int, step: Step, inputs: list[Any]) -> bool:
+        """Add the calls of a compiled kernel, if there is one for this."""
+        from .compiled import KERNELS, WITH_FLOOR, Job, Unsuited
+
+        kernel = KERNELS.get(step.op.compiled)
+        if kernel is None:
+            return False
+        at, floor = i, -np.inf
+        if step.op.compiled in WITH_FLOOR:
+            at, floor = self._floor_after(i, step)
+        result = self.trace.steps[at].result
+        job = Job(step.op, self.place, self._scratch, result, step.kept, floor)
+        with suppress(Unsuited):
+            self.calls += kernel(job, *inputs)
+            self.done.add(at)
+            return True
+        return False
+
+    def _scratch(self, like: Array) -> Array:
+        array, memory = self.buffers.like(like)
+        self.buffers.release(memory)
+        return array
 
     def _affect(self, effect: Effect, inputs: list[Any]) -> None:
         arrays = [t._array for t in effect.tensors]
@@ -129,16 +137,16 @@ class Lowering:
         targets = [self.place(a) for a in (step.result, *step.kept)]
         self.call(_forward, step.op, inputs, targets)
 
-    def _followed_by_relu(self, i: int, step: Step) -> int | None:
-        """The number of the ReLU that alone uses the result of a convolution or layer."""
-        if type(step.op) not in (convolution.Conv2d, linear.Linear):
-            return None
+    def _floor_after(self, i: int, step: Step) -> tuple[int, float]:
+        """Which step's result a kernel can write, and the least value of that: those of
+        a ReLU, where it alone uses the result of this step.
+        """
         uses = self.uses.get(id(step.result), [])
         if len(uses) == 1 and uses[0] < FOREVER:
-            after = self.trace.steps[uses[0]]
-            if type(after.op) is activation.ReLU:
-                return uses[0]
-        return None
+            floor = getattr(self.trace.steps[uses[0]].op, "floor", None)
+            if floor is not None:
+                return uses[0], floor
+        return i, -np.inf
 
     def _release(self, i: int) -> None:
         """Give back the memory of what was used for the last time in step i."""

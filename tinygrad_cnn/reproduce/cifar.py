@@ -7,37 +7,29 @@ from typing import Any
 from ..data import CIFAR10
 from . import figures
 from .experiment import Part, Picture, Results, Table
-from .train import Training
+from .train import SCORES, Training
 
 TITLE = "A residual network on CIFAR-10"
 
-PARTS = (
-    Part(
-        "resnet",
-        Training(
-            "cifar_resnet", "cifar10", options={"planned": False}, watch="held_out"
-        ),
-        seconds=1400,
-    ),
-)
+NET = Training("cifar_resnet", "cifar10", options={"planned": False}, watch="held_out")
+PARTS = (Part("resnet", NET, seconds=1400),)
 
 
 def tables(results: Results) -> list[Table]:
     """Its figures on both test sets."""
     found = results["resnet"]
     sets = {"official test images": found["test"], "held-out images": found["held_out"]}
-    columns = {"measured on": "", "images": ",d", "accuracy": ".4f", "precision": ".4f"}
-    keys = ("images", "accuracy", "precision", "recall", "f1")
-    minutes = found["seconds"] / 60
-    return [
-        Table(
-            "models/cifar_resnet.py",
-            {**columns, "recall": ".4f", "F1": ".4f"},
-            [[name, *[scores[k] for k in keys]] for name, scores in sets.items()],
-            f"{found['parameters']:,} parameters, trained on {found['images']:,} images "
-            f"for {found['epochs']} epochs in {minutes:.1f} minutes.",
-        )
+    columns = {"measured on": "", "images": ",d"}
+    columns |= dict.fromkeys(("accuracy", "precision", "recall", "F1"), ".4f")
+    rows = [
+        [name, *[scores[k] for k in ("images", *SCORES)]]
+        for name, scores in sets.items()
     ]
+    note = (
+        f"{found['parameters']:,} parameters, trained on {found['images']:,} images "
+        f"for {found['epochs']} epochs in {found['seconds'] / 60:.1f} minutes."
+    )
+    return [Table("models/cifar_resnet.py", columns, rows, note)]
 
 
 def pictures(results: Results) -> list[Picture]:
@@ -53,14 +45,11 @@ def pictures(results: Results) -> list[Picture]:
 def _draw(figure: Any, result: Any) -> None:
     figure.set_size_inches(10, 4.6)
     left, right = figure.subplots(1, 2)
-    epochs = range(1, result["epochs"] + 1)
-    curves = {
-        "accuracy": ("training", "--", "o"),
-        "test_accuracy": ("held out", "-", "^"),
-    }
-    for key, (label, line, marker) in curves.items():
-        values = [100 * value for value in result["history"][key]]
-        left.plot(epochs, values, "k", linestyle=line, marker=marker, ms=4, label=label)
+    history, black = result["history"], {"color": "k", "ms": 4}
+    training = black | {"ls": "--", "marker": "o", "label": "training"}
+    figures.curve(left, history["accuracy"], training)
+    held_out = black | {"marker": "^", "label": "held out"}
+    figures.curve(left, history["test_accuracy"], held_out)
     left.legend(frameon=False, loc="lower right")
     figures.plain(left, "accuracy after each epoch", "epoch", "%")
     counts = result["held_out"]["confusion"]

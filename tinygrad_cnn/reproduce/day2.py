@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import creation, nn
+from ..core import creation
+from ..core.engine import Tensor
 from ..data import load
-from ..engine import Tensor
+from ..nn import Conv2d
 from ..nn import functional as F
 from . import figures
-from .experiment import Part, Picture, Results, Setup, Table, Work
+from .experiment import Part, Picture, Results, Setup, Table, Work, row_of_numbers
 
 TITLE = "Sobel filters, pooling, the weights that a convolution saves"
 
@@ -28,11 +29,11 @@ def sobel(setup: Setup) -> Work:
     yield 0.0
     found = {}
     for name, pixels in (("photograph", photograph()), ("digit", digit())):
-        edges = filtered(pixels)
+        edges = apply_sobel(pixels)
         found[name] = {
             "sizes": [list(pixels.shape), list(edges.shape)],
             "largest": [float(np.abs(e).max()) for e in edges],
-            "difference": float(np.abs(edges - written_out(pixels)).max()),
+            "difference": float(np.abs(edges - sum_shifted(pixels)).max()),
         }
     return found
 
@@ -53,13 +54,13 @@ def digit() -> NDArray[np.float64]:
     return load("mnist", True).images[0, 0] / 255
 
 
-def filtered(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+def apply_sobel(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Both filters over an image (H, W), by our convolution: (2, H − 2, W − 2)."""
     filters = Tensor(np.array([[VERTICAL], [HORIZONTAL]], np.float64))
     return F.conv2d(Tensor(pixels[None, None]), filters).numpy()[0]
 
 
-def written_out(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def sum_shifted(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Both filters over an image as sums of shifted images, the weights in the code."""
     up, middle, down = x[:-2], x[1:-1], x[2:]
     columns = up + 2 * middle + down
@@ -81,8 +82,7 @@ def weights(setup: Setup) -> Work:
     """The weights of a dense layer on an image of 224 × 224 × 3, and of a convolution."""
     yield 0.0
     pixels = 224 * 224 * 3
-    convolution = nn.Conv2d(3, 8, kernel_size=3)
-    count = sum(p.numel() for p in convolution.parameters())
+    count = sum(p.numel() for p in Conv2d(3, 8, kernel_size=3).parameters())
     return {"pixels": pixels, "dense": pixels * 1024, "convolution": count}
 
 
@@ -91,35 +91,36 @@ PARTS = (Part("sobel", sobel), Part("pooling", pooling), Part("weights", weights
 
 def tables(results: Results) -> list[Table]:
     """Sobel's responses; the pooled image; the numbers of weights."""
-    edges, count = results["sobel"], results["weights"]
+    pooling, count = results["pooling"], results["weights"]
+    columns = {"image": "", "size": "", "filtered": "", "largest, vertical": ".3f"}
+    columns |= {"largest, horizontal": ".3f"}
+    columns |= {"difference to the sum written out": ".1e"}
+    pooled = [*pooling["pooled"], (), ()]
+    times = count["dense"] / count["convolution"]
     return [
         Table(
             "Sobel filters",
-            {
-                "image": "",
-                "size": "",
-                "filtered": "",
-                "largest, vertical": ".3f",
-                "largest, horizontal": ".3f",
-                "difference to the sum written out": ".1e",
-            },
+            columns,
             [
                 [name, *map(_size, f["sizes"]), *f["largest"], f["difference"]]
-                for name, f in edges.items()
+                for name, f in results["sobel"].items()
             ],
             "Pixels from 0 to 1, so that no edge can give more than 4.",
         ),
         Table(
             "Max pooling, 4 × 4 to 2 × 2",
             {"image": "", "pooled": "", "gradient of the sum": ""},
-            [_pooled_row(results["pooling"], i) for i in range(4)],
+            [
+                list(map(row_of_numbers, rows))
+                for rows in zip(POOLED, pooled, pooling["gradient"], strict=True)
+            ],
             "One value in each window passes its gradient on: the largest.",
         ),
         Table(
             "Weights",
             {"layer on 224 × 224 × 3 values": "", "weights": ",d", "times": ",.0f"},
             [
-                ["dense, to 1,024 values", count["dense"], _times(count)],
+                ["dense, to 1,024 values", count["dense"], times],
                 ["convolution 8@3×3, with bias", count["convolution"], 1],
             ],
             f"The image has {count['pixels']:,} values. A filter is used at every place, "
@@ -130,19 +131,6 @@ def tables(results: Results) -> list[Table]:
 
 def _size(shape: list[int]) -> str:
     return " × ".join(map(str, shape))
-
-
-def _pooled_row(found: dict[str, Any], i: int) -> list[str]:
-    pooled = found["pooled"][i] if i < 2 else ()
-    return [_numbers(values) for values in (POOLED[i], pooled, found["gradient"][i])]
-
-
-def _numbers(values: Any) -> str:
-    return " ".join(f"{value:g}" for value in values)
-
-
-def _times(count: dict[str, int]) -> float:
-    return count["dense"] / count["convolution"]
 
 
 def pictures(results: Results) -> list[Picture]:
@@ -158,7 +146,7 @@ def _draw(figure: Any) -> None:
     figure.set_size_inches(9, 5)
     places = figure.subplots(2, 4)
     for row, pixels in zip(places, (photograph(), digit()), strict=True):
-        vertical, horizontal = filtered(pixels)
+        vertical, horizontal = apply_sobel(pixels)
         figures.image(row[0], pixels, "image")
         figures.image(row[1], vertical, "vertical edges", centred=True)
         figures.image(row[2], horizontal, "horizontal edges", centred=True)

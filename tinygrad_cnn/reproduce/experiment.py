@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,6 +64,11 @@ class Picture:
     name: str
     caption: str
     draw: Callable[[Any], None]
+
+
+def row_of_numbers(values: Iterable[float]) -> str:
+    """The numbers with spaces between, as a cell."""
+    return " ".join([f"{value:g}" for value in values])
 
 
 class Experiment(Protocol):

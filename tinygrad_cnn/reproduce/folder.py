@@ -16,11 +16,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import plotting
-from ..checkpoint import replacing
+from ..benchmark.report import write
 from ..errors import ArgumentError
-from .experiment import Cell, Experiment, Picture, Results, Table
-from .pages import as_json, blocks, conditions
+from ..output import plotting
+from .experiment import Cell, Experiment, Results, Table
+from .pages import as_json, blocks, conditions, markdown
 
 SAME = ("seed", "quick", "tinygrad_cnn", "data")
 """What the results in one folder must have in common."""
@@ -105,34 +105,27 @@ class Folder:
         for picture in pictures:
             plotting.save(picture.draw, self.path / name / f"{picture.name}.svg")
         _write(self.path / name / "tables.json", [as_json(t) for t in tables])
-        text = "\n".join(blocks(tables, pictures, "###"))
-        _write_text(self.path / name / "tables.md", text)
+        write("\n".join(blocks(tables, pictures)), self.path / name / "tables.md")
 
     def index(self, experiments: Mapping[str, Experiment]) -> None:
         """Make the page of all experiments that have their results."""
-        done = {
-            name: experiment
-            for name, experiment in experiments.items()
-            if all(self.has(name, part.name) for part in experiment.PARTS)
-        }
-        seconds = {n: self.seconds(n, experiment) for n, experiment in done.items()}
-        rows: list[list[Cell]] = [
-            [n, e.TITLE, seconds[n] / 60] for n, e in done.items()
-        ]
-        rows.append(["all", "", sum(seconds.values()) / 60])
-        columns = {"experiment": "", "what": "", "minutes": ".1f"}
-        times = Table("Time", columns, rows)
-        lines = ["# Reproduced", "", *conditions(self.manifest())]
-        lines += blocks([times], [], "##")
-        for name, experiment in done.items():
+        rows: list[list[Cell]] = []
+        shown: list[str] = []
+        total = 0.0
+        for name, experiment in experiments.items():
+            if not all(self.has(name, part.name) for part in experiment.PARTS):
+                continue
+            seconds = self.seconds(name, experiment)
+            total += seconds
+            rows.append([name, experiment.TITLE, seconds / 60])
             results = self.results(name, experiment)
-            pictures = [
-                Picture(f"{name}/{p.name}", p.caption, p.draw)
-                for p in experiment.pictures(results)
-            ]
-            lines += [f"## {name}: {experiment.TITLE}", ""]
-            lines += blocks(experiment.tables(results), pictures, "###")
-        _write_text(self.path / "README.md", "\n".join(lines))
+            tables, pictures = experiment.tables(results), experiment.pictures(results)
+            shown += [f"## {name}: {experiment.TITLE}", ""]
+            shown += blocks(tables, pictures, f"{name}/")
+        columns = {"experiment": "", "what": "", "minutes": ".1f"}
+        times = markdown(Table("Time", columns, [*rows, ["all", "", total / 60]]), "##")
+        lines = ["# Reproduced", "", *conditions(self.manifest()), times, *shown]
+        write("\n".join(lines), self.path / "README.md")
 
     def _result(self, name: str, part: str) -> Path:
         return self.path / name / "results" / f"{part}.json"
@@ -148,10 +141,4 @@ def _read(path: Path) -> Any:
 
 
 def _write(path: Path, value: Any) -> None:
-    _write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.write(text.encode("utf-8"))
+    write(json.dumps(value, indent=1, ensure_ascii=False) + "\n", path)

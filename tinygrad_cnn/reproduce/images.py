@@ -10,7 +10,7 @@ from typing import Any
 from ..data import ImageDataset, load
 from ..data.transforms import Compose
 from ..nn import Module
-from ..recipe import augmented, transform_of
+from ..training.recipe import augmented, transform_of
 
 HELD_OUT = 10_000
 """The last training images of CIFAR-10, data_batch_5: a second test set."""
@@ -39,28 +39,24 @@ def images_for(
     are held out.
     """
     transform = transform_of(model_class, "float32")
-    whole, test = load(name, True), load(name, False)
-    held_out = None
-    count = len(whole)
-    if name == "cifar10":
-        count -= HELD_OUT
-        held_out = _slice(whole, count, len(whole), transform, quick)
     in_training = augmented(model_class, transform)
     if augmentation is not None:
         in_training = Compose([augmentation, transform])
-    return Images(
-        _slice(whole, 0, count, in_training, quick),
-        _slice(test, 0, len(test), transform, quick),
-        held_out,
-    )
+    whole, test = load(name, True), load(name, False)
+    count, held_out = len(whole), None
+    if name == "cifar10":
+        count -= HELD_OUT
+        held_out = _part(whole, slice(count, None), transform, quick)
+    training = _part(whole, slice(count), in_training, quick)
+    return Images(training, _part(test, slice(None), transform, quick), held_out)
 
 
-def _slice(
-    data: ImageDataset, start: int, end: int, transform: Any, quick: bool
+def _part(
+    data: ImageDataset, which: slice, transform: Any, quick: bool
 ) -> ImageDataset:
     part = copy.copy(data)
-    end = min(end, start + FEW) if quick else end
-    part.images, part.labels = data.images[start:end], data.labels[start:end]
+    few = slice(FEW if quick else None)
+    part.images, part.labels = data.images[which][few], data.labels[which][few]
     part.transform = transform
     return part
 

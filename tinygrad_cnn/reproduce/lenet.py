@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .. import creation
-from ..nn import Conv2d, Module
+from ..core import creation
+from ..nn import Conv2d, Linear, Module
 from ..nn import functional as F
 from ..nn.utils import clip_grad_value_
 from . import figures
@@ -20,6 +20,7 @@ TITLE = "LeNet-5: Adam against gradient descent; the shape proofs"
 
 RUNS = 3
 OPTIMIZERS = {"adam": ("Adam 0.01", 0.01), "sgd": ("gradient descent 0.001", 0.001)}
+OPTIONS = {"epochs": 10, "batch_size": 32, "scheduler": "none", "stop_at": 0.95}
 DATA = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
 NORMS = {False: "no batch normalisation", True: "batch normalisation"}
 
@@ -27,10 +28,9 @@ NORMS = {False: "no batch normalisation", True: "batch normalisation"}
 def clip(model: Module) -> None:
     """The gradients of convolutions to ±1, of dense layers to ±5 (§6.1); others stay."""
     for layer in model.modules():
-        limit = 1 if isinstance(layer, Conv2d) else 5
-        own = [p for p in layer.parameters(recurse=False) if p.grad is not None]
-        if own and not type(layer).__name__.startswith("BatchNorm"):
-            clip_grad_value_(own, limit)
+        if isinstance(layer, Conv2d | Linear):
+            limit = 1 if isinstance(layer, Conv2d) else 5
+            clip_grad_value_(layer.parameters(), limit)
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,13 @@ class Panel:
 
     def parts(self) -> Iterator[Part]:
         """The six."""
+        watch = "test" if self.data == "mnist" else "held_out"
+        settings = {"batch_norm": self.batch_norm}
         for optimizer, run in itertools.product(OPTIMIZERS, range(RUNS)):
+            _, lr = OPTIMIZERS[optimizer]
+            options = {**OPTIONS, "optimizer": optimizer, "lr": lr}
             training = Training(
-                "lenet5",
-                self.data,
-                {"batch_norm": self.batch_norm},
-                {
-                    "epochs": 10,
-                    "batch_size": 32,
-                    "optimizer": optimizer,
-                    "lr": OPTIMIZERS[optimizer][1],
-                    "scheduler": "none",
-                    "stop_at": 0.95,
-                },
-                clip,
-                run,
-                "test" if self.data == "mnist" else "held_out",
+                "lenet5", self.data, settings, options, clip, run, watch
             )
             yield Part(self.name(optimizer, run), training, seconds=20)
 
@@ -77,18 +68,17 @@ PANELS = [Panel(data, norm) for data in DATA for norm in NORMS]
 
 def shapes(setup: Setup) -> Work:
     """Both proofs for every kernel, stride and padding: gradients have their own shapes."""
-    tried, equal = 0, {"dW": 0, "dX": 0}
+    equal = {"dW": 0, "dX": 0}
     cases = list(itertools.product((5, 8, 12), (1, 3, 5), (1, 2, 3), (0, 1, 2)))
-    for side, kernel, stride, padding in cases:
+    for done, (side, kernel, stride, padding) in enumerate(cases, 1):
         x = creation.ones(2, 3, side, side, requires_grad=True)
         w = creation.ones(4, 3, kernel, kernel, requires_grad=True)
         F.conv2d(x, w, stride=stride, padding=padding).sum().backward()
         assert x.grad is not None and w.grad is not None
-        tried += 1
         equal["dW"] += w.grad.shape == w.shape
         equal["dX"] += x.grad.shape == x.shape
-        yield tried / len(cases)
-    return {"tried": tried, **equal}
+        yield done / len(cases)
+    return {"tried": len(cases), **equal}
 
 
 PARTS = (
@@ -105,17 +95,12 @@ def tables(results: Results) -> list[Table]:
         for key, (label, _) in OPTIMIZERS.items()
     ]
     proofs = results["shapes"]
+    headings = ["network", "optimizer", "epochs to 95 %"]
+    headings += ["training accuracy", "test accuracy", "held-out accuracy"]
     return [
         Table(
             "Adam against gradient descent",
-            {
-                "network": "",
-                "optimizer": "",
-                "epochs to 95 %": "",
-                "training accuracy": "",
-                "test accuracy": "",
-                "held-out accuracy": "",
-            },
+            dict.fromkeys(headings, ""),
             rows,
             "Three runs each, with seeds of their own, of at most 10 epochs; a run stops "
             "after the epoch in which 95 % of the training images were right (—: none "
@@ -162,9 +147,10 @@ def pictures(results: Results) -> list[Picture]:
     ]
 
 
-LOOKS: dict[str, dict[str, Any]] = {
-    "adam": {"color": "#000000", "linestyle": "-"},
-    "sgd": {"color": "#d07010", "linestyle": (0, (4, 2))},
+LINE: dict[str, Any] = {"lw": 1.2, "ms": 5}
+LOOKS = {
+    "adam": LINE | {"color": "#000000"},
+    "sgd": LINE | {"color": "#d07010", "ls": (0, (4, 2)), "mfc": "white"},
 }
 MARKERS = ("o", "^", "s")
 """One for each run."""
@@ -182,26 +168,15 @@ def _draw(results: Results, data: str, figure: Any) -> None:
         for axes, (key, images) in zip(row, keys.items(), strict=True):
             for optimizer, run in itertools.product(OPTIMIZERS, range(RUNS)):
                 values = results[panel.name(optimizer, run)]["history"][key]
-                axes.plot(
-                    [epoch + BESIDE * (run - 1) for epoch in range(1, len(values) + 1)],
-                    [100 * value for value in values],
-                    **LOOKS[optimizer],
-                    marker=MARKERS[run],
-                    markersize=5,
-                    markerfacecolor="white" if optimizer == "sgd" else None,
-                    linewidth=1.2,
-                    label=f"{OPTIMIZERS[optimizer][0]}, run {run + 1}",
-                )
+                look = LOOKS[optimizer] | {"marker": MARKERS[run]}
+                look |= {"label": f"{OPTIMIZERS[optimizer][0]}, run {run + 1}"}
+                figures.curve(axes, values, look, shift=BESIDE * (run - 1))
             axes.axhline(95, color="#808080", linewidth=0.6)
             below = panel is panels[-1]
             title = f"{NORMS[panel.batch_norm]}, {images} images"
             figures.plain(axes, title, "epoch" if below else "", "% right")
     handles, labels = places[0][0].get_legend_handles_labels()
     by_column = [i + RUNS * j for i in range(RUNS) for j in range(len(OPTIMIZERS))]
-    figure.legend(
-        [handles[i] for i in by_column],
-        [labels[i] for i in by_column],
-        ncols=RUNS,
-        frameon=False,
-        loc="outside upper center",
-    )
+    handles, labels = ([of[i] for i in by_column] for of in (handles, labels))
+    where: Any = {"loc": "outside upper center", "ncols": RUNS}
+    figure.legend(handles, labels, frameon=False, **where)

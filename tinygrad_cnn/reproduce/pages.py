@@ -5,34 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..output.text import format_markdown
 from .experiment import Cell, Picture, Table
 
 
 def markdown(table: Table, heading: str = "###") -> str:
     """A table with its title and its note."""
-    marks = ["---" if spec == "" else "---:" for spec in table.columns.values()]
-    lines = [f"{heading} {table.title}", "", _row([*table.columns]), _row(marks)]
-    lines += [_row(_formatted(table, row)) for row in table.rows]
-    return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
+    align = ["---:" if spec else "---" for spec in table.columns.values()]
+    rows = [_format(table, row) for row in table.rows]
+    lines = format_markdown([*table.columns], rows, align)
+    note = [table.note, ""] if table.note else []
+    return "\n".join([f"{heading} {table.title}", "", *lines, "", *note])
 
 
 def blocks(
-    tables: Sequence[Table], pictures: Sequence[Picture], heading: str
+    tables: Sequence[Table], pictures: Sequence[Picture], folder: str = ""
 ) -> list[str]:
-    """Tables under headings, then pictures with their captions, which may be joined."""
-    shown = [f"![{p.caption}]({p.name}.svg)\n\n*{p.caption}*\n" for p in pictures]
-    return [*[markdown(table, heading) for table in tables], *shown]
+    """Tables, then pictures with their captions, which may be joined.
+
+    folder: where the pictures lie, with a slash behind.
+    """
+    shown = [
+        f"![{p.caption}]({folder}{p.name}.svg)\n\n*{p.caption}*\n" for p in pictures
+    ]
+    return [*map(markdown, tables), *shown]
 
 
-def _formatted(table: Table, row: Sequence[Cell]) -> list[str]:
+def _format(table: Table, row: Sequence[Cell]) -> list[str]:
     return [
         "" if cell is None else cell if isinstance(cell, str) else format(cell, spec)
         for cell, spec in zip(row, table.columns.values(), strict=True)
     ]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def as_json(table: Table) -> dict[str, Any]:
@@ -44,9 +47,9 @@ def as_json(table: Table) -> dict[str, Any]:
 def conditions(manifest: Mapping[str, Any]) -> list[str]:
     """What the results were made with, in words."""
     versions = ", ".join([f"{k} {v}" for k, v in manifest["versions"].items()])
-    quick = ["A quick run, on little data: to try, not to quote.", ""]
+    lines = ["A quick run, on little data: to try, not to quote.", ""]
     return [
-        *(quick if manifest["quick"] else []),
+        *(lines if manifest["quick"] else []),
         f"Made by `tinygrad-cnn reproduce` {manifest['tinygrad_cnn']} with seed "
         f"{manifest['seed']}, networks in {manifest['dtype']}, checks in float64, on "
         f"{manifest['threads']} threads of "

@@ -7,8 +7,8 @@ from typing import Any
 from ..data import CIFAR10
 from ..data.transforms import Compose, RandomCrop, RandomHorizontalFlip
 from . import figures
-from .experiment import Part, Picture, Results, Table
-from .train import Training
+from .experiment import Cell, Part, Picture, Results, Table
+from .train import SCORES, Training
 
 TITLE = "One convolution, one pooling, one epoch; and the framework's table"
 
@@ -21,85 +21,74 @@ OBJECTS = {"kernels": 64, "kernel_size": 5, "pool_size": 4}
 SHIFTED = RandomCrop(28, padding=2)
 MIRRORED = Compose([RandomCrop(32, padding=2), RandomHorizontalFlip()])
 
+SINGLY = Training("patches_cnn", "mnist", DIGITS, {"batch_size": 1, "lr": 0.0005})
+COLOUR = Training("patches_cnn", "cifar10", {**OBJECTS, "grey": False})
+NORMED, EPOCHS = {"batch_norm": True}, {"epochs": 30}
+LENET5 = Training("lenet5", "cifar10", NORMED, EPOCHS, augmentation=MIRRORED)
+
 PARTS = (
-    Part(
-        "mnist-singly",
-        Training("patches_cnn", "mnist", DIGITS, {"batch_size": 1, "lr": 0.0005}),
-        seconds=35,
-    ),
+    Part("mnist-singly", SINGLY, seconds=35),
     Part("mnist", Training("patches_cnn", "mnist", DIGITS), seconds=5),
     Part("cifar10-grey", Training("patches_cnn", "cifar10", OBJECTS), seconds=6),
-    Part(
-        "cifar10-colour",
-        Training("patches_cnn", "cifar10", {**OBJECTS, "grey": False}),
-        seconds=8,
-    ),
+    Part("cifar10-colour", COLOUR, seconds=8),
     Part("lenet5-mnist", Training("lenet5", "mnist"), seconds=20),
     Part(
         "lenet5-mnist-shifted",
         Training("lenet5", "mnist", augmentation=SHIFTED),
         seconds=30,
     ),
-    Part(
-        "lenet5-cifar10",
-        Training(
-            "lenet5",
-            "cifar10",
-            {"batch_norm": True},
-            {"epochs": 30},
-            augmentation=MIRRORED,
-        ),
-        seconds=80,
-    ),
+    Part("lenet5-cifar10", LENET5, seconds=80),
 )
 
-DOCUMENT = {
-    "mnist": ("document, MNIST", *[0.90] * 5),
-    "cifar10": ("document, CIFAR-10 in grey", *[0.30] * 5),
+DOCUMENT: dict[str, list[Cell]] = {
+    "mnist": ["document, MNIST", *[0.90] * 5],
+    "cifar10": ["document, CIFAR-10 in grey", *[0.30] * 5],
 }
 FRAMEWORK = (
     ("document's framework, MNIST", 0.9894, 0.9852, 0.9854, 0.9852, 0.9852),
     ("document's framework, CIFAR-10", 0.6785, 0.6336, 0.6336, 0.6439, 0.6308),
 )
-SCORES = {"training accuracy": ".4f", "test accuracy": ".4f", "precision": ".4f"}
-SCORES |= {"recall": ".4f", "F1": ".4f", "held-out accuracy": ".4f"}
+HEADINGS = ("training accuracy", "test accuracy", "precision", "recall", "F1")
+COLUMNS = dict.fromkeys(["network", *HEADINGS, "held-out accuracy"], ".4f")
+COLUMNS |= {"network": ""}
 """As the document has them; of images that are held out, where there are such."""
 
 
 def tables(results: Results) -> list[Table]:
     """The document's two tables with ours below each line, and the times."""
-    one_epoch = {"network": "", **SCORES, "seconds": ",.1f", "times faster": ",.0f"}
-    by_image, mnist = results["mnist-singly"], results["mnist"]
-    grey, colour = results["cifar10-grey"], results["cifar10-colour"]
-    rows = [
-        [*DOCUMENT["mnist"], None, SECONDS_PER_EPOCH, None],
-        [*_row("ours, MNIST, image by image", by_image), *_time(by_image)],
-        [*_row("ours, MNIST, in batches", mnist), *_time(mnist)],
-        [*DOCUMENT["cifar10"], None, SECONDS_PER_EPOCH, None],
-        [*_row("ours, CIFAR-10 in grey, in batches", grey), *_time(grey)],
-        [*_row("ours, CIFAR-10 in colour, in batches", colour), *_time(colour)],
-    ]
+
+    def one_epoch(name: str, part: str) -> list[Cell]:
+        seconds = results[part]["seconds"]
+        return [*_row(name, results[part]), seconds, SECONDS_PER_EPOCH / seconds]
+
+    def more_epochs(name: str, part: str) -> list[Cell]:
+        result = results[part]
+        return [*_row(name, result), result["epochs"], result["seconds"]]
+
+    normed = "ours, LeNet-5 with batch normalisation, CIFAR-10, shifted, mirrored"
     return [
         Table(
             "One convolution, one epoch",
-            one_epoch,
-            rows,
-            _conditions(grey),
+            {**COLUMNS, "seconds": ",.1f", "times faster": ",.0f"},
+            [
+                [*DOCUMENT["mnist"], None, SECONDS_PER_EPOCH, None],
+                one_epoch("ours, MNIST, image by image", "mnist-singly"),
+                one_epoch("ours, MNIST, in batches", "mnist"),
+                [*DOCUMENT["cifar10"], None, SECONDS_PER_EPOCH, None],
+                one_epoch("ours, CIFAR-10 in grey, in batches", "cifar10-grey"),
+                one_epoch("ours, CIFAR-10 in colour, in batches", "cifar10-colour"),
+            ],
+            _conditions(results["cifar10-grey"]),
         ),
         Table(
             "The framework's table",
-            {"network": "", **SCORES, "epochs": "d", "seconds": ",.1f"},
+            {**COLUMNS, "epochs": "d", "seconds": ",.1f"},
             [
                 [*FRAMEWORK[0], None, None, None],
-                _more_epochs("ours, LeNet-5, MNIST", results["lenet5-mnist"]),
-                _more_epochs(
-                    "ours, LeNet-5, MNIST, shifted", results["lenet5-mnist-shifted"]
-                ),
+                more_epochs("ours, LeNet-5, MNIST", "lenet5-mnist"),
+                more_epochs("ours, LeNet-5, MNIST, shifted", "lenet5-mnist-shifted"),
                 [*FRAMEWORK[1], None, None, None],
-                _more_epochs(
-                    "ours, LeNet-5 with batch normalisation, CIFAR-10, shifted, mirrored",
-                    results["lenet5-cifar10"],
-                ),
+                more_epochs(normed, "lenet5-cifar10"),
             ],
             "The document's framework used Adam, 0.001, and batches of 64 on a GPU; ours "
             "uses Adam with one cycle of the learning rate up to 0.004 and batches of 64. "
@@ -109,19 +98,10 @@ def tables(results: Results) -> list[Table]:
     ]
 
 
-def _row(name: str, result: Any) -> list[Any]:
-    test, held_out = result["test"], result["held_out"]
-    figures_of = [test[key] for key in ("accuracy", "precision", "recall", "f1")]
-    more = None if held_out is None else held_out["accuracy"]
-    return [name, result["history"]["accuracy"][-1], *figures_of, more]
-
-
-def _time(result: Any) -> list[float]:
-    return [result["seconds"], SECONDS_PER_EPOCH / result["seconds"]]
-
-
-def _more_epochs(name: str, result: Any) -> list[Any]:
-    return [*_row(name, result), result["epochs"], result["seconds"]]
+def _row(name: str, result: Any) -> list[Cell]:
+    held_out = result["held_out"] and result["held_out"]["accuracy"]
+    test = [result["test"][key] for key in SCORES]
+    return [name, result["history"]["accuracy"][-1], *test, held_out]
 
 
 def _conditions(result: Any) -> str:

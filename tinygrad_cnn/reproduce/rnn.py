@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..creation import as_tensor, tensor, zeros
-from ..engine import Tensor
-from ..modelfile import load_class
+from ..core.creation import as_tensor, tensor, zeros
+from ..core.engine import Tensor
+from ..core.generator import manual_seed
+from ..core.recording import no_grad
 from ..nn.utils import clip_grad_norm_
 from ..optim import Adam
-from ..random import manual_seed
-from ..recording import no_grad
+from ..training.model_file import load_class
 from ..verify import verify
 from .experiment import Part, Setup, Work
 from .rnn_report import pictures as pictures
@@ -47,11 +47,14 @@ def make(setup: Setup, name: str, **sizes: int) -> Any:
 
 
 @no_grad()
-def scores(model: Any, examples: Examples) -> tuple[float, float]:
-    """The loss and the accuracy."""
-    output = model(as_tensor(examples.x))
-    loss = model.loss(output, as_tensor(examples.y)).item()
-    return loss, examples.share(output.numpy().argmax(-1))
+def scores(model: Any, **examples: Examples) -> dict[str, float]:
+    """The loss and the accuracy on each kind of examples."""
+    found = {}
+    for name, of in examples.items():
+        output = model(as_tensor(of.x))
+        found[f"{name}_loss"] = model.loss(output, as_tensor(of.y)).item()
+        found[name] = of.share(output.numpy().argmax(-1))
+    return found
 
 
 def learn(
@@ -62,7 +65,7 @@ def learn(
     options = model.defaults
     epochs = 2 if setup.quick else options["epochs"]
     optimizer = Adam(model.parameters(), lr=options["lr"])
-    curve = [_both(model, training, held_out)]
+    curve = [scores(model, training=training, held_out=held_out)]
     for epoch in range(epochs):
         order = rng.permutation(len(training))
         for start in range(0, len(order), options["batch_size"]):
@@ -71,15 +74,9 @@ def learn(
             model.loss(model(as_tensor(batch.x)), as_tensor(batch.y)).backward()
             clip_grad_norm_(model.parameters(), LARGEST_NORM)
             optimizer.step()
-        curve.append(_both(model, training, held_out))
+        curve.append(scores(model, training=training, held_out=held_out))
         yield (epoch + 1) / epochs
     return curve
-
-
-def _both(model: Any, training: Examples, held_out: Examples) -> dict[str, float]:
-    names = ("training_loss", "training", "held_out_loss", "held_out")
-    values = (*scores(model, training), *scores(model, held_out))
-    return dict(zip(names, values, strict=True))
 
 
 def sentiment(setup: Setup) -> Work:
@@ -87,7 +84,7 @@ def sentiment(setup: Setup) -> Work:
     training, held_out, vocabulary = read_sentences()
     model = make(setup, "ManyToOne", vocabulary=len(vocabulary), num_classes=2)
     curve = yield from learn(model, training, held_out, setup)
-    return _learned(curve, training, held_out) | {"read": _read(model, held_out)}
+    return _describe(curve, training, held_out) | {"read": _read(model, held_out)}
 
 
 def _read(model: Any, held_out: Examples, count: int = 8) -> list[list[Any]]:
@@ -108,10 +105,10 @@ def characters(setup: Setup) -> Work:
     model = make(setup, "ManyToMany", vocabulary=size, num_classes=size, hidden=32)
     curve = yield from learn(model, training, held_out, setup)
     given, more = TEXT[: steps_to_be_sure(TEXT)], 4 * len(TEXT)
-    written = continued(model, given, more, vocabulary)
+    written = continue_text(model, given, more, vocabulary)
     true = (TEXT * 5)[len(given) : len(given) + more]
     right = [a == b for a, b in zip(written, true, strict=True)]
-    return _learned(curve, training, held_out) | {
+    return _describe(curve, training, held_out) | {
         "given": given,
         "written": written,
         "written_right": float(np.mean(right)),
@@ -119,7 +116,7 @@ def characters(setup: Setup) -> Work:
 
 
 @no_grad()
-def continued(model: Any, given: str, more: int, vocabulary: Sequence[str]) -> str:
+def continue_text(model: Any, given: str, more: int, vocabulary: Sequence[str]) -> str:
     """What the net writes behind the given text: its likeliest character becomes x_t+1."""
     text, new, h = "", given, None
     while len(text) < len(given) + more:
@@ -129,7 +126,7 @@ def continued(model: Any, given: str, more: int, vocabulary: Sequence[str]) -> s
     return text[len(given) :]
 
 
-def _learned(curve: Curve, training: Examples, held_out: Examples) -> dict[str, Any]:
+def _describe(curve: Curve, training: Examples, held_out: Examples) -> dict[str, Any]:
     return {
         "curve": curve,
         "sequences": [len(training), len(held_out)],
@@ -157,8 +154,8 @@ def gradients(setup: Setup) -> Work:
         checked += check(setup, name, steps)
         yield 0.45 * done
     norms = {
-        kind: [norms_through_time(setup, radius, words) for radius in RADII]
-        for kind, words in (("no words", False), ("words", True))
+        kind: [norms_through_time(setup, radius, kind == "words") for radius in RADII]
+        for kind in ("no words", "words")
     }
     return {"steps": steps, "checked": checked, "radii": list(RADII), "norms": norms}
 

@@ -9,62 +9,61 @@ from . import figures
 from .experiment import Cell, Picture, Results, Table
 from .sequences import TEXT, steps_to_be_sure
 
+TASKS = {
+    "sentiment": ("many to one", "is the sentence positive?"),
+    "characters": ("many to many", "which character is next?"),
+}
+
 
 def tables(results: Results) -> list[Table]:
     """Both tasks, what the nets say and write, and the gradients."""
+    learned = {"task": "", "sequences": ",", "held out": ",", "epochs": ","}
+    learned |= {"training accuracy": ".1%", "held-out accuracy": ".1%"}
+    learned |= {"last entry alone": ".1%"}
+    said = {"held-out sentence": "", "positive, says the net": ".1%", "positive": ""}
+    text, found = results["characters"], results["gradients"]
+    given, written = f"“{text['given']}”", f"“{text['written']}”"
+    checked = {"net": "", "gradient of": "", "entries": ",", "checked": ","}
+    checked |= {"largest error": ".1e", "of the largest": ".1e", "verdict": ""}
     return [
-        _learned_table(results),
-        _sentence_table(results["sentiment"]),
-        _text_table(results["characters"]),
-        _gradient_table(results["gradients"]),
+        Table(
+            "What the recurrent nets learned",
+            learned,
+            [
+                _learned_row(f"{nets}: {task}", results[n])
+                for n, (nets, task) in TASKS.items()
+            ],
+            "Last entry alone: the best guess without memory, from the last word or "
+            "character. The last two words of a held-out sentence never stand together in "
+            "training; a held-out text begins at another place. Characters count from "
+            f"number {steps_to_be_sure(TEXT)} on: before, the next one can be uncertain.",
+        ),
+        Table(
+            "Sentences that the net never saw",
+            said,
+            [
+                [sentence, positive, "yes" if right else "no"]
+                for sentence, positive, right in results["sentiment"]["read"]
+            ],
+        ),
+        Table(
+            "The text that the net continues by itself",
+            {"given": "", "the net goes on": "", "characters right": ".1%"},
+            [[given, written, text["written_right"]]],
+        ),
+        Table(
+            f"Gradients through {found['steps']} steps against difference quotients",
+            checked,
+            [list(entry.values()) for entry in found["checked"]],
+            "In float64; the radius of W_hh is 1.1.",
+        ),
     ]
 
 
-def _learned_table(results: Results) -> Table:
-    names = {
-        "sentiment": "many to one: is the sentence positive?",
-        "characters": "many to many: which character is next?",
-    }
-    rows: list[list[Cell]] = []
-    for name, task in names.items():
-        result = results[name]
-        last, epochs = result["curve"][-1], len(result["curve"]) - 1
-        scores = last["training"], last["held_out"], result["last_alone"]
-        rows.append([task, *result["sequences"], epochs, *scores])
-    columns = {"task": "", "sequences": ",", "held out": ",", "epochs": ","}
-    columns |= {"training accuracy": ".1%", "held-out accuracy": ".1%"}
-    columns |= {"last entry alone": ".1%"}
-    note = (
-        "Last entry alone: the best guess without memory, from the last word or character. "
-        "The last two words of a held-out sentence never stand together in training; a "
-        "held-out text begins at another place. Characters count from number "
-        f"{steps_to_be_sure(TEXT)} on: before, the next one can be uncertain."
-    )
-    return Table("What the recurrent nets learned", columns, rows, note)
-
-
-def _sentence_table(result: Any) -> Table:
-    rows = [
-        [sentence, positive, "yes" if right else "no"]
-        for sentence, positive, right in result["read"]
-    ]
-    columns = {"held-out sentence": "", "positive, says the net": ".1%", "positive": ""}
-    return Table("Sentences that the net never saw", columns, rows)
-
-
-def _text_table(result: Any) -> Table:
-    rows = [[f"“{result['given']}”", f"“{result['written']}”", result["written_right"]]]
-    columns = {"given": "", "the net goes on": "", "characters right": ".1%"}
-    return Table("The text that the net continues by itself", columns, rows)
-
-
-def _gradient_table(result: Any) -> Table:
-    keys = ("net", "tensor", "entries", "checked", "error", "relative", "verdict")
-    rows = [[entry[key] for key in keys] for entry in result["checked"]]
-    columns = {"net": "", "gradient of": "", "entries": ",", "checked": ","}
-    columns |= {"largest error": ".1e", "of the largest": ".1e", "verdict": ""}
-    title = f"Gradients through {result['steps']} steps against difference quotients"
-    return Table(title, columns, rows, "In float64; the radius of W_hh is 1.1.")
+def _learned_row(task: str, result: Any) -> list[Cell]:
+    last, epochs = result["curve"][-1], len(result["curve"]) - 1
+    scores = last["training"], last["held_out"], result["last_alone"]
+    return [task, *result["sequences"], epochs, *scores]
 
 
 def pictures(results: Results) -> list[Picture]:
@@ -85,12 +84,6 @@ def pictures(results: Results) -> list[Picture]:
     ]
 
 
-HEADINGS = {
-    "sentiment": "Many to one:\nis the sentence positive?",
-    "characters": "Many to many:\nwhich character is next?",
-}
-
-
 CURVES = (
     ("training", "training", {"color": "#0072b2", "ls": "-", "marker": "o"}),
     ("held_out", "held out", {"color": "#d55e00", "ls": "--", "marker": "s"}),
@@ -102,15 +95,18 @@ def draw_curves(results: Results, figure: Any) -> None:
     """A column for each task: accuracy above, loss below, against epochs."""
     figure.set_size_inches(8.4, 5.6)
     grid = figure.subplots(2, 2, sharex="col")
-    for (name, title), (above, below) in zip(HEADINGS.items(), grid.T, strict=True):
+    for (name, (nets, task)), (above, below) in zip(TASKS.items(), grid.T, strict=True):
         result = results[name]
         _lines(above, result["curve"], "", 100)
         _lines(below, result["curve"], "_loss", 1)
-        alone = 100 * result["last_alone"]
-        above.axhline(
-            alone, color="black", ls=":", lw=1.5, label="guess without memory"
-        )
-        figures.plain(above, title, y="accuracy in %")
+        alone = {
+            "color": "black",
+            "ls": ":",
+            "lw": 1.5,
+            "label": "guess without memory",
+        }
+        above.axhline(100 * result["last_alone"], **alone)
+        figures.plain(above, f"{nets.capitalize()}:\n{task}", y="accuracy in %")
         above.set_ylim(0, 104)
         above.legend(loc="lower right", frameon=False)
         figures.plain(below, "", "epochs of training", "loss (cross-entropy)")

@@ -25,11 +25,13 @@ def experiments(names: Sequence[str]) -> dict[str, Experiment]:
         if name not in EXPERIMENTS:
             known = ", ".join(EXPERIMENTS)
             raise ArgumentError(f"there is no experiment {name}; there are {known}")
-    return {
-        name: cast(Experiment, importlib.import_module(f".{module}", __package__))
-        for name, module in EXPERIMENTS.items()
-        if name in names or not names
-    }
+    chosen = [name for name in EXPERIMENTS if name in names or not names]
+    return {name: _module(name) for name in chosen}
+
+
+def _module(name: str) -> Experiment:
+    module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+    return cast(Experiment, module)
 
 
 def manifest(setup: Setup) -> dict[str, Any]:
@@ -81,18 +83,12 @@ def reproduce(
 def _run(name: str, part: Part, folder: Folder, setup: Setup) -> Iterator[float]:
     """Run a part to its end and keep its result; yields the share that is done."""
     start = time.perf_counter() - folder.spent(name, part.name)
-    work = part.run(replace(setup, state=folder.state(name, part.name)))
     yield 0.0
     try:
-        while True:
-            try:
-                yield next(work)
-            except StopIteration as end:
-                seconds = time.perf_counter() - start
-                folder.keep(name, part.name, seconds, end.value)
-                break
+        state = folder.state(name, part.name)
+        result = yield from part.run(replace(setup, state=state))
     except (GeneratorExit, KeyboardInterrupt):
-        work.close()
         folder.stopped(name, part.name, time.perf_counter() - start)
         raise
+    folder.keep(name, part.name, time.perf_counter() - start, result)
     yield 1.0

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core.generator import manual_seed
 from ..data import DataLoader, ImageDataset
-from ..metrics import Scores
-from ..modelfile import build, load_class
 from ..nn import Module
-from ..nn import functional as F
-from ..random import manual_seed
-from ..recipe import TEST_BATCH, facts, make_optimizer, make_scheduler, options_for
-from ..training import BatchRecord, Record, evaluate, fit
+from ..training.fitting import BatchRecord, evaluate, fit
+from ..training.model_file import build, load_class
+from ..training.recipe import (
+    TEST_BATCH,
+    facts,
+    make_optimizer,
+    make_scheduler,
+    options_for,
+)
 from .experiment import Setup, Work
-from .images import Images, images_for
+from .images import images_for
+
+SCORES = ("accuracy", "precision", "recall", "f1")
+"""The figures of an evaluation, as tables have them."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,24 @@ class Training:
         if setup.quick:
             options["epochs"] = 1
         loader = DataLoader(images.training, options["batch_size"], shuffle=True)
-        log = setup.state / "part.log"
-        with closing(self._records(model, loader, images, options, log)) as records:
+        optimizer = make_optimizer(model, options)
+        log, checkpoint = setup.state / "part.log", setup.state / "part.ckpt"
+        records = fit(
+            model,
+            optimizer,
+            loader,
+            epochs=options["epochs"],
+            scheduler=make_scheduler(optimizer, options, len(loader)),
+            test_loader=DataLoader(getattr(images, self.watch), TEST_BATCH),
+            stop_at_accuracy=options["stop_at"],
+            clip=self.clip,
+            checkpoint=checkpoint,
+            save_every=max(1, len(loader) // 4),
+            log=log,
+            resume=checkpoint if checkpoint.exists() else None,
+            planned=options["planned"],
+        )
+        with closing(records):
             for record in records:
                 if isinstance(record, BatchRecord) and record.batch % 10 == 0:
                     done = record.epoch - 1 + record.batch / len(loader)
@@ -73,55 +96,19 @@ class Training:
             "held_out": _scores(model, images.held_out),
         }
 
-    def _records(
-        self,
-        model: Module,
-        loader: DataLoader,
-        images: Images,
-        options: dict[str, Any],
-        log: Path,
-    ) -> Generator[Record, None, None]:
-        """Train; a checkpoint beside the log is gone on from."""
-        optimizer = make_optimizer(model, options)
-        checkpoint = log.with_name("part.ckpt")
-        return fit(
-            model,
-            optimizer,
-            loader,
-            epochs=options["epochs"],
-            loss=_loss(model),
-            scheduler=make_scheduler(optimizer, options, len(loader)),
-            test_loader=DataLoader(getattr(images, self.watch), TEST_BATCH),
-            stop_at_accuracy=options["stop_at"],
-            clip=self.clip,
-            checkpoint=checkpoint,
-            save_every=max(1, len(loader) // 4),
-            log=log,
-            resume=checkpoint if checkpoint.exists() else None,
-            planned=options["planned"],
-        )
-
-
-def _loss(model: Module) -> Any:
-    return getattr(model, "loss", F.cross_entropy)
-
 
 def _history(log: Path) -> dict[str, Any]:
     """The epochs that a log tells of, those before an interruption too."""
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     epochs = [line for line in lines if line["event"] == "epoch"]
-    return {
-        "accuracy": [epoch["accuracy"] for epoch in epochs],
-        "loss": [epoch["loss"] for epoch in epochs],
-        "test_accuracy": [epoch["test"]["accuracy"] for epoch in epochs],
-        "test_loss": [epoch["test"]["loss"] for epoch in epochs],
-        "seconds": [epoch["seconds"] for epoch in epochs],
-        "reason": lines[-1]["reason"],
-    }
+    found = {key: [e[key] for e in epochs] for key in ("accuracy", "loss", "seconds")}
+    for key in ("accuracy", "loss"):
+        found[f"test_{key}"] = [epoch["test"][key] for epoch in epochs]
+    return found | {"reason": lines[-1]["reason"]}
 
 
 def _scores(model: Module, images: ImageDataset | None) -> dict[str, Any] | None:
     if images is None:
         return None
-    scores: Scores = evaluate(model, DataLoader(images, TEST_BATCH), _loss(model))
+    scores = evaluate(model, DataLoader(images, TEST_BATCH))
     return scores.to_dict() | {"images": len(images)}

@@ -5,7 +5,7 @@ that somebody wrote in NumPy. `explain` takes one number of a gradient apart; `l
 `watch` look for mistakes in a graph and in a training loop.
 """
 
-from .explaining import explain as explain
+from .explaining.computation import explain as explain
 from .linting import lint as lint
 from .linting import watch as watch
 from .report import Report as Report

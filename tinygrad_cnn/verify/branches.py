@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.recording import module_path, observer
 from ..ops.base import Op, Value
-from ..recording import module_path, observer
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Path:
 
 
 @contextmanager
-def watched(margins: bool = False) -> Iterator[Path]:
+def watch_branches(margins: bool = False) -> Iterator[Path]:
     """Note the operations and branches of what runs inside; their margins, if asked."""
     path = Path()
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,10 +35,36 @@ class Settings:
 
 def cotangents_for(outputs: Sequence[Array], rng: np.random.Generator) -> list[Array]:
     """Random weights for the outputs, none near zero: a mistake may cancel in a sum."""
-    return [
-        np.array(rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1, 1], y.shape), y.dtype)
-        for y in outputs
-    ]
+    return [_weights(y.shape, rng).astype(y.dtype) for y in outputs]
+
+
+def _weights(shape: int | tuple[int, ...], rng: np.random.Generator) -> Array:
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape))
+
+
+@dataclass
+class Findings:
+    """What is known so far of one tensor's entries (by flat position)."""
+
+    name: str
+    claim: Array
+    slopes: dict[int, Slope] = field(default_factory=dict)
+    kinks: dict[int, list[Corner]] = field(default_factory=dict)
+    blocks: int = 0
+    sensitivity: float = 0.0
+
+    def claimed(self, k: int) -> float:
+        """The claim for one entry."""
+        return float(self.claim.flat[k])
+
+    def error(self, k: int) -> float:
+        """How far the claim is from the difference quotient; infinite if it is NaN."""
+        error = abs(self.claimed(k) - self.slopes[k].value)
+        return error if error == error else np.inf
+
+    def index(self, k: int) -> tuple[int, ...]:
+        """The position of entry k in the tensor."""
+        return tuple(int(i) for i in np.unravel_index(k, self.claim.shape))
 
 
 class Checker:
@@ -51,13 +76,11 @@ class Checker:
         base = subject.run()
         self.outputs = base.outputs
         self.cotangents = cotangents_for(base.outputs, self.rng)
-        self.failure = self._unfit(subject.run())
         self.claims: dict[str, Array | None] = {}
-        if self.failure is None:
-            self.claims = self._claims()
+        self.failure = self._find_unfit(subject.run()) or self._ask()
         self.differences = Differences(subject, self.cotangents, base, settings.step)
 
-    def _unfit(self, again: Run) -> str | None:
+    def _find_unfit(self, again: Run) -> str | None:
         """Why no difference quotient would mean anything."""
         for first, second in zip(self.outputs, again.outputs, strict=False):
             if first.shape != second.shape or not np.array_equal(first, second, True):
@@ -66,67 +89,46 @@ class Checker:
             return "the forward pass gives values that are not finite (inf or NaN)"
         return None
 
-    def _claims(self) -> dict[str, Array | None]:
+    def _ask(self) -> str | None:
+        """Ask for the gradients twice; why they cannot be checked."""
         before = {name: array.copy() for name, array in self.subject.arrays.items()}
         try:
-            first = self.subject.gradients(self.cotangents)
-            second = self.subject.gradients(self.cotangents)
+            self.claims = self.subject.gradients(self.cotangents)
+            again = self.subject.gradients(self.cotangents)
         except Exception as error:  # whatever the code under test raises is a finding
-            self.failure = f"the backward pass raised {type(error).__name__}: {error}"
-            return {}
-        for name, claim in first.items():
-            other = second[name]
+            return f"the backward pass raised {type(error).__name__}: {error}"
+        for name, array in self.subject.arrays.items():
+            if not np.array_equal(before[name], array, equal_nan=True):
+                return f"the code changes its input {name} in place"
+        for name, claim in self.claims.items():
+            other = again[name]
             if claim is None or other is None:
                 continue
             if not np.array_equal(claim, other, equal_nan=True):
-                self.failure = (
-                    f"the backward pass is not deterministic: run twice, it gives two "
+                return (
+                    "the backward pass is not deterministic: run twice, it gives two "
                     f"gradients of {name}"
                 )
-            if not np.array_equal(before[name], self.subject.arrays[name], True):
-                self.failure = f"the code changes its input {name} in place"
-        return first
+        return None
 
     def report(self, name: str) -> TensorReport:
         """What can be said of the gradient with respect to this tensor."""
+        array = self.subject.arrays[name]
         if self.failure is not None:
-            shape = self.subject.arrays[name].shape
-            return TensorReport(name, shape, failure=self.failure)
-        array, claim = self.subject.arrays[name], self.claims[name]
+            return TensorReport(name, array.shape, failure=self.failure)
+        claim = self.claims[name]
         if claim is not None and claim.shape != array.shape:
-            return TensorReport.misshapen(name, array.shape, claim.shape)
+            return TensorReport(name, array.shape, claimed_shape=claim.shape)
         found = Findings(name, np.zeros_like(array) if claim is None else claim)
-        found.never_computed = claim is None
         if array.size <= self.settings.full:
-            self._entries(found, range(array.size))
+            self._look_at(found, range(array.size))
         else:
-            self._entries(found, self._sample(found.claim.reshape(-1)))
-            for block in self._blocks(array.size):
-                if not self._agrees(found, block):
-                    self._entries(found, block)
+            self._look_at(found, self._sample(found.claim.reshape(-1)))
             found.blocks = self.settings.blocks
-        if found.kinks:
-            found.together = self._together(found)
-        return self._judged(found)
-
-    def _together(self, found: Findings) -> tuple[float, float] | None:
-        """Claimed and true slope along all entries at once, if they disagree.
-
-        Values that tie stay tied when all of them move alike: what is a kink for each alone
-        can be smooth for all together.
-        """
-        n = found.claim.size
-        scale = max(float(np.max(np.abs(self.subject.arrays[found.name]))), 1.0)
-        common = Direction(np.arange(n), np.full(n, n**-0.5), scale)
-        slope, claimed = (
-            self.differences.slope(found.name, common),
-            float(np.sum(found.claim) * n**-0.5),
-        )
-        if not isinstance(slope, Slope) or self._close(claimed, slope):
-            return None
-        if self._jump(found.name, common, claimed):  # of a ReLU at zero, say
-            return None
-        return claimed, slope.value
+            for block in np.array_split(self.rng.permutation(array.size), found.blocks):
+                if not self._agrees(found, block):
+                    self._look_at(found, block)
+        return self._judge(found)
 
     def _sample(self, claim: Array) -> list[int]:
         """The first and last entries, those with the largest gradients, and some drawn."""
@@ -135,14 +137,9 @@ class Checker:
         chosen = dict.fromkeys([0, claim.size - 1, *largest.tolist(), *drawn.tolist()])
         return list(chosen)[: self.settings.sample]
 
-    def _blocks(self, size: int) -> Iterator[Array]:
-        yield from np.array_split(self.rng.permutation(size), self.settings.blocks)
-
     def _agrees(self, found: Findings, block: Array) -> bool:
         """Whether a random projection of all these entries is as claimed."""
-        weights = self.rng.uniform(0.5, 1.5, block.size) * self.rng.choice(
-            [-1, 1], block.size
-        )
+        weights = _weights(block.size, self.rng)
         weights /= np.sqrt(np.sum(weights**2))
         slope = self.differences.slope(found.name, Direction(block, weights))
         if not isinstance(slope, Slope):
@@ -151,31 +148,35 @@ class Checker:
         # rtol of a typical one of the parts, which add up like random numbers
         typical = float(np.sqrt(np.mean(parts**2)))
         allowed = 2 * slope.error + self.settings.rtol * typical
-        found.sensitivity = max(
-            found.sensitivity, 2 * allowed / float(np.min(np.abs(weights)))
-        )
+        seen = 2 * allowed / float(np.min(np.abs(weights)))
+        found.sensitivity = max(found.sensitivity, seen)
         return bool(abs(slope.value - float(np.sum(parts))) <= allowed)
 
-    def _entries(self, found: Findings, entries: Sequence[int] | Array) -> None:
-        claims = found.claim.reshape(-1)
+    def _look_at(self, found: Findings, entries: Iterable[int]) -> None:
+        """Find the slopes of these entries one by one."""
         for k in map(int, entries):
-            if k not in found.claimed:
-                one, claimed = self._one(found.name, k), float(claims[k])
-                found.add(k, claimed, self._entry(found.name, one, claimed))
+            if k in found.slopes or k in found.kinks:
+                continue
+            slope = self._entry(found.name, k, found.claimed(k))
+            if isinstance(slope, Slope):
+                found.slopes[k] = slope
+            else:
+                found.kinks[k] = slope
 
-    def _entry(self, name: str, one: Direction, claimed: float) -> Slope | list[Corner]:
+    def _entry(self, name: str, k: int, claimed: float) -> Slope | list[Corner]:
         """The quotient at the first step, if that settles it; else the best one."""
+        one = Direction.of_entry(self.subject.arrays[name], k)
         h = self.settings.step * one.scale
         first = self.differences.quotient(name, one, h)
         quick = Slope(first.value, first.step, 0.0, self.differences.rounding(h))
-        if first.smooth and self._close(claimed, quick):
+        if first.smooth and self._is_close(claimed, quick):
             return quick
         best = self.differences.slope(name, one, first)
-        if isinstance(best, Slope) and not self._close(claimed, best):
+        if isinstance(best, Slope) and not self._is_close(claimed, best):
             return self._jump(name, one, claimed) or best
         return best
 
-    def _close(self, claimed: float, slope: Slope) -> bool:
+    def _is_close(self, claimed: float, slope: Slope) -> bool:
         larger = max(abs(claimed), abs(slope.value))
         allowed = self.settings.rtol * larger + 2 * slope.error
         return bool(np.isfinite(claimed) and abs(claimed - slope.value) <= allowed)
@@ -200,40 +201,55 @@ class Checker:
             return [Corner(text, "", (), np.nan)]
         return None
 
-    def _judged(self, found: Findings) -> TensorReport:
+    def _check_together(self, found: Findings) -> tuple[float, float] | None:
+        """Claimed and true slope along all entries at once, if they disagree.
+
+        Values that tie stay tied when all of them move alike: what is a kink for each alone
+        can be smooth for all together.
+        """
+        n = found.claim.size
+        scale = max(float(np.max(np.abs(self.subject.arrays[found.name]))), 1.0)
+        common = Direction(np.arange(n), np.full(n, n**-0.5), scale)
+        slope = self.differences.slope(found.name, common)
+        claimed = float(np.sum(found.claim) * n**-0.5)
+        if not isinstance(slope, Slope) or self._is_close(claimed, slope):
+            return None
+        if self._jump(found.name, common, claimed):  # of a ReLU at zero, say
+            return None
+        return claimed, slope.value
+
+    def _judge(self, found: Findings) -> TensorReport:
+        slopes, claim = found.slopes, found.claim
+        true = [abs(slope.value) for slope in slopes.values()]
+        scale = max([*true, float(np.max(np.abs(claim), initial=0))])
         wrong, vague = [], []
-        for k, slope in found.slopes.items():
-            if not self._close(found.claimed[k], slope):
+        for k, slope in slopes.items():
+            if not self._is_close(found.claimed(k), slope):
                 wrong.append(k)
-            elif slope.error > self.settings.unclear * found.scale > 0:
+            elif slope.error > self.settings.unclear * scale > 0:
                 vague.append(k)
-        vanishing = len(vague) == len(found.slopes) and all(
-            map(partial(self._vanishes, found), vague)
+        # zero, as far as the outputs can tell
+        most = self.settings.unclear * self.differences.size
+        vanishing = len(vague) == len(slopes) > 0 and all(
+            abs(found.claimed(k)) <= slopes[k].error <= most for k in vague
         )
-        error = max(map(found.error, found.slopes), default=0.0)
+        error = max(map(found.error, slopes), default=0.0)
         return TensorReport(
             name=found.name,
-            shape=found.claim.shape,
-            checked=len(found.claimed),
+            shape=claim.shape,
+            checked=len(slopes) + len(found.kinks),
             blocks=found.blocks,
             sensitivity=found.sensitivity,
             max_abs_error=error,
-            max_rel_error=error / found.scale if found.scale else 0.0,
+            max_rel_error=error / scale if scale else 0.0,
             worst=self._worst(found, wrong),
             wrong=tuple(found.index(k) for k in wrong),
             unclear=0 if vanishing else len(vague),
-            vanishing=vanishing and bool(vague),
+            vanishing=vanishing,
             kinks=tuple(Kink(found.index(k), tuple(c)) for k, c in found.kinks.items()),
-            never_computed=found.never_computed,
-            together=found.together,
+            never_computed=self.claims[found.name] is None,
+            together=self._check_together(found) if found.kinks else None,
         )
-
-    def _vanishes(self, found: Findings, k: int) -> bool:
-        """Whether the entry is zero as far as the outputs can tell."""
-        error = found.slopes[k].error
-        sizes = zip(self.cotangents, self.outputs, strict=True)
-        total = float(np.sqrt(sum(np.sum((v * y) ** 2) for v, y in sizes)))
-        return abs(found.claimed[k]) <= error <= self.settings.unclear * total
 
     def _worst(self, found: Findings, wrong: Sequence[int]) -> Worst | None:
         """The entry that is off most, its difference with both errors estimated."""
@@ -242,50 +258,14 @@ class Checker:
         k = max(wrong or found.slopes, key=found.error)
         slope = found.slopes[k]
         if not slope.truncation:
-            better = self.differences.slope(found.name, self._one(found.name, k))
+            one = Direction.of_entry(self.subject.arrays[found.name], k)
+            better = self.differences.slope(found.name, one)
             slope = better if isinstance(better, Slope) else slope
         return Worst(
-            *(found.index(k), found.claimed[k], slope.value),
-            *(slope.step, slope.truncation, slope.rounding),
+            found.index(k),
+            found.claimed(k),
+            slope.value,
+            slope.step,
+            slope.truncation,
+            slope.rounding,
         )
-
-    def _one(self, name: str, k: int) -> Direction:
-        x = float(self.subject.arrays[name].reshape(-1)[k])
-        return Direction(np.array([k]), np.ones(1), max(abs(x), 1.0))
-
-
-class Findings:
-    """What is known so far of one tensor's entries (by flat position)."""
-
-    def __init__(self, name: str, claim: Array) -> None:
-        self.name, self.claim = name, claim
-        self.claimed: dict[int, float] = {}
-        self.slopes: dict[int, Slope] = {}
-        self.kinks: dict[int, list[Corner]] = {}
-        self.blocks = 0
-        self.sensitivity = 0.0
-        self.never_computed = False
-        self.together: tuple[float, float] | None = None
-
-    def add(self, k: int, claimed: float, result: Slope | list[Corner]) -> None:
-        """Note the result of one entry."""
-        self.claimed[k] = claimed
-        if isinstance(result, Slope):
-            self.slopes[k] = result
-        else:
-            self.kinks[k] = result
-
-    @property
-    def scale(self) -> float:
-        """The largest gradient of the tensor, claimed or true."""
-        true = [abs(slope.value) for slope in self.slopes.values()]
-        return max([*true, float(np.max(np.abs(self.claim), initial=0))])
-
-    def error(self, k: int) -> float:
-        """How far the claim is from the difference quotient; infinite if it is NaN."""
-        error = abs(self.claimed[k] - self.slopes[k].value)
-        return error if error == error else np.inf
-
-    def index(self, k: int) -> tuple[int, ...]:
-        """The position of entry k in the tensor."""
-        return tuple(int(i) for i in np.unravel_index(k, self.claim.shape))

@@ -10,13 +10,17 @@ differ by 63/64 of it, rounding from the noise measured at x.
 
 A level counts only if x − h d, x and x + h d take the same branches: then nothing between
 them bends. If no level does, x lies on a kink.
+
+`central` is the difference alone. `autograd.gradcheck` divides it as PyTorch does, the
+diagnosis looks at each output of it, and `Differences` judges it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +30,57 @@ from .subject import Array, Run, Subject
 SHRINK = 8.0
 SMALLEST = 1 / 4096
 """The last step, as a share of the first usual one."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Some entries of a tensor (flat), and how much of the step each takes."""
+
+    entries: Array
+    weights: Array
+    scale: float = 1.0
+    """The size of the values, which the step is multiplied by."""
+
+    @classmethod
+    def of_entry(cls, array: Array, k: int) -> Direction:
+        """One entry alone."""
+        return cls(np.array([k]), np.ones(1), max(abs(float(array.flat[k])), 1.0))
+
+
+def with_values(
+    array: Array, entries: Any, values: Any, run: Callable[[], Result]
+) -> Result:
+    """What `run` gives while these entries (flat) have other values."""
+    start = array.flat[entries]
+    try:
+        array.flat[entries] = values
+        return run()
+    finally:
+        array.flat[entries] = start
+
+
+def central(
+    array: Array, direction: Direction, h: float, run: Callable[[], Result]
+) -> tuple[Result, Result, float]:
+    """What `run` gives at x + h d and at x − h d, and h as it is after rounding."""
+    d = direction.weights
+    start = array.flat[direction.entries]
+    up, down = [(start + step * d).astype(array.dtype) for step in (h, -h)]
+    rounded = float(np.sum((up - down) * d) / (2 * np.sum(d**2)))
+    sides = [with_values(array, direction.entries, x, run) for x in (up, down)]
+    return sides[0], sides[1], rounded
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """D(h), the h that it was, whether it is smooth in between, and both paths."""
+
+    value: float
+    step: float
+    smooth: bool
+    paths: tuple[Path, Path]
 
 
 @dataclass(frozen=True)
@@ -55,42 +110,45 @@ class Differences:
         dtype = base.outputs[0].dtype
         self.precision = float(np.finfo(dtype).eps)
         self.smallest = min(step, usual_step(dtype)) * SMALLEST
+        products = zip(cotangents, base.outputs, strict=True)
+        self.size = float(np.sqrt(sum(np.sum((v * y) ** 2) for v, y in products)))
+        """That of Σ ⟨v, y⟩, if its terms had random signs."""
         self.noise = self._noise()
+
+    def sides(
+        self, name: str, direction: Direction, h: float
+    ) -> tuple[Run, Run, float]:
+        """The runs on both sides in one tensor, and h as it is after rounding."""
+        self.runs += 2
+        return central(self.subject.arrays[name], direction, h, self.subject.run)
 
     def quotient(self, name: str, direction: Direction, h: float) -> Quotient:
         """D(h) along the direction in one tensor, and whether no branch changed."""
-        array = self.subject.arrays[name]
-        start = array.reshape(-1)[direction.entries]
-        sides: list[Run] = []
-        width = 0.0
-        for sign in (1, -1):
-            moved = start + sign * h * direction.weights
-            array.reshape(-1)[direction.entries] = moved
-            # what was really added, after rounding
-            width += sign * float(np.sum((moved - start) * direction.weights))
-            sides.append(self.subject.run())
-        array.reshape(-1)[direction.entries] = start
-        self.runs += 2
-        width /= float(np.sum(direction.weights**2))
-        up, down = sides
-        same = all(side.path.same_as(self.base.path) for side in sides)
-        value = self._weighted(up.outputs, down.outputs) / width if width else np.nan
-        return Quotient(value, abs(width / 2), same, (up.path, down.path))
+        up, down, step = self.sides(name, direction, h)
+        rise = self._weighted(up.outputs, down.outputs)
+        value = rise / (2 * step) if step else np.nan
+        smooth = self.smooth(up, down)
+        return Quotient(value, abs(step), smooth, (up.path, down.path))
 
     def one_sided(
         self, name: str, direction: Direction, h: float
     ) -> tuple[float, float]:
         """The slopes to the left and to the right."""
-        flat = self.subject.arrays[name].reshape(-1)
-        start = flat[direction.entries]
-        slopes = []
-        for sign in (-1, 1):
-            flat[direction.entries] = start + sign * h * direction.weights
-            there = self.subject.run().outputs
-            slopes.append(sign * self._weighted(there, self.base.outputs) / h)
-        flat[direction.entries] = start
-        self.runs += 2
-        return slopes[0], slopes[1]
+        up, down, _ = self.sides(name, direction, h)
+        middle = self.base.outputs
+        left = self._weighted(middle, down.outputs) / h
+        return left, self._weighted(up.outputs, middle) / h
+
+    def column(self, name: str, k: int) -> tuple[Array, bool]:
+        """∂y/∂x of all outputs y for entry k, and whether no branch changed."""
+        array = self.subject.arrays[name]
+        one = Direction.of_entry(array, k)
+        up, down, h = self.sides(name, one, usual_step(array.dtype) * one.scale)
+        return (up.row - down.row) / (2 * h), self.smooth(up, down)
+
+    def smooth(self, *runs: Run) -> bool:
+        """Whether all of them took the branches that are taken at x."""
+        return all(run.path.same_as(self.base.path) for run in runs)
 
     def slope(
         self, name: str, direction: Direction, first: Quotient | None = None
@@ -109,34 +167,23 @@ class Differences:
                 continue
             good.append(level)
             # smaller steps would only add rounding
-            if len(good) > 1 and self._truncation(*good[-2:]) < self.rounding(
-                level.step
-            ):
+            if len(good) > 1 and _truncation(*good[-2:]) < self.rounding(level.step):
                 break
         if not good:
-            return self._corners(level)
-        found = [self._judged(b, self._truncation(a, b)) for a, b in pairwise(good)]
+            # an array in the margins' place is looked at only here: they are found anew
+            return self.subject.run(margins=True).path.corners(*level.paths)
+        errors = [_truncation(a, b) for a, b in pairwise(good)]
         # the truncation of the first is 64 times that of the second
-        at_first = 64 * self._truncation(*good[:2]) if len(good) > 1 else 0.0
-        found.append(self._judged(good[0], at_first))
-        return min(found, key=lambda slope: slope.error)
+        errors = [SHRINK**2 * errors[0] if errors else 0.0, *errors]
+        found = [
+            Slope(level.value, level.step, error, self.rounding(level.step))
+            for level, error in zip(good, errors, strict=True)
+        ]
+        return min([*found[1:], found[0]], key=lambda slope: slope.error)
 
     def rounding(self, h: float) -> float:
         """What the noise of the outputs does to D(h)."""
         return self.noise / h if h else np.inf
-
-    @staticmethod
-    def _truncation(larger: Quotient, smaller: Quotient) -> float:
-        """That of the smaller step, the next after the larger one."""
-        return abs(larger.value - smaller.value) / (SHRINK**2 - 1)
-
-    def _judged(self, level: Quotient, truncation: float) -> Slope:
-        return Slope(level.value, level.step, truncation, self.rounding(level.step))
-
-    def _corners(self, last: Quotient) -> list[Corner]:
-        # an array in the margins' place is looked at only here, so they are found anew
-        path = self.subject.run(margins=True).path
-        return path.corners(*last.paths)
 
     def _weighted(self, up: Sequence[Array], down: Sequence[Array]) -> float:
         triples = zip(self.cotangents, up, down, strict=True)
@@ -149,50 +196,35 @@ class Differences:
         draws show the jitter, of which twice the largest is taken, and one rounding of each
         output at least.
         """
-        sizes = zip(self.cotangents, self.base.outputs, strict=True)
-        least = self.precision * float(
-            np.sqrt(sum(np.sum((v * y) ** 2) for v, y in sizes))
-        )
-        rng, seen = np.random.default_rng(0), [least]
-        starts = {name: array.copy() for name, array in self.subject.arrays.items()}
+        rng, seen = np.random.default_rng(0), [self.precision * self.size]
+        arrays = self.subject.arrays.values()
+        starts = [array.copy() for array in arrays]
+        middle = [2 * y for y in self.base.outputs]
         for _ in range(4):
+            moves = [
+                2
+                * self.precision
+                * rng.choice([-1, 1], x.shape)
+                * np.maximum(abs(x), 1)
+                for x in starts
+            ]
             sides = []
-            steps = {
-                name: rng.choice([-1, 1], a.shape) * np.maximum(np.abs(a), 1)
-                for name, a in starts.items()
-            }
             for sign in (1, -1):
-                for name, array in self.subject.arrays.items():
-                    array[...] = starts[name] + sign * 2 * self.precision * steps[name]
+                for array, start, move in zip(arrays, starts, moves, strict=True):
+                    array[...] = start + sign * move
                 sides.append(self.subject.run())
-            if all(side.path.same_as(self.base.path) for side in sides):
-                up, down = sides
-                middle = [2 * y for y in self.base.outputs]
-                both = [a + b for a, b in zip(up.outputs, down.outputs, strict=True)]
+            if self.smooth(*sides):
+                up, down = [side.outputs for side in sides]
+                both = [a + b for a, b in zip(up, down, strict=True)]
                 seen.append(abs(self._weighted(both, middle)))
-        for name, array in self.subject.arrays.items():
-            array[...] = starts[name]
+        for array, start in zip(arrays, starts, strict=True):
+            array[...] = start
         return 2 * max(seen)
 
 
-@dataclass(frozen=True)
-class Direction:
-    """Some entries of a tensor (flat), and how much of the step each takes."""
-
-    entries: Array
-    weights: Array
-    scale: float = 1.0
-    """The size of the values, which the step is multiplied by."""
-
-
-@dataclass(frozen=True)
-class Quotient:
-    """D(h), the h that it was, whether it is smooth in between, and both paths."""
-
-    value: float
-    step: float
-    smooth: bool
-    paths: tuple[Path, Path]
+def _truncation(larger: Quotient, smaller: Quotient) -> float:
+    """That of the smaller step, the next after the larger one."""
+    return abs(larger.value - smaller.value) / (SHRINK**2 - 1)
 
 
 def usual_step(dtype: np.dtype[np.floating]) -> float:

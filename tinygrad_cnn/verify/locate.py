@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from ..engine import Record, Tensor
+from ..core.engine import Record, Tensor
+from ..core.replaying import nodes_of, replay
 from ..errors import TinygradError
-from ..replay import nodes_of, replay
 from .check import Checker, Settings
 from .diagnosis import diagnose
+from .difference import with_values
 from .report import Culprit, TensorReport
 from .subject import OperationSubject, TensorSubject
 
 
-def first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | None:
+def find_first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | None:
     """The first operation, in the order of the forward pass, whose gradient is wrong.
 
     Each is given the inputs that it has in the network, and a random cotangent of its own.
@@ -27,15 +27,16 @@ def first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | None:
         for record, op, inputs, _ in replay(nodes_of(subject.outputs()), leaves):
             asked = [i for i, parent in enumerate(record.parents) if parent is not None]
             alone = OperationSubject(op, inputs, asked)
-            reports = checked(alone, light)
+            reports = check_operation(alone, light)
             if not all(reports):
-                return Culprit(
-                    str(op), record.module, str(record.where), tuple(reports)
-                )
+                where = str(record.where)
+                return Culprit(str(op), record.module, where, tuple(reports))
     return None
 
 
-def checked(subject: OperationSubject, settings: Settings) -> list[TensorReport]:
+def check_operation(
+    subject: OperationSubject, settings: Settings
+) -> list[TensorReport]:
     """The reports on one operation alone, each mistake with its diagnosis."""
     try:
         checker = Checker(subject, settings)
@@ -44,39 +45,32 @@ def checked(subject: OperationSubject, settings: Settings) -> list[TensorReport]
             TensorReport(name, array.shape, failure=f"{type(error).__name__}: {error}")
             for name, array in subject.arrays.items()
         ]
-    return diagnosed(checker, [checker.report(name) for name in subject.arrays])
+    return add_diagnoses(checker, [checker.report(name) for name in subject.arrays])
 
 
-def diagnosed(checker: Checker, reports: list[TensorReport]) -> list[TensorReport]:
+def add_diagnoses(checker: Checker, reports: list[TensorReport]) -> list[TensorReport]:
     """The same reports; a wrong gradient with what it looks like."""
     return [
         replace(r, diagnosis=diagnose(checker, r)) if r.is_wrong else r for r in reports
     ]
 
 
-def cut_off(subject: TensorSubject, name: str) -> Record | None:
+def find_cut(subject: TensorSubject, name: str) -> Record | None:
     """The first record that takes as a constant what in truth depends on this tensor.
 
     So it is after detach(), .data, item(), numpy() or no_grad(): no gradient passes.
     """
     array = subject.arrays[name]
-    start = array.copy()
+    others = array + np.random.default_rng(0).uniform(0.5, 1, array.shape) * 1e-3
     before = nodes_of(subject.outputs())
-    array += np.random.default_rng(0).uniform(0.5, 1, array.shape) * 1e-3
     try:
-        after = nodes_of(subject.outputs())
+        found = with_values(array, slice(None), others, subject.outputs)
     except TinygradError:
         return None
-    finally:
-        array[...] = start
-    for old, new in zip(before, after, strict=False):
+    for old, new in zip(before, nodes_of(found), strict=False):
         if isinstance(old, Tensor) or isinstance(new, Tensor):
             continue
-        pairs = zip(old.constants, new.constants, strict=False)
-        if any(_differ(a, b) for a, b in pairs):
-            return old
+        for a, b in zip(old.constants, new.constants, strict=False):
+            if isinstance(a, np.ndarray) and not np.array_equal(a, b, equal_nan=True):
+                return old
     return None
-
-
-def _differ(a: Any, b: Any) -> bool:
-    return isinstance(a, np.ndarray) and not np.array_equal(a, b, equal_nan=True)

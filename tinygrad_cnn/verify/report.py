@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from xml.etree import ElementTree
 
 from ..errors import ArgumentError
+from ..output.text import encode_json, format_columns, format_plural, format_shape
 from .branches import Corner
 
 LISTED = 5
@@ -78,20 +80,10 @@ class TensorReport:
     failure: str | None = None
     """Why there was no gradient to check: the backward pass raised, say."""
 
-    @classmethod
-    def misshapen(
-        cls, name: str, shape: tuple[int, ...], claimed: tuple[int, ...]
-    ) -> TensorReport:
-        """The report on a gradient that has not the shape of its tensor."""
-        return cls(name, shape, claimed_shape=claimed)
-
     @property
     def size(self) -> int:
         """How many entries the tensor has."""
-        size = 1
-        for s in self.shape:
-            size *= s
-        return size
+        return math.prod(self.shape)
 
     @property
     def verdict(self) -> str:
@@ -106,9 +98,9 @@ class TensorReport:
             return "unclear"
         if self.checked and len(self.kinks) == self.checked:
             return "all kinks"
-        return (
-            "unused" if self.never_computed else "zero" if self.vanishing else "right"
-        )
+        if self.never_computed:
+            return "unused"
+        return "zero" if self.vanishing else "right"
 
     def __bool__(self) -> bool:
         return self.verdict in ("right", "zero", "unused")
@@ -155,16 +147,16 @@ class TensorReport:
         if self.diagnosis:
             lines.append(self.diagnosis.sentence)
         if self.kinks:
-            lines.append(f"{_kinks(len(self.kinks))}, not counted:")
+            lines.append(f"{format_plural(len(self.kinks), 'kink')}, not counted:")
             lines += [f"    {kink}" for kink in self.kinks[:LISTED]]
             if len(self.kinks) > LISTED:
                 lines.append(f"    and {len(self.kinks) - LISTED:,} more")
         return lines
 
     def _worst(self) -> str:
-        if self.worst is None:
-            return "none"
         w = self.worst
+        if w is None:
+            return "none"
         return (
             f"{list(w.index)}: claimed {w.claimed:.9g}, by differences {w.numerical:.9g} "
             f"± {w.truncation + w.rounding:.1e} (truncation {w.truncation:.0e}, rounding "
@@ -229,7 +221,7 @@ class Report:
         """The verdict in a line."""
         if self:
             kinks = sum(len(t.kinks) for t in self.tensors)
-            but = f", {_kinks(kinks)} not counted" if kinks else ""
+            but = f", {format_plural(kinks, 'kink')} not counted" if kinks else ""
             return f"{self.title}: every gradient checked is right{but}"
         bad = [f"{t.name} ({t.verdict})" for t in self.tensors if not t]
         return f"{self.title}: {', '.join(bad) or 'nothing was checked'}"
@@ -261,13 +253,18 @@ class Report:
 
     def to_json(self) -> str:
         """The same as a JSON text; what is not finite becomes null."""
-        return json.dumps(_finite(self.to_dict()), allow_nan=False)
+        return encode_json(self.to_dict())
 
     def to_junit(self) -> str:
         """A JUnit test suite with one case for each tensor."""
-        suite = ElementTree.Element("testsuites")
-        suite.append(junit_suite(self))
-        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+        return to_junit([self])
+
+
+def to_junit(reports: Iterable[Report]) -> str:
+    """JUnit XML with a test suite for each report."""
+    suites = ElementTree.Element("testsuites")
+    suites.extend([junit_suite(report) for report in reports])
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
 
 
 def junit_suite(report: Report) -> ElementTree.Element:
@@ -294,35 +291,17 @@ def junit_suite(report: Report) -> ElementTree.Element:
 def table(tensors: list[TensorReport]) -> list[str]:
     """One line for each tensor, in columns."""
     with_float32 = any(t.low_precision is not None for t in tensors)
-    errors = ["max error", "relative", "truncation", "rounding"]
-    errors += ["float32"] * with_float32
-    rows = [["tensor", "shape", "checked", *errors, "verdict"]]
+    low = ["float32"] if with_float32 else []
+    rows = [["tensor", "shape", "checked", "max error", "relative"]]
+    rows[0] += ["truncation", "rounding", *low, "verdict"]
     for t in tensors:
-        shape = "×".join(map(str, t.shape)) or "()"
-        relative = "" if t.vanishing else f"{t.max_rel_error:.1e}"
-        errors = [f"{t.max_abs_error:.1e}", relative]
+        row = [t.name, format_shape(t.shape, "()"), t.coverage]
+        row.append(f"{t.max_abs_error:.1e}")
+        row.append("" if t.vanishing else f"{t.max_rel_error:.1e}")
         w = t.worst
-        errors += [f"{w.truncation:.0e}", f"{w.rounding:.0e}"] if w else ["", ""]
+        row += [f"{w.truncation:.0e}", f"{w.rounding:.0e}"] if w else ["", ""]
         if with_float32:
-            low = t.low_precision
-            errors.append("" if low is None or t.vanishing else f"{low:.1e}")
-        rows.append([t.name, shape, t.coverage, *errors, t.verdict])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _kinks(count: int) -> str:
-    return f"{count:,} kink{'s' * (count != 1)}"
-
-
-def _finite(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {str(key): _finite(value) for key, value in x.items()}
-    if isinstance(x, list | tuple):
-        return [_finite(value) for value in x]
-    return None if isinstance(x, float) and x - x != 0 else x
+            known = t.low_precision is not None and not t.vanishing
+            row.append(f"{t.low_precision:.1e}" if known else "")
+        rows.append([*row, t.verdict])
+    return format_columns(rows)

@@ -8,21 +8,20 @@ entry back.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import random
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.gradients import grad
+from ..core.recording import set_grad_enabled
+from ..core.replaying import tensors_in
+from ..core.running import DRAWN, unchanged
 from ..errors import ArgumentError, AutogradError
-from ..gradients import grad
 from ..nn import Module
 from ..ops.base import Op
-from ..recording import set_grad_enabled
-from ..replay import tensors_in
-from .branches import Path, watched
+from .branches import Path, watch_branches
 
 Array = np.ndarray[Any, Any]
 
@@ -32,6 +31,11 @@ class Run(NamedTuple):
 
     outputs: list[Array]
     path: Path
+
+    @property
+    def row(self) -> Array:
+        """All outputs in one row."""
+        return np.concatenate([y.reshape(-1) for y in self.outputs])
 
 
 class Subject:
@@ -76,7 +80,7 @@ class TensorSubject(Subject):
 
     def run(self, margins: bool = False) -> Run:
         try:
-            with watched(margins) as path:
+            with watch_branches(margins) as path:
                 outputs = self.outputs(self.recorded)
         except AutogradError:
             if self.recorded:
@@ -88,9 +92,10 @@ class TensorSubject(Subject):
 
     def outputs(self, recorded: bool = True) -> list[Tensor]:
         """The outputs as Tensors, with the graph behind them if `recorded`."""
-        with unchanged(self.modules, self.draws) as state, set_grad_enabled(recorded):
+        models = unchanged(*self.modules, draws=self.draws)
+        with models as changes, set_grad_enabled(recorded):
             found = list(tensors_in(self.function()))
-            self.draws = self.draws and state != random_state()
+        self.draws = DRAWN in changes
         outputs = [t for t in found if t.dtype.kind == "f"]
         if not outputs:
             raise ArgumentError(
@@ -100,14 +105,23 @@ class TensorSubject(Subject):
         return outputs
 
     def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
-        pairs = zip(self.outputs(), cotangents, strict=True)
-        behind = [(y, Tensor(g.copy())) for y, g in pairs if y.requires_grad]
-        if not behind:
-            return dict.fromkeys(self.leaves)
-        outputs, weights = zip(*behind, strict=True)
-        found = grad(outputs, list(self.leaves.values()), weights, allow_unused=True)
+        found = self.differentiate([Tensor(g.copy()) for g in cotangents])
         arrays = [None if d is None else d._array for d in found]
         return dict(zip(self.leaves, arrays, strict=True))
+
+    def differentiate(
+        self, cotangents: Iterable[Tensor], create_graph: bool = False
+    ) -> Sequence[Tensor | None]:
+        """The gradient for each leaf, as Tensors; None where no output comes from it."""
+        pairs = zip(self.outputs(), cotangents, strict=True)
+        behind = [(y, g) for y, g in pairs if y.requires_grad]
+        if not behind:
+            return [None] * len(self.leaves)
+        outputs, weights = zip(*behind, strict=True)
+        leaves = list(self.leaves.values())
+        return grad(
+            outputs, leaves, weights, create_graph=create_graph, allow_unused=True
+        )
 
 
 class OperationSubject(TensorSubject):
@@ -120,9 +134,7 @@ class OperationSubject(TensorSubject):
         for i in checked:
             name = op.input_name(i)
             key = f"{name}[{i}]" if op.variadic else name
-            self.inputs[i] = leaves[key] = leaf_of(
-                inputs[i], np.asarray(inputs[i]).dtype
-            )
+            self.inputs[i] = leaves[key] = leaf_of(inputs[i])
             self.inputs_by_key[key] = name
         super().__init__(str(op), lambda: op(*self.inputs), leaves)
 
@@ -131,35 +143,11 @@ class OperationSubject(TensorSubject):
         return [x._array if isinstance(x, Tensor) else x for x in self.inputs]
 
 
-def leaf_of(x: Any, dtype: Any) -> Tensor:
-    """A leaf on a copy of x in this dtype."""
-    array = x._array if isinstance(x, Tensor) else np.asarray(x)
+def leaf_of(x: Any, dtype: Any = None) -> Tensor:
+    """A leaf on a copy of x, in its own dtype or this one."""
+    array = x._array if isinstance(x, Tensor) else x
     # row-major, so that an entry of a flat view is an entry of the tensor
     return Tensor._wrap(np.array(array, dtype, order="C")).requires_grad_()
-
-
-@contextmanager
-def unchanged(modules: Sequence[Module], draws: bool) -> Iterator[str]:
-    """Put the buffers of these modules, and the random generators, back afterwards.
-
-    Gives the state of the generators; without `draws`, they are left alone.
-    """
-    buffers = [b for module in modules for b in module.buffers()]
-    values = [b._array.copy() for b in buffers]
-    try:
-        with random.undisturbed() if draws else nullcontext():
-            yield random_state() if draws else ""
-    finally:
-        for buffer, value in zip(buffers, values, strict=True):
-            buffer._array[...] = value  # in place: a state_dict shares the memory
-
-
-def random_state() -> str:
-    """Where our generator and NumPy's global one stand, to be compared."""
-    ours = random.default_generator.numpy.bit_generator.state
-    theirs: Any = np.random.get_state()
-    counter, position = ours["state"]["counter"], ours["buffer_pos"]
-    return f"{counter}{position}{ours['has_uint32']}{theirs[2:]}"
 
 
 def modules_behind(function: Any) -> list[Module]:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
+from ..core.replaying import as_dtype, leaves_of, nodes_of, replay
 from ..errors import ArgumentError, DTypeError
 from ..nn import Module
+from ..nn.loss import loss_of
 from ..ops.base import Op
-from ..replay import as_dtype, leaves_of, nodes_of, replay
-from .foreign import is_float
+from .handwritten.foreign import is_float, parameters_of
 from .subject import TensorSubject, leaf_of, modules_behind
 
 Build = Callable[[Any], TensorSubject]
 """Makes the subject in a dtype; None: as the user has it."""
 
 
-def built(build: Build, dtype: Any) -> TensorSubject:
+def build_subject(build: Build, dtype: Any) -> TensorSubject:
     """The subject in this dtype, if it runs and has something to check."""
     try:
         subject = build(dtype)
@@ -41,47 +41,57 @@ def built(build: Build, dtype: Any) -> TensorSubject:
 
 def builder(target: Any, inputs: Any, loss: Any, labels: Any, scope: Any) -> Build:
     """What makes the subject for `verify`'s arguments; scope: the caller's variables."""
-    if labels is not None and loss is None:
-        loss = getattr(target, "loss", None)
-        if loss is None:
-            raise ArgumentError("there are labels, but no loss: pass loss=…")
     if isinstance(target, Tensor):
+        if labels is not None:
+            raise ArgumentError(
+                "labels are for a model or a function; this is a result already"
+            )
         return lambda dtype: _of_result(target, inputs, scope, dtype)
-    if isinstance(target, Module):
-        return lambda dtype: _of_module(target, inputs, loss, labels, dtype)
     if callable(target):
-        return lambda dtype: _of_function(target, inputs, loss, labels, dtype)
+        return lambda dtype: _of_call(target, inputs, loss, labels, dtype)
     raise DTypeError(
         f"verify takes a function, a Module or a Tensor, not {type(target).__name__}"
     )
 
 
-def _of_function(
+def _of_call(
     target: Any, inputs: Any, loss: Any, labels: Any, dtype: Any
 ) -> TensorSubject:
-    named = named_inputs(target, inputs)
-    leaves, arguments = _leaves(named, dtype)
+    """A function, or a copy of a module with its parameters."""
     name = getattr(target, "__name__", None) or str(target)
-    call = _with_loss(lambda: target(*arguments), loss, labels, dtype)
-    return TensorSubject(name, call, leaves, modules_behind(target))
+    parameters: dict[str, Tensor] = {}
+    if isinstance(target, Module):
+        name, target = type(target).__name__, _copied(target, dtype)
+        parameters = {k: p for k, p in target.named_parameters() if p.requires_grad}
+        for p in parameters.values():
+            p._array = np.array(p._array, order="C")
+    if isinstance(loss, Module):
+        loss = _copied(loss, dtype)
+    if labels is not None:
+        array = labels._array if isinstance(labels, Tensor) else np.asarray(labels)
+        labels = Tensor._wrap(
+            np.array(array, dtype if array.dtype.kind == "f" else None)
+        )
+    leaves: dict[str, Tensor] = {}
+    arguments: list[Any] = []
+    for key, x in named_inputs(target, inputs).items():
+        if is_float(x) or (isinstance(x, Tensor) and x.dtype.kind == "f"):
+            leaf = leaf_of(x, dtype)
+            leaves[f"input {key}" if key in parameters else key] = leaf
+            arguments.append(leaf)
+        else:
+            arguments.append(Tensor(x.copy()) if isinstance(x, np.ndarray) else x)
+    return TensorSubject(
+        name,
+        lambda: loss_of(target, target(*arguments), labels, loss),
+        leaves | parameters,
+        modules_behind(target),
+    )
 
 
-def _of_module(
-    model: Module, inputs: Any, loss: Any, labels: Any, dtype: Any
-) -> TensorSubject:
-    twin = copy.deepcopy(model)
-    if dtype is not None:
-        twin = twin.to(dtype)
-    twin.zero_grad()
-    named = named_inputs(twin.forward, inputs)
-    leaves, arguments = _leaves(named, dtype)
-    parameters = {k: p for k, p in twin.named_parameters() if p.requires_grad}
-    for p in parameters.values():
-        p._array = np.array(p._array, order="C")
-    clash = [key for key in leaves if key in parameters]
-    leaves = {f"input {k}" if k in clash else k: leaf for k, leaf in leaves.items()}
-    call = _with_loss(lambda: twin(*arguments), loss, labels, dtype)
-    return TensorSubject(type(model).__name__, call, leaves | parameters, [twin])
+def _copied(module: Module, dtype: Any) -> Module:
+    twin = copy.deepcopy(module)
+    return twin if dtype is None else twin.to(dtype)
 
 
 def _of_result(result: Tensor, names: Any, scope: Any, dtype: Any) -> TensorSubject:
@@ -98,18 +108,17 @@ def _of_result(result: Tensor, names: Any, scope: Any, dtype: Any) -> TensorSubj
     leaves, standing = {}, {}
     for i, leaf in enumerate(originals):
         key = known.get(id(leaf), f"leaf {i}")
-        standing[leaf] = leaves[key] = leaf_of(leaf, dtype or leaf.dtype)
+        standing[leaf] = leaves[key] = leaf_of(leaf, dtype)
     convert = as_dtype(dtype) if dtype is not None else (lambda x: x)
 
     def again() -> Any:
         *_, last = replay(nodes, standing, convert)
         return last[3]
 
-    name = f"{result._record.name()}" if result._record else "leaf"
-    chosen = (
-        leaves if names is None else {k: v for k, v in leaves.items() if k in names}
-    )
-    return TensorSubject(f"the result of {name}", again, chosen)
+    name = result._record.name() if result._record else "leaf"
+    if names is not None:
+        leaves = {key: leaf for key, leaf in leaves.items() if key in names}
+    return TensorSubject(f"the result of {name}", again, leaves)
 
 
 def _names_in(scope: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -127,48 +136,14 @@ def named_inputs(function: Any, inputs: Any) -> dict[str, Any]:
         return dict(inputs)
     values = list(inputs) if isinstance(inputs, tuple | list) else [inputs]
     values = [] if inputs is None else values
-    call = function.forward if isinstance(function, Op) else function
-    try:
-        parameters = list(inspect.signature(call).parameters.values())
-    except (TypeError, ValueError):  # some built-in functions tell nothing
-        parameters = []
+    call = function.forward if isinstance(function, Op | Module) else function
+    parameters = parameters_of(call) or []
     names = [p.name for p in parameters if p.kind < p.VAR_POSITIONAL]
     if len(values) > len(names):
         if parameters and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            name = getattr(function, "__name__", type(function).__name__)
             raise ArgumentError(
-                f"{len(values)} inputs, but {function} takes {', '.join(names) or 'none'}"
+                f"{len(values)} inputs, but {name} takes {', '.join(names) or 'none'}"
             )
         names += [f"input {i}" for i in range(len(names), len(values))]
     return dict(zip(names, values, strict=False))
-
-
-def _leaves(
-    named: Mapping[str, Any], dtype: Any
-) -> tuple[dict[str, Tensor], list[Any]]:
-    """A leaf for each floating input, and all arguments with the leaves in place."""
-    leaves: dict[str, Tensor] = {}
-    arguments: list[Any] = []
-    for name, x in named.items():
-        if is_float(x) or (isinstance(x, Tensor) and x.dtype.kind == "f"):
-            leaves[name] = leaf_of(x, dtype or x.dtype)
-            arguments.append(leaves[name])
-        else:
-            arguments.append(Tensor(x.copy()) if isinstance(x, np.ndarray) else x)
-    return leaves, arguments
-
-
-def _with_loss(
-    function: Callable[[], Any], loss: Any, labels: Any, dtype: Any
-) -> Callable[[], Any]:
-    if loss is None:
-        return function
-    if isinstance(loss, Module) and dtype is not None:
-        loss = copy.deepcopy(loss).to(dtype)
-    given = () if labels is None else (_converted(labels, dtype),)
-    return lambda: loss(function(), *given)
-
-
-def _converted(labels: Any, dtype: Any) -> Tensor:
-    array = labels._array if isinstance(labels, Tensor) else np.asarray(labels)
-    wanted = dtype if dtype is not None and array.dtype.kind == "f" else array.dtype
-    return Tensor._wrap(np.array(array, wanted))

@@ -11,22 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Tensor
+from ..core.engine import Tensor
 from ..errors import ArgumentError
-from ..gradients import grad
 from .check import Checker, Settings, cotangents_for
-from .conventions import methods_of
 from .difference import usual_step
-from .foreign import ForeignError, failed
-from .locate import cut_off, diagnosed, first_wrong
-from .pair import CodeSubject
+from .handwritten.conventions import methods_of
+from .handwritten.foreign import ForeignError, failed
+from .handwritten.pair import CodeSubject
+from .locate import add_diagnoses, find_cut, find_first_wrong
 from .report import Report, TensorReport
-from .subject import (
-    Subject,
-    TensorSubject,
-    leaf_of,
-)
-from .targets import Build, builder, built, named_inputs
+from .subject import Array, Subject, TensorSubject, leaf_of
+from .targets import Build, build_subject, builder, named_inputs
 
 Progress = Callable[[str, int, int], None]
 """Told which tensor comes next, how many are done, and of how many."""
@@ -51,11 +46,12 @@ def verify(
 ) -> Report:
     """Check the gradients of target, with respect to every input and named parameter.
 
-    target: a function of Tensors; a Module (with its `loss`, called as loss(output), or as
-    loss(output, labels) if labels are given); or a Tensor already computed, such as a loss
+    target: a function of Tensors; a Module; or a Tensor already computed, such as a loss
     (its leaves are the inputs; a dict as `inputs` names them).
     inputs: a Tensor or an array, or several in a tuple, or in a dict by name; floating ones
     are checked, others passed on. The check computes on copies in `dtype`, float64.
+    loss, labels: what is checked is loss(output), or loss(output, labels) if labels are
+    given; loss is by default the target's attribute `loss`, else cross_entropy.
 
     The analytic gradient of Σ v y, with random v, is compared with central differences of
     the first step `step` (u^⅓ of the dtype), within rtol (1e-6 in float64, 1e-3 in float32)
@@ -82,17 +78,17 @@ def verify(
         unclear=1e-3 if dtype == np.float64 else 0.1,
         seed=seed,
     )
-    subject = built(build, dtype)
-    report = _report(subject, settings, _chosen(subject, only), locate, progress)
+    subject = build_subject(build, dtype)
+    report = _report(subject, settings, only, locate, progress)
     if order == 2 and report:
-        second = second_order(subject, settings)
-        more = _report(second, settings, _chosen(second, only), locate, progress)
+        second = gradient_of(subject, seed)
+        more = _report(second, settings, only, locate, progress)
         report.tensors += [
             replace(t, name=f"{t.name} (second order)") for t in more.tensors
         ]
         report.culprit, report.runs = more.culprit, report.runs + more.runs
         report.notes += [note for note in more.notes if note not in report.notes]
-    _compare_precision(report, build, subject, settings)
+    _compare_precision(report, build, subject, seed)
     report.seconds = time.perf_counter() - start
     return report
 
@@ -135,6 +131,8 @@ def verify_pair(
     test is a finding: the report is false and names the line.
     """
     start = time.perf_counter()
+    usual = type(forward).__name__ if backward is None else "forward"
+    title = name or str(getattr(forward, "__name__", usual))
     settings = Settings(
         step=step or usual_step(np.dtype(np.float64)),
         full=full,
@@ -143,23 +141,17 @@ def verify_pair(
         seed=seed,
     )
     try:
-        subject = _pair(forward, backward, inputs, params, name)
-        names = _chosen(subject, only)
-        report = _report(subject, settings, names, False, progress)
+        subject = _pair(title, forward, backward, inputs, params)
+        report = _report(subject, settings, only, False, progress)
         report.notes += subject.notes
     except ForeignError as error:
-        report = failed(_title(forward, backward, name), error)
+        report = failed(title, error)
     report.seconds = time.perf_counter() - start
     return report
 
 
-def _title(forward: Any, backward: Any, name: str | None) -> str:
-    usual = type(forward).__name__ if backward is None else "forward"
-    return name or str(getattr(forward, "__name__", usual))
-
-
 def _pair(
-    forward: Any, backward: Any, inputs: Any, params: Any, name: Any
+    title: str, forward: Any, backward: Any, inputs: Any, params: Any
 ) -> CodeSubject:
     if inputs is None:
         raise ArgumentError("verify_pair needs inputs: an array, or a tuple of them")
@@ -171,41 +163,42 @@ def _pair(
     if backward is not None:
         layer = SimpleNamespace(forward=forward, backward=backward)
     function = getattr(layer, methods_of(layer)[0])
-    title = _title(forward, backward, name)
     return CodeSubject(title, layer, named_inputs(function, inputs), params)
 
 
 def _report(
     subject: Subject,
     settings: Settings,
-    names: Sequence[str],
+    only: str | Sequence[str] | None,
     locate: bool,
-    progress: Progress | None = None,
+    progress: Progress | None,
 ) -> Report:
     """The reports on these tensors, with the culprit and a diagnosis of what is wrong."""
+    names = _choose(subject, only)
     with np.errstate(all="ignore"):
         checker = Checker(subject, settings)
-        report = Report(subject.name, [])
+        report = Report(subject.name, [], seed=settings.seed)
         for done, name in enumerate(names):
             if progress:
                 progress(name, done, len(names))
             report.tensors.append(checker.report(name))
-        report.seed = settings.seed
         wrong = [t for t in report.tensors if t.is_wrong]
         if wrong and locate and isinstance(subject, TensorSubject):
-            report.culprit = first_wrong(subject, settings)
+            report.culprit = find_first_wrong(subject, settings)
             if report.culprit is None:
-                report.notes += _between(subject, wrong)
+                report.notes += _explain_between(subject, wrong)
         if wrong and report.culprit is None:
-            report.tensors = diagnosed(checker, report.tensors)
+            report.tensors = add_diagnoses(checker, report.tensors)
         report.runs = checker.differences.runs
     return report
 
 
-def _between(subject: TensorSubject, wrong: Sequence[TensorReport]) -> list[str]:
+def _explain_between(
+    subject: TensorSubject, wrong: Sequence[TensorReport]
+) -> list[str]:
     """Why a gradient is wrong though each operation alone is right."""
     for tensor in wrong:
-        record = cut_off(subject, tensor.name)
+        record = find_cut(subject, tensor.name)
         if record is not None:
             return [
                 f"{record} takes as a constant what depends on {tensor.name}: a detach(), "
@@ -217,30 +210,24 @@ def _between(subject: TensorSubject, wrong: Sequence[TensorReport]) -> list[str]
     ]
 
 
-def second_order(subject: TensorSubject, settings: Settings) -> TensorSubject:
+def gradient_of(subject: TensorSubject, seed: int) -> TensorSubject:
     """The gradient of a subject, as a function of the same tensors and of the cotangent."""
-    rng = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(seed)
     weights = {
         f"g{i or ''}": leaf_of(rng.uniform(0.5, 1.5, y.shape), y.dtype)
         for i, y in enumerate(subject.outputs())
     }
-    leaves = subject.leaves
 
     def gradient() -> list[Tensor]:
-        pairs = zip(subject.outputs(), weights.values(), strict=True)
-        behind = [(y, g) for y, g in pairs if y.requires_grad]
-        outputs, given = zip(*behind, strict=True)
-        found = grad(
-            outputs, list(leaves.values()), given, create_graph=True, allow_unused=True
-        )
+        found = subject.differentiate(weights.values(), create_graph=True)
         return [d for d in found if d is not None]
 
     name = f"{subject.name}, second order"
-    return TensorSubject(name, gradient, leaves | weights, subject.modules)
+    return TensorSubject(name, gradient, subject.leaves | weights, subject.modules)
 
 
 def _compare_precision(
-    report: Report, build: Build, subject: TensorSubject, settings: Settings
+    report: Report, build: Build, subject: TensorSubject, seed: int
 ) -> None:
     """Note how far the gradients in the user's own float32 are from those checked."""
     checked = next(iter(subject.arrays.values())).dtype
@@ -248,30 +235,25 @@ def _compare_precision(
     if not others:
         return
     lowest = min(others, key=lambda d: d.itemsize)
-    with np.errstate(all="ignore"):
-        high = gradients_of(subject, settings.seed)
-        low = gradients_of(build(lowest), settings.seed)
     report.title += f" (checked on a {checked} copy of {lowest})"
+    try:
+        with np.errstate(all="ignore"):
+            high, low = [_gradients(s, seed) for s in (subject, build(lowest))]
+    except Exception:  # code that cannot compute in float32 is right all the same
+        return
     for i, tensor in enumerate(report.tensors):
         a, b = high.get(tensor.name), low.get(tensor.name)
         if a is not None and b is not None and a.shape == b.shape and a.size:
-            scale = float(np.max(np.abs(a)))
-            off = float(np.max(np.abs(a - b)))
-            report.tensors[i] = replace(
-                tensor, low_precision=off / scale if scale else off
-            )
+            scale, off = float(np.max(np.abs(a))), float(np.max(np.abs(a - b)))
+            report.tensors[i] = replace(tensor, low_precision=off / (scale or 1.0))
 
 
-def gradients_of(subject: TensorSubject, seed: int) -> dict[str, Any]:
-    """Its gradients for the cotangents of this seed; none where it cannot compute them."""
-    try:
-        outputs = subject.run().outputs
-        return subject.gradients(cotangents_for(outputs, np.random.default_rng(seed)))
-    except Exception:
-        return {}
+def _gradients(subject: TensorSubject, seed: int) -> dict[str, Array | None]:
+    outputs = subject.run().outputs
+    return subject.gradients(cotangents_for(outputs, np.random.default_rng(seed)))
 
 
-def _chosen(subject: Subject, only: str | Sequence[str] | None) -> list[str]:
+def _choose(subject: Subject, only: str | Sequence[str] | None) -> list[str]:
     if only is None:
         return list(subject.arrays)
     names = [only] if isinstance(only, str) else list(only)

@@ -3,7 +3,9 @@
 import os
 import sys
 
-LIBRARY = "json"
+
+def load():
+    return build
 
 
 def build(case):

@@ -2,7 +2,9 @@
 
 import time
 
-LIBRARY = "json"
+
+def load():
+    return build
 
 
 def build(case):

@@ -1,6 +1,8 @@
 """A peer whose library fails."""
 
-LIBRARY = "json"
+
+def load():
+    return build
 
 
 def build(case):

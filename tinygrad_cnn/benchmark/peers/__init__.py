@@ -1,50 +1,49 @@
-"""The libraries that are compared: one module each, which a process of its own runs.
-
-Such a module has `available()`, the library's version or None where it is not installed,
-and `build(case)`, a Program; LIBRARY is what to import before memory is measured. It
-imports the library inside `build` only.
-"""
+"""The libraries that are compared; each computes in a process of its own."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ... import __version__
 from ...errors import ArgumentError
+from .base import version
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A library, or one way to use it. module: dotted. label: what readers call it."""
+    """A library, or one way to use it.
+
+    label: what readers call it. load: module:function; called in the process of the peer,
+    the function imports the library, and returns what makes the `Program` of a case.
+    distribution: what has to be installed; None: this package.
+    """
 
     name: str
-    module: str
     label: str
+    load: str
+    distribution: str | None = None
 
     def available(self) -> str | None:
         """The version that is installed, or None."""
-        version: str | None = importlib.import_module(self.module).available()
-        return version
+        return version(self.distribution) if self.distribution else __version__
 
 
+_STYLE = f"{__name__}.torch_style"
 PEERS = {
-    name: Peer(name, f"{__name__}.{module}", label)
-    for name, module, label in (
-        ("tinygrad_cnn", "ours", "tinygrad_cnn"),
-        ("planned", "planned", "tinygrad_cnn planned"),
-        ("torch", "torch_eager", "PyTorch"),
-        ("torch-compiled", "torch_compiled", "PyTorch compiled"),
-        ("jax", "jax_jit", "JAX jit"),
-        ("autograd", "autograd_hips", "autograd"),
-        ("mygrad", "mygrad_peer", "MyGrad"),
-        ("dezero", "dezero_peer", "DeZero"),
+    peer.name: peer
+    for peer in (
+        Peer("tinygrad_cnn", "tinygrad_cnn", f"{_STYLE}:ours"),
+        Peer("planned", "tinygrad_cnn planned", f"{_STYLE}:planned"),
+        Peer("torch", "PyTorch", f"{_STYLE}:eager", "torch"),
+        Peer("torch-compiled", "PyTorch compiled", f"{_STYLE}:compiled", "torch"),
+        Peer("jax", "JAX jit", f"{__name__}.jax_jit:load", "jax"),
     )
 }
 """By name; the first is what the others are compared with."""
 
 
-def named(names: Sequence[str], peers: Mapping[str, Peer]) -> list[Peer]:
+def choose_peers(names: Sequence[str], peers: Mapping[str, Peer]) -> list[Peer]:
     """The peers of these names. Raises ArgumentError for a name that is none."""
     unknown = [name for name in names if name not in peers]
     if unknown:

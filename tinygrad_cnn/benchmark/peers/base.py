@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import metadata
 from typing import Protocol
 
+from ..cases import Case
 from ..layers import Array
 
 
@@ -20,6 +22,7 @@ class Program(Protocol):
 
     def loss(self) -> float | None:
         """The loss of the last step; None if the case has none."""
+        return None
 
     def arrays(self) -> list[Array]:
         """What must agree: the weights that were trained; else outputs, then gradients.
@@ -27,6 +30,13 @@ class Program(Protocol):
         Of an operation: the output (unless it is the loss), the gradients of the input
         and of the weights; of a chain the product and the gradients of both factors.
         """
+
+    def checked(self) -> None:
+        """The numbers were compared; from now on only the time matters."""
+        return None
+
+
+Build = Callable[[Case], Program]
 
 
 def version(distribution: str) -> str | None:

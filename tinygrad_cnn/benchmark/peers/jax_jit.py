@@ -4,63 +4,56 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, NORM_MOMENTUM, Case
-from ..layers import Array, BatchNorm, with_weights
-from .base import Program, version
-from .jax_layers import forward, nll_loss
+import jax
+import jax.numpy as jnp
+import numpy as np
 
-LIBRARY = "jax"
+from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Case
+from ..layers import Array, BatchNorm, Conv, Flatten, Linear, Pool, Relu, with_weights
+from .base import Build, Program
 
 
-def available() -> str | None:
-    """The version, or None."""
-    return version("jax") and version("jaxlib")
+def load() -> Build:
+    """JAX on the processor.
+
+    XLA has as many threads as it sees cores: it sees as many as the process is given.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    jax.config.update("jax_platforms", "cpu")
+    return build
 
 
 def build(case: Case) -> Program:
     """The program of a case."""
-    _confine(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    import jax
-
-    jax.config.update("jax_platforms", "cpu")
     kinds: dict[str, Callable[[Case], Program]] = {
         "training": Training,
-        "inference": Inference,
+        "inference": inference,
     }
-    return kinds.get(case.kind, Gradients)(case)
+    return kinds.get(case.kind, gradients)(case)
 
 
-def _confine(threads: int) -> None:
-    """XLA has as many threads as it sees cores: let it see no more than `threads`."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[:threads])
-
-
-class Training:
+class Training(Program):
     """A training step: weights and the optimizer's state to new ones, and the loss."""
 
     def __init__(self, case: Case) -> None:
-        import jax
-
-        self.data = jax.numpy.asarray(case.images()), jax.numpy.asarray(case.labels())
-        weights = [jax.numpy.asarray(w) for w in case.weights()]
-        zeros = [jax.numpy.zeros_like(w) for w in weights]
-        copies = [jax.numpy.zeros_like(w) for w in weights]
+        self.data = jnp.asarray(case.images()), jnp.asarray(case.labels())
+        weights = [jnp.asarray(w) for w in case.weights()]
+        first, second = ([jnp.zeros_like(w) for w in weights] for _ in range(2))
         norms = [
-            (jax.numpy.zeros_like(w[0]), jax.numpy.ones_like(w[0]))
-            for layer, w in with_weights(case.layers, weights)
+            (jnp.zeros_like(own[0]), jnp.ones_like(own[0]))
+            for layer, own in with_weights(case.layers, weights)
             if isinstance(layer, BatchNorm)
         ]
-        self.state = weights, zeros, copies, jax.numpy.zeros(()), norms
-        self.compiled = jax.jit(_training_step(case), donate_argnums=0)
+        self.state = weights, first, second, jnp.zeros(()), norms
+        self.compiled = jax.jit(partial(training_step, case), donate_argnums=0)
 
     def step(self) -> None:
         """Forward, loss, backward, update."""
-        import jax
-
         found = self.compiled(self.state, *self.data)
         self.state, self.last = jax.block_until_ready(found)
 
@@ -70,39 +63,29 @@ class Training:
 
     def arrays(self) -> list[Array]:
         """The weights."""
-        return _arrays(self.state[0])
+        return [np.asarray(w) for w in self.state[0]]
 
 
-def _training_step(case: Case) -> Callable[..., Any]:
-    """(state, images, labels) -> (state, loss)."""
-    import jax
+def training_step(case: Case, state: Any, images: Any, labels: Any) -> tuple[Any, Any]:
+    """The new state, and the loss."""
 
-    def loss_of(weights: Any, images: Any, labels: Any) -> Any:
-        y, batches = forward(case.layers, weights, images)
+    def loss_of(weights: Any) -> tuple[Any, Any]:
+        y, batches = forward(case, weights, images)
         y = y if case.from_log_probabilities else jax.nn.log_softmax(y)
         return nll_loss(y, labels), batches
 
-    def step(state: Any, images: Any, labels: Any) -> Any:
-        weights, first, second, count, norms = state
-        (loss, batches), g = jax.value_and_grad(loss_of, has_aux=True)(
-            weights, images, labels
-        )
-        norms = [
-            tuple(r + NORM_MOMENTUM * (b - r) for r, b in zip(old, new, strict=True))
-            for old, new in zip(norms, batches, strict=True)
-        ]
-        new = update(case, weights, g, first, second, count + 1)
-        return (*new, count + 1, norms), loss
-
-    return step
+    weights, first, second, count, norms = state
+    (loss, batches), g = jax.value_and_grad(loss_of, has_aux=True)(weights)
+    moved = lambda old, new: old + BatchNorm.momentum * (new - old)
+    norms = jax.tree.map(moved, norms, batches)
+    new = update(case, weights, g, first, second, count + 1)
+    return (*new, count + 1, norms), loss
 
 
 def update(
     case: Case, weights: Any, g: Any, first: Any, second: Any, count: Any
 ) -> tuple[Any, Any, Any]:
     """New weights, and the new first and second state of the optimizer."""
-    import jax
-
     rate, (beta1, beta2), each = LEARNING_RATES[case.optimizer], BETAS, jax.tree.map
     if case.optimizer != "adam":
         first = each(lambda m, g: MOMENTUM * m + g, first, g)
@@ -110,84 +93,103 @@ def update(
     first = each(lambda m, g: beta1 * m + (1 - beta1) * g, first, g)
     second = each(lambda v, g: beta2 * v + (1 - beta2) * g * g, second, g)
 
-    def moved(w: Any, m: Any, v: Any) -> Any:
-        scale = jax.numpy.sqrt(v / (1 - beta2**count)) + EPSILON
+    def moved(w: Any, m: Any, v: Any) -> jax.Array:
+        scale = jnp.sqrt(v / (1 - beta2**count)) + EPSILON
         return w - rate * m / (1 - beta1**count) / scale
 
     return each(moved, weights, first, second), first, second
 
 
-class Inference:
-    """The output."""
+class Compiled(Program):
+    """A function that returns the loss, if there is one, and the arrays, compiled."""
 
-    def __init__(self, case: Case) -> None:
-        import jax
-
-        self.images = jax.numpy.asarray(case.images())
-        self.weights = [jax.numpy.asarray(w) for w in case.weights()]
-        self.compiled = jax.jit(lambda w, x: forward(case.layers, w, x)[0])
+    def __init__(self, function: Callable[..., Any], *inputs: Any) -> None:
+        self.compiled = jax.jit(function)
+        self.inputs = jax.tree.map(jnp.asarray, inputs)
 
     def step(self) -> None:
-        """Forward."""
-        self.output = self.compiled(self.weights, self.images).block_until_ready()
-
-    def loss(self) -> None:
-        """None."""
-
-    def arrays(self) -> list[Array]:
-        """The output."""
-        return _arrays([self.output])
-
-
-class Gradients:
-    """An operation or a chain, forward and back to all its inputs."""
-
-    def __init__(self, case: Case) -> None:
-        import jax
-
-        self.is_loss = case.from_log_probabilities
-        x, weights = case.images(), case.weights()
-        self.inputs = jax.tree.map(jax.numpy.asarray, (x, weights))
-
-        def value(x: Any, weights: Any) -> Any:
-            if case.kind == "chain":
-                # A thousand operations in a row would take a minute to compile.
-                times = jax.lax.scan(
-                    lambda x, _: (x * weights[0], None), x, None, case.length
-                )
-                return times[0]
-            y, _ = forward(case.layers, weights, x)
-            return nll_loss(y, case.labels()) if self.is_loss else y
-
-        ones = jax.numpy.ones
-        chain = ones(x.shape) if case.kind == "chain" else case.gradient
-        given = ones(()) if self.is_loss else chain
-        self.given = jax.numpy.asarray(given() if callable(given) else given)
-
-        def both(x: Any, weights: Any, g: Any) -> Any:
-            y, back = jax.vjp(value, x, weights)
-            return y, back(g)
-
-        self.compiled = jax.jit(both)
-
-    def step(self) -> None:
-        """Forward, backward."""
-        import jax
-
-        found = self.compiled(*self.inputs, self.given)
-        self.y, self.gradients = jax.block_until_ready(found)
+        """Call it."""
+        self.found = jax.block_until_ready(self.compiled(*self.inputs))
 
     def loss(self) -> float | None:
         """Of the last step."""
-        return float(self.y) if self.is_loss else None
+        loss, _ = self.found
+        return None if loss is None else float(loss)
 
     def arrays(self) -> list[Array]:
         """The output, unless it is the loss, and the gradients."""
-        x, weights = self.gradients
-        return _arrays([*([] if self.is_loss else [self.y]), x, *weights])
+        return [np.asarray(array) for array in self.found[1]]
 
 
-def _arrays(values: Sequence[Any]) -> list[Array]:
-    import numpy as np
+def inference(case: Case) -> Program:
+    """The output."""
+    output = lambda x, weights: (None, [forward(case, weights, x)[0]])
+    return Compiled(output, case.images(), case.weights())
 
-    return [np.asarray(value) for value in values]
+
+def gradients(case: Case) -> Program:
+    """An operation or a chain, forward and back to all its inputs."""
+    is_loss = case.from_log_probabilities
+
+    def value(x: Any, weights: Any) -> jax.Array:
+        if case.kind == "chain":
+            # A thousand operations in a row would take a minute to compile.
+            times = lambda x, _: (x * weights[0], None)
+            return jax.lax.scan(times, x, None, case.length)[0]
+        y, _ = forward(case, weights, x)
+        return nll_loss(y, case.labels()) if is_loss else y
+
+    def forward_and_back(x: Any, weights: Any, g: Any) -> tuple[Any, list[Any]]:
+        y, back = jax.vjp(value, x, weights)
+        of_x, of_weights = back(g)
+        found = [of_x, *of_weights]
+        return (y, found) if is_loss else (None, [y, *found])
+
+    given = np.ones((), np.float32) if is_loss else case.gradient()
+    return Compiled(forward_and_back, case.images(), case.weights(), given)
+
+
+def forward(case: Case, weights: Sequence[Any], x: Any) -> tuple[Any, list[Any]]:
+    """The result, and the mean and unbiased variance of each batch normalisation."""
+    batches = []
+    for layer, own in with_weights(case.layers, weights):
+        if isinstance(layer, Conv):
+            sides = [(layer.padding, layer.padding)] * 2
+            axes = ("NCHW", "OIHW", "NCHW")
+            x = jax.lax.conv_general_dilated(
+                x, own[0], (1, 1), sides, dimension_numbers=axes
+            )
+            x = x + own[1][:, None, None]
+        elif isinstance(layer, Linear):
+            x = x @ own[0].T + own[1]
+        elif isinstance(layer, BatchNorm):
+            x, batch = normalise(x, *own)
+            batches.append(batch)
+        elif isinstance(layer, Relu):
+            x = jax.nn.relu(x)
+        elif isinstance(layer, Pool):
+            window = (1, 1, layer.size, layer.size)
+            largest = jax.lax.max
+            x = jax.lax.reduce_window(x, -jnp.inf, largest, window, window, "VALID")
+        elif isinstance(layer, Flatten):
+            x = x.reshape(len(x), -1)
+        else:
+            x = jax.nn.log_softmax(x)
+    return x, batches
+
+
+def normalise(x: Any, scale: Any, shift: Any) -> tuple[Any, tuple[Any, Any]]:
+    """Batch normalisation, and the mean and the unbiased variance of the batch."""
+    axes = (0, *range(2, x.ndim))
+    along = [1, -1, *[1] * (x.ndim - 2)]
+    mean, variance = x.mean(axes), x.var(axes)
+    count = x.size // x.shape[1]
+    deviation = (variance + BatchNorm.epsilon) ** 0.5
+    y = (x - mean.reshape(along)) / deviation.reshape(along)
+    y = y * scale.reshape(along) + shift.reshape(along)
+    return y, (mean, variance * count / (count - 1))
+
+
+def nll_loss(y: Any, labels: Any) -> jax.Array:
+    """The mean of −y at the labels."""
+    return -jnp.take_along_axis(y, labels[:, None], 1).mean()

@@ -1,71 +1,117 @@
-"""Programs in PyTorch's style, for PyTorch and for us: the same code runs under both."""
+"""PyTorch, and this package: the same code runs under both.
+
+Each peer is a function that imports the library and returns what builds a case with it.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from types import ModuleType
+from typing import Any, Self
 
 from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Case
 from ..layers import Array, BatchNorm, Conv, Flatten, Linear, Pool, Relu, with_shapes
-from .base import Program
+from .base import Build, Program, Unsupported
 
 
-def as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+def ours() -> Build:
+    """This package, one operation after the other."""
+    import tinygrad_cnn.optim
+
+    return partial(build, Style(tinygrad_cnn))
+
+
+def planned() -> Build:
+    """This package, with the step or the forward pass planned once and then replayed."""
+    import tinygrad_cnn.optim
+
+    def planned_program(case: Case) -> Program:
+        if case.kind == "training":
+            return PlannedTraining.of_case(Style(tinygrad_cnn), case)
+        if case.kind == "inference":
+            return Inference(Style(tinygrad_cnn, tinygrad_cnn.planned), case)
+        raise Unsupported("only training steps and inference are planned here")
+
+    return planned_program
+
+
+def eager() -> Build:
+    """PyTorch, one operation after the other."""
+    return partial(build, Style(import_torch()))
+
+
+def compiled() -> Build:
+    """PyTorch with `torch.compile`: forward with backward, and the update."""
+    torch = import_torch()
+
+    def compiled_program(case: Case) -> Program:
+        if case.kind == "chain":
+            raise Unsupported("compiling a thousand operations takes minutes")
+        return build(Style(torch, torch.compile), case)
+
+    return compiled_program
+
+
+def import_torch() -> ModuleType:
+    """PyTorch, with as many threads as the process is given."""
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    return torch
+
+
+def unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function."""
     return function
 
 
 @dataclass(frozen=True)
 class Style:
-    """A namespace with PyTorch's names, and what is done to speed its functions up.
-
-    forward: of a function of tensors that returns the loss or the output. update: of the
-    optimizer's step.
-    """
+    """A namespace with PyTorch's names, and what is done to speed a function up."""
 
     torch: Any
-    forward: Callable[..., Any] = as_it_is
-    update: Callable[..., Any] = as_it_is
+    faster: Callable[..., Callable[..., Any]] = unchanged
 
 
-def build(case: Case, style: Style) -> Program:
+def build(style: Style, case: Case) -> Program:
     """The program of a case."""
-    kinds: dict[str, Callable[[Case, Style], Program]] = {
-        "training": Training,
+    kinds: dict[str, Callable[[Style, Case], Program]] = {
+        "training": Training.of_case,
         "inference": Inference,
-        "operation": Operation,
-        "chain": Chain,
     }
-    return kinds[case.kind](case, style)
+    return kinds.get(case.kind, Gradients)(style, case)
 
 
-class Training:
-    """A training step."""
+class Training(Program):
+    """A training step of a network on images and labels."""
 
-    def __init__(self, case: Case, style: Style) -> None:
-        torch = style.torch
-        self.net = network(case, torch)
-        self.data = torch.from_numpy(case.images()), torch.from_numpy(case.labels())
-        losses = torch.nn.functional
-        self.loss_of = (
+    def __init__(
+        self, style: Style, case: Case, net: Any, loss_of: Any, data: tuple[Any, Any]
+    ) -> None:
+        self.net, self.loss_of, self.data = net, loss_of, data
+        self.forward = style.faster(lambda x, y: self.loss_of(self.net(x), y))
+        self.optimizer = optimizer_of(style.torch, case, net)
+        self.update = style.faster(self.optimizer.step)
+
+    @classmethod
+    def of_case(cls, style: Style, case: Case) -> Self:
+        """The network of the case."""
+        torch, losses = style.torch, style.torch.nn.functional
+        loss_of = (
             losses.nll_loss if case.from_log_probabilities else losses.cross_entropy
         )
-        self.forward = style.forward(lambda x, y: self.loss_of(self.net(x), y))
-        self.optimizer = optimizer_of(case, torch, self.net)
-        self.update = style.update(self.optimizer.step)
-
-    def whole(self, images: Any, labels: Any) -> Any:
-        """One step; the loss before it."""
-        self.optimizer.zero_grad()
-        loss = self.forward(images, labels)
-        loss.backward()
-        self.update()
-        return loss
+        data = torch.from_numpy(case.images()), torch.from_numpy(case.labels())
+        return cls(style, case, network(torch, case), loss_of, data)
 
     def step(self) -> None:
         """Zero the gradients, forward, loss, backward, update."""
-        self.last = self.whole(*self.data)
+        self.optimizer.zero_grad()
+        self.last = self.forward(*self.data)
+        self.last.backward()
+        self.update()
 
     def loss(self) -> float:
         """Of the last step."""
@@ -76,48 +122,62 @@ class Training:
         return [p.detach().numpy() for p in self.net.parameters()]
 
 
-class Inference:
+class PlannedTraining(Training):
+    """A training step: all but the update is replayed."""
+
+    def __init__(self, style: Style, *parts: Any) -> None:
+        super().__init__(style, *parts)
+        self.planned = style.torch.planned(self.net, self.loss_of)
+
+    def step(self) -> None:
+        """The gradients are set, not added; update."""
+        self.last, _ = self.planned(*self.data)
+        self.update()
+
+
+class Inference(Program):
     """The output, in evaluation mode."""
 
-    def __init__(self, case: Case, style: Style) -> None:
-        torch = style.torch
-        self.no_grad = torch.no_grad
-        self.net = network(case, torch).eval()
-        self.forward = style.forward(self.net)
-        self.images = torch.from_numpy(case.images())
+    def __init__(self, style: Style, case: Case) -> None:
+        self.no_grad = style.torch.no_grad
+        self.forward = style.faster(network(style.torch, case).eval())
+        self.images = style.torch.from_numpy(case.images())
 
     def step(self) -> None:
         """Forward, nothing recorded."""
         with self.no_grad():
             self.output = self.forward(self.images)
 
-    def loss(self) -> None:
-        """None."""
-
     def arrays(self) -> list[Array]:
         """The output."""
         return [self.output.numpy()]
 
 
-class Operation:
-    """One layer, or the loss, forward and back to all its inputs."""
+class Gradients(Program):
+    """An operation or a chain, forward and back to all its inputs."""
 
-    def __init__(self, case: Case, style: Style) -> None:
+    def __init__(self, style: Style, case: Case) -> None:
         torch, self.is_loss = style.torch, case.from_log_probabilities
-        self.net = network(case, torch)
-        self.x = torch.from_numpy(case.images()).requires_grad_()
-        self.forward = style.forward(self.net)
-        self.given = None if self.is_loss else torch.from_numpy(case.gradient())
+        x = torch.from_numpy(case.images()).requires_grad_()
+        if case.kind == "chain":
+            weights = [torch.from_numpy(w).requires_grad_() for w in case.weights()]
+            function: Any = lambda x: product(x, weights[0], case.length)
+        else:
+            function = network(torch, case)
+            weights = list(function.parameters())
+        self.leaves, self.given = [x, *weights], None
         if self.is_loss:
-            labels, nll_loss = case.labels(), torch.nn.functional.nll_loss
-            labels = torch.from_numpy(labels)
-            self.forward = style.forward(lambda x: nll_loss(self.net(x), labels))
+            net, labels = function, torch.from_numpy(case.labels())
+            function = lambda x: torch.nn.functional.nll_loss(net(x), labels)
+        else:
+            self.given = torch.from_numpy(case.gradient())
+        self.forward = style.faster(function)
 
     def step(self) -> None:
         """Zero the gradients, forward, backward."""
-        self.x.grad = None
-        self.net.zero_grad()
-        self.y = self.forward(self.x)
+        for leaf in self.leaves:
+            leaf.grad = None
+        self.y = self.forward(self.leaves[0])
         self.y.backward(self.given)
 
     def loss(self) -> float | None:
@@ -127,67 +187,48 @@ class Operation:
     def arrays(self) -> list[Array]:
         """The output, unless it is the loss, and the gradients."""
         outputs = [] if self.is_loss else [self.y.detach()]
-        leaves = [self.x, *self.net.parameters()]
-        return [t.numpy() for t in (*outputs, *[leaf.grad for leaf in leaves])]
+        return [t.numpy() for t in (*outputs, *[leaf.grad for leaf in self.leaves])]
 
 
-class Chain:
-    """x · w · w · … · w, forward and back."""
-
-    def __init__(self, case: Case, style: Style) -> None:
-        torch = style.torch
-        self.x = torch.from_numpy(case.images()).requires_grad_()
-        self.w = torch.from_numpy(case.weights()[0]).requires_grad_()
-
-        def product(x: Any, w: Any) -> Any:
-            for _ in range(case.length):
-                x = x * w
-            return x
-
-        self.forward = style.forward(product)
-        self.given = torch.ones(*self.x.shape)
-
-    def step(self) -> None:
-        """Zero the gradients, forward, backward."""
-        self.x.grad = self.w.grad = None
-        self.y = self.forward(self.x, self.w)
-        self.y.backward(self.given)
-
-    def loss(self) -> None:
-        """None."""
-
-    def arrays(self) -> list[Array]:
-        """The product, and the gradients of x and w."""
-        return [t.numpy() for t in (self.y.detach(), self.x.grad, self.w.grad)]
+def product(x: Any, w: Any, length: int) -> Any:
+    """x · w · w · … · w."""
+    for _ in range(length):
+        x = x * w
+    return x
 
 
-def network(case: Case, torch: Any) -> Any:
+def network(torch: Any, case: Case) -> Any:
     """A Sequential with the initial weights of the case, in training mode."""
-    net = torch.nn.Sequential(*modules(case, torch.nn))
+    net = torch.nn.Sequential(*modules(torch, case))
     with torch.no_grad():
         for parameter, weight in zip(net.parameters(), case.weights(), strict=True):
             parameter.copy_(torch.from_numpy(weight))
     return net
 
 
-def modules(case: Case, nn: Any) -> Iterator[Any]:
-    """The layers as modules."""
-    for layer, before, after in with_shapes(case.layers, case.image):
+def modules(torch: Any, case: Case) -> Iterator[Any]:
+    """The layers as modules of torch.nn."""
+    for layer, before, _ in with_shapes(case.layers, case.image):
+        size = before[0]
         if isinstance(layer, Conv):
-            yield nn.Conv2d(before[0], layer.out, layer.kernel, padding=layer.padding)
+            shape = size, layer.out, layer.kernel
+            yield torch.nn.Conv2d(*shape, padding=layer.padding)
         elif isinstance(layer, Linear):
-            yield nn.Linear(before[0], after[0])
+            yield torch.nn.Linear(size, layer.out)
         elif isinstance(layer, BatchNorm):
-            yield (nn.BatchNorm2d if len(before) == 3 else nn.BatchNorm1d)(before[0])
+            flat = len(before) == 1
+            yield torch.nn.BatchNorm1d(size) if flat else torch.nn.BatchNorm2d(size)
         elif isinstance(layer, Relu):
-            yield nn.ReLU()
+            yield torch.nn.ReLU()
         elif isinstance(layer, Pool):
-            yield nn.MaxPool2d(layer.size)
+            yield torch.nn.MaxPool2d(layer.size)
+        elif isinstance(layer, Flatten):
+            yield torch.nn.Flatten()
         else:
-            yield nn.Flatten() if isinstance(layer, Flatten) else nn.LogSoftmax(1)
+            yield torch.nn.LogSoftmax(1)
 
 
-def optimizer_of(case: Case, torch: Any, net: Any) -> Any:
+def optimizer_of(torch: Any, case: Case, net: Any) -> Any:
     """SGD with momentum, or Adam, otherwise with the defaults of the library."""
     rate = LEARNING_RATES[case.optimizer]
     if case.optimizer == "adam":

@@ -8,10 +8,10 @@ from types import GeneratorType
 
 import numpy as np
 
-from ...engine import Tensor
+from ...core.engine import Tensor
+from ...core.methods.shape import cat
+from ...core.recording import no_grad
 from ...errors import ArgumentError, AutogradError, DTypeError
-from ...methods.shape import cat
-from ...recording import no_grad
 from . import stateless
 
 Tensors = Tensor | Iterable[Tensor]

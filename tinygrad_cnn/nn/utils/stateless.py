@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...engine import Tensor
+from ...core.engine import Tensor
 from ...errors import ArgumentError, AutogradError
 from ..module import Module
 

@@ -17,10 +17,9 @@ from ..report import Diagnosis, TensorReport
 from ..subject import Array
 from .alternatives import of_operation, of_other_inputs
 from .evidence import Evidence, Hypothesis
-from .factors import factors
+from .factoring import factors, multiples, operands
 from .parts import assignments, loops, masks, outputs, passages
 from .places import misshapen, shifted, turned
-from .quantities import multiples, operands
 from .terms import terms
 
 __all__ = ["diagnose"]
@@ -69,40 +68,28 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
         return Diagnosis("never computed", text)
     odd = int((~np.isfinite(claim)).sum())
     if odd:
-        text = f"grad of {name} is not finite (inf or NaN) at {odd:,} of its {claim.size:,}"
-        return Diagnosis(
-            "not finite", f"{text} entries: a division by zero, or an overflow."
+        text = (
+            f"grad of {name} is not finite (inf or NaN) at {odd:,} of its {claim.size:,} "
+            "entries: a division by zero, or an overflow."
         )
+        return Diagnosis("not finite", text)
+    wrong = _flat(report.wrong, report.shape)
+    kinks = _flat([kink.index for kink in report.kinks], report.shape)
     with np.errstate(all="ignore"):
-        return _explained(
-            Evidence(
-                checker,
-                name,
-                claim,
-                _flat(report.wrong, report.shape),
-                _flat([kink.index for kink in report.kinks], report.shape),
-            )
-        )
-
-
-def _explained(e: Evidence) -> Diagnosis | None:
-    if e.claim.shape != e.shape:
-        found = [h for h in (misshapen(e),) if h is not None]
-    else:
-        found = _fitting(e) if e.entries.size else []
+        e = Evidence(checker, name, claim, wrong, kinks)
+        found = _find_fitting(e) if claim.shape == e.shape else list(misshapen(e))[:1]
     if not found:
         return None
-    text = f"grad of {e.name} equals {found[0].sentence}."
+    text = f"grad of {name} equals {found[0].sentence}."
     if len(found) > 1:
-        text += (
-            f" It also equals {found[1].sentence}; on these inputs both are the same."
-        )
+        other = found[1].sentence
+        text += f" It also equals {other}; on these inputs both are the same."
     return Diagnosis(found[0].kind, text)
 
 
-def _fitting(e: Evidence) -> list[Hypothesis]:
+def _find_fitting(e: Evidence) -> list[Hypothesis]:
     """One hypothesis of each kind that explains the claim, of the first row with any."""
-    for row in FAMILIES:
+    for row in FAMILIES if e.entries.size else ():
         found: dict[str, Hypothesis] = {}
         for hypothesis in (h for family in row for h in family(e)):
             if hypothesis.kind not in found and e.explains(hypothesis.gradient):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
@@ -15,17 +16,14 @@ from ..subject import Array
 from .evidence import ERRORS, Evidence, Hypothesis
 from .recognition import Recognised, recognised
 
-OTHER_VALUES: dict[str, tuple[Any, ...]] = {
-    "stride": ((1, 1),),
-    "padding": ((0, 0),),
-    "dilation": ((1, 1),),
-    "kernel": ((1, 1),),
-    "groups": (1,),
-    "correction": (0, 1),
-    "negative_slope": (0.0, 1.0),
-    "axis": (0, 1, 2, 3),
-}
-"""What an attribute of an operation is when somebody forgets it, or takes another."""
+
+def _near(value: Any) -> list[Any]:
+    """What somebody may take in place of a setting: one off, or a usual value."""
+    if isinstance(value, tuple) and all(isinstance(v, int) for v in value):
+        ones = tuple([1 for _ in value])
+        return [ones, *[tuple([v + step for v in value]) for step in (1, -1)]]
+    numbers: dict[type, list[Any]] = {int: [0, 1, 2, 3], float: [0.0, 1.0]}
+    return numbers.get(type(value), [])
 
 
 def of_operation(e: Evidence) -> Iterator[Hypothesis]:
@@ -35,7 +33,7 @@ def of_operation(e: Evidence) -> Iterator[Hypothesis]:
         return
     for attribute, value, other, op in _others(known.op):
         d = _gradient(known, op, e.name, e.cotangent)
-        if d is not None and d.ndim == len(e.shape) > 1 and d.shape[1] < e.shape[1]:
+        if d is not None and d.ndim == len(e.shape) > 1 and 0 < d.shape[1] < e.shape[1]:
             # without groups there are channels for one group only
             repeats = [1, e.shape[1] // d.shape[1]] + [1] * (d.ndim - 2)
             d = np.tile(d, repeats)
@@ -72,11 +70,12 @@ def _others(op: Op) -> Iterator[tuple[str, Any, Any, Op]]:
     for holder, build in _holders(op):
         for f in fields(holder):
             value = getattr(holder, f.name)
-            near = _off_by_one(f.name, value)
-            for other in dict.fromkeys([*OTHER_VALUES.get(f.name, ()), *near]):
+            near = _near(value)
+            for other in dict.fromkeys([f.default, *near] if near else []):
                 if type(other) is type(value) and other != value:
-                    changed = replace(holder, **{f.name: other})
-                    yield f.name, value, other, build(changed)
+                    with suppress(*ERRORS):  # of settings that there cannot be
+                        changed = replace(holder, **{f.name: other})
+                        yield f.name, value, other, build(changed)
 
 
 def _holders(op: Any) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
@@ -85,14 +84,6 @@ def _holders(op: Any) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
     window = getattr(op, "window", None)
     if isinstance(window, Window):
         yield window, lambda other: replace(op, window=other)
-
-
-def _off_by_one(name: str, value: Any) -> Iterator[Any]:
-    if name in ("stride", "padding", "dilation"):
-        least = 0 if name == "padding" else 1
-        for step in (1, -1):
-            if min(value) + step >= least:
-                yield tuple(v + step for v in value)
 
 
 # ------------------------------------------------------------------------ other inputs

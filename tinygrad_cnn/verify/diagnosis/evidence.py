@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import TinygradError
 from ..check import Checker
-from ..difference import usual_step
+from ..difference import usual_step, with_values
 from ..subject import Array
 
 MOST = 512
@@ -56,13 +56,13 @@ class Evidence:
         self.shape = self.x.shape
         self.g = np.concatenate([g.reshape(-1) for g in checker.cotangents])
         self.tolerance = usual_step(self.x.dtype)
-        chosen = np.setdiff1d(self._chosen(suspects), kinks)
-        columns = {k: self.column(name, k) for k in chosen.tolist()}
-        smooth = {k: column for k, (column, same) in columns.items() if same}
+        chosen = np.setdiff1d(self._choose(suspects), kinks)
+        columns = {k: checker.differences.column(name, k) for k in chosen.tolist()}
+        smooth = {k: column * self.g for k, (column, same) in columns.items() if same}
         self.entries = np.array(list(smooth), int)
         self.contributions = np.array(list(smooth.values())).reshape(-1, self.g.size)
 
-    def _chosen(self, suspects: Array) -> Array:
+    def _choose(self, suspects: Array) -> Array:
         most = max(min(MOST, ROOM // self.g.size), 16)
         if self.x.size <= most:
             return np.arange(self.x.size)
@@ -70,32 +70,12 @@ class Evidence:
         wrong = rng.permutation(suspects)[: most // 2]
         return np.union1d(wrong, rng.permutation(self.x.size)[: most - wrong.size])
 
-    def column(self, name: str, k: int) -> tuple[Array, bool]:
-        """J_ik g_i of every output i, and whether no branch changed on the way."""
-        flat = self.subject.arrays[name].reshape(-1)
-        h = self.tolerance * max(abs(float(flat[k])), 1.0)
-        up, down = flat[k] + h, flat[k] - h
-        sides = [self._outputs(flat, k, place) for place in (up, down)]
-        slope = (sides[0][0] - sides[1][0]) / (up - down)
-        return slope * self.g, all(same for _, same in sides)
-
-    def _outputs(self, flat: Array, k: int, place: float) -> tuple[Array, bool]:
-        """All outputs where the entry is at this place, and whether no branch changed."""
-        start = flat[k]
-        try:
-            flat[k] = place
-            run = self.subject.run()
-        finally:
-            flat[k] = start
-        same = run.path.same_as(self.checker.differences.base.path)
-        return np.concatenate([y.reshape(-1) for y in run.outputs]), same
-
     # ------------------------------------------------------------- what is claimed and true
 
     @cached_property
     def true(self) -> Array:
         """The true gradient; NaN at the entries that were not looked at."""
-        return self.full(self.contributions.sum(axis=1))
+        return self.summed(self.contributions)
 
     @cached_property
     def wrong(self) -> Array:
@@ -107,6 +87,10 @@ class Evidence:
         full = np.full(self.x.size, np.nan)
         full[self.entries] = values
         return full.reshape(self.shape)
+
+    def summed(self, terms: Array) -> Array:
+        """The terms of each entry looked at, added up, in the shape of the tensor."""
+        return self.full(terms.reshape(len(terms), -1).sum(axis=1))
 
     def close(self, a: Array, b: Array) -> Array:
         """Where a and b are the same up to the error of differences."""
@@ -127,32 +111,30 @@ class Evidence:
         Entry by entry, so that what is not so ends soon.
         """
         wrong = np.flatnonzero(self.wrong)[:24].tolist()
-        claimed = self.claim.reshape(-1)
+        column = self.checker.differences.column
         return bool(wrong) and all(
-            self.close(claimed[k], self.column(name, k)[0].sum())
+            self.close(self.claim.flat[k], self.g @ column(name, k)[0])
             for k in dict.fromkeys([*wrong, *self.entries[:8].tolist()])
         )
 
     def is_true_with(self, name: str, values: Array) -> bool:
         """Whether the claim is the true gradient where this tensor has other values."""
-        array = self.subject.arrays[name]
-        start = array.copy()
-        try:
-            array[...] = values
-            return self.is_true_of(self.name)
-        except ERRORS:
-            return False
-        finally:
-            array[...] = start
+        with suppress(*ERRORS):  # the code may not take such values
+            return with_values(
+                self.subject.arrays[name],
+                slice(None),
+                values,
+                lambda: self.is_true_of(self.name),
+            )
+        return False
 
     # --------------------------------------------------------------------- the output
 
     @cached_property
     def output(self) -> Array:
         """The output; several are laid in one row."""
-        outputs = self.checker.outputs
-        row = np.concatenate([y.reshape(-1) for y in outputs])
-        return outputs[0] if len(outputs) == 1 else row
+        base = self.checker.differences.base
+        return base.outputs[0] if len(base.outputs) == 1 else base.row
 
     @property
     def cotangent(self) -> Array:
@@ -183,10 +165,10 @@ class Evidence:
         reached = self.touched.copy()
         if self.output.shape == self.shape:
             reached[np.arange(self.entries.size), self.entries] = True
-        base = self.output.reshape(-1)
-        flat, far = self.x.reshape(-1), 16 * (1 + float(np.max(np.abs(self.x))))
+        far = 16 * (1 + float(np.max(np.abs(self.x))))
         for row, k in enumerate(self.entries.tolist()):
             for place in (far, -far):
                 with suppress(*ERRORS):  # the code may not take such values
-                    reached[row] |= self._outputs(flat, k, place)[0] != base
+                    run = with_values(self.x, [k], place, self.subject.run)
+                    reached[row] |= run.row != self.output.reshape(-1)
         return reached

@@ -23,14 +23,11 @@ def loops(e: Evidence) -> Iterator[Hypothesis]:
     n, c = e.output.ndim, e.by_output
     if len(e.checker.outputs) > 1:
         return
-    for axis, name in enumerate(
-        NAMES.get(n, [f"slice of axis {a} of the output" for a in range(n)])
-    ):
-        for which, at, late in (
-            ("last", -1, "ends one too early"),
-            ("first", 0, "begins one too late"),
-        ):
-            alone = e.full(c.take([at], axis + 1).reshape(len(c), -1).sum(axis=1))
+    usual = [f"slice of axis {axis} of the output" for axis in range(n)]
+    ends = ("last", -1, "ends one too early"), ("first", 0, "begins one too late")
+    for axis, name in enumerate(NAMES.get(n, usual)):
+        for which, at, late in ends:
+            alone = e.summed(c.take(at, axis + 1))
             kind = f"{which} {name.split()[0]}"
             text = f"the true gradient of the {which} {name} alone: {ASSIGNED}"
             yield Hypothesis(kind, text, alone)
@@ -39,11 +36,8 @@ def loops(e: Evidence) -> Iterator[Hypothesis]:
                 yield Hypothesis("off by one", text, e.true - alone)
     if n == 4:
         text = "the true gradient of the last channel of the last image alone: it is"
-        yield Hypothesis(
-            "last image",
-            f"{text} assigned inside both loops",
-            e.full(c[:, -1, -1].sum(axis=(1, 2))),
-        )
+        text = f"{text} assigned inside both loops"
+        yield Hypothesis("last image", text, e.summed(c[:, -1, -1]))
 
 
 def outputs(e: Evidence) -> Iterator[Hypothesis]:
@@ -51,12 +45,9 @@ def outputs(e: Evidence) -> Iterator[Hypothesis]:
     sizes = [y.size for y in e.checker.outputs]
     parts = np.split(e.contributions, np.cumsum(sizes)[:-1], axis=1)
     for i, part in enumerate(parts) if len(parts) > 1 else ():
-        yield Hypothesis(
-            "part missing",
-            f"the true gradient without what comes back from output {i} (of "
-            f"{len(parts)}): that part is missing",
-            e.true - e.full(part.sum(axis=1)),
-        )
+        text = f"the true gradient without what comes back from output {i} (of "
+        text = f"{text}{len(parts)}): that part is missing"
+        yield Hypothesis("part missing", text, e.true - e.summed(part))
 
 
 def assignments(e: Evidence) -> Iterator[Hypothesis]:
@@ -70,21 +61,20 @@ def assignments(e: Evidence) -> Iterator[Hypothesis]:
     for reached in (e.touched, e.together, e.reached):
         for loop in dict.fromkeys([axes, *others]):
             for which in ("last", "first"):
-                yield Hypothesis(
-                    "assigned",
+                text = (
                     f"the {which} contribution to each entry alone: where windows "
                     "overlap, or a value is used again, it is assigned and should be "
-                    "added",
-                    e.full(_one_of(e, reached, loop, which == "last")),
+                    "added"
                 )
+                one = _one_of(e, reached, loop, which == "last")
+                yield Hypothesis("assigned", text, e.full(one))
 
 
 def _one_of(e: Evidence, reached: Array, loop: tuple[int, ...], last: bool) -> Array:
     def steps(values: Array) -> Array:
         """Entry, step of the loops, and what is summed in a step."""
-        front = range(1, len(loop) + 1)
         shaped = values.reshape(e.by_output.shape)
-        outer = np.moveaxis(shaped, [a + 1 for a in loop], front)
+        outer = np.moveaxis(shaped, [a + 1 for a in loop], range(1, len(loop) + 1))
         count = int(np.prod(outer.shape[1 : len(loop) + 1]))
         ordered = outer.reshape(len(outer), count, -1)
         return ordered[:, ::-1] if last else ordered
@@ -97,21 +87,19 @@ def masks(e: Evidence) -> Iterator[Hypothesis]:
     """g passed on where it should be stopped, or stopped where it should pass."""
     slope, stopped = _slope(e), e.reached & ~e.touched
     if slope is not None and stopped.any():
-        for passed, what in _passed(e, e.reached, 1.0), _passed(e, e.reached, slope):
+        for passed, what in _pass_on(e, e.reached, 1.0), _pass_on(e, e.reached, slope):
             yield Hypothesis("mask missing", f"{what}: the mask is missing", passed)
-        text = (
-            "g where it should be stopped, and zero where it should pass: the mask is"
-        )
-        wrong, _ = _passed(e, stopped, slope)
-        yield Hypothesis("mask inverted", f"{text} the wrong way round", wrong)
+        text = "g where it should be stopped, and zero where it should pass: the mask"
+        text = f"{text} is the wrong way round"
+        yield Hypothesis("mask inverted", text, _pass_on(e, stopped, slope)[0])
     positive = e.g > 0
-    for text, values in (
+    for text, terms in (
         ("the true gradient, but only where g is positive", e.contributions * positive),
         ("g where it is positive", e.g * (e.reached & positive)),
     ):
         if not positive.all():
             text = f"{text}: the mask is made of g, not of the input"
-            yield Hypothesis("mask of g", text, e.full(values.sum(axis=1)))
+            yield Hypothesis("mask of g", text, e.summed(terms))
 
 
 def passages(e: Evidence) -> Iterator[Hypothesis]:
@@ -121,15 +109,14 @@ def passages(e: Evidence) -> Iterator[Hypothesis]:
     own = np.zeros_like(e.touched)
     if e.output.shape == e.shape:
         own[np.arange(e.entries.size), e.entries] = True
-    for passed, what in _passed(e, own, 1.0), _passed(e, e.reached, 1.0):
+    for passed, what in _pass_on(e, own, 1.0), _pass_on(e, e.reached, 1.0):
         text = f"{what}: the derivative is missing"
         yield Hypothesis("derivative missing", text, passed)
     if own.any():
-        text = (
-            f"the true gradient less g itself: the way of {e.name} past the operation"
-        )
-        rest = e.true - _passed(e, own, 1.0)[0]
-        yield Hypothesis("part missing", f"{text} (a skip) is missing", rest)
+        text = f"the true gradient less g itself: the way of {e.name} past the"
+        text = f"{text} operation (a skip) is missing"
+        rest = e.true - _pass_on(e, own, 1.0)[0]
+        yield Hypothesis("part missing", text, rest)
         for sign, there in ("positive", e.x > 0), ("negative", e.x < 0):
             text = f"the true gradient where {e.name} is {sign}, and zero elsewhere"
             yield Hypothesis("branch missing", text, e.true * there)
@@ -142,9 +129,9 @@ def _slope(e: Evidence) -> float | None:
     return slope if np.allclose(slopes, slope) else None
 
 
-def _passed(e: Evidence, to: Array, slope: float) -> tuple[Array, str]:
+def _pass_on(e: Evidence, to: Array, slope: float) -> tuple[Array, str]:
     """g of these outputs, summed, and how that is said."""
     several = to.sum(axis=1).max(initial=0) > 1
     text = "g, summed over what an entry can reach" if several else "g itself"
     scale = "" if np.isclose(slope, 1) else f", times {slope:.6g}"
-    return e.full((e.g * to).sum(axis=1) * slope), f"{text}{scale}"
+    return e.summed(e.g * to) * slope, f"{text}{scale}"

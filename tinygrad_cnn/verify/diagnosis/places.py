@@ -33,13 +33,12 @@ def shifted(e: Evidence) -> Iterator[Hypothesis]:
     n = e.true.ndim
     moves = [(axis,) for axis in range(n)] + ([(n - 2, n - 1)] if n >= 2 else [])
     for step, axes in product((1, -1, 2, -2), moves):
-        along = "the axes" if len(axes) > 1 else "axis"
-        yield Hypothesis(
-            "shifted",
-            f"the true gradient shifted by {step:+d} along {along} "
-            f"{' and '.join(map(str, axes))}: the window or an index is off by that much",
-            _shift(e.true, axes, step),
+        text = (
+            f"the true gradient shifted by {step:+d} along "
+            f"{'the ' if len(axes) > 1 else ''}{_axes(axes)}: the window or an index is "
+            "off by that much"
         )
+        yield Hypothesis("shifted", text, _shift(e.true, axes, step))
 
 
 def _shift(x: Array, axes: tuple[int, ...], step: int) -> Array:
@@ -52,7 +51,7 @@ def _shift(x: Array, axes: tuple[int, ...], step: int) -> Array:
     return moved
 
 
-def misshapen(e: Evidence) -> Hypothesis | None:
+def misshapen(e: Evidence) -> Iterator[Hypothesis]:
     """How a gradient of another shape than its tensor's came about."""
 
     def same(a: Array, b: Array) -> bool:
@@ -64,24 +63,25 @@ def misshapen(e: Evidence) -> Hypothesis | None:
     for axes in permutations(range(e.claim.ndim)):
         turned = e.claim.transpose(axes)
         if turned.shape == e.shape and same(turned, e.true):
-            return Hypothesis("transposed", "the true gradient transposed", e.true)
+            yield Hypothesis("transposed", "the true gradient transposed", e.true)
     if same(e.claim, e.true):
         text = "the true gradient, but under another shape"
-        return Hypothesis("reshaped", text, e.true)
-    for count in range(1, e.claim.ndim + 1):
-        for axes in combinations(range(e.claim.ndim), count):
-            if same(e.claim.sum(axis=axes), e.true):
-                text = f"the true gradient once it is summed over its {_axes(axes)}"
-                why = "what broadcasting repeated (the batch, say) must be summed"
-                return Hypothesis("not summed", f"{text}: {why}", e.true)
-    for count in range(1, e.true.ndim + 1):
-        for axes in combinations(range(e.true.ndim), count):
-            if same(e.true.sum(axis=axes), e.claim):
-                text = (
-                    f"the true gradient summed over its {_axes(axes)}, which it should"
-                )
-                return Hypothesis("summed too far", f"{text} not be", e.true)
-    return None
+        yield Hypothesis("reshaped", text, e.true)
+    for axes in _subsets(e.claim.ndim):
+        if same(e.claim.sum(axis=axes), e.true):
+            text = f"the true gradient once it is summed over its {_axes(axes)}"
+            why = "what broadcasting repeated (the batch, say) must be summed"
+            yield Hypothesis("not summed", f"{text}: {why}", e.true)
+    for axes in _subsets(e.true.ndim):
+        if same(e.true.sum(axis=axes), e.claim):
+            text = f"the true gradient summed over its {_axes(axes)}, which it should"
+            yield Hypothesis("summed too far", f"{text} not be", e.true)
+
+
+def _subsets(n: int) -> Iterator[tuple[int, ...]]:
+    """Of n axes, the smallest first."""
+    for count in range(1, n + 1):
+        yield from combinations(range(n), count)
 
 
 def _axes(axes: tuple[int, ...]) -> str:

@@ -6,7 +6,7 @@ the like.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import permutations, product
 from typing import Any, NamedTuple
@@ -15,11 +15,15 @@ import numpy as np
 
 from ...kernels import Window
 from ...ops.base import Op, registry
-from ...ops.classification import LogSoftmax, Softmax
-from ...ops.convolution import Conv2d
-from ...ops.pooling import MaxPool2d
 from ..subject import Array, OperationSubject, Subject
 from .evidence import ERRORS
+
+LAYOUT = {
+    "stride": [(s, s) for s in (1, 2, 3, 4)],
+    "padding": [(p, p) for p in (0, 1, 2, 3)],
+    "dilation": [(d, d) for d in (1, 2)],
+}
+"""Settings of windows that are tried."""
 
 
 class Recognised(NamedTuple):
@@ -58,19 +62,30 @@ def _registered(subject: OperationSubject) -> Recognised | None:
 
 
 def _candidates(arrays: dict[str, Array], y: Array) -> Iterator[tuple[Op, list[str]]]:
-    """Operations of these arrays that would give the shape of y."""
-    names = list(arrays)
-    if len(names) == 1 and arrays[names[0]].shape == y.shape:
-        for axis in range(y.ndim):
-            yield Softmax(axis), names
-            yield LogSoftmax(axis), names
-    images = [name for name, a in arrays.items() if a.ndim == y.ndim == 4]
-    biases = [name for name, a in arrays.items() if a.shape == y.shape[1:2]]
-    for stride, padding, dilation in product((1, 2, 3, 4), (0, 1, 2, 3), (1, 2)):
-        layout = (stride,) * 2, (padding,) * 2, (dilation,) * 2
-        for x, w in permutations(images, 2):
-            groups = arrays[x].shape[1] // max(arrays[w].shape[1], 1)
-            if groups:
-                yield Conv2d(*layout, groups), [x, w, *(biases[:1] or [""])]
-        for k in (1, 2, 3, 4) if images == names else ():
-            yield MaxPool2d(Window((k, k), *layout)), names
+    """Operations, with settings as most nets have them, that may have made y of these."""
+    channels = [a.shape[1] for a in arrays.values() if a.ndim == 4 and a.shape[1]]
+    layouts = list(product(*LAYOUT.values()))
+    known: dict[str, Sequence[Any]] = {
+        **LAYOUT,
+        "groups": sorted({1, *[a // b for a, b in permutations(channels, 2)]} - {0}),
+        "axis": range(y.ndim),
+        "window": [Window((k, k), *layout) for layout in layouts for k in (1, 2, 3, 4)],
+        "ceil_mode": [False],
+    }
+    for kind in registry.values():
+        if not is_dataclass(kind) or kind.constant or kind.variadic:
+            continue
+        names = [f.name for f in fields(kind)]
+        if names and known.keys() >= set(names):
+            settings = product(*[known[name] for name in names])
+            given = _assignments(list(arrays), len(kind.inputs))
+            for values, names in product(settings, given):
+                yield kind(*values), names
+
+
+def _assignments(names: list[str], count: int) -> Iterator[list[str]]:
+    """Every choice of so many arrays in order; the last may be left out ("")."""
+    for given in permutations(names, count):
+        yield list(given)
+    for given in permutations(names, count - 1) if count > 1 else ():
+        yield [*given, ""]

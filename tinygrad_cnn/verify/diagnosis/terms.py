@@ -15,8 +15,7 @@ import numpy as np
 
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
-from .factors import meaning
-from .quantities import quantities
+from .factoring import meaning, quantities
 
 
 class Family(NamedTuple):
@@ -28,8 +27,7 @@ class Family(NamedTuple):
 
     what: str
     groups: Array
-    terms: Sequence[Array]
-    names: Sequence[str]
+    terms: dict[str, Array]
     without: dict[tuple[int, ...], tuple[str, str]]
 
 
@@ -39,17 +37,17 @@ def terms(e: Evidence) -> Iterator[Hypothesis]:
         true = _coefficients(e, family, e.true)
         if true is None:
             continue
-        sizes = np.abs(true) * [np.abs(term).max() for term in family.terms]
+        sizes = np.abs(true) * [np.abs(t).max() for t in family.terms.values()]
         telling = np.all(sizes > 1e-5 * sizes.max(), axis=1)
         if telling.any():
             claimed = _coefficients(e, family, e.claim)
             if claimed is not None:
                 shares = claimed[telling] / true[telling]
-                yield from _compared(e, family, shares)
+                yield from _compare(e, family, shares)
             return  # the families that follow are wider
 
 
-def _compared(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]:
+def _compare(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]:
     """What the claim has of each term (1: as it should be; by group and term)."""
     absent = np.all(np.abs(shares) < 1e-4, axis=0)
     same = np.all(np.abs(shares - 1) < 1e-4, axis=0)
@@ -60,27 +58,28 @@ def _compared(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis
         yield Hypothesis(kind, f"{family.what} {text}{more}", e.claim)
     elif (~same).sum() == 1:
         term = int(np.argmin(same))
-        yield _changed(e, family, shares[:, term], family.names[term])
+        yield _describe_change(e, family, shares[:, term], list(family.terms)[term])
 
 
-def _changed(e: Evidence, family: Family, shares: Array, name: str) -> Hypothesis:
+def _describe_change(
+    e: Evidence, family: Family, shares: Array, name: str
+) -> Hypothesis:
     """The hypothesis that one term is multiplied by something."""
     if np.ptp(shares) > 1e-4 * np.abs(shares).max():
-        text = f"{family.what} with a wrong factor in the term {name}"
-        return Hypothesis("term", text, e.claim)
-    if abs(shares[0] + 1) < 1e-4:
-        text = f"{family.what} with the wrong sign before the term {name}"
-        return Hypothesis("sign of a term", text, e.claim)
-    factor = meaning(e, float(shares[0]))
-    text = f"{family.what} with the term {name} multiplied by {factor}"
-    return Hypothesis("factor of a term", text, e.claim)
+        kind, text = "term", f"a wrong factor in the term {name}"
+    elif abs(shares[0] + 1) < 1e-4:
+        kind, text = "sign of a term", f"the wrong sign before the term {name}"
+    else:
+        factor = meaning(e, float(shares[0]))
+        kind, text = "factor of a term", f"the term {name} multiplied by {factor}"
+    return Hypothesis(kind, f"{family.what} with {text}", e.claim)
 
 
 def _coefficients(e: Evidence, family: Family, gradient: Array) -> Array | None:
     """The combination of the terms in each group, if the gradient is one."""
     known = ~np.isnan(e.true)
     groups, wanted = family.groups[known], gradient[known]
-    terms = np.stack([term[known] for term in family.terms], axis=1)
+    terms = np.stack([term[known] for term in family.terms.values()], axis=1)
     found = []
     for group, size in zip(*np.unique(groups, return_counts=True), strict=True):
         at = groups == group
@@ -104,8 +103,7 @@ def _families(e: Evidence) -> Iterator[Family]:
         yield Family(
             "the true gradient",
             groups,
-            (e.x, np.ones(e.shape)),
-            ("x", "mean of x"),
+            {"x": e.x, "mean of x": np.ones(e.shape)},
             {(1,): ("mean term", "without the mean that is subtracted from x")},
         )
 
@@ -118,8 +116,7 @@ def _couplings(e: Evidence) -> Iterator[Family]:
             yield Family(
                 "the softmax gradient p (g − Σ g p)",
                 groups,
-                (g * y, y),
-                ("p g", "p Σ g p"),
+                {"p g": g * y, "p Σ g p": y},
                 {
                     (0,): ("term", "without the term p g"),
                     (1,): ("softmax mean", "without the mean Σ g p"),
@@ -129,8 +126,7 @@ def _couplings(e: Evidence) -> Iterator[Family]:
             yield Family(
                 "the log-softmax gradient g − p Σ g",
                 groups,
-                (g, np.exp(y)),
-                ("g", "p Σ g"),
+                {"g": g, "p Σ g": np.exp(y)},
                 {
                     (0,): ("term", "without the term g"),
                     (1,): ("softmax mean", "without the term p Σ g"),
@@ -146,19 +142,18 @@ def _normalisations(e: Evidence, fixed: tuple[int, ...], g: Array) -> Iterator[F
     """x / |x|, and (x − μ) / σ, over all axes but these; g is multiplied by γ already."""
     groups = _groups(e.shape, fixed)
     others = tuple(a for a in range(e.x.ndim) if a not in fixed)
+    centred = e.x - e.x.mean(axis=others, keepdims=True)
     constant = "taken as a constant, and it depends on x"
     yield Family(
         "the gradient of x / |x|",
         groups,
-        (g, e.x),
-        ("g", "x̂ Σ g x̂"),
+        {"g": g, "x̂ Σ g x̂": e.x},
         {(1,): ("norm term", f"with the length {constant}")},
     )
     yield Family(
         "the gradient of the normalisation",
         groups,
-        (g, np.ones(e.shape), e.x - e.x.mean(axis=others, keepdims=True)),
-        ("g", "mean of g", "x̂ · mean of g x̂"),
+        {"g": g, "mean of g": np.ones(e.shape), "x̂ · mean of g x̂": centred},
         {
             (1,): ("batch mean", f"with the mean {constant}"),
             (2,): ("batch variance", f"with the variance {constant}"),
@@ -184,8 +179,7 @@ def _cross_entropy(e: Evidence) -> Iterator[Family]:
     yield Family(
         "the cross-entropy gradient p − y, with p = softmax(x),",
         _groups(e.shape, [a for a in range(e.x.ndim) if a != 1]),
-        (p, onehot),
-        ("p", "y, the 1 of the correct class"),
+        {"p": p, "y, the 1 of the correct class": onehot},
         {
             (0,): ("term", "without the term p"),
             (1,): ("label term", "without y: the 1 of the correct class is missing"),

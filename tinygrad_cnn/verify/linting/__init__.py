@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ...engine import Tensor
+from ...core.engine import Tensor
 from ...errors import AutogradError, DTypeError
 from ...nn import Module
 from . import layers, scores
@@ -26,7 +26,7 @@ __all__ = ["Finding", "Findings", "lint", "watch"]
 
 CHECKS: tuple[Callable[[Graph], Iterator[Finding]], ...] = (
     scores.loss_not_finite,
-    scores.scores_not_free,
+    scores.values_of_another_kind,
     scores.log_of_softmax,
     scores.nll_without_log_softmax,
     layers.no_gradient,

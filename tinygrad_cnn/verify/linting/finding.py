@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ...engine import Record
-from ...recording import Where
+from ...core.engine import Record
+from ...core.recording import Where
 from .graph import Step
 
 TEXTS = {

@@ -10,19 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from ...engine import Node, Record, Tensor
+from ...core.engine import Node, Record, Tensor
+from ...core.recording import (
+    Where,
+    enable_grad,
+    grad_enabled,
+    module_path,
+    observer,
+    setting,
+)
+from ...core.replaying import nodes_of, replay
+from ...core.running import unchanged
 from ...errors import ArgumentError
 from ...nn import Module
-from ...nn import functional as F
+from ...nn.loss import loss_of
 from ...nn.utils.stateless import functional_call
 from ...ops.base import Op, Value
-from ...ops.shape import Cast, Clone, Concatenate, Expand, Index, Permute, Reshape
-from ...random import undisturbed
-from ...recording import Where, enable_grad, grad_enabled, module_path, observer
-from ...replay import nodes_of, replay
-
-MOVES = (Reshape, Permute, Expand, Index, Clone, Cast, Concatenate)
-"""They leave values as they are, up to place and precision."""
 
 
 @dataclass(eq=False)
@@ -44,26 +47,18 @@ def run(
         raise ArgumentError(
             "to run a model, lint needs inputs, and labels or a loss of the output alone"
         )
-    loss_of: Any = loss or getattr(model, "loss", None) or F.cross_entropy
     trace: list[Step] = []
 
     def note(op: Op, arrays: list[Value], y: Value, kept: Any) -> None:
         recorded = grad_enabled.get()
         trace.append(Step(arrays, y, module_path.get(), Where(), recorded))
 
-    # The buffers of this run are copies: the model's own are never touched.
+    # The checks look at what this run did to its buffers, so these are copies.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    modes = [(module, module.training) for module in model.modules()]
-    before = observer.set(note)
-    try:
+    with unchanged(model), setting(observer, note), enable_grad():
         model.train()
-        with undisturbed(), enable_grad():
-            output = functional_call(model, buffers, inputs)
-            result = loss_of(output) if labels is None else loss_of(output, labels)
-    finally:
-        observer.reset(before)
-        for module, mode in modes:
-            module.training = mode
+        output = functional_call(model, buffers, inputs)
+        result = loss_of(model, output, labels, loss)
     return result, trace
 
 
@@ -103,10 +98,6 @@ class Graph:
                 flow.append(step)
         return flow[::-1]
 
-    def of(self, *kinds: type[Op]) -> Iterator[Record]:
-        """The records of these operations."""
-        return (record for record in self.records if isinstance(record.op, kinds))
-
     def name_of(self, leaf: Tensor) -> str:
         """The parameter's name, or else its shape."""
         return self.names.get(leaf, f"a parameter of shape {list(leaf.shape)}")
@@ -114,7 +105,7 @@ class Graph:
     def uses_of(self, node: Node) -> Iterator[Record]:
         """The operations that compute with a value, moved or not."""
         for use in self.uses[node]:
-            if isinstance(use.op, MOVES):
+            if use.op.moves:
                 yield from self.uses_of(use)
             else:
                 yield use
@@ -126,16 +117,18 @@ def names_of(model: Module | None) -> dict[Tensor, str]:
     return {p: name for name, p in named}
 
 
-def origin(node: Node | None, *through: type[Op]) -> Node | None:
-    """Where a value came from before it was reshaped, moved or cast (or `through`)."""
+def origin(node: Node | None, adjusted: bool = False) -> Node | None:
+    """Where a value came from before it was reshaped, moved or cast; with `adjusted`,
+    also before a number was added to it, or it was clamped.
+    """
     while isinstance(node, Record) and (
-        (isinstance(node.op, MOVES) and len(node.parents) == 1)
-        or (isinstance(node.op, through) and node.parents[1:] in ((), (None,)))
+        (node.op.moves and len(node.parents) == 1)
+        or (adjusted and node.op.adjusts and node.parents[1:] in ((), (None,)))
     ):
         node = node.parents[0]
     return node
 
 
-def kind(node: Node | None) -> str:
-    """The name of the operation that a value is the result of; "" for a leaf."""
-    return node.name() if isinstance(node, Record) else ""
+def given(node: Node | None) -> str:
+    """What the operation that gave a value says of it; "" for a leaf."""
+    return node.op.gives if isinstance(node, Record) else ""

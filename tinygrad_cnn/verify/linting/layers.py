@@ -7,14 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from ...engine import Record, Tensor
-from ...ops.activation import ReLU
-from ...ops.arithmetic import Add, Sub
-from ...ops.convolution import Conv2d, Conv2dInput, Convolution
+from ...core.engine import Record, Tensor
 from ...ops.linear import Linear
-from ...ops.normalization import BatchNorm
-from ...ops.pooling import MaxPool2d
-from ...ops.shape import Cast, Clone
 from .finding import Finding, finding, listed
 from .graph import Graph, Step, origin
 
@@ -24,9 +18,6 @@ dead on 32 of them with probability 0.03, on 8 with 0.43."""
 DEAD_SHARE = 0.5
 """A layer is reported when more of its units are dead; in fresh nets of the documents up to
 45 % are, as PyTorch draws the weights."""
-
-KEEPS_CHANNELS = (Clone, Cast, MaxPool2d)
-"""What was added to a whole channel before them is added to the whole channel after."""
 
 
 def no_gradient(graph: Graph) -> Iterator[Finding]:
@@ -68,7 +59,8 @@ def _fate(graph: Graph, p: Tensor) -> tuple[Record | Step | None, str, str]:
 
 def dead_relu(graph: Graph) -> Iterator[Finding]:
     """Units whose output is 0 for the whole batch: no gradient passes them."""
-    judged = [r for r in graph.of(ReLU) if len(r.shape) in (2, 4)]
+    rectified = [r for r in graph.records if r.op.gives == "rectified"]
+    judged = [r for r in rectified if len(r.shape) in (2, 4)]
     few = [r.shape[0] for r in judged if r.shape[0] < MIN_IMAGES]
     if few:
         graph.notes.append(
@@ -100,9 +92,11 @@ def bias_before_batch_norm(graph: Graph) -> Iterator[Finding]:
 
 def _bias_of(record: Record) -> Tensor | None:
     """The leaf that this operation adds, one value to each channel (axis 1)."""
-    terms = {Conv2d: [2], Conv2dInput: [2], Linear: [2], Add: [0, 1], Sub: [0, 1]}
-    ndim = 2 if isinstance(record.op, Convolution) else len(record.shape)
-    for i in terms.get(type(record.op), []):
+    op = record.op
+    for i, name in enumerate(op.inputs):
+        if name != op.bias and name not in op.adds:
+            continue
+        ndim = 2 if name == op.bias else len(record.shape)
         leaf, shape = origin(record.parents[i]), record.input_shapes[i]
         lengths = (1,) * (ndim - len(shape)) + shape
         if isinstance(leaf, Tensor) and math.prod(lengths) == math.prod(lengths[1:2]):
@@ -112,15 +106,15 @@ def _bias_of(record: Record) -> Tensor | None:
 
 def _only_normalised(graph: Graph, record: Record) -> bool:
     return bool(graph.uses[record]) and all(
-        (isinstance(use.op, BatchNorm) and use.parents[0] is record)
-        or (isinstance(use.op, KEEPS_CHANNELS) and _only_normalised(graph, use))
+        (use.op.normalises and use.parents[0] is record)
+        or (use.op.keeps_channels and _only_normalised(graph, use))
         for use in graph.uses[record]
     )
 
 
 def linear_after_linear(graph: Graph) -> Iterator[Finding]:
     """Two dense layers in a row are one, unless the middle is narrow on purpose."""
-    for record in graph.of(Linear):
+    for record in [r for r in graph.records if isinstance(r.op, Linear)]:
         first = origin(record.parents[0])
         if not (isinstance(first, Record) and isinstance(first.op, Linear)):
             continue
@@ -152,7 +146,7 @@ def dtype_changed(graph: Graph) -> Iterator[Finding]:
 
 def _bringer(graph: Graph, record: Record) -> str:
     """Which input made this the first result of its dtype."""
-    users = graph.uses[record] if isinstance(record.op, Cast) else []
+    users = graph.uses[record] if record.op.moves else []
     for r in (record, *users):
         inputs = zip(r.parents, r.input_dtypes, r.input_shapes, strict=True)
         for parent, dtype, shape in inputs:

@@ -7,13 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...engine import Node, Record
-from ...ops.arithmetic import Add, Log
-from ...ops.classification import LogisticLoss, LogSoftmax, NLLLoss
-from ...ops.reduction import LogSumExp
-from ...ops.selection import Clip
+from ...core.engine import Node, Record
 from .finding import Finding, finding
-from .graph import Graph, kind, origin
+from .graph import Graph, given, origin
 
 
 def loss_not_finite(graph: Graph) -> Iterator[Finding]:
@@ -34,57 +30,62 @@ def loss_not_finite(graph: Graph) -> Iterator[Finding]:
     yield finding("loss-not-finite", None, first="")
 
 
-def scores_not_free(graph: Graph) -> Iterator[Finding]:
-    """Losses that take scores of any size, given something else."""
-    for record in graph.of(LogSoftmax, LogisticLoss):
-        name, place = _given(record)
-        bounded = name in ("Softmax", "Sigmoid")
-        if name == "ReLU":
-            yield finding("relu-before-cross-entropy", place)
-        elif not isinstance(record.op, LogSoftmax):
-            if bounded:
-                yield finding("sigmoid-before-logits-loss", place, name=name.lower())
-        elif name == "LogSoftmax":
-            yield finding("log-softmax-twice", place)
-        elif bounded:
-            classes = record.shape[record.op.axis]
-            values = {"name": name.lower(), "classes": classes, "others": classes - 1}
+WRONG = {
+    ("scores", "rectified"): "relu-before-cross-entropy",
+    ("scores", "probabilities"): "softmax-before-cross-entropy",
+    ("scores", "probability"): "softmax-before-cross-entropy",
+    ("scores", "log-probabilities"): "log-softmax-twice",
+    ("logits", "rectified"): "relu-before-cross-entropy",
+    ("logits", "probabilities"): "sigmoid-before-logits-loss",
+    ("logits", "probability"): "sigmoid-before-logits-loss",
+    ("log-probabilities", "probabilities"): "softmax-before-nll",
+}
+"""The code of what an operation takes, and what it is given."""
+
+
+def values_of_another_kind(graph: Graph) -> Iterator[Finding]:
+    """Losses, and what they begin with, given something else than they take."""
+    for record in graph.records:
+        before = origin(record.parents[0])
+        code = WRONG.get((record.op.takes, given(before)))
+        if code and isinstance(before, Record):
+            classes = (
+                record.shape[getattr(record.op, "axis", -1)] if record.shape else 1
+            )
+            values = {"name": before.name().lower(), "classes": classes}
+            values["others"] = classes - 1
             values["least"] = math.log1p((classes - 1) / math.e)
-            yield finding("softmax-before-cross-entropy", place, **values)
+            yield finding(code, before, **values)
 
 
 def log_of_softmax(graph: Graph) -> Iterator[Finding]:
     """Right, but not where a probability underflows."""
-    for record in graph.of(Log):
-        if kind(origin(record.parents[0], Add, Clip)) == "Softmax":
+    for record in graph.records:
+        before = origin(record.parents[0], adjusted=True)
+        if (record.op.takes, given(before)) == ("positive", "probabilities"):
             yield finding("log-of-softmax", record)
 
 
 def nll_without_log_softmax(graph: Graph) -> Iterator[Finding]:
     """nll_loss takes log-probabilities, whose exponentials sum to 1."""
-    for record in graph.of(NLLLoss):
-        name, place = _given(record)
+    for record in graph.records:
         x = record.parents[0]
-        if name == "Softmax":
-            yield finding("softmax-before-nll", place)
-        elif not _any_log_behind(x) or _along_other_axis(x):
+        before = origin(x)
+        if record.op.takes != "log-probabilities" or given(before) == "probabilities":
+            continue
+        if not _any_log_behind(x) or _along_other_axis(x):
             with np.errstate(all="ignore"):
                 totals = np.exp(graph.values[record][0][0]).sum(axis=1)
             off = np.abs(totals - 1)
             if not (off <= 0.01).all():
+                place = before if isinstance(before, Record) else record
                 yield finding("nll-of-scores", place, total=totals.flat[off.argmax()])
-
-
-def _given(record: Record) -> tuple[str, Record]:
-    """The name of the operation whose result this one is given, and the place to show."""
-    before = origin(record.parents[0])
-    return kind(before), before if isinstance(before, Record) else record
 
 
 def _along_other_axis(node: Node | None) -> bool:
     """Whether this is a log-softmax, but not over the classes."""
-    op = node.op if isinstance(node, Record) else None
-    return isinstance(op, LogSoftmax) and op.axis != 1
+    along = getattr(node.op, "axis", 1) if isinstance(node, Record) else 1
+    return given(node) == "log-probabilities" and along != 1
 
 
 def _any_log_behind(node: Node | None) -> bool:
@@ -93,7 +94,7 @@ def _any_log_behind(node: Node | None) -> bool:
     while stack:
         node = stack.pop()
         if isinstance(node, Record) and node not in seen:
-            if isinstance(node.op, LogSoftmax | Log | LogSumExp):
+            if node.op.gives in ("logarithms", "log-probabilities"):
                 return True
             seen.add(node)
             stack += node.parents

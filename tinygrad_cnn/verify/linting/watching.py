@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ...engine import Tensor
+from ...core.engine import Tensor
+from ...core.recording import Where
 from ...nn import Module
 from ...optim import Optimizer
-from ...recording import Where
 from .finding import Findings, finding, listed
 from .graph import names_of
 

@@ -14,20 +14,17 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ...ops.base import Op
+from ...output.text import format_columns
 from ..check import Checker, Settings
 from ..difference import usual_step
-from ..locate import diagnosed
+from ..locate import add_diagnoses
 from ..report import TensorReport
 from ..subject import OperationSubject, TensorSubject, leaf_of
-from ..verifier import second_order
-from . import classification as classification
-from . import convolution as convolution
-from . import dense as dense
-from . import double_backward as double_backward
+from ..verifier import gradient_of
 from . import elementwise as elementwise
-from . import normalization as normalization
-from . import pooling as pooling
+from . import layers as layers
 from . import reductions as reductions
+from . import second_order as second_order
 from .mutant import CATALOGUE, Example, Mutant
 
 __all__ = ["CATALOGUE", "Example", "Mutant", "SelfTest", "self_test"]
@@ -76,15 +73,14 @@ class SelfTest:
         )
 
     def __str__(self) -> str:
-        width = max((len(m.name) for m in self.mutants), default=0)
-        lines = [f"{'mutant'.ljust(width)}  killed  what is said of it"]
+        rows = [["mutant", "killed", "what is said of it"]]
         for m in self.mutants:
             killed = "yes" if m.killed else "NO"
             remark = "" if m.named else f"  [made: {m.made}]"
             said = (m.sentence or "nothing") + remark
-            lines.append(f"{m.name.ljust(width)}  {killed.ljust(6)}  {said}")
+            rows.append([m.name, killed, said])
         alarms = [f"false alarm: {name}" for name in self.alarms]
-        return "\n".join([*lines, *alarms, self.summary])
+        return "\n".join([*format_columns(rows), *alarms, self.summary])
 
     def to_dict(self) -> dict[str, object]:
         """All of it as plain values."""
@@ -99,7 +95,7 @@ def self_test(catalogue: Sequence[Mutant] = tuple(CATALOGUE)) -> SelfTest:
     """Check every mutant, and every operation of the catalogue as it is."""
     start = time.perf_counter()
     with np.errstate(all="ignore"):
-        tried = [_tried(mutant) for mutant in catalogue]
+        tried = [_try(mutant) for mutant in catalogue]
         rules, alarms = 0, []
         for example, order in dict.fromkeys((m.example, m.order) for m in catalogue):
             for report in _reports(example, example.op, order):
@@ -109,7 +105,7 @@ def self_test(catalogue: Sequence[Mutant] = tuple(CATALOGUE)) -> SelfTest:
     return SelfTest(tried, rules, alarms, time.perf_counter() - start)
 
 
-def _tried(mutant: Mutant) -> Tried:
+def _try(mutant: Mutant) -> Tried:
     op = mutant.operation()
     (report,) = _reports(mutant.example, op, mutant.order, mutant.tensor)
     killed = report.is_wrong
@@ -129,10 +125,10 @@ def _reports(
     settings = Settings(step=usual_step(np.dtype(np.float64)))
     subject = _subject(example, op)
     if order == 2:
-        subject = second_order(subject, settings)
+        subject = gradient_of(subject, settings.seed)
     checker = Checker(subject, settings)
     names = subject.arrays if only is None else [only]
-    return diagnosed(checker, [checker.report(name) for name in names])
+    return add_diagnoses(checker, [checker.report(name) for name in names])
 
 
 def _subject(example: Example, op: Op) -> TensorSubject:

@@ -1,6 +1,6 @@
 """Wrong gradients of activations, of arithmetic and of what selects, entry by entry."""
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -12,155 +12,84 @@ from .mutant import Example, values, wrong
 
 X, SECOND = values(4, 5), values(4, 5, draw=1)
 POSITIVE, OTHER = values(4, 5, low=0.4, draw=2), values(4, 5, low=0.5, draw=3)
-RELU, LEAKY = Example(ReLU(), (X,)), Example(LeakyReLU(0.1), (X,))
-SIGMOID, TANH, ATAN = (
-    Example(Sigmoid(), (X,)),
-    Example(Tanh(), (X,)),
-    Example(Atan(), (X,)),
-)
-HARDTANH, CLIP = Example(Hardtanh(), (X,)), Example(Clip(-1.0, 0.5), (X,))
-EXP, LOG, SQRT = (Example(op, (POSITIVE,)) for op in (Exp(), Log(), Sqrt()))
-ABS = Example(Abs(), (X,))
-ADD = Example(Add(), (X, values(5)))
-SUB, MUL, DIV = (Example(op, (X, OTHER)) for op in (Sub(), Mul(), Div()))
-POW = Example(Pow(), (POSITIVE, OTHER))
 SQUARE = Example(Mul(), (X,), compose=lambda op: lambda x: op(x, x))
-ERROR = Example(SquaredError(), (X, OTHER))
-MAXIMUM = Example(Maximum(), (X, SECOND))
-CHOICE = Example(Where(), (X > 0, X, OTHER))
 
+relu = partial(wrong, Example(ReLU(), (X,)), "grad_x")
+relu("mask missing", "mask missing")(lambda op, g: g)
+relu("mask the wrong way round", "mask inverted")(lambda op, g, y: g * (y <= 0))
+relu("mask made of g", "mask of g")(lambda op, g: g * (g > 0))
+relu("multiplied by x", "extra factor: times")(lambda op, g, x, y: g * x * (y > 0))
 
-@wrong(RELU, "grad_x", "mask missing", "mask missing")
-def _(op: Any, g: Any) -> Any:
-    return g
+leaky_relu = partial(wrong, Example(LeakyReLU(0.1), (X,)), "grad_x")
+leaky_relu("slope forgotten", "negative_slope")(lambda op, g, x: g * (x > 0))
 
-
-@wrong(RELU, "grad_x", "mask the wrong way round", "mask inverted")
-def _(op: Any, g: Any, y: Any) -> Any:
-    return g * (y <= 0)
-
-
-@wrong(RELU, "grad_x", "mask made of g", "mask of g")
-def _(op: Any, g: Any) -> Any:
-    return g * (g > 0)
-
-
-@wrong(RELU, "grad_x", "multiplied by x", "extra factor", says="times")
-def _(op: Any, g: Any, x: Any, y: Any) -> Any:
-    return g * x * (y > 0)
-
-
-@wrong(LEAKY, "grad_x", "slope forgotten", "negative_slope")
-def _(op: Any, g: Any, x: Any) -> Any:
-    return g * (x > 0)
-
-
-@wrong(SIGMOID, "grad_x", "y (1 − y) with x in the place of y", "wrong operand")
-def _(op: Any, g: Any, x: Any) -> Any:
-    return g * x * (1 - x)
-
-
-@wrong(SIGMOID, "grad_x", "σ′ taken at y instead of x", "wrong point")
-def _(op: Any, g: Any, y: Any) -> Any:
-    s = 1 / (1 + np.exp(-y))
-    return g * s * (1 - s)
-
-
-@wrong(
-    SIGMOID, "grad_x", "1 − y forgotten", "missing factor", says="(1 − y) is missing"
+sigmoid = partial(wrong, Example(Sigmoid(), (X,)), "grad_x")
+sigmoid("y (1 − y) with x in the place of y", "wrong operand")(
+    lambda op, g, x: g * x * (1 - x)
 )
-def _(op: Any, g: Any, y: Any) -> Any:
-    return g * y
-
-
-@wrong(TANH, "grad_x", "the square forgotten", "missing factor", says="(1 + y)")
-def _(op: Any, g: Any, y: Any) -> Any:
-    return g * (1 - y)
-
-
-@wrong(TANH, "grad_x", "g passed on", "derivative missing")
-def _(op: Any, g: Any) -> Any:
-    return g
-
-
-@wrong(
-    ATAN, "grad_x", "1 + y² in the place of 1 + x²", "wrong operand", says="y stands"
+sigmoid("σ′ taken at y instead of x", "wrong point")(
+    lambda op, g, y: g * np.exp(-y) / (1 + np.exp(-y)) ** 2
 )
-def _(op: Any, g: Any, y: Any) -> Any:
-    return g / (1 + y * y)
+sigmoid("1 − y forgotten", "missing factor: (1 − y) is missing")(lambda op, g, y: g * y)
 
+tanh = partial(wrong, Example(Tanh(), (X,)), "grad_x")
+tanh("the square forgotten", "missing factor: (1 + y)")(lambda op, g, y: g * (1 - y))
+tanh("g passed on", "derivative missing")(lambda op, g: g)
 
-@wrong(HARDTANH, "grad_x", "mask missing", "mask missing")
-def _(op: Any, g: Any) -> Any:
-    return g
-
-
-@wrong(CLIP, "grad_a", "only the values cut off", "mask inverted")
-def _(op: Any, g: Any, a: Any) -> Any:
-    return g * ((a < op.low) | (a > op.high))
-
-
-@wrong(EXP, "grad_a", "a in the place of y", "wrong operand", says="a stands where y")
-def _(op: Any, g: Any, a: Any) -> Any:
-    return g * a
-
-
-@wrong(LOG, "grad_a", "multiplied, not divided", "inverted factor")
-def _(op: Any, g: Any, a: Any) -> Any:
-    return g * a
-
-
-@wrong(SQRT, "grad_a", "2 forgotten", "factor", says="times 2")
-def _(op: Any, g: Any, y: Any) -> Any:
-    return g / y
-
-
-@wrong(ABS, "grad_a", "sign forgotten", "derivative missing")
-def _(op: Any, g: Any) -> Any:
-    return g
-
-
-@wrong(SUB, "grad_b", "wrong sign", "sign")
-def _(op: Any, g: Any) -> Any:
-    return g
-
-
-wrong(ADD, "broadcasts", "broadcast not summed", "not summed", tensor="b")(False)
-
-
-@wrong(MUL, "grad_a", "a in the place of b", "wrong operand", says="a stands where b")
-def _(op: Any, g: Any, a: Any) -> Any:
-    return g * a
-
-
-@wrong(SQUARE, "grad_b", "x · x, of which only one x counts", "factor", says="used twice",
-       tensor="x")  # fmt: skip
-def _(op: Any, g: Any) -> Any:
-    return 0 * g
-
-
-@wrong(
-    DIV, "grad_b", "divided by b once instead of twice", "extra factor", says="times b"
+atan = partial(wrong, Example(Atan(), (X,)), "grad_x")
+atan("1 + y² in the place of 1 + x²", "wrong operand: y stands")(
+    lambda op, g, y: g / (1 + y * y)
 )
-def _(op: Any, g: Any, a: Any, b: Any) -> Any:
-    return -g * a / b
 
+hardtanh = partial(wrong, Example(Hardtanh(), (X,)), "grad_x")
+hardtanh("mask missing", "mask missing")(lambda op, g: g)
 
-@wrong(POW, "grad_a", "the exponent not in front", "missing factor", says="factor b")
-def _(op: Any, g: Any, a: Any, b: Any) -> Any:
-    return g * a ** (b - 1)
+clip = partial(wrong, Example(Clip(-1.0, 0.5), (X,)), "grad_a")
+clip("only the values cut off", "mask inverted")(
+    lambda op, g, a: g * ((a < op.low) | (a > op.high))
+)
 
+exp = partial(wrong, Example(Exp(), (POSITIVE,)), "grad_a")
+exp("a in the place of y", "wrong operand: a stands where y")(lambda op, g, a: g * a)
 
-@wrong(ERROR, "grad_a", "2 forgotten", "factor", says="1 / 2")
-def _(op: Any, g: Any, a: Any, b: Any) -> Any:
-    return g * (a - b)
+log = partial(wrong, Example(Log(), (POSITIVE,)), "grad_a")
+log("multiplied, not divided", "inverted factor")(lambda op, g, a: g * a)
 
+sqrt = partial(wrong, Example(Sqrt(), (POSITIVE,)), "grad_a")
+sqrt("2 forgotten", "factor: times 2")(lambda op, g, y: g / y)
 
-@wrong(MAXIMUM, "grad_a", "g to both inputs", "mask missing")
-def _(op: Any, g: Any) -> Any:
-    return g
+absolute = partial(wrong, Example(Abs(), (X,)), "grad_a")
+absolute("sign forgotten", "derivative missing")(lambda op, g: g)
 
+sub = partial(wrong, Example(Sub(), (X, OTHER)), "grad_b")
+sub("wrong sign", "sign")(lambda op, g: g)
 
-@wrong(CHOICE, "grad_a", "the gradient of b", "mask inverted")
-def _(op: Any, g: Any, condition: Any) -> Any:
-    return g * ~condition
+add = partial(wrong, Example(Add(), (X, values(5))), "broadcasts")
+add("broadcast not summed", "not summed", tensor="b")(False)
+
+mul = partial(wrong, Example(Mul(), (X, OTHER)), "grad_a")
+mul("a in the place of b", "wrong operand: a stands where b")(lambda op, g, a: g * a)
+
+square = partial(wrong, SQUARE, "grad_b")
+square("x · x, of which only one x counts", "factor: used twice", tensor="x")(
+    lambda op, g: 0 * g
+)
+
+div = partial(wrong, Example(Div(), (X, OTHER)), "grad_b")
+div("divided by b once instead of twice", "extra factor: times b")(
+    lambda op, g, a, b: -g * a / b
+)
+
+power = partial(wrong, Example(Pow(), (POSITIVE, OTHER)), "grad_a")
+power("the exponent not in front", "missing factor: factor b")(
+    lambda op, g, a, b: g * a ** (b - 1)
+)
+
+squared_error = partial(wrong, Example(SquaredError(), (X, OTHER)), "grad_a")
+squared_error("2 forgotten", "factor: 1 / 2")(lambda op, g, a, b: g * (a - b))
+
+maximum = partial(wrong, Example(Maximum(), (X, SECOND)), "grad_a")
+maximum("g to both inputs", "mask missing")(lambda op, g: g)
+
+where = partial(wrong, Example(Where(), (X > 0, X, OTHER)), "grad_a")
+where("the gradient of b", "mask inverted")(lambda op, g, condition: g * ~condition)

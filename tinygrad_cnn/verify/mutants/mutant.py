@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from ...ops.base import Op
-
-Array = np.ndarray[Any, Any]
+from ..subject import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,32 +61,49 @@ CATALOGUE: list[Mutant] = []
 
 
 def wrong(
-    example: Example,
-    part: str,
-    name: str,
-    kind: str,
-    *,
-    says: str = "",
-    tensor: str = "",
-    order: int = 1,
+    example: Example, part: str, name: str, said: str, tensor: str = "", order: int = 1
 ) -> Callable[[Any], Any]:
-    """Add a mutant to the catalogue; the decorated function is the wrong rule.
+    """A decorator that adds a wrong rule to the catalogue.
 
-    part: what of the operation's class is replaced. tensor: whose gradient suffers, where
-    `part` does not say it.
+    part: what of the operation's class the rule replaces. said: the keyword of the
+    diagnosis and, after a colon, words of its sentence. tensor: whose gradient suffers,
+    where `part` does not say it.
     """
+    letter = part.removeprefix("grad_") if part.startswith("grad_") else tensor
+    title = f"{type(example.op).__name__} {letter}: {name}"
+    if order == 2:
+        title += " (second order)"
+    kind, _, says = said.partition(": ")
 
     def add(rule: Any) -> Any:
-        letter = part.removeprefix("grad_") if part.startswith("grad_") else tensor
-        title = f"{type(example.op).__name__} {letter}: {name}"
-        mutant = Mutant(
-            title + " (second order)" * (order == 2),
-            *(example, part, rule, tensor or letter, kind, says, order),
+        CATALOGUE.append(
+            Mutant(title, example, part, rule, tensor or letter, kind, says, order)
         )
-        CATALOGUE.append(mutant)
         return rule
 
     return add
+
+
+def having(right: Callable[..., Any], **attributes: Any) -> Callable[..., Array]:
+    """The rule of the same operation with other attributes."""
+
+    @wraps(right)  # with the needs of the right one
+    def rule(op: Any, *values: Any) -> Array:
+        return right(replace(op, **attributes), *values)
+
+    return rule
+
+
+def changed(
+    right: Callable[..., Any], change: Callable[[Array], Array]
+) -> Callable[..., Array]:
+    """The right rule, whose gradient is then changed."""
+
+    @wraps(right)
+    def rule(op: Any, *values: Any) -> Array:
+        return change(right(op, *values))
+
+    return rule
 
 
 def values(*shape: int, low: float = -1.5, draw: int = 0) -> Array:

@@ -1,0 +1,430 @@
+"""The engine: Tensors, the records of what was done to them, and the walk back.
+
+Applying an operation to a Tensor that requires a gradient leaves one `Record`: the
+operation, where its inputs came from, and the values that its gradient rules asked for.
+Records point from a result to its inputs only, so a graph has no cycles and dies with its
+last result. `run_backward` visits the records from the results to the leaves, each once,
+after all of its uses; it is a loop, never a recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..ops.base import Need, Op, Operand, Value, shape_of
+from ..ops.shape import SumTo
+from . import recording
+from .methods import Methods
+from .methods.gradient import (
+    cotangent_of,
+    deposit,
+    hooks_of,
+    leading_to,
+    run_hooks,
+    run_leaf_hooks,
+    topological_order,
+)
+from .methods.memory import numbers, taken_over
+from .recording import Version, Where, grad_enabled, module_path, observer, quiet
+
+# What NumPy raises for operands that do not fit.
+UNFIT = (ValueError, TypeError, IndexError, RuntimeError, OverflowError)
+
+
+class Record:
+    """One application of an operation: what its gradient rules will need, and no more."""
+
+    __slots__ = (
+        "_grad",
+        "_hooks",
+        "asked",
+        "constants",
+        "dtype",
+        "module",
+        "op",
+        "parents",
+        "retains_grad",
+        "saved",
+        "shape",
+        "where",
+    )
+
+    def __init__(
+        self, op: Op, inputs: Any, arrays: Any, asked: Any, y: Tensor, kept: Any
+    ) -> None:
+        parents: list[Any] = [None] * len(inputs)
+        constants = list(arrays)
+        for i in asked:
+            parents[i], constants[i] = inputs[i]._record or inputs[i], None
+        self.op = op
+        self.parents = tuple(parents)
+        self.asked = tuple(asked)
+        self.constants = tuple(constants)
+        self.shape = y._array.shape
+        self.dtype = y._array.dtype
+        self.module = module_path.get()
+        self.where = Where(3)
+        self._hooks: dict[int, Any] | None = None
+        self.retains_grad = False
+        self._grad: Tensor | None = None
+        self.saved: dict[str, tuple[Value, Version | None, int]] | None = {}
+        for name, kind, at in self.needs(kept):
+            x = inputs[at] if kind == "input" else y if kind == "y" else None
+            if isinstance(x, Tensor):
+                version = x._version
+                self.saved[name] = x._array, version, version.count
+            else:
+                if kind == "kept":
+                    x = kept[at]
+                elif kind == "shape":
+                    x = (
+                        self.input_shapes
+                        if at < 0
+                        else getattr(arrays[at], "shape", ())
+                    )
+                elif kind == "dtype":
+                    x = self.input_dtypes if at < 0 else self.input_dtypes[at]
+                self.saved[name] = x, None, 0
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each input."""
+        return tuple([shape_of(x) for x in self._sources()])
+
+    @property
+    def input_dtypes(self) -> tuple[Any, ...]:
+        """The dtype of each input, or the type of a number."""
+        return tuple([getattr(x, "dtype", type(x)) for x in self._sources()])
+
+    def _sources(self) -> Iterable[Any]:
+        pairs = zip(self.parents, self.constants, strict=True)
+        return [constant if p is None else p for p, constant in pairs]
+
+    def needs(self, kept: Any) -> Iterable[tuple[str, str, int]]:
+        """What to keep: whatever the rules of the asked-for gradients name."""
+        return self.op.needs_of[self.asked]
+
+    @property
+    def hooks(self) -> dict[int, Any]:
+        """What was given to `register_hook`, by key."""
+        return hooks_of(self, "_hooks")
+
+    def gradients(
+        self, asked: Sequence[int], g: Value, create_graph: bool
+    ) -> Iterator[tuple[int, Value | None]]:
+        """∂L/∂(input i) for each i asked for, by the operation's rules, from g = ∂L/∂y."""
+        op = self.op
+        for i in asked:
+            rule = op.rule_of[i]
+            if rule is None:
+                raise errors.NotDifferentiableError(
+                    f"the derivative of {self} with respect to {op.input_name(i)} is "
+                    "not implemented"
+                )
+            saved, values = self.saved, []
+            if saved is None:
+                saved = self.held()
+            function, needs = rule
+            for name, kind, at in needs:
+                value, version, count = saved[name]
+                if create_graph or (version is not None and version.count != count):
+                    value = self.value(Need(name, kind, at), create_graph)
+                values.append(i if kind == "index" else value)
+            d = function(op, g, *values)
+            if op.broadcasts and d.shape != (shape := self.parents[i].shape):
+                d = SumTo(shape)(d)
+            yield i, d
+
+    def held(self) -> dict[str, tuple[Value, Version | None, int]]:
+        """The saved values, if no backward pass has used them up."""
+        if self.saved is None:
+            raise errors.GraphFreedError(
+                f"the graph through {self} was used up by an earlier backward pass; "
+                "give that one retain_graph=True if a second is wanted"
+            )
+        return self.saved
+
+    def value(self, need: Need, create_graph: bool = False) -> Value:
+        """A saved value: an array; a Tensor where gradients are recorded."""
+        value, version, count = self.held()[need.name]
+        if version is not None and version.count != count:
+            what = "its result" if need.kind == "y" else need.name
+            raise errors.MutationError(
+                f"{self} needs {what} as it was, but it was changed in place at "
+                f"{version.where} (version {count} then, {version.count} now); "
+                "change a clone() instead"
+            )
+        if not create_graph:
+            return value
+        if need.name in self.op.recompute and grad_enabled.get():
+            rule = self.op.recompute[need.name]
+            return rule.function(self.op, *[self.value(n, True) for n in rule.needs])
+        is_input, is_result = need.kind == "input", need.kind == "y"
+        node = self.parents[need.position] if is_input else self if is_result else None
+        if node is None or not grad_enabled.get():
+            return Tensor._wrap(value) if isinstance(value, np.ndarray) else value
+        if isinstance(node, Tensor):
+            return node
+        tensor = Tensor._wrap(value, node)
+        tensor._version = version or tensor._version
+        return tensor
+
+    def name(self) -> str:
+        """The operation's name, as `grad_fn.name()` in PyTorch."""
+        return type(self.op).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """Where each input came from: a record, a leaf, or None where no gradient goes."""
+        return tuple((parent, 0) for parent in self.parents)
+
+    def __str__(self) -> str:
+        operands = zip(self.input_dtypes, self.input_shapes, strict=True)
+        kinds = [f"{getattr(d, '__name__', d)}{list(s)}" for d, s in operands]
+        inside = f" in {self.module}" if self.module else ""
+        return f"{self.op} of ({', '.join(kinds)}){inside} at {self.where}"
+
+
+class Tensor(Methods, Operand):
+    """An array that remembers how it was computed.
+
+    Tensor(data, requires_grad=False): `data` is a NumPy array, which is taken over without
+    a copy (and locked against changes from outside, which no gradient could notice), or
+    nested lists of numbers, which become float32; `tensor()` copies. Everything that can
+    be done with a Tensor stands in `methods.Methods`.
+    Raises DTypeError where a gradient is asked of integers.
+
+    `_array` is the NumPy array itself, for this package's own rooms: whoever computes with
+    it records nothing and is seen by no observer, and whoever writes to it calls
+    `mark_changed`. A user's code takes `numpy()`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_array",
+        "_grad",
+        "_hooks",
+        "_leaf_hooks",
+        "_record",
+        "_requires_grad",
+        "_version",
+    )
+    _array: np.ndarray[Any, Any]
+    _record: Record | None
+    _requires_grad: bool
+    _version: Version
+    _grad: Tensor | None
+    _hooks: dict[int, Any] | None
+    _leaf_hooks: dict[int, Any] | None
+    __array_ufunc__ = None  # so that array * tensor asks the Tensor
+    __hash__ = object.__hash__
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        if np.isscalar(data):
+            raise errors.DTypeError(
+                f"Tensor({data!r}) is ambiguous; use tensor({data!r})"
+            )
+        if isinstance(data, Tensor):
+            Tensor._wrap(data._array, into=self)
+            self._version = data._version
+        elif isinstance(data, np.ndarray):
+            Tensor._wrap(taken_over(data), into=self)
+        else:
+            Tensor._wrap(numbers(data).astype(np.float32), into=self)
+        self.requires_grad_(requires_grad)
+
+    @staticmethod
+    def _wrap(
+        array: Any, record: Record | None = None, into: Tensor | None = None
+    ) -> Tensor:
+        """A Tensor on an array that nobody outside holds: a new one, or `into`."""
+        t = Tensor.__new__(Tensor) if into is None else into
+        t._array = np.asarray(array)
+        t._record = record
+        t._requires_grad = record is not None
+        t._version = Version()
+        t._grad = t._hooks = t._leaf_hooks = None
+        return t
+
+    @property
+    def _node(self) -> Node | None:
+        if not self._requires_grad:
+            return None
+        return self if self._record is None else self._record
+
+    def __apply__(self, op: Op, inputs: tuple[Value, ...]) -> Tensor:
+        """Run the operation's forward and, where a gradient may be asked, record it."""
+        arrays, asked = [], []
+        for i, x in enumerate(inputs):
+            if isinstance(x, Tensor):
+                if x._requires_grad:
+                    asked.append(i)
+                x = x._array
+            arrays.append(x)
+        try:
+            array = quiet.run(op.forward, *arrays)
+        except UNFIT as error:
+            raise recording.explained(op, inputs, error) from None
+        kept = []
+        if op.keeps:
+            array, *kept = array
+        return Tensor._result(op, inputs, arrays, asked, array, kept, Record)
+
+    @staticmethod
+    def _result(
+        op: Op, inputs: Any, arrays: Any, asked: Any, array: Any, kept: Any, record: Any
+    ) -> Tensor:
+        """What an operation made of these inputs, observed and recorded."""
+        y = Tensor._wrap(array)
+        observe = observer.get()
+        if observe is not None:
+            observe(op, arrays, y._array, kept)
+        base = inputs[0] if op.view else None
+        if isinstance(base, Tensor) and np.may_share_memory(array, base._array):
+            y._version = base._version
+            y._version.viewed = True
+        if asked and grad_enabled.get() and y._array.dtype.kind == "f":
+            y._record = record(op, inputs, arrays, asked, y, kept)
+            y._requires_grad = True
+        return y
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
+    ) -> None:
+        """Add ∂self/∂leaf, weighted by `gradient`, to `.grad` of each leaf behind self.
+
+        gradient: as self in shape; may be left out where self has one element.
+        retain_graph: keep the saved values for another pass (default: create_graph).
+        create_graph: record the gradients themselves, so that they have gradients.
+        inputs: only these leaves.
+        """
+        targets = [inputs] if isinstance(inputs, Tensor) else inputs
+        run_backward([self], [gradient], retain_graph, create_graph, targets, True)
+
+
+Node = Record | Tensor  # of the walk: a record, or a leaf that requires a gradient
+
+
+class BackwardObserver:
+    """Is told each step of a walk back; a subclass takes up those it wants to know.
+
+    Gradients are arrays, or Tensors where they are recorded themselves.
+    """
+
+    def see_start(self, node: Node, g: Value, total: Value) -> None:
+        """The walk begins at this output with g; total is the sum there so far."""
+
+    def see_gradient(self, record: Record, g: Value) -> None:
+        """g = ∂L/∂y of a record is complete; its rules come next."""
+
+    def see_contribution(
+        self, record: Record, i: int, g: Value, d: Value, total: Value
+    ) -> None:
+        """A rule made d = ∂L/∂(input i) from g; total is the sum at that input so far."""
+
+    def see_release(self, record: Record) -> None:
+        """The saved values of a record are let go."""
+
+    def see_leaf(self, leaf: Tensor, g: Value) -> None:
+        """g = ∂L/∂leaf is complete; where `.grad` is wanted, it is added there next."""
+
+
+def run_backward(
+    outputs: Iterable[Tensor],
+    cotangents: Iterable[Tensor | None],
+    retain_graph: bool | None,
+    create_graph: bool,
+    targets: Iterable[Tensor] | None,
+    accumulate: bool,
+    recorded: bool = True,
+    watch: BackwardObserver | None = None,
+) -> dict[Node, Value]:
+    """Walk from the outputs to the leaves (or only to `targets`).
+
+    Returns the gradient at each target, by node; `accumulate` adds it to `.grad` as well.
+    With create_graph, but not `recorded`, the rules meet Tensors only to be observed.
+    """
+    watch = watch or recording.backward_observer.get()
+    keep = create_graph if retain_graph is None else retain_graph
+    arrived: dict[Node, Value] = {}
+    with ExitStack() as stack, np.errstate(all="ignore"):
+        stack.callback(grad_enabled.reset, grad_enabled.set(create_graph and recorded))
+        grads = _starts(outputs, cotangents, create_graph, watch)
+        order = topological_order(list(grads))
+        wanted = None if targets is None else {t._node for t in targets}
+        if wanted is not None:
+            if not wanted or None in wanted:
+                raise errors.AutogradError(
+                    "One of the differentiated Tensors does not require grad, or none "
+                    "was given"
+                )
+            needed = leading_to(wanted, order)
+            order = [node for node in order if node in needed]
+        for node in order:
+            if node not in grads:
+                continue
+            if node._hooks:
+                grads[node] = run_hooks(node, grads[node], Tensor._wrap)
+            if wanted is not None and node in wanted:
+                arrived[node] = grads[node]
+                if accumulate and isinstance(node, Record):
+                    node.retains_grad = True
+            deposits = accumulate and (wanted is None or node in arrived)
+            if not isinstance(node, Record):
+                g = d = None  # so that only the dictionary holds this leaf's gradient
+                if watch is not None:
+                    watch.see_leaf(node, grads[node])
+                if deposits:
+                    deposit(node, grads.pop(node), Tensor._wrap)
+                    if node._leaf_hooks:
+                        run_leaf_hooks(node)
+                else:
+                    del grads[node]
+                continue
+            g = grads.pop(node)
+            if watch is not None:
+                watch.see_gradient(node, g)
+            if deposits and node.retains_grad:
+                deposit(node, g, Tensor._wrap)
+            parents, asked = node.parents, node.asked
+            if wanted is not None:
+                asked = tuple([i for i in asked if parents[i] in needed])
+            for i, d in node.gradients(asked, g, create_graph):
+                if d is None:
+                    continue
+                parent = parents[i]
+                grads[parent] = grads[parent] + d if parent in grads else d
+                if watch is not None:
+                    watch.see_contribution(node, i, g, d, grads[parent])
+            if not keep:
+                node.saved = None
+                if watch is not None:
+                    watch.see_release(node)
+    return arrived
+
+
+def _starts(
+    outputs: Iterable[Tensor],
+    cotangents: Iterable[Tensor | None],
+    create_graph: bool,
+    watch: BackwardObserver | None,
+) -> dict[Node, Value]:
+    """The gradients that a walk begins with; nothing else holds them afterwards."""
+    grads: dict[Node, Value] = {}
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        start = cotangent_of(output, cotangent)
+        g: Value = start if create_graph else start._array
+        node = output._record or output
+        grads[node] = grads[node] + g if node in grads else g
+        if watch is not None:
+            watch.see_start(node, g, grads[node])
+    return grads

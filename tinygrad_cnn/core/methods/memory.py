@@ -1,0 +1,282 @@
+"""Dtypes, devices, and the way out to NumPy and Python."""
+
+from __future__ import annotations
+
+import builtins
+import copy as copying
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ...errors import AutogradError, DTypeError, ShapeError
+from ...ops import shape as ops
+from ..recording import reader
+from .base import Array, Base, DType, int64, of_array
+
+if TYPE_CHECKING:
+    from ..engine import Tensor
+
+
+def read_only(array: Array) -> Array:
+    """A view that cannot be written to: changes made there would go unnoticed."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def numbers(data: Any, dtype: Any = None) -> Array:
+    """An array of its own of nested lists, arrays, Tensors or a number; real numbers only.
+
+    Python's floats become float32, its integers int64. DTypeError for other than numbers,
+    ShapeError for lists that form no table.
+    """
+    if isinstance(data, Base):
+        data = data._array
+    try:
+        array = np.array(data, dtype=dtype, order="C")
+    except (ValueError, TypeError, OverflowError) as error:
+        kind = ShapeError if "inhomogeneous" in str(error) else DTypeError
+        raise kind(f"can't make a Tensor of {data!r}: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"can't make a Tensor of {array.dtype} values: {data!r}")
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    if dtype is None and array.dtype == np.float64 and not hasattr(data, "dtype"):
+        array = array.astype(np.float32)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def taken_over(array: Array) -> Array:
+    """The array of a caller for a Tensor to hold, so that nobody can change it unseen.
+
+    It is shared, and locked for the caller, where the caller's array is its only owner;
+    a view of other memory, or one locked before, is copied. DTypeError for other than
+    real numbers.
+    """
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"can't make a Tensor of an array of {array.dtype}")
+    if not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    if array.base is not None or not array.flags.writeable:
+        array.flags.writeable = False
+        return np.array(array)
+    shared = array.view()
+    array.flags.writeable = False
+    return shared
+
+
+def told_reader(how: str) -> None:
+    """Tell whoever wants to know that values leave the Tensors."""
+    if (tell := reader.get()) is not None:
+        tell(f"Python reads values of a Tensor, by {how}")
+
+
+class device:
+    """device("cpu"), the only one; `type` is "cpu", `index` None."""
+
+    type = "cpu"
+    index = None
+
+    def __init__(self, name: Any = "cpu", index: Any = None) -> None:
+        check_device(name)
+
+    def __str__(self) -> str:
+        return "cpu"
+
+    def __repr__(self) -> str:
+        return "device(type='cpu')"
+
+    def __eq__(self, other: object) -> bool:
+        return str(other) == "cpu"
+
+    def __hash__(self) -> int:
+        return hash("cpu")
+
+
+class Memory(Base):
+    """What a Tensor is made of, and what happens to it."""
+
+    __slots__ = ()
+
+    dtype: DType = of_array("dtype", "NumPy's dtype of the values.")
+
+    @property
+    def device(self) -> Any:
+        """Always device("cpu")."""
+        return device()
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the values take."""
+        return int(self._array.nbytes)
+
+    def element_size(self) -> int:
+        """How many bytes one value takes."""
+        return int(self._array.itemsize)
+
+    def is_floating_point(self) -> bool:
+        """Whether the values are floats."""
+        return bool(self._array.dtype.kind == "f")
+
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        copy: Any = False,
+        non_blocking: Any = False,
+    ) -> Tensor:
+        """In another dtype: to(dtype), to(device), to(device, dtype), to(other)."""
+        for arg in args:
+            if isinstance(arg, Base):
+                dtype = arg._array.dtype
+            elif isinstance(arg, bool) or arg is None:
+                continue
+            elif isinstance(arg, np.dtype | type):
+                dtype = arg
+            else:
+                device = arg
+        check_device(device)
+        if dtype is None or np.dtype(dtype) == self.dtype:
+            return self.clone() if copy else self  # type: ignore[return-value]
+        return ops.Cast(np.dtype(dtype))(self)
+
+    def type(self, dtype: Any) -> Tensor:
+        """In another dtype."""
+        return self.to(dtype)
+
+    def type_as(self, other: Any) -> Tensor:
+        """In the dtype of another Tensor."""
+        return self.to(other.dtype)
+
+    def float(self) -> Tensor:
+        """In float32."""
+        return self.to(np.float32)
+
+    def double(self) -> Tensor:
+        """In float64."""
+        return self.to(np.float64)
+
+    def half(self) -> Tensor:
+        """In float16."""
+        return self.to(np.float16)
+
+    def long(self) -> Tensor:
+        """In int64."""
+        return self.to(int64)
+
+    def int(self) -> Tensor:
+        """In int32."""
+        return self.to(np.int32)
+
+    def bool(self) -> Tensor:
+        """In bool."""
+        return self.to(np.bool_)
+
+    def cpu(self) -> Self:
+        """Itself."""
+        return self
+
+    def contiguous(self) -> Tensor:
+        """Itself, or a copy in row-major order."""
+        if self.is_contiguous():
+            return self  # type: ignore[return-value]
+        return ops.Clone(order="C")(self)
+
+    def is_contiguous(self) -> builtins.bool:
+        """Whether the values lie in row-major order."""
+        return bool(self._array.flags.c_contiguous)
+
+    def clone(self) -> Tensor:
+        """A copy, through which gradients flow."""
+        return ops.Clone()(self)
+
+    def item(self) -> Any:
+        """The one value as a Python number; ShapeError if there are more."""
+        if self._array.size != 1:
+            raise ShapeError(
+                f"a Tensor with {self._array.size} elements cannot be converted to Scalar"
+            )
+        told_reader("item()")
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        told_reader("tolist()")
+        return self._array.tolist()
+
+    def numpy(self) -> Array:
+        """The values as a read-only array sharing memory; copy it to change it."""
+        if self._requires_grad:
+            raise AutogradError(
+                "Can't call numpy() on Tensor that requires grad. "
+                "Use tensor.detach().numpy() instead."
+            )
+        told_reader("numpy()")
+        return read_only(self._array)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        array = self.numpy()
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __bool__(self) -> builtins.bool:
+        if self._array.size != 1:
+            raise ShapeError(
+                "Boolean value of Tensor with more than one value is ambiguous; "
+                "use any() or all()"
+            )
+        told_reader("bool()")
+        return bool(self._array.item())
+
+    def __float__(self) -> builtins.float:
+        return float(self.item())
+
+    def __int__(self) -> builtins.int:
+        return int(self.item())
+
+    def __index__(self) -> builtins.int:
+        if self._array.dtype.kind not in "iub":
+            raise DTypeError("only integer tensors can be converted to an index")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        if spec and self._array.ndim:
+            raise DTypeError(
+                f"format {spec!r} is for one number, not {list(self.shape)}"
+            )
+        return format(repr(self) if self._array.ndim else self.item(), spec)
+
+    def __repr__(self) -> str:
+        told_reader("repr()")
+        body = np.array2string(
+            self._array, separator=", ", precision=4, threshold=1000, prefix="tensor("
+        )
+        dtype = (
+            ""
+            if self.dtype in (np.float32, np.int64, np.bool_)
+            else f", dtype={self.dtype}"
+        )
+        if self._record is not None:
+            return f"tensor({body}{dtype}, grad_fn=<{self._record.name()}>)"
+        asked = ", requires_grad=True" if self._requires_grad else ""
+        return f"tensor({body}{dtype}{asked})"
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Self:
+        if self._record is not None:
+            raise AutogradError(
+                "only leaf Tensors support deepcopy; use detach().clone() first"
+            )
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        self._wrap(np.array(self._array), into=copied)
+        copied._requires_grad = self._requires_grad
+        copied._grad = copying.deepcopy(self._grad, memo)
+        return copied
+
+
+def check_device(device: Any) -> None:
+    """Only the processor is there to compute on."""
+    if device is not None and str(device).split(":")[0] != "cpu":
+        raise DTypeError(f"device {device!s} is not available; tensors live on 'cpu'")

@@ -1,0 +1,99 @@
+"""A recorded computation, run again: on other values, in another dtype, or step by step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..ops.base import Op, Value
+from ..ops.shape import Cast
+from .engine import Node, Record, Tensor
+
+
+def nodes_of(outputs: Sequence[Tensor]) -> list[Node]:
+    """The records and leaves behind these results, each after those it came from."""
+    return inputs_first([t._node for t in outputs])
+
+
+def inputs_first(
+    roots: Sequence[Node | None], known: Container[Node] = ()
+) -> list[Node]:
+    """The records and leaves behind these, and they themselves, but for the known ones.
+
+    Each comes after its inputs; None, for what was not recorded, is passed over.
+    """
+    order: list[Node] = []
+    seen: set[Node | None] = {None}
+    stack = [(node, False) for node in reversed(roots)]
+    while stack:
+        node, done = stack.pop()
+        if done and node is not None:
+            order.append(node)
+        elif node not in seen and node not in known:
+            seen.add(node)
+            stack.append((node, True))
+            if isinstance(node, Record):
+                stack += [(p, False) for p in reversed(node.parents)]
+    return order
+
+
+def leaves_of(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """The leaves that require a gradient, in the order in which they were first used."""
+    return [node for node in nodes_of(outputs) if isinstance(node, Tensor)]
+
+
+def replay(
+    nodes: Sequence[Node],
+    leaves: Mapping[Any, Value],
+    convert: Callable[[Value], Value] = lambda x: x,
+) -> Iterator[tuple[Record, Op, list[Value], Value]]:
+    """Apply each record's operation again, inputs first: record, operation, inputs, result.
+
+    leaves: what stands for each leaf; Tensors give a new graph, arrays only values.
+    convert: applied to what no gradient goes to (labels, masks, running means).
+    A record that was used up by a backward pass can be replayed like any other.
+    """
+    values: dict[Node, Value] = dict(leaves)
+    for node in nodes:
+        if not isinstance(node, Record):
+            continue
+        pairs = zip(node.parents, node.constants, strict=True)
+        inputs = [convert(c) if p is None else values[p] for p, c in pairs]
+        op = _converted(node.op, convert)
+        values[node] = op(*inputs)
+        yield node, op, inputs, values[node]
+
+
+def as_dtype(dtype: Any) -> Callable[[Value], Value]:
+    """A conversion of floating arrays to this dtype; anything else stays as it is."""
+
+    def convert(x: Value) -> Value:
+        is_float = isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
+        return x.astype(dtype) if is_float else x
+
+    return convert
+
+
+def _converted(op: Op, convert: Callable[[Value], Value]) -> Op:
+    if isinstance(op, Cast) and op.dtype.kind == "f":
+        return dataclasses.replace(op, dtype=convert(np.zeros((), op.dtype)).dtype)
+    return op
+
+
+def tensors_in(nested: Any) -> Iterator[Tensor]:
+    """The Tensors in any nesting of tuples, lists, dicts and dataclasses, in order."""
+    stack = [nested]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Tensor):
+            yield part
+        elif isinstance(part, Mapping):
+            stack += list(part.values())[::-1]
+        elif isinstance(part, tuple | list):
+            stack += reversed(part)
+        elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+            fields = dataclasses.fields(part)
+            stack += [getattr(part, field.name) for field in reversed(fields)]

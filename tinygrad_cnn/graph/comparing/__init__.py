@@ -1,0 +1,1 @@
+"""What two graphs, models or checkpoints differ in."""

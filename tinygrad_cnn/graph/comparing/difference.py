@@ -1,0 +1,451 @@
+"""What differs between two graphs, or between the parameters of two models."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...checkpoint import load
+from ...core.engine import Tensor
+from ...errors import ArgumentError
+from ...nn import Module
+from ...output.text import encode_json, format_shape
+from ..data import Edge, Graph, Node, Statistics
+from ..drawing.drawing import Drawing, Look, draw
+from ..drawing.theme import Theme, theme_of
+from ..walker import walk
+from .alignment import Alignment
+
+LISTED = 40
+"""How many operations, and how many parameters, the text names."""
+LESSER = {f"{w} {f}" for w in ("values", "gradient") for f in ("min", "mean", "max")}
+"""Changes that are not told where the norm changed as well."""
+
+
+def diff(
+    a: Any,
+    b: Any,
+    x: Any = None,
+    *,
+    labels: Any = None,
+    loss: Callable[..., Any] | None = None,
+    rtol: float = 0.0,
+) -> Difference:
+    """What differs between a and b, which are of one kind:
+
+    Graphs              operations and values that were added, removed or changed:
+                        attributes, shapes, dtypes, connections; and where both were
+                        measured, statistics of values and of gradients
+    Tensors             the graphs behind them
+    Modules             their parameters and buffers; with an input `x`, also their graphs
+                        on it, with values and gradients: of loss(model(x), labels), as in
+                        `draw`
+    dicts, paths        state dicts, or checkpoints with one as "model": the parameters
+
+    Operations are aligned by the longest common subsequence of module path, operation and
+    name; what is left between them without the name, then without the module as well.
+    rtol: how far figures and parameters may be apart and still be equal, relative to the
+    largest value of their tensor. NaN equals NaN.
+    Raises ArgumentError if a and b are not of one kind, CheckpointError for a file that is
+    no checkpoint.
+    """
+    kinds = [_kind(side) for side in (a, b)]
+    if kinds[0] != kinds[1]:
+        raise ArgumentError(
+            f"a {kinds[0]} cannot be compared with a {kinds[1]}: give two graphs, two "
+            "results, two models, or two checkpoints or state dicts"
+        )
+    states = [_state(side) for side in (a, b)]
+    graphs = [_graph(side, x, labels, loss) for side in (a, b)]
+    found = Difference(graphs[0], graphs[1], len(states[0] or ()))
+    if graphs[0] is not None and graphs[1] is not None:
+        comparison = _Comparison(graphs[0], graphs[1], rtol)
+        found.nodes, found.b_of = list(comparison.differences()), comparison.same.b_of
+    if states[0] is not None and states[1] is not None:
+        found.parameters = list(_parameters(states[0], states[1], rtol))
+    return found
+
+
+class Change(NamedTuple):
+    """Something that is one thing in a and another in b, or None where it is missing."""
+
+    what: str
+    a: Any
+    b: Any
+
+    def __str__(self) -> str:
+        return f"{self.what} {' → '.join(_texts(self.a, self.b))}"
+
+
+SIGNS = {"added": "+", "removed": "−", "changed": "~"}
+
+
+class _Sides:
+    """What has a side a and a side b, either of which may be None."""
+
+    a: object
+    b: object
+
+    @property
+    def kind(self) -> str:
+        """added, removed or changed."""
+        if self.a is None:
+            return "added"
+        return "removed" if self.b is None else "changed"
+
+
+@dataclass
+class NodeDifference(_Sides):
+    """A node of a, of b (the other is None), or of both, with what changed."""
+
+    a: Node | None
+    b: Node | None
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def told(self) -> list[str]:
+        """The changes; of statistics the norms alone, if these changed."""
+        telling = [c for c in self.changes if c.what not in LESSER]
+        return [str(change) for change in telling or self.changes]
+
+    def __str__(self) -> str:
+        (node, *_) = [node for node in (self.a, self.b) if node is not None]
+        title = f"{SIGNS[self.kind]} {_place(node)}"
+        if not self.changes:
+            return f"{title}, {format_shape(node.shape)} {node.dtype}"
+        return f"{title}: {'; '.join(self.told)}"
+
+
+@dataclass
+class ParameterDifference(_Sides):
+    """A parameter or buffer that is not in both, or not the same.
+
+    max_abs: the largest difference, inf where only one is finite. max_rel: relative to the
+    largest finite value of the two. count: how many of the entries differ. All None where
+    the shapes do.
+    """
+
+    name: str
+    a: str | None
+    """dtype and shape, None where it is missing."""
+    b: str | None
+    max_abs: float | None = None
+    max_rel: float | None = None
+    count: int | None = None
+    size: int = 0
+
+    def __str__(self) -> str:
+        title = f"{SIGNS[self.kind]} {self.name}"
+        if self.kind != "changed":
+            return f"{title}, {self.a or self.b}"
+        parts = [f"{self.a} → {self.b}"] if self.a != self.b else []
+        if self.count is not None:
+            parts.append(
+                f"{self.count:,} of {self.size:,} differ, by up to {self.max_abs:.3g}"
+                f" ({self.max_rel:.2g} of the largest)"
+            )
+        return f"{title}: {'; '.join(parts)}"
+
+
+@dataclass
+class Difference:
+    """What differs: true if anything does. Prints as a list.
+
+    a, b: the graphs, None where parameters alone were compared. nodes, parameters: those
+    that differ. compared: how many parameters a has, 0 where they were not compared. b_of:
+    the ids of nodes of b by those of the same in a.
+    """
+
+    a: Graph | None
+    b: Graph | None
+    compared: int = 0
+    nodes: list[NodeDifference] = field(default_factory=list)
+    parameters: list[ParameterDifference] = field(default_factory=list)
+    b_of: dict[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.nodes or self.parameters)
+
+    def __str__(self) -> str:
+        lines = [f"{self._titles()}: {self.summary}"]
+        for found in (self.nodes, self.parameters):
+            lines += ["", *map(str, found[:LISTED])] if found else []
+            if len(found) > LISTED:
+                lines.append(f"and {len(found) - LISTED:,} more")
+        return "\n".join(lines)
+
+    @property
+    def summary(self) -> str:
+        """How many differ, in a line."""
+        parts = []
+        if self.a is not None and self.b is not None:
+            counts = _counts(self.nodes)
+            parts.append(f"{counts} of {len(self.a)} and {len(self.b)} nodes")
+        if self.compared or self.parameters:
+            parts.append(f"{_counts(self.parameters)} of {self.compared} parameters")
+        missing = [w for w in ("values", "gradients") if self.a and not self._has(w)]
+        return "; ".join(parts + [f"no {w} to compare" for w in missing])
+
+    def _has(self, what: str) -> bool:
+        name = what.replace("gradients", "gradient")
+        return all(any(getattr(n, name) for n in g or ()) for g in (self.a, self.b))
+
+    def _titles(self) -> str:
+        titles = [graph.title if graph else "" for graph in (self.a, self.b)]
+        return " → ".join([t or name for t, name in zip(titles, "ab", strict=True)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values: what differs, each with its kind; nodes by where they are."""
+        nodes = [
+            {
+                "kind": d.kind,
+                "a": d.a and _named(d.a),
+                "b": d.b and _named(d.b),
+                "changes": [change._asdict() for change in d.changes],
+            }
+            for d in self.nodes
+        ]
+        parameters = [{"kind": d.kind, **asdict(d)} for d in self.parameters]
+        return {"differs": bool(self), "nodes": nodes, "parameters": parameters}
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON; what is not finite becomes null."""
+        return encode_json(self.to_dict())
+
+    def draw(self, theme: str | Theme = "light") -> Drawing:
+        """Both graphs side by side; what differs has a thick border, and says how.
+
+        The same operations are on the same line.
+
+        Raises ArgumentError if parameters alone were compared.
+        """
+        if self.a is None or self.b is None:
+            raise ArgumentError(
+                "parameters alone were compared; for a picture, give models and an input"
+            )
+        reasons: dict[str, list[str]] = defaultdict(list)
+        for d in self.nodes:
+            for side, node in (("a", d.a), ("b", d.b)):
+                if node is not None:
+                    reasons[side + node.id] += d.told or ["only here"]
+        graph = Graph()
+        same = self.a.title == self.b.title
+        for side, part in (("a", self.a), ("b", self.b)):
+            title = f"{part.title} ({side})" if same else part.title or side
+            _put(part, graph, side, title.strip().replace(".", "·"))
+        mode = "both" if any(node.backward_of for node in graph) else "forward"
+        show = frozenset({"names", "shapes"})
+        pairs = [(f"a{p}", f"b{q}") for p, q in self.b_of.items()]
+        return Drawing(
+            graph, Look(mode, None, None, show, theme_of(theme), pairs), reasons
+        )
+
+    def save(self, path: str | PathLike[str], theme: str | Theme = "light") -> Path:
+        """Write the picture as a .svg, .png, .pdf or .dot file, as `Drawing.save`."""
+        return self.draw(theme).save(path)
+
+
+def _counts(found: Sequence[NodeDifference] | Sequence[ParameterDifference]) -> str:
+    counts = Counter([d.kind for d in found])
+    return ", ".join([f"{n} {kind}" for kind, n in counts.items()]) or "no difference"
+
+
+def _named(node: Node) -> dict[str, str]:
+    return {"id": node.id, "label": node.label, "module": node.module}
+
+
+def _put(part: Graph, graph: Graph, side: str, title: str) -> None:
+    """Add a graph to another, in a module of its own."""
+    for n in part:
+        module = f"{title}.{n.module}".rstrip(".")
+        of = n.backward_of and side + n.backward_of
+        graph.add(replace(n, id=side + n.id, module=module, backward_of=of, saved=[]))
+    graph.edges += [Edge(side + e.source, side + e.target, e.input) for e in part.edges]
+    graph.outputs += [side + id for id in part.outputs]
+
+
+def _texts(a: Any, b: Any) -> tuple[str, str]:
+    """Two values that differ, with as many digits as it takes to see it."""
+    if not (isinstance(a, float) and isinstance(b, float)):
+        return _text(a), _text(b)
+    for digits in (3, 6, 9, 17):
+        texts = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def _text(x: Any) -> str:
+    if isinstance(x, tuple):
+        return format_shape(x)
+    return "none" if x is None else str(x) or "none"
+
+
+# ------------------------------------------------------------------- what was given
+
+
+def _kind(given: Any) -> str:
+    if isinstance(given, str | PathLike | Mapping):
+        return "state dict"
+    if isinstance(given, Graph):
+        return "graph"
+    return "model" if isinstance(given, Module) else "result"
+
+
+def _graph(given: Any, x: Any, labels: Any, loss: Any) -> Graph | None:
+    if isinstance(given, Graph):
+        return given
+    if isinstance(given, Module):
+        if x is None:
+            return None
+        show, names = ("values", "gradients"), {"x": x, "labels": labels}
+        return draw(given, x, labels=labels, loss=loss, show=show, names=names).graph
+    return None if _kind(given) == "state dict" else walk(given)
+
+
+def _state(given: Any) -> Mapping[str, Any] | None:
+    if isinstance(given, Module):
+        return given.state_dict()
+    if _kind(given) != "state dict":
+        return None
+    state: Any = given if isinstance(given, Mapping) else load(given)
+    inner = state.get("model") if isinstance(state, Mapping) else None
+    state = inner if isinstance(inner, Mapping) else state
+    kinds = Tensor | np.ndarray
+    if not isinstance(state, Mapping) or not all(
+        isinstance(value, kinds) for value in state.values()
+    ):
+        raise ArgumentError(
+            "expected a state dict, which has names and Tensors or arrays, or a checkpoint "
+            'that has one as "model"'
+        )
+    return state
+
+
+# ---------------------------------------------------------------------- parameters
+
+
+def _parameters(
+    a: Mapping[str, Any], b: Mapping[str, Any], rtol: float
+) -> Iterator[ParameterDifference]:
+    for name in dict.fromkeys([*a, *b]):
+        values = [np.asarray(s[name]) if name in s else None for s in (a, b)]
+        texts = [None if v is None else f"{v.dtype}{list(v.shape)}" for v in values]
+        found = ParameterDifference(name, texts[0], texts[1])
+        if values[0] is not None and values[1] is not None:
+            _measure(found, values[0], values[1])
+        if texts[0] != texts[1] or (found.max_rel or 0) > rtol:
+            yield found
+
+
+def _measure(found: ParameterDifference, a: Any, b: Any) -> None:
+    """Fill in the largest differences, if the shapes are equal."""
+    if a.shape != b.shape:
+        return
+    a, b = (v.astype(np.result_type(v, np.float64)) for v in (a, b))
+    with np.errstate(all="ignore"):
+        differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+        largest = np.nan_to_num(np.abs(a - b)[differs], nan=np.inf, posinf=np.inf)
+    both = np.abs(np.concatenate([a.ravel(), b.ravel()]))
+    scale = float(both[np.isfinite(both)].max(initial=0.0))
+    found.count, found.size = int(differs.sum()), a.size
+    found.max_abs = float(largest.max(initial=0.0))
+    found.max_rel = found.max_abs / (scale or 1.0)
+
+
+# -------------------------------------------------------------------------- graphs
+
+
+class _Comparison:
+    """Two graphs, node by node."""
+
+    def __init__(self, a: Graph, b: Graph, rtol: float) -> None:
+        self.a, self.b, self.rtol = a, b, rtol
+        self.same = Alignment(a, b)
+
+    def differences(self) -> Iterator[NodeDifference]:
+        """In the order of a; what only b has comes before the node that it leads to."""
+        new = iter(self.b)
+        for p in self.a:
+            if p.id not in self.same.b_of:
+                yield NodeDifference(p, None)
+                continue
+            q = self.b.nodes[self.same.b_of[p.id]]
+            if p.is_made:
+                yield from self._added(new, q)
+            changes = list(self._changes(p, q))
+            if changes:
+                yield NodeDifference(p, q, changes)
+        yield from self._added(new, None)
+
+    def _added(
+        self, new: Iterator[Node], until: Node | None
+    ) -> Iterator[NodeDifference]:
+        for q in new:
+            if q is until:
+                return
+            if q.id not in self.same.a_of:
+                yield NodeDifference(None, q)
+
+    def _changes(self, p: Node, q: Node) -> Iterator[Change]:
+        facts = self._facts(p, self.a), self._facts(q, self.b)
+        for what in facts[0] | facts[1]:
+            values = [f.get(what) for f in facts]
+            if values[0] != values[1]:
+                yield Change(what, *values)
+        into = self.same.inputs_of_b[q.id]
+        for name, s in self.same.inputs_of_a[p.id].items():
+            t = into.get(name, "")
+            # What was put between, or taken out, is said where that is.
+            if s in self.same.b_of and t in self.same.a_of and self.same.b_of[s] != t:
+                ends = _place(self.a.nodes[s]), _place(self.b.nodes[t])
+                yield Change(f"input {name}", *ends)
+        yield from self._measured(p, q)
+
+    def _facts(self, node: Node, graph: Graph) -> dict[str, Any]:
+        """What is compared exactly; a shape that is given as an attribute, once."""
+        facts: dict[str, Any] = {"kind": node.kind, "name": self.same.name(node)}
+        facts |= {"module": node.module} if node.is_made else {}
+        attributes = node.attributes.items()
+        facts |= {f"attribute {k}": v for k, v in attributes if v != str(node.shape)}
+        facts |= {"shape": node.shape, "dtype": node.dtype}
+        return facts | {"result": "yes" if node.id in graph.outputs else "no"}
+
+    def _measured(self, p: Node, q: Node) -> Iterator[Change]:
+        if p.branches and q.branches and p.branches.count != q.branches.count:
+            yield Change(p.branches.what, p.branches.count, q.branches.count)
+        arrived = p.gradient_computed, q.gradient_computed
+        if None not in arrived and arrived[0] != arrived[1]:
+            yield Change("gradient computed", *[str(x).lower() for x in arrived])
+        for what in ("values", "gradient"):
+            s, t = getattr(p, what), getattr(q, what)
+            if s and t:
+                yield from self._figures(what, s, t)
+
+    def _figures(self, what: str, s: Statistics, t: Statistics) -> Iterator[Change]:
+        figures = {
+            f.name: [_number(getattr(z, f.name)) for z in (s, t)]
+            for f in fields(Statistics)
+        }
+        of_values = [abs(x) for name in ("min", "max") for x in figures[name]]
+        for name, (a, b) in figures.items():
+            of = [abs(a), abs(b)] if name in ("norm", "not_finite") else of_values
+            if not (abs(a - b) <= self.rtol * max(of) or a != a != b != b):
+                yield Change(f"{what} {name.replace('_', ' ')}", a, b)
+
+
+def _number(x: float | None) -> float:
+    """A figure; None is what JSON made of inf and NaN."""
+    return math.nan if x is None else float(x)
+
+
+def _place(node: Node) -> str:
+    named = node.module and node.kind == "operation"
+    return f"{node.module}.{node.label}" if named else node.label

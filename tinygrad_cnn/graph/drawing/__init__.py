@@ -1,0 +1,1 @@
+"""Pictures of a graph: its plain data as DOT, rendered by Graphviz."""

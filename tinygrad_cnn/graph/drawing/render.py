@@ -1,0 +1,91 @@
+"""From DOT text to pictures, by whatever Graphviz there is."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ...errors import TinygradError
+
+FORMATS = ("svg", "png", "pdf")
+HINT = (
+    "for pictures, install Graphviz (graphviz.org/download; its program `dot` must be on "
+    "the PATH), or: pip install 'tinygrad-cnn[viz]'"
+)
+SHARP = "-Gdpi=192"
+"""Twice as many pixels as usual, for slides."""
+WITH_PYGRAPHVIZ = """
+import sys, pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+options = {"format": sys.argv[1], "prog": "dot", "args": " ".join(sys.argv[2:])}
+sys.stdout.buffer.write(graph.draw(**options))
+"""
+
+
+class RenderError(TinygradError, RuntimeError):
+    """No Graphviz was found, or it gave up; the DOT text can still be had."""
+
+
+def render_dot(dot: str, format: str, seconds: float = 600) -> bytes:
+    """The picture of this DOT text as "svg", "png" or "pdf".
+
+    By the program `dot` if it is on the PATH, else by pygraphviz, which brings a Graphviz;
+    in a process of its own, whose crash or endless layout is an error here, no more.
+    Raises RenderError where neither is there, or it fails, or takes longer.
+    """
+    program = shutil.which("dot")
+    if program is not None:
+        command = [program, f"-T{format}"]
+    elif importlib.util.find_spec("pygraphviz") is not None:
+        command = [sys.executable, "-c", WITH_PYGRAPHVIZ, format]
+    else:
+        raise RenderError(f"no Graphviz was found; {HINT}")
+    if format == "png":
+        command.append(SHARP)
+    try:
+        done = subprocess.run(
+            command, input=dot.encode(), capture_output=True, timeout=seconds
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RenderError(f"Graphviz did not draw the graph: {error}") from error
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip() or "it said nothing"
+        raise RenderError(f"Graphviz did not draw the graph: {said}")
+    return done.stdout
+
+
+def with_images(
+    dot: Callable[[Mapping[str, str]], str],
+    images: Mapping[str, str],
+    draw: Callable[[str], bytes],
+) -> bytes:
+    """A picture with thumbnails in it.
+
+    dot: the text, given a file for each thumbnail. images: PNGs as data URIs. draw: from
+    the text to the picture; if that is an SVG, it gets the data URIs and stands alone.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        files = {}
+        for i, (key, uri) in enumerate(images.items()):
+            file = Path(folder, f"{i}.png")
+            file.write_bytes(base64.b64decode(uri.partition(",")[2]))
+            files[key] = str(file)
+        picture = draw(dot(files))
+        for key, name in files.items():
+            picture = picture.replace(f'"{name}"'.encode(), f'"{images[key]}"'.encode())
+    return picture
+
+
+def stand_alone(svg: str) -> str:
+    """The `svg` element alone, which fits into a narrower page and keeps its pixels."""
+    element = svg[svg.index("<svg") :]
+    style = '<svg style="max-width:100%;height:auto"'
+    pixels = '<image style="image-rendering:pixelated"'
+    return re.sub("<image(?= )", pixels, element.replace("<svg", style, 1))

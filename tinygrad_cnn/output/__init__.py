@@ -1,0 +1,1 @@
+"""What is printed and drawn: text in tables, numbers and sizes, and plots."""

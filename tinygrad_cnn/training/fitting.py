@@ -1,0 +1,458 @@
+"""Training as a generator of records, which prints nothing and can go on where it stopped.
+
+A checkpoint of training is a tree (see `checkpoint`) with the keys
+
+    model, optimizer, scheduler    their state_dicts (no scheduler: None)
+    random      the state of the process-wide generator
+    progress    the fields of `Progress`: the position, and what is summed and remembered
+    manifest    the seed, and what the last bits of a result depend on: package, NumPy,
+                BLAS with its threads, platform, dtype, batches per epoch
+    metadata    what the caller of `fit` wants to find again
+
+What it does not hold, the data and the options of `fit`, is given again to go on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
+from typing import IO, Any, TypeVar
+
+import numpy as np
+
+from ..checkpoint import load, save
+from ..core import generator as random
+from ..core.engine import Tensor
+from ..core.recording import no_grad
+from ..errors import (
+    ArgumentError,
+    CheckpointError,
+    DivergenceError,
+    ShapeError,
+    TinygradError,
+)
+from ..metrics import Scores, confusion_matrix
+from ..nn import Module
+from ..nn.loss import default_loss
+from ..optim import Optimizer
+from ..optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
+from ..planning import Planned
+from .environment import environment
+from .interrupt import ctrl_c_waits
+
+R = TypeVar("R", bound="Record")
+Loss = Callable[[Tensor, Tensor], Tensor]
+FilePath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `fit` yields. epoch: its number, from 1; accuracies are shares, 0 to 1."""
+
+    epoch: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values, and "event": "batch", "epoch" or "end"."""
+        values = {"event": type(self).__name__.removesuffix("Record").lower()} | vars(
+            self
+        )
+        return {
+            k: v.to_dict() if isinstance(v, Scores) else v for k, v in values.items()
+        }
+
+
+@dataclass(frozen=True)
+class BatchRecord(Record):
+    """One batch done: the `batch`-th, from 1, of `batches` (None: not known).
+
+    loss is this batch's; mean_loss, accuracy and images_per_second are the epoch's so far.
+    """
+
+    batch: int
+    batches: int | None
+    loss: float
+    mean_loss: float
+    accuracy: float
+    images_per_second: float
+    lr: float
+
+
+@dataclass(frozen=True)
+class EpochRecord(Record):
+    """One epoch done: loss and accuracy are means over it, while the weights changed.
+
+    seconds: those of its batches. test: the scores on the test set, if there is one.
+    """
+
+    loss: float
+    accuracy: float
+    test: Scores | None
+    seconds: float
+    lr: float
+
+
+@dataclass(frozen=True)
+class EndRecord(Record):
+    """Training has ended; reason: "accuracy", "patience" or "epochs"."""
+
+    reason: str
+
+
+@dataclass
+class Progress:
+    """Where training stands: epochs done, batches done of the next, and sums over these.
+
+    accuracy is that of the last whole epoch, best the best (test accuracy, −test loss),
+    stale the number of epochs since, logged the last line of the log.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    images: int = 0
+    correct: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    accuracy: float = 0.0
+    best: tuple[float, ...] = ()
+    stale: int = 0
+    logged: str = ""
+
+    def __post_init__(self) -> None:
+        for known in fields(self):
+            value = getattr(self, known.name)
+            if not isinstance(value, type(known.default)):
+                raise TypeError(f"{known.name} cannot be {value!r}")
+
+
+def fit(
+    model: Module,
+    optimizer: Optimizer,
+    loader: Any,
+    *,
+    epochs: int,
+    loss: Loss | None = None,
+    scheduler: LRScheduler | None = None,
+    test_loader: Any = None,
+    stop_at_accuracy: float | None = None,
+    patience: int | None = None,
+    clip: Callable[[Module], Any] | None = None,
+    checkpoint: FilePath | None = None,
+    save_every: int | None = None,
+    log: FilePath | None = None,
+    resume: FilePath | None = None,
+    metadata: Any = None,
+    planned: bool = False,
+) -> Generator[Record, None, None]:
+    """Train a classifier; yields a BatchRecord per batch, an EpochRecord per epoch, and
+    an EndRecord.
+
+    loader, test_loader: DataLoaders, or lists of batches (images, labels).
+    loss: of (output, labels), the mean over the batch; by default the model's attribute
+    `loss`, else cross_entropy.
+    scheduler: OneCycleLR steps after each batch, any other after each epoch,
+    ReduceLROnPlateau with the test loss (without test_loader: the training loss).
+    stop_at_accuracy: end after an epoch with at least this training accuracy.
+    patience: end after so many epochs without a better test accuracy (or the same with a
+    lower loss). clip: called with the model between backward and update.
+    checkpoint: a path, written after each epoch, after every `save_every` batches, and
+    when the generator is closed or interrupted by Ctrl-C, which takes effect between two
+    batches. log: a path to which each record is appended as a line of JSON.
+    resume: a checkpoint to go on from, to the bit as if there had been no interruption,
+    given the same data and options; a warning tells where that cannot be. The log loses
+    the lines written after the checkpoint. metadata: plain values for the checkpoint.
+    planned: replay the steps on fixed memory, which is faster; see `planning.planned` for
+    what the model must not do then.
+
+    Raises ArgumentError for options that do not fit, DivergenceError where the loss or a
+    parameter is not finite (nothing is saved then), CheckpointError as `load`.
+    """
+    if patience is not None and test_loader is None:
+        raise ArgumentError("patience watches the test accuracy; give a test_loader")
+    if save_every is not None and (checkpoint is None or save_every < 1):
+        raise ArgumentError(
+            f"save_every={save_every} needs a checkpoint path, and at least 1"
+        )
+    loss = default_loss(model) if loss is None else loss
+    length = len(loader) if hasattr(loader, "__len__") else None
+    run = _Run(model, optimizer, scheduler, loss, clip, length, checkpoint, metadata)
+    if planned:
+        run.planned = Planned(model, loss)
+    if resume is not None:
+        run.restore(resume)
+    with _open_log(log, run.progress.logged) as run.log:
+        try:
+            limits = epochs, stop_at_accuracy, patience
+            while (reason := _reason_to_stop(run.progress, *limits)) is None:
+                model.train()
+                batches = _batches(loader, run.progress.epoch, run.progress.batch)
+                while (record := run.next_batch(batches)) is not None:
+                    if save_every is not None and run.progress.batch % save_every == 0:
+                        run.save()
+                    yield record
+                yield run.end_epoch(test_loader)
+            yield run.write(EndRecord(run.progress.epoch, reason))
+        except (GeneratorExit, KeyboardInterrupt):
+            if run.whole:
+                run.save()
+            raise
+
+
+def evaluate(model: Module, loader: Any, loss: Loss | None = None) -> Scores:
+    """The scores of the model in eval mode, with the mean loss; each module's mode stays.
+
+    loss: as for `fit`.
+
+    Raises ArgumentError where the loader has no images.
+    """
+    loss = default_loss(model) if loss is None else loss
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    confusion, total = None, 0.0
+    try:
+        with no_grad():
+            for images, labels in _batches(loader, 0):
+                output = model(images)
+                total += loss(output, labels).item() * len(labels)
+                _check_classes(output, labels)
+                counts = confusion_matrix(labels, output.argmax(1), output.shape[1])
+                confusion = counts if confusion is None else confusion + counts
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    if confusion is None or not confusion.any():
+        raise ArgumentError("there is nothing to evaluate: the loader gave no images")
+    return Scores(confusion, total / int(confusion.sum()))
+
+
+def _reason_to_stop(
+    progress: Progress, epochs: int, accuracy: float | None, patience: int | None
+) -> str | None:
+    if progress.batch == 0 and progress.epoch > 0:
+        if accuracy is not None and progress.accuracy >= accuracy:
+            return "accuracy"
+        if patience is not None and progress.stale >= patience:
+            return "patience"
+    return "epochs" if progress.epoch >= epochs else None
+
+
+def _count_right(output: Tensor, labels: Tensor) -> int:
+    """How often output (N, classes, …) is largest at the label (N, …)."""
+    _check_classes(output, labels)
+    # On arrays, since operations on Tensors cost ten times as much at this size.
+    return int(np.count_nonzero(output._array.argmax(1) == labels._array))
+
+
+def _check_classes(output: Tensor, labels: Tensor) -> None:
+    if output.ndim < 2 or output.shape[:1] + output.shape[2:] != labels.shape:
+        raise ShapeError(
+            f"accuracy is counted over outputs (N, classes, …) and labels (N, …), not "
+            f"{list(output.shape)} and {list(labels.shape)}: bring the classes to axis 1"
+        )
+
+
+def _batches(loader: Any, epoch: int, start: int = 0) -> Iterator[Any]:
+    """The batches of an epoch from `start` on; a DataLoader gives the same each time."""
+    if hasattr(loader, "batches"):
+        return iter(loader.batches(epoch, start))
+    return islice(iter(loader), start, None)
+
+
+@dataclass
+class _Run:
+    """What changes while training, and how it is saved and restored."""
+
+    model: Module
+    optimizer: Optimizer
+    scheduler: LRScheduler | None
+    loss: Loss
+    clip: Callable[[Module], Any] | None
+    batches: int | None
+    path: FilePath | None
+    metadata: Any
+    log: IO[bytes] | None = None
+    planned: Planned | None = None
+    told: bool = False
+    whole: bool = True
+    saved: tuple[int, int] = (0, 0)
+    progress: Progress = field(default_factory=Progress)
+
+    def next_batch(self, batches: Iterator[Any]) -> BatchRecord | None:
+        """Train on the next batch; None if there is none."""
+        p = self.progress
+        with self._at_once():
+            start = time.perf_counter()
+            batch = next(batches, None)
+            if batch is None:
+                return None
+            images, labels = batch
+            lr = self.lr
+            loss, correct = self._update(images, labels)
+            p.batch += 1
+            p.images += len(labels)
+            p.correct += correct
+            p.loss += loss * len(labels)
+            p.seconds += time.perf_counter() - start
+            means = p.loss / p.images, p.correct / p.images, p.images / p.seconds
+            return self.write(
+                BatchRecord(p.epoch + 1, p.batch, self.batches, loss, *means, lr)
+            )
+
+    def _update(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
+        """One step of the optimizer: the loss before it, and how many were right."""
+        self.optimizer.zero_grad()
+        if self.planned is not None:
+            loss, output = self.planned(images, labels)
+            if self.planned.why and not self.told:
+                warnings.warn(f"steps are not replayed: {self.planned.why}")
+                self.told = True
+        else:
+            output = self.model(images)
+            loss = self.loss(output, labels)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._divergence_error(f"loss is {value}", self.progress.batch + 1)
+        if self.planned is None:
+            loss.backward()
+        if self.clip is not None:
+            self.clip(self.model)
+        self.optimizer.step()
+        if isinstance(self.scheduler, OneCycleLR):
+            self.scheduler.step()
+        return value, _count_right(output, labels)
+
+    def end_epoch(self, test_loader: Any) -> EpochRecord:
+        """Evaluate, decide on the learning rate, save, and begin the next epoch."""
+        p = self.progress
+        if p.images == 0:
+            raise ArgumentError(
+                "there is nothing to train on: the loader gave no batches"
+            )
+        self._check_finite()
+        test = None
+        if test_loader is not None:
+            test = evaluate(self.model, test_loader, self.loss)
+        loss, accuracy = p.loss / p.images, p.correct / p.images
+        with self._at_once():
+            epoch = p.epoch + 1
+            record = EpochRecord(epoch, loss, accuracy, test, p.seconds, self.lr)
+            watched = loss if test is None or test.loss is None else test.loss
+            if isinstance(self.scheduler, ReduceLROnPlateau):
+                self.scheduler.step(watched)
+            elif self.scheduler and not isinstance(self.scheduler, OneCycleLR):
+                self.scheduler.step()
+            now = () if test is None else (test.accuracy, -watched)
+            best, stale = (now, 0) if now > p.best else (p.best, p.stale + 1)
+            self.progress = Progress(epoch, accuracy=accuracy, best=best, stale=stale)
+            self.write(record)
+        self.save()
+        return record
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def write(self, record: R) -> R:
+        """Append the record to the log."""
+        if self.log is not None:
+            self.progress.logged = json.dumps(record.to_dict()) + "\n"
+            self.log.write(self.progress.logged.encode())
+            self.log.flush()
+        return record
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Whole or not at all: Ctrl-C waits for the end of the block; a second does not."""
+        self.whole = False
+        with ctrl_c_waits():
+            yield
+            self.whole = True
+
+    def _divergence_error(self, what: str, batch: int) -> DivergenceError:
+        return DivergenceError(
+            f"the {what} in epoch {self.progress.epoch + 1}, batch {batch}; try a lower "
+            "learning rate or clip=, and look for non-finite values in the data"
+        )
+
+    def _check_finite(self) -> None:
+        for name, parameter in self.model.named_parameters():
+            if not np.isfinite(parameter._array).all():
+                raise self._divergence_error(
+                    f"parameter {name} is not finite", self.progress.batch
+                )
+
+    def save(self) -> None:
+        """Write the checkpoint, unless nothing has happened since the last."""
+        position = self.progress.epoch, self.progress.batch
+        if self.path is None or position == self.saved:
+            return
+        self._check_finite()
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "random": random.default_generator.get_state(),
+            "progress": asdict(self.progress),
+            "manifest": {
+                "seed": random.initial_seed(),
+                **environment(self.model, self.batches),
+            },
+            "metadata": self.metadata,
+        }
+        save(state, self.path)
+        self.saved = position
+
+    def restore(self, path: FilePath) -> None:
+        """Go on from a checkpoint; warns where this cannot be exact."""
+        state = load(path)
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            # It has made steps, which the schedule would otherwise miss with a warning.
+            self.optimizer._opt_called = True
+            if self.scheduler is not None:
+                self.scheduler.load_state_dict(state["scheduler"])
+            random.default_generator.set_state(state["random"])
+            self.progress = Progress(**state["progress"])
+            changed = [
+                f"{key} was {then}, is {now}"
+                for key, now in environment(self.model, self.batches).items()
+                if (then := state["manifest"].get(key)) != now
+                and None not in (then, now)
+            ]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, TinygradError):
+                raise
+            raise CheckpointError(
+                f"{path} is no checkpoint of training this model: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if changed:
+            warnings.warn(
+                f"the run of {path} does not go on to the bit: {'; '.join(changed)}",
+                stacklevel=3,
+            )
+        self.saved = self.progress.epoch, self.progress.batch
+
+
+@contextmanager
+def _open_log(path: FilePath | None, last: str) -> Iterator[IO[bytes] | None]:
+    """The log, open for appending behind the line `last`."""
+    if path is None:
+        yield None
+        return
+    with open(path, "a+b") as file:
+        file.seek(0)
+        content, line = file.read(), last.encode()
+        if line and line in content:
+            file.truncate(content.rindex(line) + len(line))
+        elif content and not content.endswith(b"\n"):
+            file.write(b"\n")
+        yield file

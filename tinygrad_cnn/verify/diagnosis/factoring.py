@@ -1,0 +1,200 @@
+"""Wrong factors: one too many or too few, a constant or a quantity at each entry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from itertools import combinations, permutations
+
+import numpy as np
+
+from ...kernels import Window
+from ..subject import Array, OperationSubject
+from .evidence import Evidence, Hypothesis
+
+# ------------------------------------------------------------------------- a constant
+
+
+def factors(e: Evidence) -> Iterator[Hypothesis]:
+    """The true gradient times a constant."""
+    known = e.contributions.sum(axis=1)
+    square = float(known @ known)
+    if square:
+        claimed = e.claim.reshape(-1)[e.entries]
+        factor = float(claimed @ known) / square
+        text = f"the true gradient times {meaning(e, factor)}"
+        yield Hypothesis("factor", text, factor * e.true)
+
+
+def meaning(e: Evidence, factor: float) -> str:
+    """The factor, and what it may be: "1 / 4 (the batch size): counted once …"."""
+    sign, size = "−" if factor < 0 else "", abs(factor)
+    counts: dict[int, list[str]] = {}
+    for n, name in _counts(e):
+        if n > 1 and name not in counts.setdefault(n, []):
+            counts[n].append(name)
+    for n, names in counts.items():
+        if _same(size, n):
+            return (
+                f"{sign}{n} ({_first(names)}): counted so often, or not divided by it"
+            )
+        if _same(size, 1 / n):
+            return (
+                f"{sign}1 / {n} ({_first(names)}): counted once instead of {n} times, or "
+                "a mean where a sum belongs"
+            )
+    roots = [(math.sqrt(n), f"√{n} ({_first(names)})") for n, names in counts.items()]
+    for value, name in [*_numbers(e), *roots]:
+        for number, text in (value, name), (1 / value if value else 0.0, f"1 / {name}"):
+            if _same(size, abs(number)):
+                return f"{sign}{size:.6g}, which is {text}"
+    for (a, above), (b, below) in permutations(counts.items(), 2):
+        if _same(size, a / b):
+            return f"{sign}{a} / {b} ({above[0]} / {below[0]})"
+    return f"{factor:.6g}".replace("-", "−")
+
+
+def _first(names: list[str]) -> str:
+    """The likeliest meaning, and the next; one that only counts an axis says little."""
+    told = [name for name in names if "length" not in name] or names
+    return ", or ".join(told[:2])
+
+
+def _same(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-6)
+
+
+def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
+    """Sizes of what is summed or averaged over."""
+    x, y = e.shape, e.output.shape
+    others = [a.shape for name, a in e.subject.arrays.items() if name != e.name]
+    if len(y) >= 2:
+        yield y[0], "the batch size"
+    elif len(x) >= 2 and y in ((), x[:1]):
+        yield x[0], "the batch size"
+        yield x[1], "the number of classes or features"
+    yield 2, "the 2 of a square, or a value used twice"
+    if y == ():
+        yield math.prod(x), "the number of entries"
+    window = getattr(getattr(e.subject, "op", None), "window", None)
+    if isinstance(window, Window):
+        yield math.prod(window.kernel), "the cells of a window"
+    for shape in (x, *others):
+        if len(shape) == len(y) == 4 and shape[0] == y[1]:
+            yield shape[1], "the number of input channels"
+            yield math.prod(shape[2:]), "the cells of the kernel"
+            yield math.prod(shape[1:]), "input channels × cells of the kernel"
+    if len(x) == len(y) >= 3:
+        yield math.prod(x) // x[1], "the values of a channel"
+    if len(y) == 2:
+        yield y[1], "the number of features"
+    if len(y) == 4:
+        yield y[1], "the number of output channels"
+        yield math.prod(y[2:]), "the number of output positions"
+        yield math.prod(y) // y[1], "images × output positions"
+    if not np.isnan(e.true).any():
+        yield int(e.touched.sum(axis=0).max()), "the values that one output is made of"
+    yield int(e.touched.sum(axis=1).max()), "the outputs that one entry is used for"
+    yield math.prod(y), "the number of outputs"
+    for axis, n in enumerate(x):
+        yield n, f"the length of axis {axis}"
+
+
+def _numbers(e: Evidence) -> Iterator[tuple[float, str]]:
+    """Numbers that the operation or its result is."""
+    op = getattr(e.subject, "op", None)
+    for f in fields(op) if is_dataclass(op) else ():
+        value = getattr(op, f.name)
+        if isinstance(value, float) and value:
+            yield value, f.name
+            yield 1 - value, f"1 − {f.name}"
+    if e.output.size == 1:
+        yield float(e.output.reshape(())), "the result y"
+
+
+# --------------------------------------------------------------- quantities, entry by entry
+
+FORMS: dict[str, Callable[[Array], Array]] = {
+    "{}": lambda t: t,
+    "1 / {}": lambda t: 1 / t,
+    "{}²": lambda t: t * t,
+    "(1 − {})": lambda t: 1 - t,
+    "(1 − {}²)": lambda t: 1 - t * t,
+    "{} (1 − {})": lambda t: t * (1 - t),
+    "1 / (1 + {}²)": lambda t: 1 / (1 + t * t),
+}
+"""Local derivatives, as they are written with the input or the output."""
+
+
+def operands(e: Evidence) -> Iterator[Hypothesis]:
+    """g · F(t) where g · F(u) is true, or a sum of g · t: another array belongs there."""
+    known, g = quantities(e, e.shape), _align(e.cotangent, e.shape)
+    for form, f in FORMS.items() if g is not None else ():
+        right = [u for u, values in known.items() if _is_true(e, g * f(values))]
+        for t, values in known.items() if right else ():
+            text = f"g · {form.format(t, t)}: {t} stands where {right[0]} belongs"
+            yield Hypothesis("wrong operand", text, g * f(values))
+    for t, values in quantities(e, e.output.shape).items() if g is None else ():
+        products = e.touched * (e.g * values.reshape(-1))
+        text = f"the sum of g · {t}: another quantity than {t} belongs there"
+        yield Hypothesis("wrong operand", text, e.summed(products))
+
+
+def multiples(e: Evidence) -> Iterator[Hypothesis]:
+    """The true gradient times or divided by a quantity, at each entry or each output."""
+    true = "the true gradient"
+    for t, values in _and_functions_of_y(quantities(e, e.shape)):
+        inverse = np.where(values == 0, np.nan, 1 / values)
+        for kind, text, factor in (
+            ("missing factor", f"divided by {t}: the factor {t} is missing", inverse),
+            ("extra factor", f"times {t}: that factor is one too many", values),
+            ("inverted factor", f"times {t}²: {MULTIPLIED}", values**2),
+            ("inverted factor", f"divided by {t}²: {DIVIDED}", inverse**2),
+        ):
+            yield Hypothesis(kind, f"{true} {text}", e.true * factor)
+    for t, values in _and_functions_of_y(quantities(e, e.output.shape)):
+        text = f"{true} without the factor {t}, which g is to be multiplied by"
+        terms = e.contributions / values.reshape(-1)
+        yield Hypothesis("missing factor", text, e.summed(terms))
+
+
+MULTIPLIED = "multiplied by it where it should be divided"
+DIVIDED = "divided by it where it should be multiplied"
+
+
+def _and_functions_of_y(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """These quantities, and what the derivatives of a usual output y are made of."""
+    yield from known.items()
+    if "y" in known:
+        y = known["y"]
+        yield from [("(1 − y)", 1 - y), ("(1 + y)", 1 + y), ("(1 − y²)", 1 - y * y)]
+        yield from [("y (1 − y)", y * (1 - y)), ("exp(y)", np.exp(y))]
+
+
+def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
+    """The arrays at hand, each repeated to this shape, if it fits."""
+    arrays = {e.name: e.x, "y": e.output, **e.subject.arrays}
+    if isinstance(e.subject, OperationSubject) and not e.subject.op.variadic:
+        given = zip(e.subject.op.inputs, e.subject.input_arrays(), strict=True)
+        arrays |= {name: x for name, x in given if isinstance(x, np.ndarray)}
+    fitting = {name: _align(x, shape) for name, x in arrays.items()}
+    # a constant says nothing
+    return {k: x for k, x in fitting.items() if x is not None and np.ptp(x) > 0}
+
+
+def _is_true(e: Evidence, gradient: Array) -> bool:
+    known = ~np.isnan(e.true)
+    return bool(np.all(e.close(gradient, e.true)[known]))
+
+
+def _align(x: Array, shape: tuple[int, ...]) -> Array | None:
+    """x broadcast to this shape, its axes being some of these, in their order."""
+    if x.dtype.kind != "f":
+        return None
+    for axes in reversed([*combinations(range(len(shape)), x.ndim)]):
+        if all(n in (1, shape[axis]) for n, axis in zip(x.shape, axes, strict=True)):
+            sizes = dict(zip(axes, x.shape, strict=True))
+            full = x.reshape([sizes.get(axis, 1) for axis in range(len(shape))])
+            return np.broadcast_to(full, shape)
+    return None

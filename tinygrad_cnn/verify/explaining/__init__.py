@@ -1,0 +1,1 @@
+"""Where one number of a gradient comes from."""

@@ -1,0 +1,1 @@
+"""Gradients that somebody wrote in NumPy, and the files they come in."""
