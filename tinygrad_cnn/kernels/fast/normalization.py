@@ -49,7 +49,7 @@ def forward_call(
 ) -> Call | None:
     """Write y, μ and r; None where x or y has not the batch innermost."""
     weights = _of_channels(gamma, 1, x), _of_channels(beta, 0, x), x.dtype.type(eps)
-    return _call(normalize, (x, y), *weights, mu, r)
+    return _call(normalize, (x, y), *weights, mu.reshape(-1), r.reshape(-1))
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -76,7 +76,8 @@ def input_call(
     g: Array, x: Array, gamma: Array | None, mu: Array, r: Array, dx: Array
 ) -> Call | None:
     """Write dx; None where an array has not the batch innermost."""
-    return _call(go_back, (g, x, dx), _of_channels(gamma, 1, x), mu, r)
+    statistics = _of_channels(gamma, 1, x), mu.reshape(-1), r.reshape(-1)
+    return _call(go_back, (g, x, dx), *statistics)
 
 
 def batch_norm_scale(g: Array, x: Array, mu: Array, r: Array) -> Array:
@@ -90,7 +91,7 @@ def batch_norm_scale(g: Array, x: Array, mu: Array, r: Array) -> Array:
 
 def scale_call(g: Array, x: Array, mu: Array, r: Array, out: Array) -> Call | None:
     """Write out (C); None where an array has not the batch innermost."""
-    return _call(sum_products, (g, x), mu, r, out)
+    return _call(sum_products, (g, x), mu.reshape(-1), r.reshape(-1), out)
 
 
 def _call(kernel: InParts, images: tuple[Array, ...], *channels: Any) -> Call | None:
@@ -98,9 +99,8 @@ def _call(kernel: InParts, images: tuple[Array, ...], *channels: Any) -> Call | 
     rows = [by_channel(a) for a in images]
     if any(a is None or not a.size or not a.flags.writeable for a in rows):
         return None
-    values = [a.reshape(-1) if isinstance(a, np.ndarray) else a for a in channels]
     first = images[0]
-    return kernel.call(16 * first.size, *rows, *values, most=first.shape[1])
+    return kernel.call(16 * first.size, *rows, *channels, most=first.shape[1])
 
 
 def _of_channels(v: Array | None, otherwise: float, x: Array) -> Array:

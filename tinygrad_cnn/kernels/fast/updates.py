@@ -11,13 +11,10 @@ from .calls import FLOATS, Array
 from .compiling import compiled
 
 
-def _plain(p: Array, *others: Array) -> bool:
-    """Whether the loops serve: floats of one dtype, each array in one piece."""
-    return (
-        p.dtype.char in FLOATS
-        and others[0].dtype == p.dtype
-        and all(a.flags.carray for a in (p, *others))
-    )
+def _serves(p: Array, g: Array) -> bool:
+    """Whether the loops serve: floats of one dtype, in one piece."""
+    one_piece = p.flags.carray and g.flags.carray
+    return one_piece and p.dtype.char in FLOATS and g.dtype == p.dtype
 
 
 def momentum_step(p: Array, g: Array, b: Array, work: Array, *numbers: Any) -> None:
@@ -25,7 +22,7 @@ def momentum_step(p: Array, g: Array, b: Array, work: Array, *numbers: Any) -> N
 
     numbers: lr, μ (momentum), share, nesterov.
     """
-    if not _plain(p, g, b):
+    if not (_serves(p, g) and b.flags.carray):
         return reference.momentum_step(p, g, b, work, *numbers)
     momentum_loop(p.reshape(-1), g.reshape(-1), b.reshape(-1), *numbers)
 
@@ -63,7 +60,8 @@ def adam_step(
     largest: Array | None = None,
 ) -> None:
     """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
-    if largest is not None or not _plain(p, g, m, v):
+    plain = _serves(p, g) and m.flags.carray and v.flags.carray
+    if largest is not None or not plain:
         others = work, spare, rate, betas, eps, correction, largest
         return reference.adam_step(p, g, m, v, *others)
     flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
