@@ -202,6 +202,11 @@ class Conv2dWeight(Convolution):
     compiled = "conv2d_weight"
 
     def forward(self, x: Value, h: Value) -> Value:
+        if x.shape[1] % self.groups or h.shape[1] % self.groups:
+            raise ShapeError(
+                f"{x.shape[1]} and {h.shape[1]} channels do not divide into "
+                f"{self.groups} groups"
+            )
         window = _window(self.kernel, self.stride, self.padding, self.dilation)
         i, j = window.output_size((x.shape[2], x.shape[3]))
         if h.shape[2] > i or h.shape[3] > j:

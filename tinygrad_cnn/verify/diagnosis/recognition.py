@@ -44,7 +44,7 @@ def recognised(subject: Subject) -> Recognised | None:
         inputs = [subject.arrays[name] if name else None for name in names]
         try:
             y = op(*inputs)
-        except ERRORS:
+        except (*ERRORS, AttributeError):  # of an input that is None
             continue
         if y.shape == outputs[0].shape and np.allclose(y, outputs[0], 1e-9, 1e-9):
             return Recognised(op, inputs, dict(zip(names, op.inputs, strict=True)))
