@@ -1,4 +1,4 @@
-"""Draws the rooms of the package, and who imports whom: docs/pictures/rooms.svg.
+"""Draws the rooms of the package, and who imports whom: docs/rooms.svg.
 
     python docs/rooms.py
 
@@ -89,4 +89,4 @@ def draw():
 
 
 if __name__ == "__main__":
-    (DOCS / "pictures" / "rooms.svg").write_text(draw(), encoding="utf-8")
+    (DOCS / "rooms.svg").write_text(draw(), encoding="utf-8")

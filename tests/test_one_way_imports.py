@@ -103,7 +103,7 @@ def test_no_public_function_has_the_name_of_a_module():
 
 
 def test_the_picture_of_the_rooms_is_that_of_the_imports():
-    svg = (PACKAGE.parent / "docs" / "pictures" / "rooms.svg").read_text("utf-8")
+    svg = (PACKAGE.parent / "docs" / "rooms.svg").read_text("utf-8")
     titles = [html.unescape(t) for t in re.findall(r"<title>(.*?)</title>", svg)]
     arrows = {tuple(title.split("->")) for title in titles if "->" in title}
     assert arrows == rooms.reduced(rooms.imports())
