@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .branches import Corner
-from .difference import Differences, Direction, Slope
+from .difference import Differences, Direction, Quotient, Slope
 from .report import Kink, TensorReport, Worst
 from .subject import Array, Run, Subject
 
@@ -173,7 +173,7 @@ class Checker:
             return quick
         best = self.differences.slope(name, one, first)
         if isinstance(best, Slope) and not self._is_close(claimed, best):
-            return self._jump(name, one, claimed) or best
+            return self._jump(name, one, claimed, first) or best
         return best
 
     def _is_close(self, claimed: float, slope: Slope) -> bool:
@@ -181,23 +181,23 @@ class Checker:
         allowed = self.settings.rtol * larger + 2 * slope.error
         return bool(np.isfinite(claimed) and abs(claimed - slope.value) <= allowed)
 
-    def _jump(self, name: str, one: Direction, claimed: float) -> list[Corner] | None:
+    def _jump(
+        self, name: str, one: Direction, claimed: float, first: Quotient
+    ) -> list[Corner] | None:
         """A kink of code that cannot be asked for its branches, found by numbers alone.
 
         On a smooth piece the slopes to the left and to the right approach each other as
         the step shrinks; on a kink they stay apart.
         """
-        if self.subject.knows_branches:
+        h = self.settings.step / 64
+        gap = abs(first.right - first.left)
+        if self.subject.knows_branches or not gap > 8 * self.differences.rounding(h):
             return None
-        gaps = []
-        for h in (self.settings.step, self.settings.step / 64):
-            left, right = self.differences.one_sided(name, one, h * one.scale)
-            gaps.append(abs(right - left))
-        apart = gaps[1] > 0.5 * gaps[0] > 4 * self.differences.rounding(h)
-        low, high = sorted((left, right))
-        room = 1e-3 * gaps[1]
-        if apart and low - room <= claimed <= high + room:
-            text = f"the slope jumps from {left:.6g} to {right:.6g}"
+        level = self.differences.quotient(name, one, h * one.scale)
+        low, high = sorted((level.left, level.right))
+        room = 1e-3 * (high - low)
+        if high - low > 0.5 * gap and low - room <= claimed <= high + room:
+            text = f"the slope jumps from {level.left:.6g} to {level.right:.6g}"
             return [Corner(text, "", (), np.nan)]
         return None
 
@@ -210,11 +210,14 @@ class Checker:
         n = found.claim.size
         scale = max(float(np.max(np.abs(self.subject.arrays[found.name]))), 1.0)
         common = Direction(np.arange(n), np.full(n, n**-0.5), scale)
-        slope = self.differences.slope(found.name, common)
+        first = self.differences.quotient(
+            found.name, common, self.settings.step * scale
+        )
+        slope = self.differences.slope(found.name, common, first)
         claimed = float(np.sum(found.claim) * n**-0.5)
         if not isinstance(slope, Slope) or self._is_close(claimed, slope):
             return None
-        if self._jump(found.name, common, claimed):  # of a ReLU at zero, say
+        if self._jump(found.name, common, claimed, first):  # of a ReLU at zero, say
             return None
         return claimed, slope.value
 

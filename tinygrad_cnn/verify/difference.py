@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -75,12 +76,17 @@ def central(
 
 @dataclass(frozen=True)
 class Quotient:
-    """D(h), the h that it was, whether it is smooth in between, and both paths."""
+    """D(h), the h that it was, whether it is smooth in between, and both paths.
+
+    left, right: the slopes from x to either side.
+    """
 
     value: float
     step: float
     smooth: bool
     paths: tuple[Path, Path]
+    left: float
+    right: float
 
 
 @dataclass(frozen=True)
@@ -124,20 +130,17 @@ class Differences:
 
     def quotient(self, name: str, direction: Direction, h: float) -> Quotient:
         """D(h) along the direction in one tensor, and whether no branch changed."""
-        up, down, step = self.sides(name, direction, h)
-        rise = self._weighted(up.outputs, down.outputs)
-        value = rise / (2 * step) if step else np.nan
-        smooth = self.smooth(up, down)
-        return Quotient(value, abs(step), smooth, (up.path, down.path))
-
-    def one_sided(
-        self, name: str, direction: Direction, h: float
-    ) -> tuple[float, float]:
-        """The slopes to the left and to the right."""
-        up, down, _ = self.sides(name, direction, h)
-        middle = self.base.outputs
-        left = self._weighted(middle, down.outputs) / h
-        return left, self._weighted(up.outputs, middle) / h
+        up, down, h = self.sides(name, direction, h)
+        middle, paths = self.base.outputs, (up.path, down.path)
+        ends = [
+            (up.outputs, down.outputs),
+            (middle, down.outputs),
+            (up.outputs, middle),
+        ]
+        rise, left, right = [
+            self._weighted(*pair) / h if h else np.nan for pair in ends
+        ]
+        return Quotient(rise / 2, abs(h), self.smooth(up, down), paths, left, right)
 
     def column(self, name: str, k: int) -> tuple[Array, bool]:
         """∂y/∂x of all outputs y for entry k, and whether no branch changed."""
@@ -157,21 +160,26 @@ class Differences:
 
         first: D of the first step, where it is known already.
         """
-        h = self.step * direction.scale
+        h, last = self.step * direction.scale, self.smallest * direction.scale
+        level = first or self.quotient(name, direction, h)
+        if not level.smooth:
+            # where even the smallest step crosses a corner, those between do so too
+            up, down, _ = self.sides(name, direction, last)
+            if not self.smooth(up, down):
+                return self.margins.corners(up.path, down.path)
         good: list[Quotient] = []
-        while h >= self.smallest * direction.scale:
-            level = first or self.quotient(name, direction, h)
-            first = None
+        while True:
+            if level.smooth and np.isfinite(level.value):
+                good.append(level)
+                # smaller steps would only add rounding
+                if good[1:] and _truncation(*good[-2:]) < self.rounding(level.step):
+                    break
             h /= SHRINK
-            if not (level.smooth and np.isfinite(level.value)):
-                continue
-            good.append(level)
-            # smaller steps would only add rounding
-            if len(good) > 1 and _truncation(*good[-2:]) < self.rounding(level.step):
+            if h < last:
                 break
+            level = self.quotient(name, direction, h)
         if not good:
-            # an array in the margins' place is looked at only here: they are found anew
-            return self.subject.run(margins=True).path.corners(*level.paths)
+            return self.margins.corners(*level.paths)
         errors = [_truncation(a, b) for a, b in pairwise(good)]
         # the truncation of the first is 64 times that of the second
         errors = [SHRINK**2 * errors[0] if errors else 0.0, *errors]
@@ -180,6 +188,12 @@ class Differences:
             for level, error in zip(good, errors, strict=True)
         ]
         return min([*found[1:], found[0]], key=lambda slope: slope.error)
+
+    @cached_property
+    def margins(self) -> Path:
+        """The path at x, with how far each value is from its corner."""
+        # the array checked is at x between two runs
+        return self.subject.run(margins=True).path
 
     def rounding(self, h: float) -> float:
         """What the noise of the outputs does to D(h)."""

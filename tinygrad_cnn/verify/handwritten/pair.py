@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.running import unchanged
+from ...core.running import DRAWN, unchanged
 from ...errors import ArgumentError
 from ..branches import Path
 from ..check import cotangents_for
@@ -58,6 +58,8 @@ class CodeSubject(Subject):
         self.inputs = {
             k: float64_copy(x) if is_float(x) else x for k, x in inputs.items()
         }
+        self.draws = True
+        """Whether forward draws random numbers; known after the first run."""
         self.notes: list[str] = []
         self.attributes: dict[str, Place] = {}
         self.returned: list[str] = []
@@ -72,8 +74,10 @@ class CodeSubject(Subject):
         self.gradients(cotangents_for(self.run().outputs, np.random.default_rng(0)))
 
     def run(self, margins: bool = False) -> Run:
-        with unchanged():
-            return Run(self._forward(copy.deepcopy(self.layer))[0], Path())
+        with unchanged(draws=self.draws) as changes:
+            outputs = self._forward(copy.deepcopy(self.layer))[0]
+        self.draws = DRAWN in changes
+        return Run(outputs, Path())
 
     def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
         twin = copy.deepcopy(self.layer)
