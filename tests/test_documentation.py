@@ -38,7 +38,7 @@ NOT_RUN = {
 }
 """Pages, and beginnings of commands, with the reason."""
 
-FIRST = ("README.md", "tutorial.md", "add_operation.md")
+FIRST = ("README.md",)
 """What a newcomer reads; the examples of other pages are run with the slow tests."""
 
 every_page = pytest.mark.parametrize(
@@ -214,7 +214,15 @@ def test_a_stored_picture_is_small_and_knows_nothing_of_a_machine(name: str) -> 
     assert not re.search(absolute, text)
 
 
-@pytest.mark.parametrize(("line", "name"), COMMANDS, ids=[name for _, name in COMMANDS])
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        pytest.param(
+            *pair, id=pair[1], marks=[pytest.mark.slow] * (pair[1] != "lenet5")
+        )
+        for pair in COMMANDS
+    ],
+)
 def test_a_stored_picture_says_what_its_command_says_now(
     line: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,9 +17,8 @@ execute = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(execute)
 
 LARGEST = 300_000
-each_notebook = pytest.mark.parametrize(
-    "path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem
-)
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -34,6 +33,7 @@ def stored(cell: dict[str, Any], kind: str) -> list[str]:
     return ["".join(lines) for lines in found if lines]
 
 
+@pytest.mark.slow
 @each_notebook
 def test_a_notebook_shows_what_its_cells_give_now(path: Path) -> None:
     cells = execute.code_cells(read(path))

@@ -43,6 +43,7 @@ def test_data_that_are_not_there_are_told_of(run, tmp_path, monkeypatch):
     assert not Path("reproduced").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(DATA is None, reason="TINYGRAD_CNN_DATA_DIR is not set")
 def test_results_are_kept_and_shown(run, monkeypatch):
     pytest.importorskip("matplotlib")

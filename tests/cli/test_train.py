@@ -204,6 +204,7 @@ def summary_of(line):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_resume_give_what_an_uninterrupted_run_gives():
     line = "train net.py --data digits --limit 640 --epochs 3 --batch-size 4 --json"
     whole = summary_of(f"{line} --out whole.ckpt")

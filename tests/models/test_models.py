@@ -279,6 +279,7 @@ GREY_OR_COLOUR = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*GREY_OR_COLOUR, "cifar_resnet"])
 def test_each_model_learns(name):
     if name == "cifar_resnet":

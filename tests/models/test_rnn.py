@@ -254,6 +254,9 @@ def test_a_window_is_followed_by_itself_one_character_later():
         )
 
 
+each_seed = pytest.mark.parametrize("seed", [0, 1])
+
+
 def finished(work):
     """What the part returns, through JSON, and the shares of it that it told."""
     shares = []
@@ -264,7 +267,8 @@ def finished(work):
             return json.loads(json.dumps(end.value, allow_nan=False)), shares
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.slow
+@each_seed
 def test_sentences_with_new_endings_are_understood(seed):
     """A net that hears "not" has all it was taught; one that does not has 62.5 %.
 
@@ -279,7 +283,8 @@ def test_sentences_with_new_endings_are_understood(seed):
     assert sum((positive > 0.5) == right for _, positive, right in result["read"]) >= 7
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.slow
+@each_seed
 def test_the_text_is_known_and_continued_by_heart(seed):
     """All that is certain is right; of the 13 · 20 held-out answers, a few may not be.
 

@@ -38,6 +38,7 @@ def test_the_catalogue_is_wide():
     assert sum(m.order == 2 for m in catalogue) >= 5
 
 
+@pytest.mark.slow
 def test_every_mutant_is_killed_and_named_and_no_right_rule_is_called_wrong():
     """One test, because the whole catalogue is tried only once for all of it."""
     result = mutants.self_test()
