@@ -95,7 +95,7 @@ def test_the_network_is_right_as_it_is():
     ],
 )
 def test_the_broken_operation_is_named_with_its_module_and_line(place, rule):
-    only = "x" if rule == "x" else f"{place}.p{int(rule == 'b')}"
+    only = "input" if rule == "x" else f"{place}.p{int(rule == 'b')}"
     report = verify(net_with(place, rule), images(), only=only)
     assert not report
     culprit = report.culprit
@@ -111,7 +111,7 @@ def test_the_broken_operation_is_named_with_its_module_and_line(place, rule):
 def test_of_two_broken_operations_the_first_is_named():
     model = net_with(3, "x")
     model[5].op = broken(model[5].op, "x")
-    assert verify(model, images(), only="x").culprit.module == "3"
+    assert verify(model, images(), only="input").culprit.module == "3"
 
 
 def test_a_value_that_is_cut_out_of_the_graph_is_named():
