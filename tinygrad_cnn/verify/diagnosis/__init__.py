@@ -35,10 +35,10 @@ def plain(e: Evidence) -> Iterator[Hypothesis]:
 
 def diagonal(e: Evidence) -> Iterator[Hypothesis]:
     """What each entry does to its own output, without what it does to the others."""
-    if e.output.shape == e.shape:
-        own = e.contributions[np.arange(e.entries.size), e.entries]
+    if e.own.any():
         text = "g times the diagonal of the Jacobian: what each entry does to the other"
-        yield Hypothesis("diagonal", f"{text} outputs is missing", e.full(own))
+        terms = e.contributions * e.own
+        yield Hypothesis("diagonal", f"{text} outputs is missing", e.summed(terms))
 
 
 FAMILIES: tuple[tuple[Family, ...], ...] = (

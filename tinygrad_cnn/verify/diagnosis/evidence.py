@@ -97,13 +97,16 @@ class Evidence:
         scale = float(np.nanmax(np.abs(self.true), initial=0))
         return np.isclose(a, b, self.tolerance, self.tolerance * scale)
 
+    def agree(self, a: Array, b: Array) -> bool:
+        """Whether a and b are the same wherever both are known, if they are anywhere."""
+        known = ~np.isnan(a) & ~np.isnan(b)
+        return bool(known.any() and np.all(self.close(a, b)[known]))
+
     def explains(self, gradient: Array) -> bool:
         """Whether this is what was claimed, also where that is wrong."""
-        known = ~np.isnan(gradient)
-        needed = min(ENOUGH, int(self.wrong.sum()))
-        if not needed or (self.wrong & known).sum() < needed:
-            return False
-        return bool(np.all(self.close(gradient, self.claim)[known]))
+        needed = max(min(ENOUGH, int(self.wrong.sum())), 1)
+        explained = int((self.wrong & ~np.isnan(gradient)).sum())
+        return explained >= needed and self.agree(gradient, self.claim)
 
     def is_true_of(self, name: str) -> bool:
         """Whether the claim is the true gradient of this tensor, of the same shape.
@@ -160,11 +163,17 @@ class Evidence:
         return np.array([rows[i] for i in first.tolist()])
 
     @cached_property
+    def own(self) -> Array:
+        """Which output stands in the place of each entry, if they have one shape."""
+        own = np.zeros_like(self.touched)
+        if self.output.shape == self.shape:
+            own[np.arange(self.entries.size), self.entries] = True
+        return own
+
+    @cached_property
     def reached(self) -> Array:
         """Which outputs each entry could contribute to, were it very large or small."""
-        reached = self.touched.copy()
-        if self.output.shape == self.shape:
-            reached[np.arange(self.entries.size), self.entries] = True
+        reached = self.touched | self.own
         far = 16 * (1 + float(np.max(np.abs(self.x))))
         for row, k in enumerate(self.entries.tolist()):
             for place in (far, -far):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 
 import numpy as np
 
@@ -84,9 +84,6 @@ def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
         if len(shape) == len(y) == 4 and shape[0] == y[1]:
             yield shape[1], "the number of input channels"
             yield math.prod(shape[2:]), "the cells of the kernel"
-            yield math.prod(shape[1:]), "input channels × cells of the kernel"
-    if len(x) == len(y) >= 3:
-        yield math.prod(x) // x[1], "the values of a channel"
     if len(y) == 2:
         yield y[1], "the number of features"
     if len(y) == 4:
@@ -117,24 +114,26 @@ def _numbers(e: Evidence) -> Iterator[tuple[float, str]]:
 
 FORMS: dict[str, Callable[[Array], Array]] = {
     "{}": lambda t: t,
-    "1 / {}": lambda t: 1 / t,
-    "{}²": lambda t: t * t,
     "(1 − {})": lambda t: 1 - t,
+    "(1 + {})": lambda t: 1 + t,
     "(1 − {}²)": lambda t: 1 - t * t,
+    "(1 + {}²)": lambda t: 1 + t * t,
     "{} (1 − {})": lambda t: t * (1 - t),
-    "1 / (1 + {}²)": lambda t: 1 / (1 + t * t),
+    "exp({})": np.exp,
 }
-"""Local derivatives, as they are written with the input or the output."""
+"""What local derivatives are made of, as they are written with the input or the output."""
 
 
 def operands(e: Evidence) -> Iterator[Hypothesis]:
     """g · F(t) where g · F(u) is true, or a sum of g · t: another array belongs there."""
     known, g = quantities(e, e.shape), _align(e.cotangent, e.shape)
-    for form, f in FORMS.items() if g is not None else ():
-        right = [u for u, values in known.items() if _is_true(e, g * f(values))]
-        for t, values in known.items() if right else ():
-            text = f"g · {form.format(t, t)}: {t} stands where {right[0]} belongs"
-            yield Hypothesis("wrong operand", text, g * f(values))
+    for (form, f), times in product(FORMS.items() if g is not None else (), "·/"):
+        power = 1 if times == "·" else -1
+        made = {t: g * f(values) ** power for t, values in known.items()}
+        right = [u for u, values in made.items() if e.agree(values, e.true)]
+        for t, values in made.items() if right else ():
+            text = f"g {times} {form.format(t, t)}: {t} stands where {right[0]} belongs"
+            yield Hypothesis("wrong operand", text, values)
     for t, values in quantities(e, e.output.shape).items() if g is None else ():
         products = e.touched * (e.g * values.reshape(-1))
         text = f"the sum of g · {t}: another quantity than {t} belongs there"
@@ -144,32 +143,27 @@ def operands(e: Evidence) -> Iterator[Hypothesis]:
 def multiples(e: Evidence) -> Iterator[Hypothesis]:
     """The true gradient times or divided by a quantity, at each entry or each output."""
     true = "the true gradient"
-    for t, values in _and_functions_of_y(quantities(e, e.shape)):
+    for t, values in _factors(quantities(e, e.shape)):
         inverse = np.where(values == 0, np.nan, 1 / values)
+        much = "multiplied by it where it should be divided"
+        little = "divided by it where it should be multiplied"
         for kind, text, factor in (
             ("missing factor", f"divided by {t}: the factor {t} is missing", inverse),
             ("extra factor", f"times {t}: that factor is one too many", values),
-            ("inverted factor", f"times {t}²: {MULTIPLIED}", values**2),
-            ("inverted factor", f"divided by {t}²: {DIVIDED}", inverse**2),
+            ("inverted factor", f"times {t}²: {much}", values**2),
+            ("inverted factor", f"divided by {t}²: {little}", inverse**2),
         ):
             yield Hypothesis(kind, f"{true} {text}", e.true * factor)
-    for t, values in _and_functions_of_y(quantities(e, e.output.shape)):
+    for t, values in _factors(quantities(e, e.output.shape)):
         text = f"{true} without the factor {t}, which g is to be multiplied by"
         terms = e.contributions / values.reshape(-1)
         yield Hypothesis("missing factor", text, e.summed(terms))
 
 
-MULTIPLIED = "multiplied by it where it should be divided"
-DIVIDED = "divided by it where it should be multiplied"
-
-
-def _and_functions_of_y(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
-    """These quantities, and what the derivatives of a usual output y are made of."""
-    yield from known.items()
-    if "y" in known:
-        y = known["y"]
-        yield from [("(1 − y)", 1 - y), ("(1 + y)", 1 + y), ("(1 − y²)", 1 - y * y)]
-        yield from [("y (1 − y)", y * (1 - y)), ("exp(y)", np.exp(y))]
+def _factors(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """These quantities, and what local derivatives make of them."""
+    for (form, f), (t, values) in product(FORMS.items(), known.items()):
+        yield form.format(t, t), f(values)
 
 
 def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
@@ -181,11 +175,6 @@ def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
     fitting = {name: _align(x, shape) for name, x in arrays.items()}
     # a constant says nothing
     return {k: x for k, x in fitting.items() if x is not None and np.ptp(x) > 0}
-
-
-def _is_true(e: Evidence, gradient: Array) -> bool:
-    known = ~np.isnan(e.true)
-    return bool(np.all(e.close(gradient, e.true)[known]))
 
 
 def _align(x: Array, shape: tuple[int, ...]) -> Array | None:

@@ -106,16 +106,13 @@ def passages(e: Evidence) -> Iterator[Hypothesis]:
     """g passed on as it is, only the rest passed on, or only one side of zero."""
     if _slope(e) is not None:
         return  # then it is a factor, or a mask
-    own = np.zeros_like(e.touched)
-    if e.output.shape == e.shape:
-        own[np.arange(e.entries.size), e.entries] = True
-    for passed, what in _pass_on(e, own, 1.0), _pass_on(e, e.reached, 1.0):
+    for passed, what in _pass_on(e, e.own, 1.0), _pass_on(e, e.reached, 1.0):
         text = f"{what}: the derivative is missing"
         yield Hypothesis("derivative missing", text, passed)
-    if own.any():
+    if e.own.any():
         text = f"the true gradient less g itself: the way of {e.name} past the"
         text = f"{text} operation (a skip) is missing"
-        rest = e.true - _pass_on(e, own, 1.0)[0]
+        rest = e.true - _pass_on(e, e.own, 1.0)[0]
         yield Hypothesis("part missing", text, rest)
         for sign, there in ("positive", e.x > 0), ("negative", e.x < 0):
             text = f"the true gradient where {e.name} is {sign}, and zero elsewhere"

@@ -7,6 +7,7 @@ the term whose coefficient differs is named.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
@@ -21,8 +22,8 @@ from .factoring import meaning, quantities
 class Family(NamedTuple):
     """true = Σ coefficient · term in each group, the coefficients being the group's own.
 
-    groups: a number for each entry, −1 for none. without: the kind and the words for the
-    gradient in which these terms (by their places) are missing.
+    groups: a number for each entry, −1 for none. without: where they say more than its
+    name, the kind and the words for the gradient without these terms (by their places).
     """
 
     what: str
@@ -51,14 +52,15 @@ def _compare(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]
     """What the claim has of each term (1: as it should be; by group and term)."""
     absent = np.all(np.abs(shares) < 1e-4, axis=0)
     same = np.all(np.abs(shares - 1) < 1e-4, axis=0)
-    missing = tuple(np.flatnonzero(absent).tolist())
-    if missing in family.without:
-        kind, text = family.without[missing]
+    missing, names = tuple(np.flatnonzero(absent).tolist()), list(family.terms)
+    if missing in family.without or len(missing) == 1:
+        default = "term", f"without the term {names[missing[0]]}"
+        kind, text = family.without.get(missing, default)
         more = "" if np.all(absent | same) else ", and with another factor"
         yield Hypothesis(kind, f"{family.what} {text}{more}", e.claim)
     elif (~same).sum() == 1:
         term = int(np.argmin(same))
-        yield _describe_change(e, family, shares[:, term], list(family.terms)[term])
+        yield _describe_change(e, family, shares[:, term], names[term])
 
 
 def _describe_change(
@@ -111,26 +113,20 @@ def _families(e: Evidence) -> Iterator[Family]:
 def _couplings(e: Evidence) -> Iterator[Family]:
     g, y, ndim = e.cotangent, e.output, e.x.ndim
     for axis in range(ndim):
-        groups = _groups(e.shape, [a for a in range(ndim) if a != axis])
+        groups = _groups(e.shape, [axis])
         if np.allclose(y.sum(axis=axis), 1) and np.all(y >= 0):
             yield Family(
                 "the softmax gradient p (g − Σ g p)",
                 groups,
                 {"p g": g * y, "p Σ g p": y},
-                {
-                    (0,): ("term", "without the term p g"),
-                    (1,): ("softmax mean", "without the mean Σ g p"),
-                },
+                {(1,): ("softmax mean", "without the mean Σ g p")},
             )
         if np.allclose(np.exp(y).sum(axis=axis), 1):
             yield Family(
                 "the log-softmax gradient g − p Σ g",
                 groups,
                 {"g": g, "p Σ g": np.exp(y)},
-                {
-                    (0,): ("term", "without the term g"),
-                    (1,): ("softmax mean", "without the term p Σ g"),
-                },
+                {(1,): ("softmax mean", "without the term p Σ g")},
             )
     axes = [[1], [0], [0, 1], list(range(ndim - 1))] if ndim >= 2 else [[]]
     scales = [np.ones(e.shape), *quantities(e, e.shape).values()]
@@ -140,9 +136,9 @@ def _couplings(e: Evidence) -> Iterator[Family]:
 
 def _normalisations(e: Evidence, fixed: tuple[int, ...], g: Array) -> Iterator[Family]:
     """x / |x|, and (x − μ) / σ, over all axes but these; g is multiplied by γ already."""
-    groups = _groups(e.shape, fixed)
-    others = tuple(a for a in range(e.x.ndim) if a not in fixed)
-    centred = e.x - e.x.mean(axis=others, keepdims=True)
+    over = tuple([axis for axis in range(e.x.ndim) if axis not in fixed])
+    groups = _groups(e.shape, over)
+    centred = e.x - e.x.mean(axis=over, keepdims=True)
     constant = "taken as a constant, and it depends on x"
     yield Family(
         "the gradient of x / |x|",
@@ -178,18 +174,13 @@ def _cross_entropy(e: Evidence) -> Iterator[Family]:
     np.put_along_axis(onehot, off.argmax(axis=1, keepdims=True), 1.0, axis=1)
     yield Family(
         "the cross-entropy gradient p − y, with p = softmax(x),",
-        _groups(e.shape, [a for a in range(e.x.ndim) if a != 1]),
+        _groups(e.shape, [1]),
         {"p": p, "y, the 1 of the correct class": onehot},
-        {
-            (0,): ("term", "without the term p"),
-            (1,): ("label term", "without y: the 1 of the correct class is missing"),
-        },
+        {(1,): ("label term", "without y: the 1 of the correct class is missing")},
     )
 
 
-def _groups(shape: tuple[int, ...], fixed: Sequence[int]) -> Array:
-    """Numbers the groups of entries that share their index along these axes."""
-    groups = np.zeros(shape, int)
-    for axis in fixed:
-        groups = groups * shape[axis] + np.indices(shape)[axis]
-    return groups
+def _groups(shape: tuple[int, ...], over: Sequence[int]) -> Array:
+    """Numbers the groups of entries that differ only in their index along these axes."""
+    sizes = [1 if axis in over else n for axis, n in enumerate(shape)]
+    return np.broadcast_to(np.arange(math.prod(sizes)).reshape(sizes), shape)
