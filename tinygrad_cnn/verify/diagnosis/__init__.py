@@ -8,13 +8,12 @@ If that equals what the code claims, and differs from what is true, the mistake 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from ..check import Checker
 from ..report import Diagnosis, TensorReport
-from ..subject import Array
 from .alternatives import of_operation, of_other_inputs
 from .evidence import Evidence, Hypothesis
 from .factoring import factors, multiples, operands
@@ -73,10 +72,8 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
             "entries: a division by zero, or an overflow."
         )
         return Diagnosis("not finite", text)
-    wrong = _flat(report.wrong, report.shape)
-    kinks = _flat([kink.index for kink in report.kinks], report.shape)
     with np.errstate(all="ignore"):
-        e = Evidence(checker, name, claim, wrong, kinks)
+        e = Evidence(checker, report, claim)
         found = _find_fitting(e) if claim.shape == e.shape else list(misshapen(e))[:1]
     if not found:
         return None
@@ -97,11 +94,3 @@ def _find_fitting(e: Evidence) -> list[Hypothesis]:
         if found:
             return list(found.values())
     return []
-
-
-def _flat(places: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> Array:
-    """Positions in a tensor of this shape, counted in row-major order."""
-    if not shape:
-        return np.zeros(len(places), int)
-    index = np.array(places, int).reshape(-1, len(shape))
-    return np.ravel_multi_index(tuple(index.T), shape)

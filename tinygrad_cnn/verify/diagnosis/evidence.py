@@ -15,6 +15,7 @@ import numpy as np
 from ...errors import TinygradError
 from ..check import Checker
 from ..difference import usual_step, with_values
+from ..report import TensorReport
 from ..subject import Array
 
 MOST = 512
@@ -42,33 +43,35 @@ class Hypothesis(NamedTuple):
 
 
 class Evidence:
-    """The claim, and the contributions to the true gradient at some entries.
+    """The claim, and the contributions to the true gradient at some entries."""
 
-    suspects: flat positions of entries found wrong; kinks: of those that prove nothing.
-    """
-
-    def __init__(
-        self, checker: Checker, name: str, claim: Array, suspects: Array, kinks: Array
-    ) -> None:
+    def __init__(self, checker: Checker, report: TensorReport, claim: Array) -> None:
         self.checker, self.subject = checker, checker.subject
-        self.name, self.claim = name, claim
-        self.x = self.subject.arrays[name]
+        self.name, self.claim = report.name, claim
+        self.x = self.subject.arrays[report.name]
         self.shape = self.x.shape
         self.g = np.concatenate([g.reshape(-1) for g in checker.cotangents])
         self.tolerance = usual_step(self.x.dtype)
-        chosen = np.setdiff1d(self._choose(suspects), kinks)
-        columns = {k: checker.differences.column(name, k) for k in chosen.tolist()}
-        smooth = {k: column * self.g for k, (column, same) in columns.items() if same}
+        smooth = {}
+        for k in self._choose(report).tolist():
+            column, same = checker.differences.column(report.name, k)
+            if same:
+                smooth[k] = column * self.g
         self.entries = np.array(list(smooth), int)
         self.contributions = np.array(list(smooth.values())).reshape(-1, self.g.size)
 
-    def _choose(self, suspects: Array) -> Array:
+    def _choose(self, report: TensorReport) -> Array:
+        """Entries to look at (flat): some found wrong, some drawn, none on a kink."""
+        places = np.arange(self.x.size).reshape(self.shape)
+        wrong = np.array([places[at] for at in report.wrong], int)
+        kinks = [places[kink.index] for kink in report.kinks]
         most = max(min(MOST, ROOM // self.g.size), 16)
-        if self.x.size <= most:
-            return np.arange(self.x.size)
         rng = np.random.default_rng(0)
-        wrong = rng.permutation(suspects)[: most // 2]
-        return np.union1d(wrong, rng.permutation(self.x.size)[: most - wrong.size])
+        drawn = rng.permutation(self.x.size)
+        if self.x.size > most:
+            wrong = rng.permutation(wrong)[: most // 2]
+            drawn = drawn[: most - wrong.size]
+        return np.setdiff1d(np.union1d(wrong, drawn), kinks)
 
     # ------------------------------------------------------------- what is claimed and true
 

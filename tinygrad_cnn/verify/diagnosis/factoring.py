@@ -30,39 +30,31 @@ def factors(e: Evidence) -> Iterator[Hypothesis]:
 def meaning(e: Evidence, factor: float) -> str:
     """The factor, and what it may be: "1 / 4 (the batch size): counted once …"."""
     sign, size = "−" if factor < 0 else "", abs(factor)
+    for value, text in _meanings(e, f"{size:.6g}"):
+        if math.isclose(size, value, rel_tol=1e-6):
+            return sign + text
+    return f"{sign}{size:.6g}"
+
+
+def _meanings(e: Evidence, size: str) -> Iterator[tuple[float, str]]:
     counts: dict[int, list[str]] = {}
     for n, name in _counts(e):
         if n > 1 and name not in counts.setdefault(n, []):
             counts[n].append(name)
-    for n, names in counts.items():
-        if _same(size, n):
-            return (
-                f"{sign}{n} ({_first(names)}): counted so often, or not divided by it"
-            )
-        if _same(size, 1 / n):
-            return (
-                f"{sign}1 / {n} ({_first(names)}): counted once instead of {n} times, or "
-                "a mean where a sum belongs"
-            )
-    roots = [(math.sqrt(n), f"√{n} ({_first(names)})") for n, names in counts.items()]
-    for value, name in [*_numbers(e), *roots]:
-        for number, text in (value, name), (1 / value if value else 0.0, f"1 / {name}"):
-            if _same(size, abs(number)):
-                return f"{sign}{size:.6g}, which is {text}"
+    # the likeliest, and the next; one that only counts an axis says little
+    likely = {n: [k for k in names if "length" not in k] for n, names in counts.items()}
+    first = {n: ", or ".join((likely[n] or counts[n])[:2]) for n in counts}
+    for n, names in first.items():
+        yield n, f"{n} ({names}): counted so often, or not divided by it"
+        often = f"counted once instead of {n} times, or a mean where a sum belongs"
+        yield 1 / n, f"1 / {n} ({names}): {often}"
+    roots = [(math.sqrt(n), f"√{n} ({names})") for n, names in first.items()]
+    for number, name in [*_numbers(e), *roots]:
+        if number:
+            yield abs(number), f"{size}, which is {name}"
+            yield abs(1 / number), f"{size}, which is 1 / {name}"
     for (a, above), (b, below) in permutations(counts.items(), 2):
-        if _same(size, a / b):
-            return f"{sign}{a} / {b} ({above[0]} / {below[0]})"
-    return f"{factor:.6g}".replace("-", "−")
-
-
-def _first(names: list[str]) -> str:
-    """The likeliest meaning, and the next; one that only counts an axis says little."""
-    told = [name for name in names if "length" not in name] or names
-    return ", or ".join(told[:2])
-
-
-def _same(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-6)
+        yield a / b, f"{a} / {b} ({above[0]} / {below[0]})"
 
 
 def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
