@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.recording import module_path, observer
+from ..core.recording import module_path, observer, setting
 from ..ops.base import Op, Value
 
 
@@ -87,8 +87,5 @@ def watch_branches(margins: bool = False) -> Iterator[Path]:
                 None if margin is None else np.broadcast_to(margin, np.shape(branch))
             )
 
-    before = observer.set(observe)
-    try:
+    with setting(observer, observe):
         yield path
-    finally:
-        observer.reset(before)

@@ -52,29 +52,23 @@ def _compare(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]
     """What the claim has of each term (1: as it should be; by group and term)."""
     absent = np.all(np.abs(shares) < 1e-4, axis=0)
     same = np.all(np.abs(shares - 1) < 1e-4, axis=0)
-    missing, names = tuple(np.flatnonzero(absent).tolist()), list(family.terms)
+    missing = tuple(np.flatnonzero(absent).tolist())
+    changed = int(np.argmin(same))
+    name, share = list(family.terms)[changed], shares[:, changed]
     if missing in family.without or len(missing) == 1:
-        default = "term", f"without the term {names[missing[0]]}"
+        default = "term", f"without the term {list(family.terms)[missing[0]]}"
         kind, text = family.without.get(missing, default)
-        more = "" if np.all(absent | same) else ", and with another factor"
-        yield Hypothesis(kind, f"{family.what} {text}{more}", e.claim)
-    elif (~same).sum() == 1:
-        term = int(np.argmin(same))
-        yield _describe_change(e, family, shares[:, term], names[term])
-
-
-def _describe_change(
-    e: Evidence, family: Family, shares: Array, name: str
-) -> Hypothesis:
-    """The hypothesis that one term is multiplied by something."""
-    if np.ptp(shares) > 1e-4 * np.abs(shares).max():
-        kind, text = "term", f"a wrong factor in the term {name}"
-    elif abs(shares[0] + 1) < 1e-4:
-        kind, text = "sign of a term", f"the wrong sign before the term {name}"
+        text += "" if np.all(absent | same) else ", and with another factor"
+    elif (~same).sum() != 1:
+        return
+    elif np.ptp(share) > 1e-4 * np.abs(share).max():
+        kind, text = "term", f"with a wrong factor in the term {name}"
+    elif abs(share[0] + 1) < 1e-4:
+        kind, text = "sign of a term", f"with the wrong sign before the term {name}"
     else:
-        factor = meaning(e, float(shares[0]))
-        kind, text = "factor of a term", f"the term {name} multiplied by {factor}"
-    return Hypothesis(kind, f"{family.what} with {text}", e.claim)
+        factor = meaning(e, float(share[0]))
+        kind, text = "factor of a term", f"with the term {name} multiplied by {factor}"
+    yield Hypothesis(kind, f"{family.what} {text}", e.claim)
 
 
 def _coefficients(e: Evidence, family: Family, gradient: Array) -> Array | None:
@@ -166,12 +160,11 @@ def _cross_entropy(e: Evidence) -> Iterator[Family]:
     """∂L/∂x = s (p − onehot), with s of the row and p = softmax(x) along axis 1."""
     powers = np.exp(e.x - e.x.max(axis=1, keepdims=True))
     p = powers / powers.sum(axis=1, keepdims=True)
-    ratios = np.sort(e.true / p, axis=1)  # NaN come last
-    known = (~np.isnan(ratios)).sum(axis=1, keepdims=True)
-    middle = np.take_along_axis(ratios, np.maximum(known - 1, 0) // 2, axis=1)
-    off = np.nan_to_num(np.abs(e.true - middle * p))
+    # the correct class has the sign that no other has
+    sign = np.sign(np.nansum(np.sign(e.true), axis=1, keepdims=True))
+    label = np.argmin(np.nan_to_num(e.true) * sign, axis=1, keepdims=True)
     onehot = np.zeros(e.shape)
-    np.put_along_axis(onehot, off.argmax(axis=1, keepdims=True), 1.0, axis=1)
+    np.put_along_axis(onehot, label, 1.0, axis=1)
     yield Family(
         "the cross-entropy gradient p − y, with p = softmax(x),",
         _groups(e.shape, [1]),
