@@ -9,6 +9,7 @@ from typing import Any
 
 from ...core.engine import Record
 from ...core.recording import Where
+from ...output.text import format_plural
 from .graph import Step
 
 TEXTS = {
@@ -151,9 +152,10 @@ class Findings(list[Finding]):
         self.looked_at, self.notes = looked_at, list(notes)
 
     def __str__(self) -> str:
-        count = {0: "nothing found", 1: "1 finding"}.get(len(self))
-        title = f"{count or f'{len(self)} findings'} in {self.looked_at}"
-        return "\n\n".join([title, *map(str, self), *self.notes])
+        count = format_plural(len(self), "finding") if self else "nothing found"
+        return "\n\n".join(
+            [f"{count} in {self.looked_at}", *map(str, self), *self.notes]
+        )
 
     __repr__ = __str__
 
