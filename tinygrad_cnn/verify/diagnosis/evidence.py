@@ -85,15 +85,11 @@ class Evidence:
         """Where the claim is known to be wrong."""
         return ~self.close(self.claim, self.true) & ~np.isnan(self.true)
 
-    def full(self, values: Array) -> Array:
-        """Values at the entries looked at, in the shape of the tensor."""
-        full = np.full(self.x.size, np.nan)
-        full[self.entries] = values
-        return full.reshape(self.shape)
-
     def summed(self, terms: Array) -> Array:
         """The terms of each entry looked at, added up, in the shape of the tensor."""
-        return self.full(terms.reshape(len(terms), -1).sum(axis=1))
+        full = np.full(self.x.size, np.nan)
+        full[self.entries] = terms.reshape(len(terms), -1).sum(axis=1)
+        return full.reshape(self.shape)
 
     def close(self, a: Array, b: Array) -> Array:
         """Where a and b are the same up to the error of differences."""
@@ -162,8 +158,7 @@ class Evidence:
     def together(self) -> Array:
         """Which outputs each entry, or another of the same first index, contributes to."""
         first = self.entries // max(self.x[:1].size, 1) if self.shape else self.entries
-        rows = {i: self.touched[first == i].any(axis=0) for i in set(first.tolist())}
-        return np.array([rows[i] for i in first.tolist()])
+        return np.equal.outer(first, first) @ self.touched
 
     @cached_property
     def own(self) -> Array:

@@ -66,8 +66,7 @@ def assignments(e: Evidence) -> Iterator[Hypothesis]:
                 f"the {which} contribution to each entry alone: where windows overlap, "
                 "or a value is used again, it is assigned and should be added"
             )
-            one = terms[rows, at].sum(axis=1)
-            yield Hypothesis("assigned", text, e.full(one))
+            yield Hypothesis("assigned", text, e.summed(terms[rows, at]))
 
 
 def _steps(e: Evidence, values: Array, loop: tuple[int, ...]) -> Array:
