@@ -59,11 +59,9 @@ def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
     """Sizes of what is summed or averaged over."""
     x, y = e.shape, e.output.shape
     others = [a.shape for name, a in e.subject.arrays.items() if name != e.name]
-    if len(y) >= 2:
-        yield y[0], "the batch size"
-    elif len(x) >= 2 and y in ((), x[:1]):
-        yield x[0], "the batch size"
-        yield x[1], "the number of classes or features"
+    batch = x if y in ((), x[:1]) else y
+    if len(batch) >= 2:
+        yield batch[0], "the batch size"
     yield 2, "the 2 of a square, or a value used twice"
     if y == ():
         yield math.prod(x), "the number of entries"
@@ -74,15 +72,14 @@ def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
         if len(shape) == len(y) == 4 and shape[0] == y[1]:
             yield shape[1], "the number of input channels"
             yield math.prod(shape[2:]), "the cells of the kernel"
-    if len(y) == 2:
-        yield y[1], "the number of features"
     if len(y) == 4:
-        yield y[1], "the number of output channels"
         yield math.prod(y[2:]), "the number of output positions"
         yield math.prod(y) // y[1], "images × output positions"
     if not np.isnan(e.true).any():
         yield int(e.touched.sum(axis=0).max()), "the values that one output is made of"
     yield int(e.touched.sum(axis=1).max()), "the outputs that one entry is used for"
+    if len(batch) >= 2:
+        yield batch[1], "the number of classes, features or channels"
     yield math.prod(y), "the number of outputs"
     for axis, n in enumerate(x):
         yield n, f"the length of axis {axis}"
@@ -93,7 +90,7 @@ def _numbers(e: Evidence) -> Iterator[tuple[float, str]]:
     op = getattr(e.subject, "op", None)
     for f in fields(op) if is_dataclass(op) else ():
         value = getattr(op, f.name)
-        if isinstance(value, float) and value:
+        if isinstance(value, float):
             yield value, f.name
             yield 1 - value, f"1 − {f.name}"
     if e.output.size == 1:

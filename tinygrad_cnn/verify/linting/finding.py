@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -142,14 +142,8 @@ class Findings(list[Finding]):
     looked_at: what was, in words. notes: what could not be judged, and why.
     """
 
-    def __init__(
-        self,
-        findings: Iterable[Finding] = (),
-        looked_at: str = "",
-        notes: Sequence[str] = (),
-    ) -> None:
-        super().__init__(findings)
-        self.looked_at, self.notes = looked_at, list(notes)
+    looked_at: str = ""
+    notes: Sequence[str] = ()
 
     def __str__(self) -> str:
         count = format_plural(len(self), "finding") if self else "nothing found"
