@@ -9,6 +9,7 @@ If that equals what the code claims, and differs from what is true, the mistake 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from .alternatives import of_operation, of_other_inputs
 from .evidence import Evidence, Hypothesis
 from .factoring import factors, multiples, operands
 from .parts import assignments, loops, masks, outputs, passages
-from .places import misshapen, shifted, turned
+from .places import misshapen, rearrange, shift, turn
 from .terms import terms
 
 __all__ = ["diagnose"]
@@ -42,13 +43,13 @@ def diagonal(e: Evidence) -> Iterator[Hypothesis]:
 
 FAMILIES: tuple[tuple[Family, ...], ...] = (
     (plain,),
-    (loops, outputs, terms, turned, of_operation),
+    (loops, outputs, terms, partial(rearrange, turn), of_operation),
     (masks, passages, diagonal),
     (assignments,),
     (factors,),
     (operands,),
     (multiples,),
-    (shifted,),
+    (partial(rearrange, shift),),
     (of_other_inputs,),
 )
 """From the most specific to the vaguest; those of one row are of equal right."""

@@ -70,8 +70,7 @@ def _others(op: Any) -> Iterator[tuple[str, Any, Any, Op]]:
     for holder in holders:
         for f in fields(holder) if is_dataclass(holder) else ():
             value = getattr(holder, f.name)
-            near = _near(value)
-            for other in dict.fromkeys([f.default, *near] if near else []):
+            for other in dict.fromkeys([f.default, *_near(value)]):
                 if type(other) is type(value) and other != value:
                     with suppress(*ERRORS):  # of settings that there cannot be
                         new: Any = replace(holder, **{f.name: other})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations, permutations, product
 
 import numpy as np
 
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
+
+Change = Callable[[Array], Iterator[tuple[str, str, Array]]]
 
 
 def turn(x: Array) -> Iterator[tuple[str, str, Array]]:
@@ -32,26 +34,20 @@ def shift(x: Array) -> Iterator[tuple[str, str, Array]]:
     n = x.ndim
     moves = [(axis,) for axis in range(n)] + ([(n - 2, n - 1)] if n >= 2 else [])
     for step, axes in product((1, -1, 2, -2), moves):
-        moved = np.full_like(x, np.nan)
+        values = np.full_like(x, np.nan)
         to, source = [slice(None)] * n, [slice(None)] * n
         for axis in axes:
             ahead, behind = slice(abs(step), None), slice(None, -abs(step))
             to[axis], source[axis] = (ahead, behind) if step > 0 else (behind, ahead)
-        moved[tuple(to)] = x[tuple(source)]
+        values[tuple(to)] = x[tuple(source)]
         along = f"{'the ' if len(axes) > 1 else ''}{_axes(axes)}"
         text = f"shifted by {step:+d} along {along}: the window or an index is off by"
-        yield "shifted", f"{text} that much", moved
+        yield "shifted", f"{text} that much", values
 
 
-def turned(e: Evidence) -> Iterator[Hypothesis]:
-    """The true gradient transposed, rotated, or with an axis reversed."""
-    for kind, how, values in turn(e.true):
-        yield Hypothesis(kind, f"the true gradient {how}", values)
-
-
-def shifted(e: Evidence) -> Iterator[Hypothesis]:
-    """The true gradient one or two places on."""
-    for kind, how, values in shift(e.true):
+def rearrange(change: Change, e: Evidence) -> Iterator[Hypothesis]:
+    """The true gradient, changed in this way."""
+    for kind, how, values in change(e.true):
         yield Hypothesis(kind, f"the true gradient {how}", values)
 
 
