@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...ops.base import Op
-from ...ops.convolution import Conv2dInput, Convolution
+from ...ops.convolution import Conv2d
 from ..subject import Array
 from .evidence import ERRORS, Evidence, Hypothesis
 from .places import shift, turn
@@ -46,22 +46,16 @@ def _gradient(known: Recognised, op: Op, name: str, g: Array) -> Array | None:
     letter, inputs = known.rules[name], list(known.inputs)
     rule = op.rules[letter]
     try:
-        if isinstance(op, Convolution) and letter == "w":
-            inputs[0], g = _inside(op, inputs[0], inputs[1], g)
+        if isinstance(op, Conv2d) and letter == "w":
+            # without the positions whose window would reach out of the images
+            x, w, *_ = inputs
+            rows, columns = op.window(w.shape[2:]).output_size(x.shape[2:])
+            g = g[:, :, :rows, :columns]
         y, *kept = known.op.forward(*known.inputs) if op.keeps else [known.op(*inputs)]
         values = op.resolved(rule, inputs, y, kept)
         return np.asarray(rule.function(op, g, *values))
     except ERRORS:
         return None
-
-
-def _inside(op: Convolution, x: Array, w: Array, g: Array) -> tuple[Array, Array]:
-    """x and g, without the positions whose window would reach out of the images."""
-    turned = isinstance(op, Conv2dInput)
-    images, maps = (g, x) if turned else (x, g)
-    i, j = op.window(w.shape[2:]).output_size((images.shape[2], images.shape[3]))
-    maps = maps[:, :, :i, :j]
-    return (maps, images) if turned else (images, maps)
 
 
 def _others(op: Any) -> Iterator[tuple[str, Any, Any, Op]]:
