@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import MutationError
 from ..ops.base import Op, Value
 from ..ops.shape import Cast
 from .engine import Node, Record, Tensor
+from .recording import enable_grad
 
 
 def nodes_of(outputs: Sequence[Tensor]) -> list[Node]:
@@ -65,6 +67,34 @@ def replay(
         op = _converted(node.op, convert)
         values[node] = op(*inputs)
         yield node, op, inputs, values[node]
+
+
+def record_again(
+    nodes: Sequence[Node], convert: Callable[[Value], Value] = lambda x: x
+) -> dict[Node, Tensor]:
+    """Every result and leaf computed again, as a new graph; what is there stays.
+
+    From the values that the leaves have now. Hooks are not called.
+    """
+    values: dict[Node, Any] = {
+        leaf: Tensor._wrap(convert(leaf._array)).requires_grad_()
+        for leaf in nodes
+        if isinstance(leaf, Tensor)
+    }
+    with enable_grad():
+        for record, _, _, y in replay(nodes, values, convert):
+            values[record] = y
+    return values
+
+
+def require_unchanged(result: Tensor, again: Tensor, name: str = "it") -> None:
+    """Refuse a result that has other values when it is computed again."""
+    room = 100 * np.finfo(result.dtype).eps
+    if not np.allclose(again._array, result._array, room, room, equal_nan=True):
+        raise MutationError(
+            "the parameters or the data have changed since the forward pass, by an "
+            f"optimizer's step perhaps: compute {name} again"
+        )
 
 
 def as_dtype(dtype: Any) -> Callable[[Value], Value]:

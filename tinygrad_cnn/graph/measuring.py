@@ -17,8 +17,9 @@ from numpy.lib.array_utils import byte_bounds
 
 from ..core.engine import Node as Recorded
 from ..core.engine import Record, Tensor, run_backward
+from ..core.replaying import require_unchanged
 from ..core.user_function import FunctionCtx
-from ..errors import ArgumentError, MutationError
+from ..errors import ArgumentError
 from ..ops.base import SHARES, Op, Value
 from .backward import cotangents_of
 from .data import Branches, Graph, Node, Saved, Statistics
@@ -129,15 +130,8 @@ class _Run:
     def check_unchanged(self) -> None:
         """Refuse to show values other than those of the outputs that the user has."""
         for output, end in zip(self.walk.outputs, self.walk.ends, strict=True):
-            if end is None:
-                continue
-            room = 100 * np.finfo(output.dtype).eps
-            now = self.tensors[end]._array
-            if not np.allclose(now, output._array, room, room, equal_nan=True):
-                raise MutationError(
-                    "the parameters or the data have changed since the result was "
-                    "computed, by an optimizer's step perhaps: compute it again"
-                )
+            if end is not None:
+                require_unchanged(output, self.tensors[end])
 
     # ------------------------------------------------------------ what can be asked
 

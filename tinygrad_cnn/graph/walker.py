@@ -13,8 +13,7 @@ from numpy.lib.array_utils import byte_bounds
 
 from ..core.engine import Node as Recorded
 from ..core.engine import Record, Tensor
-from ..core.recording import enable_grad
-from ..core.replaying import inputs_first, replay, tensors_in
+from ..core.replaying import inputs_first, record_again, tensors_in
 from ..errors import ArgumentError
 from ..nn import Module, Parameter
 from ..ops.base import Op
@@ -80,19 +79,8 @@ class Walk:
         return list(islice(newest, len(self.graph) - before))[::-1]
 
     def again(self) -> dict[Recorded, Tensor]:
-        """Every result and leaf computed again, as a new graph; what is there stays.
-
-        From the values that the leaves have now. Hooks are not called.
-        """
-        values: dict[Recorded, Any] = {
-            leaf: Tensor._wrap(leaf._array).requires_grad_()
-            for leaf in self.ids
-            if isinstance(leaf, Tensor)
-        }
-        with enable_grad():
-            for record, _, _, y in replay(list(self.ids), values):
-                values[record] = y
-        return values
+        """Every result and leaf computed again, as a new graph; what is there stays."""
+        return record_again(list(self.ids))
 
     def move(self, values: Mapping[Recorded, Tensor]) -> None:
         """Let the nodes stand for what was recorded of these values from now on."""

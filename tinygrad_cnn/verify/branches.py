@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.recording import module_path, observer
+from ..core.recording import module_path, observer, setting
 from ..ops.base import Op, Value
 
 
@@ -35,19 +35,27 @@ class Corner:
         return f"{self.operation}{inside}{element}{text}"
 
 
+class Branch(NamedTuple):
+    """The pieces that a switching operation took, one for each of its values."""
+
+    operation: str
+    module: str
+    piece: Any
+    margin: Any
+    """How far each value is from another piece; None where that is not known."""
+
+
 @dataclass
 class Path:
     """The operations of one run, in order, and the branches that they took."""
 
     operations: list[str] = field(default_factory=list)
-    branches: list[Any] = field(default_factory=list)
-    margins: list[Any] = field(default_factory=list)
-    places: list[tuple[str, str]] = field(default_factory=list)
+    branches: list[Branch] = field(default_factory=list)
 
     def same_as(self, other: Path) -> bool:
         """Whether both took the same branches everywhere."""
         return self.operations == other.operations and all(
-            np.array_equal(a, b)
+            np.array_equal(a.piece, b.piece)
             for a, b in zip(self.branches, other.branches, strict=True)
         )
 
@@ -57,14 +65,13 @@ class Path:
         for other in others:
             if other.operations != self.operations:
                 return [Corner("the program itself takes another way", "", (), np.nan)]
-            places = zip(
-                self.places, self.branches, self.margins, other.branches, strict=True
-            )
-            for at, (place, here, margin, there) in enumerate(places):
-                for element in np.argwhere(np.asarray(here != there)):
-                    index = tuple(int(i) for i in element)
-                    distance = np.nan if margin is None else margin[index]
-                    found[at, index] = Corner(*place, index, float(distance))
+            pairs = zip(self.branches, other.branches, strict=True)
+            for at, (here, there) in enumerate(pairs):
+                for element in np.argwhere(np.asarray(here.piece != there.piece)):
+                    index = tuple(element.tolist())
+                    distance = np.nan if here.margin is None else here.margin[index]
+                    corner = Corner(here.operation, here.module, index, float(distance))
+                    found[at, index] = corner
         return sorted(found.values(), key=lambda corner: corner.distance)
 
 
@@ -75,20 +82,14 @@ def watch_branches(margins: bool = False) -> Iterator[Path]:
 
     def observe(op: Op, inputs: list[Value], y: Value, kept: Sequence[Value]) -> None:
         path.operations.append(type(op).__name__)
-        branch = op.piece("branch", inputs, y, kept)
-        if branch is None:
+        piece = op.piece("branch", inputs, y, kept)
+        if piece is None:
             return
-        path.branches.append(np.array(branch))
-        if margins:
-            name = getattr(op, "name", type(op).__name__.lower())
-            path.places.append((name, module_path.get()))
-            margin = op.piece("margin", inputs, y, kept)
-            path.margins.append(
-                None if margin is None else np.broadcast_to(margin, np.shape(branch))
-            )
+        name = getattr(op, "name", type(op).__name__.lower())
+        margin = op.piece("margin", inputs, y, kept) if margins else None
+        if margin is not None:
+            margin = np.broadcast_to(margin, np.shape(piece))
+        path.branches.append(Branch(name, module_path.get(), np.array(piece), margin))
 
-    before = observer.set(observe)
-    try:
+    with setting(observer, observe):
         yield path
-    finally:
-        observer.reset(before)

@@ -26,26 +26,12 @@ def find_first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | No
     with np.errstate(all="ignore"):
         for record, op, inputs, _ in replay(nodes_of(subject.outputs()), leaves):
             asked = [i for i, parent in enumerate(record.parents) if parent is not None]
-            alone = OperationSubject(op, inputs, asked)
-            reports = check_operation(alone, light)
+            checker = Checker(OperationSubject(op, inputs, asked), light)
+            reports = [checker.report(name) for name in checker.subject.arrays]
             if not all(reports):
-                where = str(record.where)
-                return Culprit(str(op), record.module, where, tuple(reports))
+                found = tuple(add_diagnoses(checker, reports))
+                return Culprit(str(op), record.module, str(record.where), found)
     return None
-
-
-def check_operation(
-    subject: OperationSubject, settings: Settings
-) -> list[TensorReport]:
-    """The reports on one operation alone, each mistake with its diagnosis."""
-    try:
-        checker = Checker(subject, settings)
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
-        return [
-            TensorReport(name, array.shape, failure=f"{type(error).__name__}: {error}")
-            for name, array in subject.arrays.items()
-        ]
-    return add_diagnoses(checker, [checker.report(name) for name in subject.arrays])
 
 
 def add_diagnoses(checker: Checker, reports: list[TensorReport]) -> list[TensorReport]:

@@ -8,18 +8,18 @@ If that equals what the code claims, and differs from what is true, the mistake 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
 from ..check import Checker
 from ..report import Diagnosis, TensorReport
-from ..subject import Array
 from .alternatives import of_operation, of_other_inputs
 from .evidence import Evidence, Hypothesis
 from .factoring import factors, multiples, operands
 from .parts import assignments, loops, masks, outputs, passages
-from .places import misshapen, shifted, turned
+from .places import misshapen, rearrange, shift, turn
 from .terms import terms
 
 __all__ = ["diagnose"]
@@ -35,21 +35,21 @@ def plain(e: Evidence) -> Iterator[Hypothesis]:
 
 def diagonal(e: Evidence) -> Iterator[Hypothesis]:
     """What each entry does to its own output, without what it does to the others."""
-    if e.output.shape == e.shape:
-        own = e.contributions[np.arange(e.entries.size), e.entries]
+    if e.own.any():
         text = "g times the diagonal of the Jacobian: what each entry does to the other"
-        yield Hypothesis("diagonal", f"{text} outputs is missing", e.full(own))
+        terms = e.contributions * e.own
+        yield Hypothesis("diagonal", f"{text} outputs is missing", e.summed(terms))
 
 
 FAMILIES: tuple[tuple[Family, ...], ...] = (
     (plain,),
-    (loops, outputs, terms, turned, of_operation),
+    (loops, outputs, terms, partial(rearrange, turn), of_operation),
     (masks, passages, diagonal),
     (assignments,),
     (factors,),
     (operands,),
     (multiples,),
-    (shifted,),
+    (partial(rearrange, shift),),
     (of_other_inputs,),
 )
 """From the most specific to the vaguest; those of one row are of equal right."""
@@ -73,10 +73,8 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
             "entries: a division by zero, or an overflow."
         )
         return Diagnosis("not finite", text)
-    wrong = _flat(report.wrong, report.shape)
-    kinks = _flat([kink.index for kink in report.kinks], report.shape)
     with np.errstate(all="ignore"):
-        e = Evidence(checker, name, claim, wrong, kinks)
+        e = Evidence(checker, report, claim)
         found = _find_fitting(e) if claim.shape == e.shape else list(misshapen(e))[:1]
     if not found:
         return None
@@ -97,11 +95,3 @@ def _find_fitting(e: Evidence) -> list[Hypothesis]:
         if found:
             return list(found.values())
     return []
-
-
-def _flat(places: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> Array:
-    """Positions in a tensor of this shape, counted in row-major order."""
-    if not shape:
-        return np.zeros(len(places), int)
-    index = np.array(places, int).reshape(-1, len(shape))
-    return np.ravel_multi_index(tuple(index.T), shape)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ...kernels import Window
 from ...ops.base import Op
-from ...ops.convolution import Conv2dInput, Convolution
+from ...ops.convolution import Conv2d
 from ..subject import Array
 from .evidence import ERRORS, Evidence, Hypothesis
+from .places import shift, turn
 from .recognition import Recognised, recognised
 
 
@@ -35,8 +35,7 @@ def of_operation(e: Evidence) -> Iterator[Hypothesis]:
         d = _gradient(known, op, e.name, e.cotangent)
         if d is not None and d.ndim == len(e.shape) > 1 and 0 < d.shape[1] < e.shape[1]:
             # without groups there are channels for one group only
-            repeats = [1, e.shape[1] // d.shape[1]] + [1] * (d.ndim - 2)
-            d = np.tile(d, repeats)
+            d = np.concatenate([d] * (e.shape[1] // d.shape[1]), axis=1)
         if d is not None and d.shape == e.shape:
             text = f"the gradient of {type(op).__name__} for {attribute} {other}, and"
             yield Hypothesis(attribute, f"{text} here it is {value}", d)
@@ -47,8 +46,11 @@ def _gradient(known: Recognised, op: Op, name: str, g: Array) -> Array | None:
     letter, inputs = known.rules[name], list(known.inputs)
     rule = op.rules[letter]
     try:
-        if isinstance(op, Convolution) and letter == "w":
-            inputs[0], g = _inside(op, inputs[0], inputs[1], g)
+        if isinstance(op, Conv2d) and letter == "w":
+            # without the positions whose window would reach out of the images
+            x, w, *_ = inputs
+            rows, columns = op.window(w.shape[2:]).output_size(x.shape[2:])
+            g = g[:, :, :rows, :columns]
         y, *kept = known.op.forward(*known.inputs) if op.keeps else [known.op(*inputs)]
         values = op.resolved(rule, inputs, y, kept)
         return np.asarray(rule.function(op, g, *values))
@@ -56,34 +58,18 @@ def _gradient(known: Recognised, op: Op, name: str, g: Array) -> Array | None:
         return None
 
 
-def _inside(op: Convolution, x: Array, w: Array, g: Array) -> tuple[Array, Array]:
-    """x and g, without the positions whose window would reach out of the images."""
-    turned = isinstance(op, Conv2dInput)
-    images, maps = (g, x) if turned else (x, g)
-    i, j = op.window(w.shape[2:]).output_size((images.shape[2], images.shape[3]))
-    maps = maps[:, :, :i, :j]
-    return (maps, images) if turned else (images, maps)
-
-
-def _others(op: Op) -> Iterator[tuple[str, Any, Any, Op]]:
-    """An attribute, its value, another value, and the operation with that."""
-    for holder, build in _holders(op):
-        for f in fields(holder):
+def _others(op: Any) -> Iterator[tuple[str, Any, Any, Op]]:
+    """An attribute of it or its window, the value, another, and the operation with that."""
+    holders: list[Any] = [op, getattr(op, "window", None)]
+    for holder in holders:
+        for f in fields(holder) if is_dataclass(holder) else ():
             value = getattr(holder, f.name)
-            near = _near(value)
-            for other in dict.fromkeys([f.default, *near] if near else []):
+            for other in dict.fromkeys([f.default, *_near(value)]):
                 if type(other) is type(value) and other != value:
                     with suppress(*ERRORS):  # of settings that there cannot be
-                        changed = replace(holder, **{f.name: other})
-                        yield f.name, value, other, build(changed)
-
-
-def _holders(op: Any) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
-    """What has the attributes: the operation itself, or its window."""
-    yield op, lambda other: other
-    window = getattr(op, "window", None)
-    if isinstance(window, Window):
-        yield window, lambda other: replace(op, window=other)
+                        new: Any = replace(holder, **{f.name: other})
+                        new = new if holder is op else replace(op, window=new)
+                        yield f.name, value, other, new
 
 
 # ------------------------------------------------------------------------ other inputs
@@ -97,42 +83,31 @@ def of_other_inputs(e: Evidence) -> Iterator[Hypothesis]:
             text = f"the true gradient of {key}: two inputs are exchanged"
             yield Hypothesis("swapped", text, e.claim)
     for key, array in arrays.items():
-        others = _changed(array.copy(), e.output, own=key == e.name)
-        for kind, text, changed in others:
+        for kind, text, changed in _change(array.copy(), e.output, key == e.name):
             if not np.array_equal(changed, array) and e.is_true_with(key, changed):
-                text = f"the true gradient if {text.format(key)}"
-                yield Hypothesis(kind, text, e.claim)
+                yield Hypothesis(kind, f"the true gradient if {key} {text}", e.claim)
 
 
-def _changed(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
+def _change(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
+    """What may have stood in the place of x; own: only where x itself is perturbed."""
     if y.shape == x.shape:
-        what = "the derivative is taken at the output"
-        yield "wrong point", f"{{0}} were the output y: {what}", y
+        text = "were the output y: the derivative is taken at the output"
+        yield "wrong point", text, y
     if own:
         return
-    text = "{0} were 1 throughout: that factor is missing"
-    yield "missing factor", text, np.ones_like(x)
+    yield "missing factor", "were 1 throughout: that factor is missing", np.ones_like(x)
     if x.ndim >= 2:
-        text = "{0} were rotated by 180°: it is not rotated here, or once too often"
-        yield "not rotated", text, x[..., ::-1, ::-1]
-        text = "{0} held its last image everywhere: the others are overwritten"
+        text = "held its last image everywhere: the others are overwritten"
         yield "stale input", text, np.broadcast_to(x[-1:], x.shape)
-        if x.shape[-1] == x.shape[-2]:
-            yield "transposed", "{0} were transposed", np.swapaxes(x, -1, -2)
-            text = "{0} were rotated by 90°: it is to be rotated by 180°"
-            yield "not rotated", text, np.rot90(x, axes=(-2, -1))
-            yield "not rotated", text, np.rot90(x, 3, axes=(-2, -1))
-    for axis in range(x.ndim):
-        text = f"{{0}} were reversed along axis {axis}"
-        yield "flipped", text, np.flip(x, axis)
-        for step in (1, -1) if x.ndim >= 3 else ():
-            moved = np.roll(x, step, axis)
-            moved[(slice(None),) * axis + (0 if step > 0 else -1,)] = 0
-            text = f"{{0}} were shifted by {step:+d} along axis {axis}: the window is"
-            yield "shifted", f"{text} off by one", moved
+    for kind, how, values in (*turn(x), *shift(x)):
+        if kind == "rotated":
+            kind, how = (
+                "not rotated",
+                f"{how}: it is not rotated here, or once too often",
+            )
+        yield kind, f"were {how}", np.nan_to_num(values)
     for groups in range(2, x.shape[1] + 1) if x.ndim >= 3 else ():
         if x.shape[1] % groups == 0:
             first = x[:, : x.shape[1] // groups]
-            repeats = [1, groups] + [1] * (x.ndim - 2)
-            text = f"each of {groups} groups took the first one's channels of {{0}}"
-            yield "groups", text, np.tile(first, repeats)
+            text = f"gave each of {groups} groups the first one's channels"
+            yield "groups", text, np.concatenate([first] * groups, axis=1)

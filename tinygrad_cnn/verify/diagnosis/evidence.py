@@ -15,6 +15,7 @@ import numpy as np
 from ...errors import TinygradError
 from ..check import Checker
 from ..difference import usual_step, with_values
+from ..report import TensorReport
 from ..subject import Array
 
 MOST = 512
@@ -42,33 +43,35 @@ class Hypothesis(NamedTuple):
 
 
 class Evidence:
-    """The claim, and the contributions to the true gradient at some entries.
+    """The claim, and the contributions to the true gradient at some entries."""
 
-    suspects: flat positions of entries found wrong; kinks: of those that prove nothing.
-    """
-
-    def __init__(
-        self, checker: Checker, name: str, claim: Array, suspects: Array, kinks: Array
-    ) -> None:
+    def __init__(self, checker: Checker, report: TensorReport, claim: Array) -> None:
         self.checker, self.subject = checker, checker.subject
-        self.name, self.claim = name, claim
-        self.x = self.subject.arrays[name]
+        self.name, self.claim = report.name, claim
+        self.x = self.subject.arrays[report.name]
         self.shape = self.x.shape
         self.g = np.concatenate([g.reshape(-1) for g in checker.cotangents])
         self.tolerance = usual_step(self.x.dtype)
-        chosen = np.setdiff1d(self._choose(suspects), kinks)
-        columns = {k: checker.differences.column(name, k) for k in chosen.tolist()}
-        smooth = {k: column * self.g for k, (column, same) in columns.items() if same}
+        smooth = {}
+        for k in self._choose(report).tolist():
+            column, same = checker.differences.column(report.name, k)
+            if same:
+                smooth[k] = column * self.g
         self.entries = np.array(list(smooth), int)
         self.contributions = np.array(list(smooth.values())).reshape(-1, self.g.size)
 
-    def _choose(self, suspects: Array) -> Array:
+    def _choose(self, report: TensorReport) -> Array:
+        """Entries to look at (flat): some found wrong, some drawn, none on a kink."""
+        places = np.arange(self.x.size).reshape(self.shape)
+        wrong = np.array([places[at] for at in report.wrong], int)
+        kinks = [places[kink.index] for kink in report.kinks]
         most = max(min(MOST, ROOM // self.g.size), 16)
-        if self.x.size <= most:
-            return np.arange(self.x.size)
         rng = np.random.default_rng(0)
-        wrong = rng.permutation(suspects)[: most // 2]
-        return np.union1d(wrong, rng.permutation(self.x.size)[: most - wrong.size])
+        drawn = rng.permutation(self.x.size)
+        if self.x.size > most:
+            wrong = rng.permutation(wrong)[: most // 2]
+            drawn = drawn[: most - wrong.size]
+        return np.setdiff1d(np.union1d(wrong, drawn), kinks)
 
     # ------------------------------------------------------------- what is claimed and true
 
@@ -82,28 +85,27 @@ class Evidence:
         """Where the claim is known to be wrong."""
         return ~self.close(self.claim, self.true) & ~np.isnan(self.true)
 
-    def full(self, values: Array) -> Array:
-        """Values at the entries looked at, in the shape of the tensor."""
-        full = np.full(self.x.size, np.nan)
-        full[self.entries] = values
-        return full.reshape(self.shape)
-
     def summed(self, terms: Array) -> Array:
         """The terms of each entry looked at, added up, in the shape of the tensor."""
-        return self.full(terms.reshape(len(terms), -1).sum(axis=1))
+        full = np.full(self.x.size, np.nan)
+        full[self.entries] = terms.reshape(len(terms), -1).sum(axis=1)
+        return full.reshape(self.shape)
 
     def close(self, a: Array, b: Array) -> Array:
         """Where a and b are the same up to the error of differences."""
         scale = float(np.nanmax(np.abs(self.true), initial=0))
         return np.isclose(a, b, self.tolerance, self.tolerance * scale)
 
+    def agree(self, a: Array, b: Array) -> bool:
+        """Whether a and b are the same wherever both are known, if they are anywhere."""
+        known = ~np.isnan(a) & ~np.isnan(b)
+        return bool(known.any() and np.all(self.close(a, b)[known]))
+
     def explains(self, gradient: Array) -> bool:
         """Whether this is what was claimed, also where that is wrong."""
-        known = ~np.isnan(gradient)
-        needed = min(ENOUGH, int(self.wrong.sum()))
-        if not needed or (self.wrong & known).sum() < needed:
-            return False
-        return bool(np.all(self.close(gradient, self.claim)[known]))
+        needed = max(min(ENOUGH, int(self.wrong.sum())), 1)
+        explained = int((self.wrong & ~np.isnan(gradient)).sum())
+        return explained >= needed and self.agree(gradient, self.claim)
 
     def is_true_of(self, name: str) -> bool:
         """Whether the claim is the true gradient of this tensor, of the same shape.
@@ -156,15 +158,20 @@ class Evidence:
     def together(self) -> Array:
         """Which outputs each entry, or another of the same first index, contributes to."""
         first = self.entries // max(self.x[:1].size, 1) if self.shape else self.entries
-        rows = {i: self.touched[first == i].any(axis=0) for i in set(first.tolist())}
-        return np.array([rows[i] for i in first.tolist()])
+        return np.equal.outer(first, first) @ self.touched
+
+    @cached_property
+    def own(self) -> Array:
+        """Which output stands in the place of each entry, if they have one shape."""
+        own = np.zeros_like(self.touched)
+        if self.output.shape == self.shape:
+            own[np.arange(self.entries.size), self.entries] = True
+        return own
 
     @cached_property
     def reached(self) -> Array:
         """Which outputs each entry could contribute to, were it very large or small."""
-        reached = self.touched.copy()
-        if self.output.shape == self.shape:
-            reached[np.arange(self.entries.size), self.entries] = True
+        reached = self.touched | self.own
         far = 16 * (1 + float(np.max(np.abs(self.x))))
         for row, k in enumerate(self.entries.tolist()):
             for place in (far, -far):

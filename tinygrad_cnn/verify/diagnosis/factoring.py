@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 
 import numpy as np
 
 from ...kernels import Window
-from ..subject import Array, OperationSubject
+from ..subject import Array
 from .evidence import Evidence, Hypothesis
 
 # ------------------------------------------------------------------------- a constant
@@ -18,11 +18,9 @@ from .evidence import Evidence, Hypothesis
 
 def factors(e: Evidence) -> Iterator[Hypothesis]:
     """The true gradient times a constant."""
-    known = e.contributions.sum(axis=1)
-    square = float(known @ known)
+    square = float(np.nansum(e.true**2))
     if square:
-        claimed = e.claim.reshape(-1)[e.entries]
-        factor = float(claimed @ known) / square
+        factor = float(np.nansum(e.claim * e.true)) / square
         text = f"the true gradient times {meaning(e, factor)}"
         yield Hypothesis("factor", text, factor * e.true)
 
@@ -30,50 +28,40 @@ def factors(e: Evidence) -> Iterator[Hypothesis]:
 def meaning(e: Evidence, factor: float) -> str:
     """The factor, and what it may be: "1 / 4 (the batch size): counted once …"."""
     sign, size = "−" if factor < 0 else "", abs(factor)
+    for value, text in _meanings(e, f"{size:.6g}"):
+        if math.isclose(size, value, rel_tol=1e-6):
+            return sign + text
+    return f"{sign}{size:.6g}"
+
+
+def _meanings(e: Evidence, size: str) -> Iterator[tuple[float, str]]:
     counts: dict[int, list[str]] = {}
     for n, name in _counts(e):
         if n > 1 and name not in counts.setdefault(n, []):
             counts[n].append(name)
-    for n, names in counts.items():
-        if _same(size, n):
-            return (
-                f"{sign}{n} ({_first(names)}): counted so often, or not divided by it"
-            )
-        if _same(size, 1 / n):
-            return (
-                f"{sign}1 / {n} ({_first(names)}): counted once instead of {n} times, or "
-                "a mean where a sum belongs"
-            )
-    roots = [(math.sqrt(n), f"√{n} ({_first(names)})") for n, names in counts.items()]
-    for value, name in [*_numbers(e), *roots]:
-        for number, text in (value, name), (1 / value if value else 0.0, f"1 / {name}"):
-            if _same(size, abs(number)):
-                return f"{sign}{size:.6g}, which is {text}"
+    # the likeliest, and the next; one that only counts an axis says little
+    likely = {n: [k for k in names if "length" not in k] for n, names in counts.items()}
+    first = {n: ", or ".join((likely[n] or counts[n])[:2]) for n in counts}
+    for n, names in first.items():
+        yield n, f"{n} ({names}): counted so often, or not divided by it"
+        often = f"counted once instead of {n} times, or a mean where a sum belongs"
+        yield 1 / n, f"1 / {n} ({names}): {often}"
+    roots = [(math.sqrt(n), f"√{n} ({names})") for n, names in first.items()]
+    for number, name in [*_numbers(e), *roots]:
+        if number:
+            yield abs(number), f"{size}, which is {name}"
+            yield abs(1 / number), f"{size}, which is 1 / {name}"
     for (a, above), (b, below) in permutations(counts.items(), 2):
-        if _same(size, a / b):
-            return f"{sign}{a} / {b} ({above[0]} / {below[0]})"
-    return f"{factor:.6g}".replace("-", "−")
-
-
-def _first(names: list[str]) -> str:
-    """The likeliest meaning, and the next; one that only counts an axis says little."""
-    told = [name for name in names if "length" not in name] or names
-    return ", or ".join(told[:2])
-
-
-def _same(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-6)
+        yield a / b, f"{a} / {b} ({above[0]} / {below[0]})"
 
 
 def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
     """Sizes of what is summed or averaged over."""
     x, y = e.shape, e.output.shape
     others = [a.shape for name, a in e.subject.arrays.items() if name != e.name]
-    if len(y) >= 2:
-        yield y[0], "the batch size"
-    elif len(x) >= 2 and y in ((), x[:1]):
-        yield x[0], "the batch size"
-        yield x[1], "the number of classes or features"
+    batch = x if y in ((), x[:1]) else y
+    if len(batch) >= 2:
+        yield batch[0], "the batch size"
     yield 2, "the 2 of a square, or a value used twice"
     if y == ():
         yield math.prod(x), "the number of entries"
@@ -84,18 +72,14 @@ def _counts(e: Evidence) -> Iterator[tuple[int, str]]:
         if len(shape) == len(y) == 4 and shape[0] == y[1]:
             yield shape[1], "the number of input channels"
             yield math.prod(shape[2:]), "the cells of the kernel"
-            yield math.prod(shape[1:]), "input channels × cells of the kernel"
-    if len(x) == len(y) >= 3:
-        yield math.prod(x) // x[1], "the values of a channel"
-    if len(y) == 2:
-        yield y[1], "the number of features"
     if len(y) == 4:
-        yield y[1], "the number of output channels"
         yield math.prod(y[2:]), "the number of output positions"
         yield math.prod(y) // y[1], "images × output positions"
     if not np.isnan(e.true).any():
         yield int(e.touched.sum(axis=0).max()), "the values that one output is made of"
     yield int(e.touched.sum(axis=1).max()), "the outputs that one entry is used for"
+    if len(batch) >= 2:
+        yield batch[1], "the number of classes, features or channels"
     yield math.prod(y), "the number of outputs"
     for axis, n in enumerate(x):
         yield n, f"the length of axis {axis}"
@@ -106,7 +90,7 @@ def _numbers(e: Evidence) -> Iterator[tuple[float, str]]:
     op = getattr(e.subject, "op", None)
     for f in fields(op) if is_dataclass(op) else ():
         value = getattr(op, f.name)
-        if isinstance(value, float) and value:
+        if isinstance(value, float):
             yield value, f.name
             yield 1 - value, f"1 − {f.name}"
     if e.output.size == 1:
@@ -117,24 +101,26 @@ def _numbers(e: Evidence) -> Iterator[tuple[float, str]]:
 
 FORMS: dict[str, Callable[[Array], Array]] = {
     "{}": lambda t: t,
-    "1 / {}": lambda t: 1 / t,
-    "{}²": lambda t: t * t,
     "(1 − {})": lambda t: 1 - t,
+    "(1 + {})": lambda t: 1 + t,
     "(1 − {}²)": lambda t: 1 - t * t,
+    "(1 + {}²)": lambda t: 1 + t * t,
     "{} (1 − {})": lambda t: t * (1 - t),
-    "1 / (1 + {}²)": lambda t: 1 / (1 + t * t),
+    "exp({})": np.exp,
 }
-"""Local derivatives, as they are written with the input or the output."""
+"""What local derivatives are made of, as they are written with the input or the output."""
 
 
 def operands(e: Evidence) -> Iterator[Hypothesis]:
     """g · F(t) where g · F(u) is true, or a sum of g · t: another array belongs there."""
     known, g = quantities(e, e.shape), _align(e.cotangent, e.shape)
-    for form, f in FORMS.items() if g is not None else ():
-        right = [u for u, values in known.items() if _is_true(e, g * f(values))]
-        for t, values in known.items() if right else ():
-            text = f"g · {form.format(t, t)}: {t} stands where {right[0]} belongs"
-            yield Hypothesis("wrong operand", text, g * f(values))
+    for (form, f), times in product(FORMS.items() if g is not None else (), "·/"):
+        power = 1 if times == "·" else -1
+        made = {t: g * f(values) ** power for t, values in known.items()}
+        right = [u for u, values in made.items() if e.agree(values, e.true)]
+        for t, values in made.items() if right else ():
+            text = f"g {times} {form.format(t, t)}: {t} stands where {right[0]} belongs"
+            yield Hypothesis("wrong operand", text, values)
     for t, values in quantities(e, e.output.shape).items() if g is None else ():
         products = e.touched * (e.g * values.reshape(-1))
         text = f"the sum of g · {t}: another quantity than {t} belongs there"
@@ -144,48 +130,35 @@ def operands(e: Evidence) -> Iterator[Hypothesis]:
 def multiples(e: Evidence) -> Iterator[Hypothesis]:
     """The true gradient times or divided by a quantity, at each entry or each output."""
     true = "the true gradient"
-    for t, values in _and_functions_of_y(quantities(e, e.shape)):
+    for t, values in _factors(quantities(e, e.shape)):
         inverse = np.where(values == 0, np.nan, 1 / values)
+        much = "multiplied by it where it should be divided"
+        little = "divided by it where it should be multiplied"
         for kind, text, factor in (
             ("missing factor", f"divided by {t}: the factor {t} is missing", inverse),
             ("extra factor", f"times {t}: that factor is one too many", values),
-            ("inverted factor", f"times {t}²: {MULTIPLIED}", values**2),
-            ("inverted factor", f"divided by {t}²: {DIVIDED}", inverse**2),
+            ("inverted factor", f"times {t}²: {much}", values**2),
+            ("inverted factor", f"divided by {t}²: {little}", inverse**2),
         ):
             yield Hypothesis(kind, f"{true} {text}", e.true * factor)
-    for t, values in _and_functions_of_y(quantities(e, e.output.shape)):
+    for t, values in _factors(quantities(e, e.output.shape)):
         text = f"{true} without the factor {t}, which g is to be multiplied by"
         terms = e.contributions / values.reshape(-1)
         yield Hypothesis("missing factor", text, e.summed(terms))
 
 
-MULTIPLIED = "multiplied by it where it should be divided"
-DIVIDED = "divided by it where it should be multiplied"
-
-
-def _and_functions_of_y(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
-    """These quantities, and what the derivatives of a usual output y are made of."""
-    yield from known.items()
-    if "y" in known:
-        y = known["y"]
-        yield from [("(1 − y)", 1 - y), ("(1 + y)", 1 + y), ("(1 − y²)", 1 - y * y)]
-        yield from [("y (1 − y)", y * (1 - y)), ("exp(y)", np.exp(y))]
+def _factors(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+    """These quantities, and what local derivatives make of them."""
+    for (form, f), (t, values) in product(FORMS.items(), known.items()):
+        yield form.format(t, t), f(values)
 
 
 def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
     """The arrays at hand, each repeated to this shape, if it fits."""
     arrays = {e.name: e.x, "y": e.output, **e.subject.arrays}
-    if isinstance(e.subject, OperationSubject) and not e.subject.op.variadic:
-        given = zip(e.subject.op.inputs, e.subject.input_arrays(), strict=True)
-        arrays |= {name: x for name, x in given if isinstance(x, np.ndarray)}
     fitting = {name: _align(x, shape) for name, x in arrays.items()}
     # a constant says nothing
     return {k: x for k, x in fitting.items() if x is not None and np.ptp(x) > 0}
-
-
-def _is_true(e: Evidence, gradient: Array) -> bool:
-    known = ~np.isnan(e.true)
-    return bool(np.all(e.close(gradient, e.true)[known]))
 
 
 def _align(x: Array, shape: tuple[int, ...]) -> Array | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 
@@ -20,24 +22,19 @@ ASSIGNED = "it is assigned where it should be accumulated"
 
 def loops(e: Evidence) -> Iterator[Hypothesis]:
     """The contributions of one image, channel, row or column; or of all but one."""
-    n, c = e.output.ndim, e.by_output
     if len(e.checker.outputs) > 1:
         return
+    n = e.output.ndim
     usual = [f"slice of axis {axis} of the output" for axis in range(n)]
     ends = ("last", -1, "ends one too early"), ("first", 0, "begins one too late")
-    for axis, name in enumerate(NAMES.get(n, usual)):
-        for which, at, late in ends:
-            alone = e.summed(c.take(at, axis + 1))
-            kind = f"{which} {name.split()[0]}"
-            text = f"the true gradient of the {which} {name} alone: {ASSIGNED}"
-            yield Hypothesis(kind, text, alone)
-            if e.output.shape[axis] > 2:  # of two, it is the other one alone
-                text = f"the true gradient without the {which} {name}: the loop {late}"
-                yield Hypothesis("off by one", text, e.true - alone)
-    if n == 4:
-        text = "the true gradient of the last channel of the last image alone: it is"
-        text = f"{text} assigned inside both loops"
-        yield Hypothesis("last image", text, e.summed(c[:, -1, -1]))
+    for (axis, name), end in product(enumerate(NAMES.get(n, usual)), ends):
+        which, at, late = end
+        alone = e.summed(e.by_output.take(at, axis + 1))
+        text = f"the true gradient of the {which} {name} alone: {ASSIGNED}"
+        yield Hypothesis(f"{which} {name.split()[0]}", text, alone)
+        if e.output.shape[axis] > 2:  # of two, it is the other one alone
+            text = f"the true gradient without the {which} {name}: the loop {late}"
+            yield Hypothesis("off by one", text, e.true - alone)
 
 
 def outputs(e: Evidence) -> Iterator[Hypothesis]:
@@ -58,40 +55,37 @@ def assignments(e: Evidence) -> Iterator[Hypothesis]:
     """
     axes = tuple(range(e.output.ndim))
     others = [axes[-2:], axes[1:], (*axes[:1], *axes[-2:])] if len(axes) > 2 else []
-    for reached in (e.touched, e.together, e.reached):
-        for loop in dict.fromkeys([axes, *others]):
-            for which in ("last", "first"):
-                text = (
-                    f"the {which} contribution to each entry alone: where windows "
-                    "overlap, or a value is used again, it is assigned and should be "
-                    "added"
-                )
-                one = _one_of(e, reached, loop, which == "last")
-                yield Hypothesis("assigned", text, e.full(one))
+    loops = dict.fromkeys([axes, *others])
+    for reached, loop in product((e.touched, e.together, e.reached), loops):
+        rows = range(len(e.entries))
+        touched, terms = _steps(e, reached, loop), _steps(e, e.contributions, loop)
+        met: Array = np.any(touched, axis=2)
+        last = met.shape[1] - 1 - met[:, ::-1].argmax(axis=1)
+        for which, at in ("last", last), ("first", met.argmax(axis=1)):
+            text = (
+                f"the {which} contribution to each entry alone: where windows overlap, "
+                "or a value is used again, it is assigned and should be added"
+            )
+            yield Hypothesis("assigned", text, e.summed(terms[rows, at]))
 
 
-def _one_of(e: Evidence, reached: Array, loop: tuple[int, ...], last: bool) -> Array:
-    def steps(values: Array) -> Array:
-        """Entry, step of the loops, and what is summed in a step."""
-        shaped = values.reshape(e.by_output.shape)
-        outer = np.moveaxis(shaped, [a + 1 for a in loop], range(1, len(loop) + 1))
-        count = int(np.prod(outer.shape[1 : len(loop) + 1]))
-        ordered = outer.reshape(len(outer), count, -1)
-        return ordered[:, ::-1] if last else ordered
-
-    at = steps(reached).any(axis=2).argmax(axis=1)
-    return steps(e.contributions)[np.arange(at.size), at].sum(axis=1)
+def _steps(e: Evidence, values: Array, loop: tuple[int, ...]) -> Array:
+    """Values by entry, step of the loops over these axes, and what a step sums."""
+    shaped = values.reshape(e.by_output.shape)
+    outer = np.moveaxis(shaped, [a + 1 for a in loop], range(1, len(loop) + 1))
+    count = math.prod(outer.shape[1 : len(loop) + 1])
+    return outer.reshape(len(outer), count, -1)
 
 
 def masks(e: Evidence) -> Iterator[Hypothesis]:
     """g passed on where it should be stopped, or stopped where it should pass."""
     slope, stopped = _slope(e), e.reached & ~e.touched
     if slope is not None and stopped.any():
-        for passed, what in _pass_on(e, e.reached, 1.0), _pass_on(e, e.reached, slope):
-            yield Hypothesis("mask missing", f"{what}: the mask is missing", passed)
+        for scale in (1.0, slope):
+            yield _pass_on(e, "mask missing", e.reached, scale)
         text = "g where it should be stopped, and zero where it should pass: the mask"
-        text = f"{text} is the wrong way round"
-        yield Hypothesis("mask inverted", text, _pass_on(e, stopped, slope)[0])
+        inverted = e.summed(e.g * stopped) * slope
+        yield Hypothesis("mask inverted", f"{text} is the wrong way round", inverted)
     positive = e.g > 0
     for text, terms in (
         ("the true gradient, but only where g is positive", e.contributions * positive),
@@ -106,17 +100,12 @@ def passages(e: Evidence) -> Iterator[Hypothesis]:
     """g passed on as it is, only the rest passed on, or only one side of zero."""
     if _slope(e) is not None:
         return  # then it is a factor, or a mask
-    own = np.zeros_like(e.touched)
-    if e.output.shape == e.shape:
-        own[np.arange(e.entries.size), e.entries] = True
-    for passed, what in _pass_on(e, own, 1.0), _pass_on(e, e.reached, 1.0):
-        text = f"{what}: the derivative is missing"
-        yield Hypothesis("derivative missing", text, passed)
-    if own.any():
+    for to in (e.own, e.reached):
+        yield _pass_on(e, "derivative missing", to, 1.0)
+    if e.own.any():
         text = f"the true gradient less g itself: the way of {e.name} past the"
-        text = f"{text} operation (a skip) is missing"
-        rest = e.true - _pass_on(e, own, 1.0)[0]
-        yield Hypothesis("part missing", text, rest)
+        rest = e.true - e.summed(e.g * e.own)
+        yield Hypothesis("part missing", f"{text} operation (a skip) is missing", rest)
         for sign, there in ("positive", e.x > 0), ("negative", e.x < 0):
             text = f"the true gradient where {e.name} is {sign}, and zero elsewhere"
             yield Hypothesis("branch missing", text, e.true * there)
@@ -129,9 +118,11 @@ def _slope(e: Evidence) -> float | None:
     return slope if np.allclose(slopes, slope) else None
 
 
-def _pass_on(e: Evidence, to: Array, slope: float) -> tuple[Array, str]:
-    """g of these outputs, summed, and how that is said."""
+def _pass_on(e: Evidence, kind: str, to: Array, slope: float) -> Hypothesis:
+    """That g of these outputs is passed on: the mask, or the derivative, is missing."""
     several = to.sum(axis=1).max(initial=0) > 1
     text = "g, summed over what an entry can reach" if several else "g itself"
     scale = "" if np.isclose(slope, 1) else f", times {slope:.6g}"
-    return e.summed(e.g * to) * slope, f"{text}{scale}"
+    what = kind.removesuffix(" missing")
+    text = f"{text}{scale}: the {what} is missing"
+    return Hypothesis(kind, text, e.summed(e.g * to) * slope)

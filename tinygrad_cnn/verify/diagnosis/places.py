@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations, permutations, product
 
 import numpy as np
@@ -10,59 +10,56 @@ import numpy as np
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
 
+Change = Callable[[Array], Iterator[tuple[str, str, Array]]]
 
-def turned(e: Evidence) -> Iterator[Hypothesis]:
-    """The true gradient transposed, rotated, or with an axis reversed."""
-    true, n = "the true gradient", e.true.ndim
+
+def turn(x: Array) -> Iterator[tuple[str, str, Array]]:
+    """An array transposed, rotated, or with an axis reversed: kind, words, values."""
+    n = x.ndim
     for i, j in combinations(range(n), 2):
-        swapped = np.swapaxes(e.true, i, j)
+        swapped = np.swapaxes(x, i, j)
         how = "" if (i, j) == (n - 2, n - 1) else f" (axes {i} and {j} exchanged)"
-        read = "" if swapped.shape == e.shape else ", read under the wrong shape"
-        back = np.swapaxes(e.true.reshape(swapped.shape), i, j)
-        for gradient in (swapped.reshape(e.shape), back):
-            yield Hypothesis("transposed", f"{true} transposed{how}{read}", gradient)
+        read = "" if swapped.shape == x.shape else ", read under the wrong shape"
+        back = np.swapaxes(x.reshape(swapped.shape), i, j)
+        for values in (swapped.reshape(x.shape), back):
+            yield "transposed", f"transposed{how}{read}", values
     if n >= 2:
-        yield Hypothesis("rotated", f"{true} rotated by 180°", e.true[..., ::-1, ::-1])
+        yield "rotated", "rotated by 180°", x[..., ::-1, ::-1]
     for axis in range(n):
-        text = f"{true} with axis {axis} reversed"
-        yield Hypothesis("flipped", text, np.flip(e.true, axis))
+        yield "flipped", f"with axis {axis} reversed", np.flip(x, axis)
 
 
-def shifted(e: Evidence) -> Iterator[Hypothesis]:
-    """The true gradient one or two places on; what stands at the edge left is free."""
-    n = e.true.ndim
+def shift(x: Array) -> Iterator[tuple[str, str, Array]]:
+    """An array one or two places on; what stands at the edge left is NaN."""
+    n = x.ndim
     moves = [(axis,) for axis in range(n)] + ([(n - 2, n - 1)] if n >= 2 else [])
     for step, axes in product((1, -1, 2, -2), moves):
-        text = (
-            f"the true gradient shifted by {step:+d} along "
-            f"{'the ' if len(axes) > 1 else ''}{_axes(axes)}: the window or an index is "
-            "off by that much"
-        )
-        yield Hypothesis("shifted", text, _shift(e.true, axes, step))
+        values = np.full_like(x, np.nan)
+        to, source = [slice(None)] * n, [slice(None)] * n
+        for axis in axes:
+            ahead, behind = slice(abs(step), None), slice(None, -abs(step))
+            to[axis], source[axis] = (ahead, behind) if step > 0 else (behind, ahead)
+        values[tuple(to)] = x[tuple(source)]
+        along = f"{'the ' if len(axes) > 1 else ''}{_axes(axes)}"
+        text = f"shifted by {step:+d} along {along}: the window or an index is off by"
+        yield "shifted", f"{text} that much", values
 
 
-def _shift(x: Array, axes: tuple[int, ...], step: int) -> Array:
-    moved = np.full_like(x, np.nan)
-    to, source = [slice(None)] * x.ndim, [slice(None)] * x.ndim
-    for axis in axes:
-        ahead, behind = slice(abs(step), None), slice(None, -abs(step))
-        to[axis], source[axis] = (ahead, behind) if step > 0 else (behind, ahead)
-    moved[tuple(to)] = x[tuple(source)]
-    return moved
+def rearrange(change: Change, e: Evidence) -> Iterator[Hypothesis]:
+    """The true gradient, changed in this way."""
+    for kind, how, values in change(e.true):
+        yield Hypothesis(kind, f"the true gradient {how}", values)
 
 
 def misshapen(e: Evidence) -> Iterator[Hypothesis]:
     """How a gradient of another shape than its tensor's came about."""
 
     def same(a: Array, b: Array) -> bool:
-        known = ~np.isnan(b)
-        if a.size != b.size or not known.any():
-            return False
-        return bool(np.all(e.close(a.reshape(b.shape), b)[known]))
+        return a.size == b.size and e.agree(a.reshape(b.shape), b)
 
     for axes in permutations(range(e.claim.ndim)):
-        turned = e.claim.transpose(axes)
-        if turned.shape == e.shape and same(turned, e.true):
+        values = e.claim.transpose(axes)
+        if values.shape == e.shape and same(values, e.true):
             yield Hypothesis("transposed", "the true gradient transposed", e.true)
     if same(e.claim, e.true):
         text = "the true gradient, but under another shape"

@@ -61,7 +61,9 @@ def _registered(subject: OperationSubject) -> Recognised | None:
     return Recognised(bases[0](**values), subject.input_arrays(), subject.inputs_by_key)
 
 
-def _candidates(arrays: dict[str, Array], y: Array) -> Iterator[tuple[Op, list[str]]]:
+def _candidates(
+    arrays: dict[str, Array], y: Array
+) -> Iterator[tuple[Op, Sequence[str]]]:
     """Operations, with settings as most nets have them, that may have made y of these."""
     channels = [a.shape[1] for a in arrays.values() if a.ndim == 4 and a.shape[1]]
     layouts = list(product(*LAYOUT.values()))
@@ -78,14 +80,7 @@ def _candidates(arrays: dict[str, Array], y: Array) -> Iterator[tuple[Op, list[s
         names = [f.name for f in fields(kind)]
         if names and known.keys() >= set(names):
             settings = product(*[known[name] for name in names])
-            given = _assignments(list(arrays), len(kind.inputs))
-            for values, names in product(settings, given):
-                yield kind(*values), names
-
-
-def _assignments(names: list[str], count: int) -> Iterator[list[str]]:
-    """Every choice of so many arrays in order; the last may be left out ("")."""
-    for given in permutations(names, count):
-        yield list(given)
-    for given in permutations(names, count - 1) if count > 1 else ():
-        yield [*given, ""]
+            # "" stands for an input that is left out, a bias say
+            given = permutations([*arrays, ""], len(kind.inputs))
+            for values, inputs in product(settings, given):
+                yield kind(*values), inputs

@@ -7,6 +7,7 @@ the term whose coefficient differs is named.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
@@ -21,8 +22,8 @@ from .factoring import meaning, quantities
 class Family(NamedTuple):
     """true = Σ coefficient · term in each group, the coefficients being the group's own.
 
-    groups: a number for each entry, −1 for none. without: the kind and the words for the
-    gradient in which these terms (by their places) are missing.
+    groups: a number for each entry, −1 for none. without: where they say more than its
+    name, the kind and the words for the gradient without these terms (by their places).
     """
 
     what: str
@@ -52,27 +53,22 @@ def _compare(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]
     absent = np.all(np.abs(shares) < 1e-4, axis=0)
     same = np.all(np.abs(shares - 1) < 1e-4, axis=0)
     missing = tuple(np.flatnonzero(absent).tolist())
-    if missing in family.without:
-        kind, text = family.without[missing]
-        more = "" if np.all(absent | same) else ", and with another factor"
-        yield Hypothesis(kind, f"{family.what} {text}{more}", e.claim)
-    elif (~same).sum() == 1:
-        term = int(np.argmin(same))
-        yield _describe_change(e, family, shares[:, term], list(family.terms)[term])
-
-
-def _describe_change(
-    e: Evidence, family: Family, shares: Array, name: str
-) -> Hypothesis:
-    """The hypothesis that one term is multiplied by something."""
-    if np.ptp(shares) > 1e-4 * np.abs(shares).max():
-        kind, text = "term", f"a wrong factor in the term {name}"
-    elif abs(shares[0] + 1) < 1e-4:
-        kind, text = "sign of a term", f"the wrong sign before the term {name}"
+    changed = int(np.argmin(same))
+    name, share = list(family.terms)[changed], shares[:, changed]
+    if missing in family.without or len(missing) == 1:
+        default = "term", f"without the term {list(family.terms)[missing[0]]}"
+        kind, text = family.without.get(missing, default)
+        text += "" if np.all(absent | same) else ", and with another factor"
+    elif (~same).sum() != 1:
+        return
+    elif np.ptp(share) > 1e-4 * np.abs(share).max():
+        kind, text = "term", f"with a wrong factor in the term {name}"
+    elif abs(share[0] + 1) < 1e-4:
+        kind, text = "sign of a term", f"with the wrong sign before the term {name}"
     else:
-        factor = meaning(e, float(shares[0]))
-        kind, text = "factor of a term", f"the term {name} multiplied by {factor}"
-    return Hypothesis(kind, f"{family.what} with {text}", e.claim)
+        factor = meaning(e, float(share[0]))
+        kind, text = "factor of a term", f"with the term {name} multiplied by {factor}"
+    yield Hypothesis(kind, f"{family.what} {text}", e.claim)
 
 
 def _coefficients(e: Evidence, family: Family, gradient: Array) -> Array | None:
@@ -111,26 +107,20 @@ def _families(e: Evidence) -> Iterator[Family]:
 def _couplings(e: Evidence) -> Iterator[Family]:
     g, y, ndim = e.cotangent, e.output, e.x.ndim
     for axis in range(ndim):
-        groups = _groups(e.shape, [a for a in range(ndim) if a != axis])
+        groups = _groups(e.shape, [axis])
         if np.allclose(y.sum(axis=axis), 1) and np.all(y >= 0):
             yield Family(
                 "the softmax gradient p (g − Σ g p)",
                 groups,
                 {"p g": g * y, "p Σ g p": y},
-                {
-                    (0,): ("term", "without the term p g"),
-                    (1,): ("softmax mean", "without the mean Σ g p"),
-                },
+                {(1,): ("softmax mean", "without the mean Σ g p")},
             )
         if np.allclose(np.exp(y).sum(axis=axis), 1):
             yield Family(
                 "the log-softmax gradient g − p Σ g",
                 groups,
                 {"g": g, "p Σ g": np.exp(y)},
-                {
-                    (0,): ("term", "without the term g"),
-                    (1,): ("softmax mean", "without the term p Σ g"),
-                },
+                {(1,): ("softmax mean", "without the term p Σ g")},
             )
     axes = [[1], [0], [0, 1], list(range(ndim - 1))] if ndim >= 2 else [[]]
     scales = [np.ones(e.shape), *quantities(e, e.shape).values()]
@@ -140,9 +130,9 @@ def _couplings(e: Evidence) -> Iterator[Family]:
 
 def _normalisations(e: Evidence, fixed: tuple[int, ...], g: Array) -> Iterator[Family]:
     """x / |x|, and (x − μ) / σ, over all axes but these; g is multiplied by γ already."""
-    groups = _groups(e.shape, fixed)
-    others = tuple(a for a in range(e.x.ndim) if a not in fixed)
-    centred = e.x - e.x.mean(axis=others, keepdims=True)
+    over = tuple([axis for axis in range(e.x.ndim) if axis not in fixed])
+    groups = _groups(e.shape, over)
+    centred = e.x - e.x.mean(axis=over, keepdims=True)
     constant = "taken as a constant, and it depends on x"
     yield Family(
         "the gradient of x / |x|",
@@ -170,26 +160,20 @@ def _cross_entropy(e: Evidence) -> Iterator[Family]:
     """∂L/∂x = s (p − onehot), with s of the row and p = softmax(x) along axis 1."""
     powers = np.exp(e.x - e.x.max(axis=1, keepdims=True))
     p = powers / powers.sum(axis=1, keepdims=True)
-    ratios = np.sort(e.true / p, axis=1)  # NaN come last
-    known = (~np.isnan(ratios)).sum(axis=1, keepdims=True)
-    middle = np.take_along_axis(ratios, np.maximum(known - 1, 0) // 2, axis=1)
-    off = np.nan_to_num(np.abs(e.true - middle * p))
+    # the correct class has the sign that no other has
+    sign = np.sign(np.nansum(np.sign(e.true), axis=1, keepdims=True))
+    label = np.argmin(np.nan_to_num(e.true) * sign, axis=1, keepdims=True)
     onehot = np.zeros(e.shape)
-    np.put_along_axis(onehot, off.argmax(axis=1, keepdims=True), 1.0, axis=1)
+    np.put_along_axis(onehot, label, 1.0, axis=1)
     yield Family(
         "the cross-entropy gradient p − y, with p = softmax(x),",
-        _groups(e.shape, [a for a in range(e.x.ndim) if a != 1]),
+        _groups(e.shape, [1]),
         {"p": p, "y, the 1 of the correct class": onehot},
-        {
-            (0,): ("term", "without the term p"),
-            (1,): ("label term", "without y: the 1 of the correct class is missing"),
-        },
+        {(1,): ("label term", "without y: the 1 of the correct class is missing")},
     )
 
 
-def _groups(shape: tuple[int, ...], fixed: Sequence[int]) -> Array:
-    """Numbers the groups of entries that share their index along these axes."""
-    groups = np.zeros(shape, int)
-    for axis in fixed:
-        groups = groups * shape[axis] + np.indices(shape)[axis]
-    return groups
+def _groups(shape: tuple[int, ...], over: Sequence[int]) -> Array:
+    """Numbers the groups of entries that differ only in their index along these axes."""
+    sizes = [1 if axis in over else n for axis, n in enumerate(shape)]
+    return np.broadcast_to(np.arange(math.prod(sizes)).reshape(sizes), shape)

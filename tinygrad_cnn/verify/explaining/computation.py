@@ -10,19 +10,11 @@ import numpy as np
 
 from ...core.engine import Node, Record, Tensor, run_backward
 from ...core.methods.gradient import cotangent_of
-from ...core.recording import enable_grad
-from ...core.replaying import as_dtype, nodes_of, replay
-from ...errors import (
-    AutogradError,
-    DTypeError,
-    IndexingError,
-    ModuleError,
-    MutationError,
-)
+from ...core.replaying import as_dtype, nodes_of, record_again, require_unchanged
+from ...errors import AutogradError, DTypeError, IndexingError, ModuleError
 from ...nn import Module
-from ...ops.base import Op, Position, Value
+from ...ops.base import Position
 from .explanation import Explanation, Use, described
-from .local_derivative import LocalDerivative
 
 
 def explain(
@@ -76,69 +68,45 @@ class Graph:
         self, loss: Tensor, gradient: Any, dtype: Any, names: Mapping[Node, str]
     ) -> None:
         cotangent = cotangent_of(loss, gradient)
-        self.names, self.loss = names, loss._node
-        nodes = nodes_of([loss])
-        _check_unchanged(nodes, loss)
-        self.applications: dict[Record, tuple[Op, list[Value]]] = {}
-        self.uses: dict[Node, list[tuple[Record, int]]] = {n: [] for n in nodes}
-        values = self._run(nodes, dtype)
-        tensors = list(values.values())
+        self.names, self.nodes = names, nodes_of([loss])
+        with np.errstate(all="ignore"):
+            self.values = record_again(self.nodes)
+            require_unchanged(loss, self.values[self.nodes[-1]], "the loss")
+            if dtype is not None:
+                self.values = record_again(self.nodes, as_dtype(_floating(dtype)))
+        tensors = [self.values[node] for node in self.nodes]
         found = run_backward([tensors[-1]], [cotangent], None, False, tensors, False)
-        self.grads = dict(
-            zip(values, [found[_node_of(y)] for y in tensors], strict=True)
-        )
-
-    def _run(self, nodes: list[Node], dtype: Any) -> dict[Node, Tensor]:
-        """Every result and leaf again, in order, as a new graph; notes what used what."""
-        convert = as_dtype(_floating(dtype)) if dtype else lambda x: x
-        values: dict[Node, Tensor] = {
-            node: Tensor._wrap(convert(node._array)).requires_grad_()
-            for node in nodes
-            if isinstance(node, Tensor)
-        }
-        with enable_grad():
-            for record, op, inputs, y in replay(nodes, values, convert):
-                values[record] = y
-                arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
-                self.applications[record] = op, arrays
-                for i, parent in enumerate(record.parents):
-                    if parent is not None:
-                        self.uses[parent].append((record, i))
-        return values
+        self.grads = {node: found[_node_of(self.values[node])] for node in self.nodes}
 
     def explanation(self, node: Node, index: Position) -> Explanation:
         """∂L/∂node[index]."""
+        uses = [
+            self._use(record, i, index)
+            for record in self.nodes
+            if isinstance(record, Record)
+            for i, parent in enumerate(record.parents)
+            if parent is node
+        ]
+        name = uses[0].op.input_name(uses[0].i) if uses else "L"
         g = self.grads[node]
-        origin = described(node) if isinstance(node, Record) else ""
-        uses = [self._use(record, i, index) for record, i in self.uses[node]]
         return Explanation(
-            *(self._name(node), index, g.shape, str(g.dtype)),
-            *(origin, float(g[index]), uses),
+            name=self.names.get(node, name),
+            index=index,
+            shape=g.shape,
+            dtype=str(g.dtype),
+            origin=described(node) if isinstance(node, Record) else "",
+            value=float(g[index]),
+            uses=uses,
         )
 
     def _use(self, record: Record, i: int, index: Position) -> Use:
-        derivative = LocalDerivative(*self.applications[record], i, index)
-        return Use(record, derivative, self.grads[record], self.explanation)
-
-    def _name(self, node: Node) -> str:
-        if node is self.loss:
-            return "L"
-        record, i = self.uses[node][0]
-        return self.names.get(node, record.op.input_name(i))
-
-
-def _check_unchanged(nodes: list[Node], loss: Tensor) -> None:
-    """Whether the operations still give the loss that they gave."""
-    arrays: dict[Node, Value] = {
-        node: node._array for node in nodes if isinstance(node, Tensor)
-    }
-    with np.errstate(all="ignore"):
-        results = [loss._array, *[y for *_, y in replay(nodes, arrays)]]
-    room = 100 * np.finfo(loss.dtype).eps
-    if not np.allclose(results[-1], loss._array, room, room, equal_nan=True):
-        raise MutationError(
-            "the parameters or the data have changed since the loss was computed, by an "
-            "optimizer's step perhaps: compute the loss again and explain that"
+        """What the record does with the entry, in the dtype of the new run."""
+        new = self.values[record]._record
+        assert new is not None
+        pairs = zip(record.parents, new.constants, strict=True)
+        inputs = [c if p is None else self.values[p]._array for p, c in pairs]
+        return Use(
+            record, new.op, inputs, i, index, self.grads[record], self.explanation
         )
 
 

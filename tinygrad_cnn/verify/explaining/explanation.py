@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core.engine import Record
-from ...ops.base import Position
-from ...ops.words import named, number
+from ...core.replaying import as_dtype
+from ...ops.base import Op, Position, Value, shape_of
+from ...ops.formulas import formulas
+from ...ops.words import named, number, position
 from ...output.text import format_columns
-from .local_derivative import Array, Entry, LocalDerivative
+from .local_derivative import Array, column_of
+
+
+class Entry(NamedTuple):
+    """The entry of another input that ∂y/∂x is."""
+
+    name: str
+    position: Position
 
 
 @dataclass(frozen=True)
@@ -37,17 +46,27 @@ class Term:
     @property
     def operand(self) -> Entry | None:
         """The entry (name, position) of another input that ∂y/∂x is, if it is one."""
-        return self.use.derivative.operand(self.position)
+        use = self.use
+        if use.partners is None:
+            return None
+        k, j = int(use.partners[self.position]) - 1, 1 - use.i
+        return Entry(use.op.input_name(j), position(k, shape_of(use.inputs[j])))
 
     @property
     def factor(self) -> str:
         """∂y/∂x in the letters of the formula, as x[0, 0, 5, 6]; "" without a name."""
-        return self.use.derivative.factor(self.position)
+        use, operand = self.use, self.operand
+        if operand is not None:
+            return named(*operand)
+        return use.op.factor(use.inputs, use.i, use.index, self.position)
 
     @property
     def note(self) -> str:
         """Which piece of a switching operation was taken, and why."""
-        return self.use.derivative.note(self.position)
+        use = self.use
+        if use.partners is not None:
+            return ""
+        return use.op.note(use.inputs, use.i, use.index, self.position)
 
     def explain(self) -> Explanation:
         """Where g comes from."""
@@ -55,62 +74,101 @@ class Term:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {
-            "position": list(self.position),
-            "g": self.g,
-            "factor": self.factor,
-            "local": self.local,
-            "product": self.product,
-            "note": self.note,
-        }
+        names = ("position", "g", "factor", "local", "product", "note")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, eq=False)
 class Use:
     """One operation that used the value, and the terms that come back from it.
 
-    record: its application. g: ∂L/∂y of its result. explain: what explains any entry of
-    the result of a record.
+    record: its application. op, inputs: what it was; the value is entry `index` of the
+    i-th of these arrays. g: ∂L/∂y of its result. explain: what explains any entry of the
+    result of a record.
     """
 
     record: Record
-    derivative: LocalDerivative
+    op: Op
+    inputs: Sequence[Value]
+    i: int
+    index: Position
     g: Array
     explain: Callable[[Record, Position], Explanation]
+
+    @property
+    def letter(self) -> str:
+        """What the operation calls the input."""
+        name = self.op.input_name(self.i)
+        return f"{name}[{self.i}]" if self.op.variadic else name
+
+    @property
+    def formula(self) -> str:
+        """The gradient rule, or what the operation computes where it does not say."""
+        found = formulas(type(self.op))
+        return found.gradients.get(self.op.input_name(self.i)) or found.forward
+
+    @property
+    def remark(self) -> str:
+        """What the operation and the loss behind it come to together."""
+        return self.op.remark(self.inputs, self.i, self.index, self.g)
+
+    @cached_property
+    def column(self) -> Array:
+        """∂y[i]/∂x[index] for every i, in the shape of y."""
+        return column_of(self.op, self.inputs, self.i, self.index)
+
+    @cached_property
+    def partners(self) -> Array | None:
+        """For each value of y, 1 + the flat index of the entry that ∂y/∂x[index] is.
+
+        Found by giving the other input its own indices for values.
+        """
+        if not (self.op.bilinear and self.i < 2):
+            return None
+        inputs = [as_dtype(np.float64)(x) for x in self.inputs]
+        other = inputs[1 - self.i]
+        inputs[1 - self.i] = np.arange(1.0, np.size(other) + 1).reshape(shape_of(other))
+        return column_of(self.op, inputs, self.i, self.index).astype(np.int64)
 
     @cached_property
     def products(self) -> Array:
         """g · ∂y/∂x for each value of the result, in float64."""
-        column = self.derivative.column
         with np.errstate(all="ignore"):
             # Where nothing passes, an infinite g does not either.
-            product = np.multiply(self.g, column, dtype=np.float64)
-        return np.where((product == 0) | (column == 0), 0.0, product)
+            product = np.multiply(self.g, self.column, dtype=np.float64)
+        return np.where((product == 0) | (self.column == 0), 0.0, product)
+
+    @cached_property
+    def reached(self) -> Array:
+        """Which values of y had to do with x[index], though ∂y/∂x may be 0 there."""
+        if self.partners is not None:
+            return self.partners > 0
+        found = self.op.reached(self.inputs, self.i, self.index)
+        return self.column != 0 if found is None else found
 
     @cached_property
     def terms(self) -> list[Term]:
         """One for each value of y that x[index] took part in, largest product first."""
-        reached, column = self.derivative.reached, self.derivative.column
-        sizes = -np.abs(self.g[reached]), -np.abs(self.products[reached])
-        places = np.argwhere(reached)[np.lexsort(sizes)].tolist()
-        found = [(tuple(at), self.g[*at], column[*at]) for at in places]
+        sizes = -np.abs(self.g[self.reached]), -np.abs(self.products[self.reached])
+        places = np.argwhere(self.reached)[np.lexsort(sizes)].tolist()
+        found = [(tuple(at), self.g[*at], self.column[*at]) for at in places]
         return [Term(self, at, float(g), float(local)) for at, g, local in found]
 
     @property
     def total(self) -> float:
         """The sum of the products."""
-        return float(self.products[self.derivative.reached].sum())
+        return float(self.products[self.reached].sum())
 
     def to_dict(self, terms: int | None = None) -> dict[str, Any]:
         """As JSON has it, with so many terms (default: all)."""
         rest = [] if terms is None else self.terms[terms:]
         return {
-            "operation": str(self.derivative.op),
-            "input": self.derivative.letter,
+            "operation": str(self.op),
+            "input": self.letter,
             "module": self.record.module,
             "where": str(self.record.where),
-            "formula": self.derivative.formula,
-            "remark": self.derivative.remark(self.g),
+            "formula": self.formula,
+            "remark": self.remark,
             "terms": [term.to_dict() for term in self.terms[:terms]],
             "further": {"count": len(rest), "sum": _sum(rest)},
             "total": self.total,
@@ -118,15 +176,15 @@ class Use:
 
     def lines(self, terms: int, start: int, dtype: str) -> Iterator[str]:
         """To be read: so many of the terms, numbered from `start`."""
-        yield f"as {self.derivative.letter} of {described(self.record)}"
-        yield f"   {self.derivative.op}"
-        if self.derivative.formula:
-            yield f"   {self.derivative.formula}"
+        yield f"as {self.letter} of {described(self.record)}"
+        yield f"   {self.op}"
+        if self.formula:
+            yield f"   {self.formula}"
         if not self.terms:
             yield "no value of the result depends on it: 0"
             return
         yield ""
-        local = f"∂y/∂{self.derivative.letter}"
+        local = f"∂y/∂{self.letter}"
         heads = ["", "result", "g", local, f"g · {local}", ""]
         # The last ones are 0 because g is; without a note that is worth no line.
         shown = [term for term in self.terms[:terms] if term.g or term.note]
@@ -135,8 +193,8 @@ class Use:
         if self.terms[len(shown) :]:
             yield _further(self.terms[len(shown) :])
         yield f"sum of {_terms(self.terms)}: {_digits(self.total, dtype)}"
-        if self.derivative.remark(self.g):
-            yield self.derivative.remark(self.g)
+        if self.remark:
+            yield self.remark
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -179,16 +237,9 @@ class Explanation:
 
     def to_dict(self, terms: int | None = None) -> dict[str, Any]:
         """As JSON has it, with so many terms of each use (default: all)."""
-        return {
-            "name": self.name,
-            "index": list(self.index),
-            "shape": list(self.shape),
-            "dtype": self.dtype,
-            "origin": self.origin,
-            "value": self.value,
-            "total": self.total,
-            "uses": [use.to_dict(terms) for use in self.uses],
-        }
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        uses = [use.to_dict(terms) for use in self.uses]
+        return plain | {"total": self.total, "uses": uses}
 
     def text(self, terms: int = 10) -> str:
         """To be read, with so many terms of each use."""
@@ -213,11 +264,9 @@ class Explanation:
         for use, start in zip(self.uses, starts, strict=False):
             yield from ["", *use.lines(terms, start, self.dtype)]
         if several:
+            yield ""
             total = _digits(self.total, self.dtype)
-            yield from [
-                "",
-                f"sum of all {_terms(self.terms)}: {total}",
-            ]
+            yield f"sum of all {_terms(self.terms)}: {total}"
         gap = abs(self.total - self.value)
         yield f"the engine computed {value}, which differs by {gap:.1g}"
 

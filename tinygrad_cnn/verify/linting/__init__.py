@@ -73,8 +73,9 @@ def lint(
             "requires a gradient, or it was computed within no_grad()"
         )
     graph = Graph(result, model, trace)
-    found = [one for check in CHECKS for one in check(graph)]
-    looked_at = f"{len(graph.records)} operations"
+    found = Findings(dict.fromkeys(one for check in CHECKS for one in check(graph)))
+    found.looked_at, found.notes = f"{len(graph.records)} operations", graph.notes
     if model is not None:
-        looked_at += f" and {len(graph.names)} parameters of {type(model).__name__}"
-    return Findings(dict.fromkeys(found), looked_at, graph.notes)
+        name = type(model).__name__
+        found.looked_at += f" and {len(graph.names)} parameters of {name}"
+    return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...core.engine import Record
 from ...core.recording import Where
+from ...output.text import format_plural
 from .graph import Step
 
 TEXTS = {
@@ -141,19 +142,14 @@ class Findings(list[Finding]):
     looked_at: what was, in words. notes: what could not be judged, and why.
     """
 
-    def __init__(
-        self,
-        findings: Iterable[Finding] = (),
-        looked_at: str = "",
-        notes: Sequence[str] = (),
-    ) -> None:
-        super().__init__(findings)
-        self.looked_at, self.notes = looked_at, list(notes)
+    looked_at: str = ""
+    notes: Sequence[str] = ()
 
     def __str__(self) -> str:
-        count = {0: "nothing found", 1: "1 finding"}.get(len(self))
-        title = f"{count or f'{len(self)} findings'} in {self.looked_at}"
-        return "\n\n".join([title, *map(str, self), *self.notes])
+        count = format_plural(len(self), "finding") if self else "nothing found"
+        return "\n\n".join(
+            [f"{count} in {self.looked_at}", *map(str, self), *self.notes]
+        )
 
     __repr__ = __str__
 

@@ -89,14 +89,14 @@ class Graph:
             return {record: (inputs, y) for record, _, inputs, y in steps}
 
     @cached_property
-    def flow(self) -> list[Step]:
+    def flow(self) -> set[Step]:
         """The operations whose results went into the loss, with or without a gradient."""
-        wanted, flow = {id(self.loss._array)}, []
+        wanted, flow = {id(self.loss._array)}, set()
         for step in reversed(self.trace or []):
             if id(step.result) in wanted:
                 wanted |= {id(x) for x in step.inputs}
-                flow.append(step)
-        return flow[::-1]
+                flow.add(step)
+        return flow
 
     def name_of(self, leaf: Tensor) -> str:
         """The parameter's name, or else its shape."""

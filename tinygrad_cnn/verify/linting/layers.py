@@ -36,24 +36,24 @@ def _fate(graph: Graph, p: Tensor) -> tuple[Record | Step | None, str, str]:
     use = "Let forward use what is to be trained, and delete the rest."
     if graph.trace is None:
         return None, "not used in forward, or cut off by detach() or no_grad()", use
-    marked, path = {id(p._array)}, []
-    for step in graph.flow:
+    marked, made = {id(p._array)}, []
+    for step in graph.trace:
         if any(id(x) in marked for x in step.inputs):
             marked.add(id(step.result))
-            path.append(step)
-    for step in path:
-        if not step.recorded:
-            fate = "used within no_grad(), where nothing is recorded"
-            return step, fate, "Take this line out of no_grad()."
+            made.append(step)
+    path = [step for step in made if step in graph.flow]
+    hidden = [step for step in path if not step.recorded]
+    cut = [r for r in graph.records if any(id(c) in marked for c in r.constants)]
+    if hidden:
+        fate = "used within no_grad(), where nothing is recorded"
+        return hidden[0], fate, "Take this line out of no_grad()."
     if path:
-        cut = [r for r in graph.records if any(id(c) in marked for c in r.constants)]
-        place = cut[0] if cut else path[-1]
         fate = "the graph is cut before this line, as by detach()"
+        place = cut[0] if cut else path[-1]
         return place, fate, "Look for detach() or .data before this line."
-    for step in graph.trace:
-        if any(x is p._array for x in step.inputs):
-            fate = "used here, but nothing made of that is seen to reach the loss"
-            return step, fate, "Use the result of this line, and not through NumPy."
+    if made:
+        fate = "used here, but nothing made of that is seen to reach the loss"
+        return made[0], fate, "Use the result of this line, and not through NumPy."
     return None, "not used in forward", use
 
 
@@ -150,9 +150,8 @@ def _bringer(graph: Graph, record: Record) -> str:
     for r in (record, *users):
         inputs = zip(r.parents, r.input_dtypes, r.input_shapes, strict=True)
         for parent, dtype, shape in inputs:
+            leaf = origin(parent)
             if dtype == record.dtype and parent is not record:
-                leaf = origin(parent)
-                if isinstance(leaf, Tensor):
-                    return graph.name_of(leaf)
-                return f"a {dtype} tensor of shape {list(shape)}"
+                brought = f"a {dtype} tensor of shape {list(shape)}"
+                return graph.name_of(leaf) if isinstance(leaf, Tensor) else brought
     return "a conversion in the code"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...core.engine import Node, Record
+from ...core.replaying import inputs_first
 from .finding import Finding, finding
 from .graph import Graph, given, origin
 
@@ -18,13 +19,11 @@ def loss_not_finite(graph: Graph) -> Iterator[Finding]:
         return
     for record, (inputs, y) in graph.values.items():
         if not np.isfinite(y).all():
-            first = (
-                f"The first such result is that of {record.name()}, of finite inputs."
-            )
+            name = record.name()
+            first = f"The first such result is that of {name}, of finite inputs."
             for i, x in enumerate(inputs):
                 if x is not None and not np.isfinite(x).all():
-                    bad = record.op.input_name(i)
-                    first = f"So is {bad}, an input of {record.name()}."
+                    first = f"So is {record.op.input_name(i)}, an input of {name}."
             yield finding("loss-not-finite", record, first=first)
             return
     yield finding("loss-not-finite", None, first="")
@@ -49,13 +48,11 @@ def values_of_another_kind(graph: Graph) -> Iterator[Finding]:
         before = origin(record.parents[0])
         code = WRONG.get((record.op.takes, given(before)))
         if code and isinstance(before, Record):
-            classes = (
-                record.shape[getattr(record.op, "axis", -1)] if record.shape else 1
-            )
-            values = {"name": before.name().lower(), "classes": classes}
-            values["others"] = classes - 1
-            values["least"] = math.log1p((classes - 1) / math.e)
-            yield finding(code, before, **values)
+            axis = getattr(record.op, "axis", -1)
+            others = record.shape[axis] - 1 if record.shape else 0
+            values = {"name": before.name().lower(), "classes": others + 1}
+            least = math.log1p(others / math.e)
+            yield finding(code, before, **values, others=others, least=least)
 
 
 def log_of_softmax(graph: Graph) -> Iterator[Finding]:
@@ -73,7 +70,9 @@ def nll_without_log_softmax(graph: Graph) -> Iterator[Finding]:
         before = origin(x)
         if record.op.takes != "log-probabilities" or given(before) == "probabilities":
             continue
-        if not _any_log_behind(x) or _along_other_axis(x):
+        # log-probabilities may have been made anywhere on the way
+        logs = {"logarithms", "log-probabilities"}
+        if logs.isdisjoint(map(given, inputs_first([x]))) or _along_other_axis(x):
             with np.errstate(all="ignore"):
                 totals = np.exp(graph.values[record][0][0]).sum(axis=1)
             off = np.abs(totals - 1)
@@ -86,16 +85,3 @@ def _along_other_axis(node: Node | None) -> bool:
     """Whether this is a log-softmax, but not over the classes."""
     along = getattr(node.op, "axis", 1) if isinstance(node, Record) else 1
     return given(node) == "log-probabilities" and along != 1
-
-
-def _any_log_behind(node: Node | None) -> bool:
-    """Whether log-probabilities may have been made somewhere on the way to this value."""
-    stack, seen = [node], set[Node]()
-    while stack:
-        node = stack.pop()
-        if isinstance(node, Record) and node not in seen:
-            if node.op.gives in ("logarithms", "log-probabilities"):
-                return True
-            seen.add(node)
-            stack += node.parents
-    return False

@@ -58,26 +58,23 @@ class watch:
         name = type(self.optimizer).__name__
         self.findings.looked_at = f"{self.steps} steps of {name}"
         if self.stale_steps:
-            counts = {"stale": self.stale_steps, "steps": self.steps}
-            values = {"first": self.first, "names": listed(self.stale), **counts}
+            values = {**self.first, "stale": self.stale_steps, "steps": self.steps}
             self.findings.append(finding("gradients-not-zeroed", self.where, **values))
 
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
+        def closed() -> Any:
+            loss = closure() if closure else None
+            self._check()
+            return loss
+
         if closure is None:
             self._check()
-            result = self.step()
-        else:
-            result = self.step(partial(self._closed, closure))
+        result = self.step(closed) if closure else self.step()
         self.steps += 1
         for p in self.kept:
             some = p.grad is not None and p.grad._array.any()
             self.kept[p] = _Kept(p.grad, p.grad._array.copy() if some else None)
         return result
-
-    def _closed(self, closure: Callable[[], Any]) -> Any:
-        loss = closure()
-        self._check()
-        return loss
 
     def _arrived(self, p: Tensor, g: Tensor) -> None:
         """A gradient is about to be added to `p.grad`."""
@@ -92,7 +89,8 @@ class watch:
         """The optimizer is about to use the gradients."""
         stale = [self.names[p] for p, kept in self.kept.items() if kept.is_in(p.grad)]
         if stale and not self.stale_steps:
-            self.first, self.stale, self.where = self.steps + 1, stale, Where()
+            self.first = {"first": self.steps + 1, "names": listed(stale)}
+            self.where = Where()
         self.stale_steps += bool(stale)
 
 
