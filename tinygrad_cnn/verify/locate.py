@@ -26,12 +26,22 @@ def find_first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | No
     with np.errstate(all="ignore"):
         for record, op, inputs, _ in replay(nodes_of(subject.outputs()), leaves):
             asked = [i for i, parent in enumerate(record.parents) if parent is not None]
-            checker = Checker(OperationSubject(op, inputs, asked), light)
-            reports = [checker.report(name) for name in checker.subject.arrays]
+            reports = _check(OperationSubject(op, inputs, asked), light)
             if not all(reports):
-                found = tuple(add_diagnoses(checker, reports))
-                return Culprit(str(op), record.module, str(record.where), found)
+                where = str(record.where)
+                return Culprit(str(op), record.module, where, tuple(reports))
     return None
+
+
+def _check(operation: OperationSubject, settings: Settings) -> list[TensorReport]:
+    """The reports on one operation alone, each mistake with its diagnosis."""
+    try:
+        checker = Checker(operation, settings)
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        failure = f"{type(error).__name__}: {error}"
+        arrays = operation.arrays.items()
+        return [TensorReport(name, x.shape, failure=failure) for name, x in arrays]
+    return add_diagnoses(checker, [checker.report(name) for name in operation.arrays])
 
 
 def add_diagnoses(checker: Checker, reports: list[TensorReport]) -> list[TensorReport]:

@@ -10,7 +10,7 @@ from itertools import combinations, permutations, product
 import numpy as np
 
 from ...kernels import Window
-from ..subject import Array
+from ..subject import Array, OperationSubject
 from .evidence import Evidence, Hypothesis
 
 # ------------------------------------------------------------------------- a constant
@@ -156,6 +156,9 @@ def _factors(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
 def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
     """The arrays at hand, each repeated to this shape, if it fits."""
     arrays = {e.name: e.x, "y": e.output, **e.subject.arrays}
+    if isinstance(e.subject, OperationSubject) and not e.subject.op.variadic:
+        given = zip(e.subject.op.inputs, e.subject.input_arrays(), strict=True)
+        arrays |= {name: x for name, x in given if isinstance(x, np.ndarray)}
     fitting = {name: _align(x, shape) for name, x in arrays.items()}
     # a constant says nothing
     return {k: x for k, x in fitting.items() if x is not None and np.ptp(x) > 0}

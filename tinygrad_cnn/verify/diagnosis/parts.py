@@ -35,6 +35,10 @@ def loops(e: Evidence) -> Iterator[Hypothesis]:
         if e.output.shape[axis] > 2:  # of two, it is the other one alone
             text = f"the true gradient without the {which} {name}: the loop {late}"
             yield Hypothesis("off by one", text, e.true - alone)
+    if n == 4:
+        text = "the true gradient of the last channel of the last image alone: it is"
+        alone = e.summed(e.by_output[:, -1, -1])
+        yield Hypothesis("last image", f"{text} assigned inside both loops", alone)
 
 
 def outputs(e: Evidence) -> Iterator[Hypothesis]:
