@@ -216,13 +216,10 @@ def _unpack(content: bytes) -> Array:
     if npy.read_magic(file) != (1, 0):
         raise ValueError("an array has an unknown version of the .npy format")
     shape, fortran, dtype = npy.read_array_header_1_0(file)
-    if dtype.kind not in "biufc" or fortran:
-        raise ValueError(f"an array of {dtype} and shape {shape} is none of ours")
     start = file.tell()
-    if math.prod(shape) * dtype.itemsize != len(content) - start:
-        raise ValueError(
-            f"an array claims {dtype}{list(shape)} and has {len(content) - start} bytes"
-        )
+    size = math.prod(shape) * dtype.itemsize
+    if dtype.kind not in "biufc" or fortran or size != len(content) - start:
+        raise ValueError(f"an array of {dtype} and shape {shape} is none of ours")
     return np.ndarray(shape, dtype, content, start).copy()
 
 

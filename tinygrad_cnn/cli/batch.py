@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,13 @@ from .saved import restore
 
 @dataclass(frozen=True)
 class Batch:
-    """A model, as training would begin or as it was trained, and images for it."""
+    """A model, as training would begin or as it was trained, and images for it.
+
+    settings: the keyword arguments that the model was built with.
+    """
 
     model: Module
+    settings: dict[str, Any]
     data: str
     images: Tensor
     labels: Tensor
@@ -45,38 +49,36 @@ class Batch:
 
 
 def opened(
-    spec: str,
-    settings: Mapping[str, Any],
+    args: argparse.Namespace,
     size: int | None = None,
-    data: str | None = None,
-    checkpoint: Path | None = None,
     *,
     train: bool = False,
     start: int | None = None,
-    seed: int = 0,
     choose_data: Callable[[], str] = lambda: "digits",
 ) -> Batch:
-    """The model of a file, in training mode, and images for it.
+    """The model that a command line names, in training mode, and images for it.
 
-    settings: keyword arguments of the model. size: how many images, by default as many as
-    in a batch of `train`. data: by default what the checkpoint or the model's `defaults`
-    say, else what `choose_data` gives. train: training images, not test images. start: the
-    first of them; ArgumentError if there are not `size` from there on.
+    args: `model`, `set` (its keyword arguments), `data` (by default what the checkpoint or
+    the model's `defaults` say, else what `choose_data` gives), and of those commands that
+    have them `checkpoint` and `seed`. size: how many images, by default as many as in a
+    batch of `train`. train: training images, not test images. start: the first of them;
+    ArgumentError if there are not `size` from there on.
     """
-    manual_seed(seed)
-    if checkpoint:
-        model, saved = restore(spec, checkpoint, dict(settings))
-        model_class, options = type(model), saved.options
+    given = {"checkpoint": None, "seed": 0} | vars(args)
+    manual_seed(given["seed"])
+    if given["checkpoint"]:
+        model, saved = restore(args.model, given["checkpoint"], dict(args.set))
+        kind, options, settings = type(model), saved.options, saved.settings
     else:
-        model_class = load_class(spec)
-        options = DEFAULTS | dict(getattr(model_class, "defaults", {}))
-    name, dtype = data or options["data"] or choose_data(), options["dtype"]
-    images = open_data(name, train, model_class, dtype, None)
-    if not checkpoint:
-        model, _ = build(model_class, dict(settings), facts(images))
+        kind = load_class(args.model)
+        options = DEFAULTS | dict(getattr(kind, "defaults", {}))
+    name, dtype = args.data or options["data"] or choose_data(), options["dtype"]
+    images = open_data(name, train, kind, dtype, None)
+    if not given["checkpoint"]:
+        model, settings = build(kind, dict(args.set), facts(images))
         model.to(np.dtype(dtype))
     end = (start or 0) + (size or options["batch_size"])
     if start is not None and end > len(images):
         raise ArgumentError(f"{name} has test images 0 to {len(images) - 1}")
     chosen = range(start or 0, min(end, len(images)))
-    return Batch(model.train(), name, *images.get_batch(chosen))
+    return Batch(model.train(), settings, name, *images.get_batch(chosen))

@@ -33,15 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation, and those of --depth."""
-    of = opened(
-        args.model,
-        dict(args.set),
-        args.batch,
-        args.data,
-        args.checkpoint,
-        start=args.image,
-        choose_data=default_data,
-    )
+    of = opened(args, args.batch, start=args.image, choose_data=default_data)
     tensors = {**dict(of.model.named_parameters()), "input": of.images.requires_grad_()}
     if args.parameter not in tensors:
         raise ModuleError(

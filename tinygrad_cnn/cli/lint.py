@@ -24,14 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; the status is 1 if there are any."""
-    of = opened(
-        args.model,
-        dict(args.set),
-        args.batch_size,
-        args.data,
-        train=True,
-        choose_data=default_data,
-    )
+    of = opened(args, args.batch_size, train=True, choose_data=default_data)
     findings = lint(of.model, of.images, of.labels)
     findings.looked_at += f", run on {len(of.images)} images of {of.data}"
     print(json.dumps(findings.to_dict()) if args.json else findings)

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        args = _parser(words).parse_args(words)
+        args = parse(words)
     except SystemExit as stop:  # argparse has printed its help or its complaint
         return int(stop.code or 0)
     with warnings.catch_warnings():
@@ -89,8 +89,8 @@ class _Compiling(logging.Handler):
             )
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of a command line of these words, with the arguments of its command."""
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command line, which is itself among them as `words`."""
     parser = argparse.ArgumentParser(
         prog="tinygrad-cnn",
         description="Train convolutional networks and question their gradients.",
@@ -106,8 +106,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             command.add_argument(
                 "--debug", action="store_true", help="show the traceback of an error"
             )
-            command.set_defaults(run=module.run)
-    return parser
+            command.set_defaults(run=module.run, words=words)
+    return parser.parse_args(words)
 
 
 def _one_line(error: Exception) -> str:

@@ -42,7 +42,16 @@ def run(args: argparse.Namespace) -> int:
     # Of log-probabilities, as of values that have none yet, the softmax is the same.
     for name, label, row in zip(names, labels, output.softmax(1).tolist(), strict=True):
         probabilities = dict(zip(saved.classes, row, strict=True))
-        _print(name, label, probabilities, args.json)
+        best = max(probabilities, key=lambda key: probabilities[key])
+        if args.json:
+            line = {"image": name, "class": best, "label": label}
+            print(json.dumps(line | {"probabilities": probabilities}), flush=True)
+            continue
+        print(
+            f"{name}: {best}" if label is None else f"{name}: {best}, labelled {label}"
+        )
+        rows = [[key, f"{p:.2%}"] for key, p in probabilities.items()]
+        show(["class", "probability"], rows)
     return 0
 
 
@@ -60,17 +69,3 @@ def _images(
             yield f"{name} {i}", data.images[i], data.classes[data.labels[i]]
         else:
             raise ArgumentError(f"{name} has test images 0 to {len(data) - 1}")
-
-
-def _print(
-    name: str, label: str | None, probabilities: dict[str, float], as_json: bool
-) -> None:
-    best = max(probabilities, key=lambda key: probabilities[key])
-    if as_json:
-        line = {"image": name, "class": best, "label": label}
-        print(json.dumps(line | {"probabilities": probabilities}), flush=True)
-        return
-    truth = f", labelled {label}" if label is not None else ""
-    print(f"{name}: {best}{truth}")
-    rows = [[key, f"{p:.2%}"] for key, p in probabilities.items()]
-    show(["class", "probability"], rows)

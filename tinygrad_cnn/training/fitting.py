@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -27,6 +28,7 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
+from .. import __version__
 from ..checkpoint import load, save
 from ..core import generator as random
 from ..core.engine import Tensor
@@ -44,7 +46,6 @@ from ..nn.loss import default_loss
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from ..planning import Planned
-from .environment import environment
 from .interrupt import ctrl_c_waits
 
 R = TypeVar("R", bound="Record")
@@ -60,12 +61,10 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values, and "event": "batch", "epoch" or "end"."""
-        values = {"event": type(self).__name__.removesuffix("Record").lower()} | vars(
-            self
-        )
-        return {
-            k: v.to_dict() if isinstance(v, Scores) else v for k, v in values.items()
-        }
+        values = vars(self).copy()
+        if isinstance(test := values.get("test"), Scores):
+            values["test"] = test.to_dict()
+        return {"event": type(self).__name__.removesuffix("Record").lower(), **values}
 
 
 @dataclass(frozen=True)
@@ -181,15 +180,14 @@ def fit(
         )
     loss = default_loss(model) if loss is None else loss
     length = len(loader) if hasattr(loader, "__len__") else None
-    run = _Run(model, optimizer, scheduler, loss, clip, length, checkpoint, metadata)
-    if planned:
-        run.planned = Planned(model, loss)
+    plan = Planned(model, loss) if planned else None
+    given = model, optimizer, scheduler, loss, clip, plan, length, checkpoint, metadata
+    run = _Run(*given)
     if resume is not None:
         run.restore(resume)
     with _open_log(log, run.progress.logged) as run.log:
         try:
-            limits = epochs, stop_at_accuracy, patience
-            while (reason := _reason_to_stop(run.progress, *limits)) is None:
+            while (reason := run.why_stop(epochs, stop_at_accuracy, patience)) is None:
                 model.train()
                 batches = _batches(loader, run.progress.epoch, run.progress.batch)
                 while (record := run.next_batch(batches)) is not None:
@@ -231,17 +229,6 @@ def evaluate(model: Module, loader: Any, loss: Loss | None = None) -> Scores:
     return Scores(confusion, total / int(confusion.sum()))
 
 
-def _reason_to_stop(
-    progress: Progress, epochs: int, accuracy: float | None, patience: int | None
-) -> str | None:
-    if progress.batch == 0 and progress.epoch > 0:
-        if accuracy is not None and progress.accuracy >= accuracy:
-            return "accuracy"
-        if patience is not None and progress.stale >= patience:
-            return "patience"
-    return "epochs" if progress.epoch >= epochs else None
-
-
 def _count_right(output: Tensor, labels: Tensor) -> int:
     """How often output (N, classes, …) is largest at the label (N, …)."""
     _check_classes(output, labels)
@@ -273,15 +260,27 @@ class _Run:
     scheduler: LRScheduler | None
     loss: Loss
     clip: Callable[[Module], Any] | None
+    planned: Planned | None
     batches: int | None
     path: FilePath | None
     metadata: Any
     log: IO[bytes] | None = None
-    planned: Planned | None = None
     told: bool = False
     whole: bool = True
     saved: tuple[int, int] = (0, 0)
     progress: Progress = field(default_factory=Progress)
+
+    def why_stop(
+        self, epochs: int, accuracy: float | None, patience: int | None
+    ) -> str | None:
+        """The reason of an `EndRecord`; None: training goes on."""
+        p = self.progress
+        if p.batch == 0 and p.epoch > 0:
+            if accuracy is not None and p.accuracy >= accuracy:
+                return "accuracy"
+            if patience is not None and p.stale >= patience:
+                return "patience"
+        return "epochs" if p.epoch >= epochs else None
 
     def next_batch(self, batches: Iterator[Any]) -> BatchRecord | None:
         """Train on the next batch; None if there is none."""
@@ -293,10 +292,10 @@ class _Run:
                 return None
             images, labels = batch
             lr = self.lr
-            loss, correct = self._update(images, labels)
+            loss, output = self._update(images, labels)
             p.batch += 1
             p.images += len(labels)
-            p.correct += correct
+            p.correct += _count_right(output, labels)
             p.loss += loss * len(labels)
             p.seconds += time.perf_counter() - start
             means = p.loss / p.images, p.correct / p.images, p.images / p.seconds
@@ -304,8 +303,8 @@ class _Run:
                 BatchRecord(p.epoch + 1, p.batch, self.batches, loss, *means, lr)
             )
 
-    def _update(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
-        """One step of the optimizer: the loss before it, and how many were right."""
+    def _update(self, images: Tensor, labels: Tensor) -> tuple[float, Tensor]:
+        """One step of the optimizer; the loss and the output before it."""
         self.optimizer.zero_grad()
         if self.planned is not None:
             loss, output = self.planned(images, labels)
@@ -325,7 +324,7 @@ class _Run:
         self.optimizer.step()
         if isinstance(self.scheduler, OneCycleLR):
             self.scheduler.step()
-        return value, _count_right(output, labels)
+        return value, output
 
     def end_epoch(self, test_loader: Any) -> EpochRecord:
         """Evaluate, decide on the learning rate, save, and begin the next epoch."""
@@ -456,3 +455,31 @@ def _open_log(path: FilePath | None, last: str) -> Iterator[IO[bytes] | None]:
         elif content and not content.endswith(b"\n"):
             file.write(b"\n")
         yield file
+
+
+def environment(model: Module, batches: int | None) -> dict[str, Any]:
+    """What the last bits of a run depend on: package, NumPy, BLAS with its threads, platform,
+    dtype, batches of an epoch."""
+    dtypes = {str(p.dtype) for p in model.parameters()}
+    return {
+        "tinygrad_cnn": __version__,
+        "numpy": np.__version__,
+        "blas": _blas(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "dtype": " ".join(sorted(dtypes)),
+        "batches": batches,
+    }
+
+
+def _blas() -> str | None:
+    """NumPy's library of matrix products, and its threads; None: cannot be told."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    keys = ("internal_api", "version", "architecture", "num_threads")
+    found = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    # Other packages bring libraries of their own, which NumPy does not use.
+    own = [info for info in found if "numpy" in info["filepath"]] or found
+    rows = [[str(info.get(k)) for k in keys] for info in own]
+    return ", ".join(sorted({" ".join(row) for row in rows}))
