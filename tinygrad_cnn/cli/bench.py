@@ -18,10 +18,9 @@ from ..benchmark.peers import PEERS, Peer, choose_peers
 from ..benchmark.results import measure
 from ..benchmark.rounds import Plan
 from ..output.plotting import check
-from .display import Display, note
+from .display import Display, show
 from .model_peers import MODEL_PEERS, case_of_file
-from .options import DATA, UsageError, add_set, number_from
-from .tables import show
+from .options import DATA, UsageError, add_set, note, number_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

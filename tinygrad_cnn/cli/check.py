@@ -37,9 +37,8 @@ from ..verify import Report, verify
 from ..verify.handwritten.file import reports_of
 from ..verify.mutants import self_test
 from ..verify.report import to_junit
-from .batch import opened
 from .display import Display
-from .images import default_data
+from .models import opened
 from .options import DATA, UsageError, add_set, number_from
 
 OF_MODELS = ("data", "batch_size", "order", "set", "checkpoint")
@@ -104,7 +103,7 @@ def _reports(args: argparse.Namespace, progress: Progress) -> Iterator[Report]:
     if args.pair:
         yield from reports_of(args.pair, args.inputs, **options)
         return
-    of = opened(args, args.batch_size or 2, train=True, choose_data=default_data)
+    of = opened(args, args.batch_size or 2, train=True, mnist=True)
     yield verify(of.model, of.images, order=args.order or 1, **of.step, **options)
 
 

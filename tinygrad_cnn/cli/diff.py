@@ -12,8 +12,8 @@ from pathlib import Path
 from ..graph import Graph, diff, draw
 from ..graph.comparing.difference import Difference
 from ..training.model_file import split_spec
-from .batch import opened
 from .draw import shorten
+from .models import opened
 from .options import DATA, UsageError, add_set, number_from
 
 

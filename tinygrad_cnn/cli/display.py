@@ -1,20 +1,33 @@
-"""Lines on stderr, above a bar of what is going on where that is a terminal with rich."""
+"""Tables on stdout; lines on stderr, with a bar where that is a terminal with rich."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from ..metrics import Scores
+from ..output.text import format_columns
+from .options import note
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-def note(text: str) -> None:
-    """A line on stderr."""
-    print(text, file=sys.stderr, flush=True)
+def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; the first column is text, the others are numbers."""
+    print("\n".join(format_columns([headings, *rows], 1)))
+
+
+def figures(scores: Scores, of: str = "") -> dict[str, str]:
+    """The figures of an evaluation, with names that begin with `of`."""
+    shares = {"accuracy": scores.accuracy, "precision": scores.precision}
+    shares |= {"recall": scores.recall, "F1": scores.f1}
+    percents = {f"{of}{name}": f"{share:.2%}" for name, share in shares.items()}
+    return {f"{of}loss": f"{scores.loss:.4f}"} | percents
 
 
 class Display(ExitStack):

@@ -12,7 +12,7 @@ from ..graph import Graph, draw
 from ..nn import BatchNorm1d
 from ..training.model_file import split_spec
 from ..verify import Report, verify
-from .batch import Batch, opened
+from .models import Batch, opened
 from .options import DATA, add_model, number_from
 
 WRONG = "wrong"

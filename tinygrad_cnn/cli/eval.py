@@ -10,9 +10,9 @@ from pathlib import Path
 from ..data import DataLoader
 from ..training.fitting import evaluate
 from ..training.recipe import TEST_BATCH, open_data
+from .display import figures, show
+from .models import restore
 from .options import DATA, add_json, add_model, number_from
-from .saved import restore
-from .tables import figures, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,8 +21,8 @@ from ..benchmark.peers.base import Build, Unsupported
 from ..benchmark.peers.torch_style import Style, Training, import_torch
 from ..training.model_file import load_class, run_file, split_spec
 from ..training.recipe import DEFAULTS
-from .batch import Batch, opened
 from .main import parse
+from .models import Batch, opened
 
 MODEL_PEERS = {
     "tinygrad_cnn": Peer("tinygrad_cnn", "tinygrad_cnn", f"{__name__}:ours"),

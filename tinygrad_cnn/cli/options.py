@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 
 Value = int | float | bool | str | None | tuple["Value", ...]
 
 DATA = ("digits", "mnist", "fashion-mnist", "cifar10")
+
+
+def note(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
 
 
 class UsageError(Exception):

@@ -14,9 +14,9 @@ from ..core.engine import Tensor
 from ..graph.measuring import measure, seconds
 from ..graph.walker import Walk
 from ..kernels.threads import blas_on, get_num_threads
-from .batch import opened
+from .display import show
+from .models import opened
 from .options import DATA, add_json, add_model, number_from
-from .tables import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,8 @@ from ..output import plotting
 from ..reproduce.experiment import Setup
 from ..reproduce.folder import Folder
 from ..reproduce.run import Step, experiments, manifest, reproduce
-from .display import Display, note
-from .tables import show
+from .display import Display, show
+from .options import note
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

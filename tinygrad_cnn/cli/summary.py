@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..graph import memory, summary
-from .batch import opened
+from .models import opened
 from .options import DATA, UsageError, add_model, number_from
 
 FORMATS = ("markdown", "latex", "csv", "json")

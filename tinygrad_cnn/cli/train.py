@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,12 @@ import numpy as np
 from ..core.generator import manual_seed
 from ..data import DataLoader
 from ..errors import ArgumentError
+from ..training import recipe
 from ..training.fitting import BatchRecord, EndRecord, EpochRecord, Record, fit
 from ..training.model_file import build, load_class, split_spec
-from ..training.recipe import (
-    DEFAULTS,
-    TEST_BATCH,
-    augmented,
-    facts,
-    make_optimizer,
-    make_scheduler,
-    open_data,
-    options_for,
-)
-from .display import Display, note
-from .images import default_data
-from .options import DATA, UsageError, add_json, add_model, number_from
-from .saved import Saved, read
-from .tables import figures, show
+from .display import Display, figures, show
+from .models import KEY, Saved, default_data, read
+from .options import DATA, UsageError, add_json, add_model, note, number_from
 
 CHANGEABLE = {"epochs", "stop_at", "patience"}
 """What may be given again with --resume."""
@@ -125,21 +115,23 @@ def _begin(
     """What is trained on what, the number of epochs, and the records of `fit`."""
     kind = load_class(args.model)
     before = read(resume)[0] if resume else None
-    given = {k: v for k in DEFAULTS if (v := getattr(args, k)) is not None}
-    options = _resumed(args, before, given) if before else options_for(kind, given)
+    given = {k: v for k in recipe.DEFAULTS if (v := getattr(args, k)) is not None}
+    options = (
+        _resumed(args, before, given) if before else recipe.options_for(kind, given)
+    )
     options["data"] = options["data"] or default_data()
-    training = open_data(
+    training = recipe.open_data(
         options["data"], True, kind, options["dtype"], options["limit"]
     )
-    testing = open_data(options["data"], False, kind, options["dtype"], None)
+    testing = recipe.open_data(options["data"], False, kind, options["dtype"], None)
     manual_seed(options["seed"])
     wanted = before.settings if before else dict(args.set)
-    model, settings = build(kind, wanted, {} if before else facts(training))
+    model, settings = build(kind, wanted, {} if before else recipe.facts(training))
     model.to(np.dtype(options["dtype"]))
-    training.transform = augmented(kind, training.transform)
+    training.transform = recipe.augmented(kind, training.transform)
     loader = DataLoader(training, options["batch_size"], shuffle=True)
     try:
-        optimizer = make_optimizer(model, options)
+        optimizer = recipe.make_optimizer(model, options)
     except ArgumentError as error:
         raise UsageError(str(error)) from error
     shape, classes = training.images.shape[1:], tuple(training.classes)
@@ -157,14 +149,14 @@ def _begin(
         optimizer,
         loader,
         epochs=options["epochs"],
-        scheduler=make_scheduler(optimizer, options, len(loader)),
-        test_loader=DataLoader(testing, TEST_BATCH),
+        scheduler=recipe.make_scheduler(optimizer, options, len(loader)),
+        test_loader=DataLoader(testing, recipe.TEST_BATCH),
         stop_at_accuracy=options["stop_at"],
         patience=options["patience"],
         checkpoint=out,
         log=args.log,
         resume=resume,
-        metadata=Saved(settings, options, shape, classes).to_dict(),
+        metadata={KEY: asdict(Saved(settings, options, shape, classes))},
         planned=options["planned"],
     )
     return name, options["epochs"], records
@@ -181,7 +173,7 @@ def _resumed(
             f"--resume goes on with the options of the checkpoint: {', '.join(fixed)} "
             "cannot be given again"
         )
-    options = DEFAULTS | before.options | given
+    options = recipe.DEFAULTS | before.options | given
     planned = before.options.get("epochs")
     if options["scheduler"] != "none" and options["epochs"] != planned:
         raise UsageError(

@@ -18,6 +18,8 @@ import json
 import math
 import os
 import platform
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -46,7 +48,6 @@ from ..nn.loss import default_loss
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from ..planning import Planned
-from .interrupt import ctrl_c_waits
 
 R = TypeVar("R", bound="Record")
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -370,7 +371,7 @@ class _Run:
     def _at_once(self) -> Iterator[None]:
         """Whole or not at all: Ctrl-C waits for the end of the block; a second does not."""
         self.whole = False
-        with ctrl_c_waits():
+        with _ctrl_c_waits():
             yield
             self.whole = True
 
@@ -458,8 +459,7 @@ def _open_log(path: FilePath | None, last: str) -> Iterator[IO[bytes] | None]:
 
 
 def environment(model: Module, batches: int | None) -> dict[str, Any]:
-    """What the last bits of a run depend on: package, NumPy, BLAS with its threads, platform,
-    dtype, batches of an epoch."""
+    """What the last bits of a run depend on: versions, platform, BLAS, batches, dtype."""
     dtypes = {str(p.dtype) for p in model.parameters()}
     return {
         "tinygrad_cnn": __version__,
@@ -483,3 +483,25 @@ def _blas() -> str | None:
     own = [info for info in found if "numpy" in info["filepath"]] or found
     rows = [[str(info.get(k)) for k in keys] for info in own]
     return ", ".join(sorted({" ".join(row) for row in rows}))
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C in the block takes effect at its end; a second one at once."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    pending: list[Any] = []
+
+    def wait(*signal_and_frame: Any) -> None:
+        pending.append(signal_and_frame)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pending and callable(before):
+        before(*pending[0])
