@@ -234,9 +234,10 @@ def _decode(node: Any, arrays: dict[str, Array]) -> Any:
     ((tag, content),) = node.items()
     match tag, content:
         case "$array", str():
-            return _take(content, arrays)
+            return arrays.pop(f"{content}.npy")
         case "$tensor", [str(name), bool(requires_grad)]:
-            return Tensor._wrap(_take(name, arrays)).requires_grad_(requires_grad)
+            array = arrays.pop(f"{name}.npy")
+            return Tensor._wrap(array).requires_grad_(requires_grad)
         case "$tuple", list():
             return tuple(_decode(content, arrays))
         case "$dict", list():
@@ -247,9 +248,3 @@ def _decode(node: Any, arrays: dict[str, Array]) -> Any:
         case "$float", str():
             return float(content)
     raise ValueError(f"{tag} is an unknown tag, or its content is none for it")
-
-
-def _take(name: str, arrays: dict[str, Array]) -> Array:
-    if f"{name}.npy" not in arrays:
-        raise ValueError(f"its tree names the array {name}, which is not there for it")
-    return arrays.pop(f"{name}.npy")

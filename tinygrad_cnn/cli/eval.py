@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     show((title, ""), list(figures(scores).items()))
     print("\nlabels (rows) and what they were taken for (columns)")
     counts = scores.confusion.tolist()
-    rows = [
-        [label, *map(str, row)] for label, row in zip(data.classes, counts, strict=True)
-    ]
-    show(["", *map(str, range(len(counts)))], rows)
+    show(
+        ["", *map(str, range(len(counts)))],
+        [[c, *map(str, row)] for c, row in zip(data.classes, counts, strict=True)],
+    )
     return 0

@@ -100,9 +100,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             module = importlib.import_module(f".{name}", __package__)
             command.description = module.__doc__
             module.add_arguments(command)
-            command.add_argument(
-                "--debug", action="store_true", help="show the traceback of an error"
-            )
+            debug = "show the traceback of an error"
+            command.add_argument("--debug", action="store_true", help=debug)
             command.set_defaults(run=module.run, words=words)
     return parser.parse_args(words)
 

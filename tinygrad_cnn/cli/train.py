@@ -116,18 +116,17 @@ def _begin(
     kind = load_class(args.model)
     before = read(resume)[0] if resume else None
     given = {k: v for k in recipe.DEFAULTS if (v := getattr(args, k)) is not None}
-    options = (
-        _resumed(args, before, given) if before else recipe.options_for(kind, given)
-    )
-    options["data"] = options["data"] or default_data()
-    training = recipe.open_data(
-        options["data"], True, kind, options["dtype"], options["limit"]
-    )
-    testing = recipe.open_data(options["data"], False, kind, options["dtype"], None)
+    if before:
+        options, wanted = _resumed(args, before, given), before.settings
+    else:
+        options, wanted = recipe.options_for(kind, given), dict(args.set)
+    options["data"] = data = options["data"] or default_data()
+    dtype = options["dtype"]
+    training = recipe.open_data(data, True, kind, dtype, options["limit"])
+    testing = recipe.open_data(data, False, kind, dtype, None)
     manual_seed(options["seed"])
-    wanted = before.settings if before else dict(args.set)
     model, settings = build(kind, wanted, {} if before else recipe.facts(training))
-    model.to(np.dtype(options["dtype"]))
+    model.to(np.dtype(dtype))
     training.transform = recipe.augmented(kind, training.transform)
     loader = DataLoader(training, options["batch_size"], shuffle=True)
     try:
@@ -135,13 +134,12 @@ def _begin(
     except ArgumentError as error:
         raise UsageError(str(error)) from error
     shape, classes = training.images.shape[1:], tuple(training.classes)
-    name = f"{kind.__name__} on {options['data']}"
     rate = f"lr {optimizer.defaults['lr']:g} {options['scheduler']}"
     note(
         f"{kind.__name__} with {sum(p.numel() for p in model.parameters()):,} parameters "
-        f"on {options['data']}: {len(training):,} images to train, {len(testing):,} to "
+        f"on {data}: {len(training):,} images to train, {len(testing):,} to "
         f"test\nepochs {options['epochs']}, batch size {options['batch_size']}, "
-        f"{options['optimizer']}, {rate.removesuffix(' none')}, {options['dtype']}, "
+        f"{options['optimizer']}, {rate.removesuffix(' none')}, {dtype}, "
         f"seed {options['seed']}"
     )
     records = fit(
@@ -159,7 +157,7 @@ def _begin(
         metadata={KEY: asdict(Saved(settings, options, shape, classes))},
         planned=options["planned"],
     )
-    return name, options["epochs"], records
+    return f"{kind.__name__} on {data}", options["epochs"], records
 
 
 def _resumed(

@@ -26,7 +26,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from itertools import islice
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import numpy as np
 
@@ -49,7 +49,6 @@ from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from ..planning import Planned
 
-R = TypeVar("R", bound="Record")
 Loss = Callable[[Tensor, Tensor], Tensor]
 FilePath = str | os.PathLike[str]
 
@@ -283,7 +282,7 @@ class _Run:
                 return "patience"
         return "epochs" if p.epoch >= epochs else None
 
-    def next_batch(self, batches: Iterator[Any]) -> BatchRecord | None:
+    def next_batch(self, batches: Iterator[Any]) -> Record | None:
         """Train on the next batch; None if there is none."""
         p = self.progress
         with self._at_once():
@@ -359,7 +358,7 @@ class _Run:
         """The learning rate of the first group."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def write(self, record: R) -> R:
+    def write(self, record: Record) -> Record:
         """Append the record to the log."""
         if self.log is not None:
             self.progress.logged = json.dumps(record.to_dict()) + "\n"
@@ -388,6 +387,17 @@ class _Run:
                     f"parameter {name} is not finite", self.progress.batch
                 )
 
+    def environment(self) -> dict[str, Any]:
+        """What the last bits of a result depend on."""
+        return {
+            "tinygrad_cnn": __version__,
+            "numpy": np.__version__,
+            "blas": _blas(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "dtype": " ".join(sorted({str(p.dtype) for p in self.model.parameters()})),
+            "batches": self.batches,
+        }
+
     def save(self) -> None:
         """Write the checkpoint, unless nothing has happened since the last."""
         position = self.progress.epoch, self.progress.batch
@@ -400,10 +410,7 @@ class _Run:
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "random": random.default_generator.get_state(),
             "progress": asdict(self.progress),
-            "manifest": {
-                "seed": random.initial_seed(),
-                **environment(self.model, self.batches),
-            },
+            "manifest": {"seed": random.initial_seed(), **self.environment()},
             "metadata": self.metadata,
         }
         save(state, self.path)
@@ -423,7 +430,7 @@ class _Run:
             self.progress = Progress(**state["progress"])
             changed = [
                 f"{key} was {then}, is {now}"
-                for key, now in environment(self.model, self.batches).items()
+                for key, now in self.environment().items()
                 if (then := state["manifest"].get(key)) != now
                 and None not in (then, now)
             ]
@@ -456,19 +463,6 @@ def _open_log(path: FilePath | None, last: str) -> Iterator[IO[bytes] | None]:
         elif content and not content.endswith(b"\n"):
             file.write(b"\n")
         yield file
-
-
-def environment(model: Module, batches: int | None) -> dict[str, Any]:
-    """What the last bits of a run depend on: versions, platform, BLAS, batches, dtype."""
-    dtypes = {str(p.dtype) for p in model.parameters()}
-    return {
-        "tinygrad_cnn": __version__,
-        "numpy": np.__version__,
-        "blas": _blas(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "dtype": " ".join(sorted(dtypes)),
-        "batches": batches,
-    }
 
 
 def _blas() -> str | None:
