@@ -216,13 +216,10 @@ def _unpack(content: bytes) -> Array:
     if npy.read_magic(file) != (1, 0):
         raise ValueError("an array has an unknown version of the .npy format")
     shape, fortran, dtype = npy.read_array_header_1_0(file)
-    if dtype.kind not in "biufc" or fortran:
-        raise ValueError(f"an array of {dtype} and shape {shape} is none of ours")
     start = file.tell()
-    if math.prod(shape) * dtype.itemsize != len(content) - start:
-        raise ValueError(
-            f"an array claims {dtype}{list(shape)} and has {len(content) - start} bytes"
-        )
+    size = math.prod(shape) * dtype.itemsize
+    if dtype.kind not in "biufc" or fortran or size != len(content) - start:
+        raise ValueError(f"an array of {dtype} and shape {shape} is none of ours")
     return np.ndarray(shape, dtype, content, start).copy()
 
 
@@ -237,9 +234,10 @@ def _decode(node: Any, arrays: dict[str, Array]) -> Any:
     ((tag, content),) = node.items()
     match tag, content:
         case "$array", str():
-            return _take(content, arrays)
+            return arrays.pop(f"{content}.npy")
         case "$tensor", [str(name), bool(requires_grad)]:
-            return Tensor._wrap(_take(name, arrays)).requires_grad_(requires_grad)
+            array = arrays.pop(f"{name}.npy")
+            return Tensor._wrap(array).requires_grad_(requires_grad)
         case "$tuple", list():
             return tuple(_decode(content, arrays))
         case "$dict", list():
@@ -250,9 +248,3 @@ def _decode(node: Any, arrays: dict[str, Array]) -> Any:
         case "$float", str():
             return float(content)
     raise ValueError(f"{tag} is an unknown tag, or its content is none for it")
-
-
-def _take(name: str, arrays: dict[str, Array]) -> Array:
-    if f"{name}.npy" not in arrays:
-        raise ValueError(f"its tree names the array {name}, which is not there for it")
-    return arrays.pop(f"{name}.npy")

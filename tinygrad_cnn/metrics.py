@@ -64,16 +64,10 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values; a loss that is not finite is None."""
-        finite = self.loss is not None and math.isfinite(self.loss)
-        figures = {
-            k: getattr(self, k) for k in ("accuracy", "precision", "recall", "f1")
-        }
-        confusion = self.confusion.tolist()
-        return {
-            "loss": self.loss if finite else None,
-            **figures,
-            "confusion": confusion,
-        }
+        loss = self.loss if math.isfinite(self.loss or 0.0) else None
+        figures = ("accuracy", "precision", "recall", "f1")
+        found = {"loss": loss} | {name: getattr(self, name) for name in figures}
+        return found | {"confusion": self.confusion.tolist()}
 
 
 def confusion_matrix(

@@ -112,11 +112,11 @@ def missing(name):
 
 
 def test_progress_guesses_the_time_left(monkeypatch, capsys):
-    from tinygrad_cnn.cli import bench_progress
+    from tinygrad_cnn.cli import bench, display
 
     now = 0.0
-    monkeypatch.setattr(bench_progress.time, "perf_counter", lambda: now)
-    shown = bench_progress.Progress(cases=2, peers=1, rounds=2)
+    monkeypatch.setattr(display.time, "perf_counter", lambda: now)
+    shown = bench.Progress(cases=2, peers=1, rounds=2)
     assert shown.left() == ""
     shown.begin("first")
     for what in ("builds", "warms up", "round 1", "round 2"):
@@ -132,7 +132,7 @@ def test_progress_guesses_the_time_left(monkeypatch, capsys):
 
 def test_the_bar_shows_what_goes_on(capsys):
     pytest.importorskip("rich")
-    from tinygrad_cnn.cli.bench_progress import Progress
+    from tinygrad_cnn.cli.bench import Progress
 
     with Progress(cases=1, peers=1, rounds=1, live=True) as shown:
         shown.begin("lenet5-b1")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_cnn.cli import reproduce_progress
+from tinygrad_cnn.cli import display, reproduce
 from tinygrad_cnn.reproduce.run import Step
 
 ROOT = Path(__file__).parents[2]
@@ -67,8 +67,8 @@ def test_results_are_kept_and_shown(run, monkeypatch):
 
 def test_progress_guesses_the_time_left(monkeypatch, capsys):
     now = 0.0
-    monkeypatch.setattr(reproduce_progress.time, "perf_counter", lambda: now)
-    shown = reproduce_progress.Progress()
+    monkeypatch.setattr(display.time, "perf_counter", lambda: now)
+    shown = reproduce.Progress()
     shown.show(Step("lenet", "shapes", 0, 0))
     now = 30.0
     shown.show(Step("lenet", "shapes", 0.9, 0.3))

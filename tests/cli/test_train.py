@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tinygrad_cnn.checkpoint import load
-from tinygrad_cnn.cli import saved
+from tinygrad_cnn.cli import models as saved
 
 
 def weights(path):

@@ -25,7 +25,8 @@ from tinygrad_cnn.errors import (
 from tinygrad_cnn.metrics import Scores
 from tinygrad_cnn.nn.utils import clip_grad_norm_
 from tinygrad_cnn.optim import lr_scheduler
-from tinygrad_cnn.training import EndRecord, environment, evaluate, fit
+from tinygrad_cnn.training import EndRecord, evaluate, fit
+from tinygrad_cnn.training import fitting as environment
 
 BATCHES = 5
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .options import DATA, UsageError, assignment, number_from
-
-if TYPE_CHECKING:
-    from ..benchmark.cases import Case
-    from ..benchmark.peers import Peer
-    from ..benchmark.rounds import Plan
+from ..benchmark import picture, report
+from ..benchmark.cases import CASES, GROUPS, choose_cases
+from ..benchmark.machine import cores
+from ..benchmark.peers import PEERS, Peer, choose_peers
+from ..benchmark.results import measure
+from ..benchmark.rounds import Plan
+from ..output.plotting import check
+from .display import Display, show
+from .model_peers import MODEL_PEERS, case_of_file
+from .options import DATA, UsageError, add_set, note, number_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--peers", metavar="NAME,...", help="the others are compared with the first")
     add("--quick", action="store_true", help="3 short rounds: to try, not to quote")
     add("--model", metavar="MODEL.py[:Class]", help="your own file, against PyTorch")
-    several: Any = {"type": assignment, "action": "append", "default": []}
-    keyword = "a keyword argument of --model; may be repeated"
-    add("--set", metavar="NAME=VALUE", help=keyword, **several)
+    add_set(parser, "a keyword argument of --model; may be repeated")
     add("--data", choices=DATA, help="images for --model; default: digits")
     add("--batch-size", type=count, metavar="N", help="of --model; default: as `train`")
     add("--json", type=Path, metavar="FILE", help="write the results")
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, and print a table for each case as soon as it is done."""
+    """Print a table for each case as soon as it is done; status 1: nothing was timed."""
     if args.list:
         return _list()
     if args.model and args.cases:
@@ -53,23 +53,27 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "--set, --data and --batch-size are of --model, which is missing"
         )
-    from ..benchmark.cases import choose_cases
-    from ..output.plotting import check
-    from .model_peers import case_of_file
-
     if args.picture:
         check(args.picture)  # before minutes of measuring
     cases = choose_cases(args.cases or ["all"])
     if args.model:
-        given = args.model, dict(args.set), args.data, args.batch_size
-        cases = [case_of_file(*given)]
-    return _measure(args, cases, _peers(args), _plan(args))
+        cases = [case_of_file(args)]
+    rounds, seconds = (3, 0.05) if args.quick else (Plan.rounds, Plan.round_seconds)
+    plan = Plan(args.rounds or rounds, seconds, threads=args.threads or cores())
+    peers, command = _peers(args), shlex.join(["tinygrad-cnn", *args.words])
+    with Progress(len(cases), len(peers), plan.rounds) as display:
+        told = display.begin, display.tell
+        for results in measure(cases, peers, plan, command, *told):
+            _write(args, results)  # at any time, the files have what is done
+            case = results["cases"][-1]
+            print(report.title(case))
+            show(report.HEADINGS, report.rows(case))
+            print(*report.notes(case), "", sep="\n", flush=True)
+    print("\n".join([*report.conditions(results), "", report.explanation(results)]))
+    return 0 if any(report.timed_peers(case) for case in results["cases"]) else 1
 
 
 def _list() -> int:
-    from ..benchmark.cases import CASES, GROUPS
-    from ..benchmark.peers import PEERS
-
     for name, case in CASES.items():
         print(f"{name:27s}{case.kind}, {case.what}")
     print("\ngroups:")
@@ -81,22 +85,8 @@ def _list() -> int:
     return 0
 
 
-def _plan(args: argparse.Namespace) -> Plan:
-    from ..benchmark.machine import cores
-    from ..benchmark.rounds import Plan
-
-    plan = Plan(threads=args.threads or cores())
-    if args.quick:
-        plan = replace(plan, rounds=3, round_seconds=0.05)
-    return replace(plan, rounds=args.rounds or plan.rounds)
-
-
 def _peers(args: argparse.Namespace) -> list[Peer]:
     """Those that are asked for, or all that are installed; a note names the others."""
-    from ..benchmark.peers import PEERS, choose_peers
-    from .display import note
-    from .model_peers import MODEL_PEERS
-
     known = MODEL_PEERS if args.model else PEERS
     names = args.peers.split(",") if args.peers else list(known)
     wanted = choose_peers(names, known)
@@ -109,35 +99,8 @@ def _peers(args: argparse.Namespace) -> list[Peer]:
     return [peer for peer in wanted if peer not in missing]
 
 
-def _measure(
-    args: argparse.Namespace, cases: Sequence[Case], peers: Sequence[Peer], plan: Plan
-) -> int:
-    """Measure case by case; the files have at any time what is done.
-
-    The status is 1 if nothing could be timed.
-    """
-    from ..benchmark import report
-    from ..benchmark.results import measure
-    from .bench_progress import Progress
-    from .display import can_be_live
-    from .tables import show
-
-    with Progress(len(cases), len(peers), plan.rounds, can_be_live()) as display:
-        told = display.begin, display.tell
-        for results in measure(cases, peers, plan, _command(args), *told):
-            _write(args, results)
-            case = results["cases"][-1]
-            print(report.title(case))
-            show(report.HEADINGS, report.rows(case))
-            print(*report.notes(case), "", sep="\n", flush=True)
-    print("\n".join([*report.conditions(results), "", report.explanation(results)]))
-    return 0 if any(report.timed_peers(case) for case in results["cases"]) else 1
-
-
 def _write(args: argparse.Namespace, results: dict[str, Any]) -> None:
     """Write the files that are asked for."""
-    from ..benchmark import picture, report
-
     shown = None
     if args.picture:
         picture.save(results, args.picture)
@@ -149,15 +112,23 @@ def _write(args: argparse.Namespace, results: dict[str, Any]) -> None:
         report.write_markdown(report.to_markdown(results, shown), args.markdown)
 
 
-def _command(args: argparse.Namespace) -> str:
-    """The command line that gives these results again."""
-    words = ["tinygrad-cnn", "bench", *args.cases]
-    words += ["--quick"] if args.quick else []
-    names = ("rounds", "threads", "peers", "model", "data", "batch_size")
-    for name in (*names, "json", "markdown", "picture"):
-        if (value := getattr(args, name)) is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    for name, value in args.set:
-        values = value if isinstance(value, tuple) else (value,)
-        words += ["--set", f"{name}={','.join(map(str, values))}"]
-    return shlex.join(words)
+class Progress(Display):
+    """Counts what is told of each case: a bar of the whole, or a line where one begins."""
+
+    def __init__(self, cases: int, peers: int, rounds: int, live: bool = False) -> None:
+        super().__init__(live)
+        self.cases, self.done, self.case = cases, 0, "first"
+        # Each peer is built and warmed up, then come the rounds.
+        self.events, self.seen = 2 * peers + rounds, 0
+
+    def begin(self, case: str) -> None:
+        """A case begins."""
+        self.case, self.seen, self.done = case, 0, self.done + 1
+        self.update(case, self.share, f"{self.done} of {self.cases}")
+
+    def tell(self, what: str) -> None:
+        """Something of the case begins."""
+        self.seen = min(self.seen + 1, self.events)
+        self.share = max(0, self.done - 1 + self.seen / self.events) / self.cases
+        if self.bar:
+            self.update(f"{self.case}: {what}", self.share)

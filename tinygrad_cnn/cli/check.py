@@ -37,9 +37,8 @@ from ..verify import Report, verify
 from ..verify.handwritten.file import reports_of
 from ..verify.mutants import self_test
 from ..verify.report import to_junit
-from .batch import opened
-from .display import Display, can_be_live
-from .images import default_data
+from .display import Display
+from .models import opened
 from .options import DATA, UsageError, add_set, number_from
 
 OF_MODELS = ("data", "batch_size", "order", "set", "checkpoint")
@@ -84,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         result = self_test()
         print(result.to_json() if args.json else result)
         return 0 if result else 1
-    with redirect_stdout(sys.stderr), Progress(can_be_live()) as progress:
+    with redirect_stdout(sys.stderr), Progress() as progress:
         reports = list(_reports(args, progress))
     if args.junit:
         args.junit.write_text(to_junit(reports), encoding="utf-8")
@@ -104,16 +103,7 @@ def _reports(args: argparse.Namespace, progress: Progress) -> Iterator[Report]:
     if args.pair:
         yield from reports_of(args.pair, args.inputs, **options)
         return
-    of = opened(
-        args.model,
-        dict(args.set),
-        args.batch_size or 2,
-        args.data,
-        args.checkpoint,
-        train=True,
-        seed=args.seed,
-        choose_data=default_data,
-    )
+    of = opened(args, args.batch_size or 2, train=True, mnist=True)
     yield verify(of.model, of.images, order=args.order or 1, **of.step, **options)
 
 
@@ -133,7 +123,4 @@ class Progress(Display):
 
     def show(self, name: str, done: int, count: int) -> None:
         """Before each tensor."""
-        text = f"checking {name}, {done + 1} of {count}"
-        self.update(text, done, count)
-        if not self.bar and self.is_due(5):
-            self.line(text)
+        self.update(f"checking {name}, {done + 1} of {count}", done / count, every=5)

@@ -5,19 +5,19 @@ that something does."""
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..graph import Graph, diff, draw
 from ..graph.comparing.difference import Difference
 from ..training.model_file import split_spec
-from .batch import opened
 from .draw import shorten
+from .models import opened
 from .options import DATA, UsageError, add_set, number_from
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of `diff`."""
     add, count = parser.add_argument, number_from(int, 1)
     files = "A.py B.py, or MODEL.py and two checkpoints, or two checkpoints"
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print a JSON object")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Namespace) -> int:
     """Print what differs; the status is 1 if anything does."""
     found = _difference(args)
     print(found.to_json() if args.json else found)
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
-def _difference(args: argparse.Namespace) -> Difference:
+def _difference(args: Namespace) -> Difference:
     given = args.compared
     files = [split_spec(spec)[0].suffix == ".py" for spec in given]
     unfit = args.set_b if files != [True, True] else None
@@ -55,33 +55,27 @@ def _difference(args: argparse.Namespace) -> Difference:
     if files == [True, True]:
         a, b = given
         return diff(_graph(args, a, args.set), _graph(args, b, args.set + args.set_b))
-    if files == [True, False, False]:
-        return _of_checkpoints(args, given[0], *map(Path, given[1:]))
     if files == [False, False]:
         return diff(*given, rtol=args.rtol)
-    raise UsageError(
-        "give A.py and B.py, or MODEL.py and two checkpoints, or these alone"
-    )
+    if files != [True, False, False]:
+        raise UsageError(
+            "give A.py and B.py, or MODEL.py and two checkpoints, or these alone"
+        )
+    args.model, *paths = given
+    of, other = [
+        opened(Namespace(**vars(args), checkpoint=Path(path)), args.batch_size)
+        for path in paths
+    ]
+    found = diff(of.model, other.model, of.images, rtol=args.rtol, **of.step)
+    for graph, path in zip((found.a, found.b), paths, strict=True):
+        if graph is not None:
+            graph.title = Path(path).stem
+    return found
 
 
-def _graph(
-    args: argparse.Namespace, spec: str, settings: list[tuple[str, object]]
-) -> Graph:
-    of = opened(spec, dict(settings), args.batch_size, args.data)
+def _graph(args: Namespace, spec: str, settings: list[tuple[str, object]]) -> Graph:
+    named = Namespace(**vars(args) | {"model": spec, "set": settings})
+    of = opened(named, args.batch_size)
     title = " ".join([of.name, *[f"{name}={value}" for name, value in settings]])
     names = {"labels": of.labels}
     return draw(of.model, of.images, show=(), names=names, title=title, **of.step).graph
-
-
-def _of_checkpoints(
-    args: argparse.Namespace, spec: str, a: Path, b: Path
-) -> Difference:
-    of, other = (
-        opened(spec, dict(args.set), args.batch_size, args.data, path)
-        for path in (a, b)
-    )
-    found = diff(of.model, other.model, of.images, rtol=args.rtol, **of.step)
-    for graph, path in ((found.a, a), (found.b, b)):
-        if graph is not None:
-            graph.title = path.stem
-    return found

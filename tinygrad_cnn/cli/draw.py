@@ -12,7 +12,7 @@ from ..graph import Graph, draw
 from ..nn import BatchNorm1d
 from ..training.model_file import split_spec
 from ..verify import Report, verify
-from .batch import Batch, opened
+from .models import Batch, opened
 from .options import DATA, add_model, number_from
 
 WRONG = "wrong"
@@ -79,8 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _opened(args: argparse.Namespace) -> Batch:
     """The model, and as many images as are asked for, or needed."""
-    size = args.batch_size or 2
-    of = opened(args.model, dict(args.set), size, args.data, args.checkpoint)
+    of = opened(args, args.batch_size or 2)
     several = any(isinstance(part, BatchNorm1d) for part in of.model.modules())
     if not (args.batch_size or several):
         of = replace(of, images=of.images[:1], labels=of.labels[:1])

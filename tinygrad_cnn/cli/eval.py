@@ -10,9 +10,9 @@ from pathlib import Path
 from ..data import DataLoader
 from ..training.fitting import evaluate
 from ..training.recipe import TEST_BATCH, open_data
+from .display import figures, show
+from .models import restore
 from .options import DATA, add_json, add_model, number_from
-from .saved import restore
-from .tables import figures, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     show((title, ""), list(figures(scores).items()))
     print("\nlabels (rows) and what they were taken for (columns)")
     counts = scores.confusion.tolist()
-    rows = [
-        [label, *map(str, row)] for label, row in zip(data.classes, counts, strict=True)
-    ]
-    show(["", *map(str, range(len(counts)))], rows)
+    show(
+        ["", *map(str, range(len(counts)))],
+        [[c, *map(str, row)] for c, row in zip(data.classes, counts, strict=True)],
+    )
     return 0

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ..errors import ModuleError
 from ..verify import explain
-from .batch import opened
-from .images import default_data
+from .models import opened
 from .options import DATA, add_json, add_model, number_from
 
 
@@ -33,15 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the explanation, and those of --depth."""
-    of = opened(
-        args.model,
-        dict(args.set),
-        args.batch,
-        args.data,
-        args.checkpoint,
-        start=args.image,
-        choose_data=default_data,
-    )
+    of = opened(args, args.batch, start=args.image, mnist=True)
     tensors = {**dict(of.model.named_parameters()), "input": of.images.requires_grad_()}
     if args.parameter not in tensors:
         raise ModuleError(

@@ -8,8 +8,7 @@ import argparse
 import json
 
 from ..verify import lint
-from .batch import opened
-from .images import default_data
+from .models import opened
 from .options import DATA, add_json, add_model, number_from
 
 
@@ -24,14 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; the status is 1 if there are any."""
-    of = opened(
-        args.model,
-        dict(args.set),
-        args.batch_size,
-        args.data,
-        train=True,
-        choose_data=default_data,
-    )
+    of = opened(args, args.batch_size, train=True, mnist=True)
     findings = lint(of.model, of.images, of.labels)
     findings.looked_at += f", run on {len(of.images)} images of {of.data}"
     print(json.dumps(findings.to_dict()) if args.json else findings)

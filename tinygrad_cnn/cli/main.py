@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import TinygradError
-from .options import UsageError
+from .options import UsageError, note
 
 COMMANDS = {
     "train": "train a model file on images",
@@ -47,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        args = _parser(words).parse_args(words)
+        args = parse(words)
     except SystemExit as stop:  # argparse has printed its help or its complaint
         return int(stop.code or 0)
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *rest, **more: print(
-            f"warning: {message}", file=sys.stderr
+        warnings.showwarning = lambda message, *rest, **more: note(
+            f"warning: {message}"
         )
         logging.getLogger("tinygrad_cnn.kernels").addHandler(_Compiling())
         logging.getLogger("tinygrad_cnn.kernels").setLevel(logging.INFO)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return status
         except KeyboardInterrupt as stopped:
-            print(str(stopped) or "stopped", file=sys.stderr)
+            note(str(stopped) or "stopped")
             return 130
         except BrokenPipeError:
             # The reader of our output has gone; Python must not flush into it at exit.
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if args.debug:
                 traceback.print_exc()
             else:
-                print(f"error: {_one_line(error)}", file=sys.stderr)
+                note(f"error: {_one_line(error)}")
             return 2 if isinstance(error, UsageError) else 1
 
 
@@ -83,14 +83,11 @@ class _Compiling(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not _Compiling.told:
             _Compiling.told = True
-            print(
-                "compiling kernels: some seconds, once; they are kept for later runs",
-                file=sys.stderr,
-            )
+            note("compiling kernels: some seconds, once; they are kept for later runs")
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of a command line of these words, with the arguments of its command."""
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command line, which is itself among them as `words`."""
     parser = argparse.ArgumentParser(
         prog="tinygrad-cnn",
         description="Train convolutional networks and question their gradients.",
@@ -103,11 +100,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f".{name}", __package__)
             command.description = module.__doc__
             module.add_arguments(command)
-            command.add_argument(
-                "--debug", action="store_true", help="show the traceback of an error"
-            )
-            command.set_defaults(run=module.run)
-    return parser
+            debug = "show the traceback of an error"
+            command.add_argument("--debug", action="store_true", help=debug)
+            command.set_defaults(run=module.run, words=words)
+    return parser.parse_args(words)
 
 
 def _one_line(error: Exception) -> str:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
+import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import tinygrad_cnn.optim
+
 from ..benchmark.cases import Case
 from ..benchmark.layers import Array
 from ..benchmark.peers import Peer
-from ..benchmark.peers.base import Build, Program, Unsupported
+from ..benchmark.peers.base import Build, Unsupported
 from ..benchmark.peers.torch_style import Style, Training, import_torch
-from ..training.model_file import build, load_class, run_file, split_spec
-from ..training.recipe import DEFAULTS, facts, open_data
-from .batch import Batch, opened
+from ..training.model_file import load_class, run_file, split_spec
+from ..training.recipe import DEFAULTS
+from .main import parse
+from .models import Batch, opened
 
 MODEL_PEERS = {
     "tinygrad_cnn": Peer("tinygrad_cnn", "tinygrad_cnn", f"{__name__}:ours"),
@@ -26,68 +31,36 @@ MODEL_PEERS = {
 OWN = "tinygrad_cnn"
 
 
-def case_of_file(
-    spec: str, settings: dict[str, Any], data: str | None, batch: int | None
-) -> Case:
-    """A training step of the model on images of the data.
+def case_of_file(args: argparse.Namespace) -> Case:
+    """A training step of --model on images of the data.
 
-    Raises ModelFileError for a file that cannot be used here.
+    The process of a peer reads the same command line. Raises ModelFileError for a file
+    that cannot be used here.
     """
-    model_class = load_class(spec)
-    usual = DEFAULTS | dict(getattr(model_class, "defaults", {}))
-    size, name = batch or usual["batch_size"], data or "digits"
-    path, _ = split_spec(spec)
-    what = f"{model_class.__name__} on {name}, batch {size}"
-    options = {"spec": spec, "settings": settings, "data": name}
-    return Case(path.stem, "model", what, size, options=options)
+    kind = load_class(args.model)
+    usual = DEFAULTS | dict(getattr(kind, "defaults", {}))
+    size = args.batch_size or usual["batch_size"]
+    what = f"{kind.__name__} on {args.data or 'digits'}, batch {size}"
+    path, _ = split_spec(args.model)
+    return Case(path.stem, "model", what, size, options={"words": list(args.words)})
 
 
 def ours() -> Build:
     """A user's model under this package."""
-    import tinygrad_cnn.optim
-
-    def program(case: Case) -> Program:
-        of = batch_of(case)
-        return ModelTraining(tinygrad_cnn, case, of.model, of)
-
-    return program
+    return partial(ModelTraining, tinygrad_cnn)
 
 
 def in_torch() -> Build:
     """A user's model under PyTorch, which stands in this package's place."""
-    torch = import_torch()
-
-    def program(case: Case) -> Program:
-        of = batch_of(case)
-        return ModelTraining(torch, case, model_in(torch, case, of), of)
-
-    return program
+    return partial(ModelTraining, import_torch())
 
 
-def batch_of(case: Case) -> Batch:
-    """The model with its initial weights, and its images; each time the same."""
-    options = case.options
-    settings = with_tuples(options["settings"])
-    return opened(options["spec"], settings, case.batch, options["data"])
-
-
-def with_tuples(value: Any) -> Any:
-    """JSON values with tuples where they have lists."""
-    if isinstance(value, dict):
-        return {key: with_tuples(each) for key, each in value.items()}
-    return tuple(map(with_tuples, value)) if isinstance(value, list) else value
-
-
-def model_in(torch: Any, case: Case, of: Batch) -> Any:
+def model_in(torch: Any, path: Path, of: Batch) -> Any:
     """The model of the same file in PyTorch, with the weights that it has here."""
-    kind = type(of.model)
-    known = facts(open_data(of.data, False, kind, "float32", 2))
-    _, settings = build(kind, with_tuples(case.options["settings"]), known)
-    path, _ = split_spec(case.options["spec"])
     try:
         with standing_in(torch):
             module = run_file(path, "torch_model")
-        model = getattr(module, kind.__name__)(**settings)
+        model = getattr(module, of.name)(**of.settings)
         state = {k: torch.tensor(v.numpy()) for k, v in of.model.state_dict().items()}
         model.load_state_dict(state)
     except Exception as error:  # whatever the user's code does there
@@ -102,7 +75,6 @@ def standing_in(torch: Any) -> Iterator[None]:
 
     Except for `data`, whose transforms have no like in PyTorch itself.
     """
-    importlib.import_module(f"{OWN}.data.transforms")
     kept = {n: m for n, m in sys.modules.items() if n.split(".")[0] == OWN}
     ours = {n: m for n, m in kept.items() if n.split(".")[1:2] == ["data"]}
     theirs = {
@@ -126,7 +98,13 @@ class ModelTraining(Training):
     package draws random numbers of its own.
     """
 
-    def __init__(self, torch: Any, case: Case, model: Any, of: Batch) -> None:
+    def __init__(self, torch: Any, case: Case) -> None:
+        args = parse(case.options["words"])
+        args.data = args.data or "digits"
+        of = opened(args, case.batch)
+        model: Any = of.model
+        if torch is not tinygrad_cnn:
+            model = model_in(torch, split_spec(args.model)[0], of)
         loss_of = getattr(model, "loss", torch.nn.functional.cross_entropy)
         data = torch.tensor(of.images.numpy()), torch.tensor(of.labels.numpy())
         super().__init__(Style(torch), case, model.train(), loss_of, data)

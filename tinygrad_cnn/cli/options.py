@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 
 Value = int | float | bool | str | None | tuple["Value", ...]
 
 DATA = ("digits", "mnist", "fashion-mnist", "cifar10")
+
+
+def note(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
 
 
 class UsageError(Exception):
@@ -55,14 +61,10 @@ def number_from(
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """MODEL.py[:Class] and --set."""
-    parser.add_argument(
-        "model",
-        metavar="MODEL.py[:Class]",
-        help="the model file, which is run, and the class if it has several",
-    )
-    add_set(
-        parser, "a keyword argument of the model, as hidden=128,64; may be repeated"
-    )
+    file = "the model file, which is run, and the class if it has several"
+    parser.add_argument("model", metavar="MODEL.py[:Class]", help=file)
+    keyword = "a keyword argument of the model, as hidden=128,64; may be repeated"
+    add_set(parser, keyword)
 
 
 def add_set(parser: argparse.ArgumentParser, help: str, option: str = "--set") -> None:
@@ -79,6 +81,5 @@ def add_set(parser: argparse.ArgumentParser, help: str, option: str = "--set") -
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """--json."""
-    parser.add_argument(
-        "--json", action="store_true", help="print JSON, an object on each line"
-    )
+    lines = "print JSON, an object on each line"
+    parser.add_argument("--json", action="store_true", help=lines)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING
 
+from ..benchmark.profiling import HEADINGS, cells, profile
+from ..benchmark.roofline import measure as measure_machine
+from ..core.engine import Tensor
+from ..graph.measuring import measure, seconds
+from ..graph.walker import Walk
+from ..kernels.threads import blas_on, get_num_threads
+from .display import show
+from .models import opened
 from .options import DATA, add_json, add_model, number_from
-
-if TYPE_CHECKING:
-    from ..benchmark.profiling import Profile
-    from ..core.engine import Tensor
-    from .batch import Batch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,27 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; with --json a line for each operation, and one for the step."""
-    from .batch import opened
-
-    of = opened(args.model, dict(args.set), args.batch_size, args.data)
-    found = _profile(of, args.repeats)
-    if args.json:
-        for row in (*found.rows, found.between):
-            print(json.dumps(row.to_dict()))
-        print(json.dumps({"roofline": vars(found.roofline), "step": found.step}))
-    else:
-        about = f"{type(of.model).__name__}, a training step on {len(of.images)} images"
-        _print_table(found, f"{about} of {of.data}")
-    return 0
-
-
-def _profile(of: Batch, repeats: int) -> Profile:
-    """The machine is measured on as many threads as the kernels have."""
-    from ..benchmark.profiling import profile
-    from ..benchmark.roofline import measure as measure_machine
-    from ..graph.measuring import measure, seconds
-    from ..graph.walker import Walk
-    from ..kernels.threads import blas_on, get_num_threads
+    of = opened(args, args.batch_size)
 
     def forward() -> Tensor:
         of.model.zero_grad()
@@ -58,23 +40,25 @@ def _profile(of: Batch, repeats: int) -> Profile:
 
     names = {"": of.model, "images": of.images, "labels": of.labels}
     walk = Walk(forward(), names)
-    graph = measure(walk, ("time", "macs", "saved"), repeats=repeats)
+    graph = measure(walk, ("time", "macs", "saved"), repeats=args.repeats)
     forward().backward()
-    step = seconds(lambda: forward().backward(), repeats)
-    threads = get_num_threads()
+    step = seconds(lambda: forward().backward(), args.repeats)
+    threads = (
+        get_num_threads()
+    )  # the machine is measured on as many as the kernels have
     with blas_on(threads):
-        machine = measure_machine(threads)
-    return profile(graph, step, machine)
-
-
-def _print_table(found: Profile, about: str) -> None:
-    from ..benchmark.profiling import HEADINGS, cells
-    from .tables import show
-
-    rates = found.roofline
-    print(f"{about}: {1000 * found.step:.3f} ms forward and backward")
+        rates = measure_machine(threads)
+    found = profile(graph, step, rates)
+    if args.json:
+        for row in (*found.rows, found.between):
+            print(json.dumps(row.to_dict()))
+        print(json.dumps({"roofline": vars(rates), "step": step}))
+        return 0
     print(
+        f"{of.name}, a training step on {len(of.images)} images of {of.data}: "
+        f"{1000 * step:.3f} ms forward and backward\n"
         f"at most {rates.multiply_adds:.3g} multiply-adds and {rates.bytes:.3g} bytes per "
-        f"second; threads: {rates.threads}\n"
+        f"second; threads: {threads}\n"
     )
     show(HEADINGS, list(cells(found)))
+    return 0

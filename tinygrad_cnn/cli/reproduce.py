@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..reproduce.experiment import Experiment
+from ..errors import ModelFileError
+from ..output import plotting
+from ..reproduce.experiment import Setup
+from ..reproduce.folder import Folder
+from ..reproduce.run import Step, experiments, manifest, reproduce
+from .display import Display, show
+from .options import note
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,22 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run what is missing, and say where it lies."""
-    from ..output import plotting
-    from ..reproduce.experiment import Setup
-    from ..reproduce.folder import Folder
-    from ..reproduce.run import experiments, manifest, reproduce
-    from .display import can_be_live, note
-    from .reproduce_progress import Progress
-
     chosen = experiments(args.names)
     if args.list:
-        return _list(chosen)
+        rows = []
+        for name, experiment in chosen.items():
+            minutes = sum(part.seconds for part in experiment.PARTS) / 60
+            parts = len(experiment.PARTS)
+            rows.append([name, experiment.TITLE, f"{parts}", f"{minutes:.0f}"])
+        show(("experiment", "what", "parts", "minutes, about"), rows)
+        return 0
     plotting.check(args.out / "any.svg")  # before an hour of training
     folder = Folder(args.out)
     setup = Setup(_models(args.models), args.seed, args.quick, args.out)
     folder.begin(manifest(setup), chosen if args.again else ())
     try:
-        with Progress(can_be_live()) as display:
+        with Progress() as display:
             for step in reproduce(chosen, folder, setup):
                 display.show(step)
     except KeyboardInterrupt:
@@ -60,22 +61,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list(chosen: Mapping[str, Experiment]) -> int:
-    from .tables import show
-
-    rows = []
-    for name, experiment in chosen.items():
-        minutes = sum(part.seconds for part in experiment.PARTS) / 60
-        parts = len(experiment.PARTS)
-        rows.append([name, experiment.TITLE, f"{parts}", f"{minutes:.0f}"])
-    show(("experiment", "what", "parts", "minutes, about"), rows)
-    return 0
-
-
 def _models(given: Path | None) -> Path:
     """The directory of the model files; ModelFileError if it has none."""
-    from ..errors import ModelFileError
-
     beside = Path(__file__).parents[2] / "models"
     for folder in [given] if given else [Path("models"), beside]:
         if (folder / "lenet5.py").is_file():
@@ -84,3 +71,17 @@ def _models(given: Path | None) -> Path:
         f"there are no model files in {given or 'models'}: run it in the repository, or "
         "give its models/ with --models"
     )
+
+
+class Progress(Display):
+    """Says which part runs: a bar of the whole, or a line for each part and minute."""
+
+    part = ""
+
+    def show(self, step: Step) -> None:
+        """Report where it stands."""
+        part = f"{step.experiment}: {step.part}"
+        every = 60.0 if part == self.part else 0.0
+        text = f"{part}, {step.done:.0%}" if every else part
+        self.part = part
+        self.update(text, step.share, every=every)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..graph import memory, summary
-from .batch import opened
+from .models import opened
 from .options import DATA, UsageError, add_model, number_from
 
 FORMATS = ("markdown", "latex", "csv", "json")
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table; or write the picture of memory, and print what it shows."""
     if args.memory and args.format not in (None, "json"):
         raise UsageError("--memory is a picture; of the formats, it has only --json")
-    of = opened(args.model, dict(args.set), args.batch_size, args.data)
+    of = opened(args, args.batch_size)
     step = of.model, of.images, of.labels, of.loss
     about = f"{of.name}, a training step on {len(of.images)} images of {of.data}"
     if args.memory:

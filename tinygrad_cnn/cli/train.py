@@ -7,15 +7,32 @@ import argparse
 import json
 import shlex
 import time
+from collections.abc import Generator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from ..training.fitting import EpochRecord
-from .display import can_be_live, note
-from .options import DATA, add_json, add_model, number_from
-from .progress import Progress
-from .session import Session, prepare
-from .tables import figures, show
+import numpy as np
+
+from ..core.generator import manual_seed
+from ..data import DataLoader
+from ..errors import ArgumentError
+from ..training import recipe
+from ..training.fitting import BatchRecord, EndRecord, EpochRecord, Record, fit
+from ..training.model_file import build, load_class, split_spec
+from .display import Display, figures, show
+from .models import KEY, Saved, default_data, read
+from .options import DATA, UsageError, add_json, add_model, note, number_from
+
+CHANGEABLE = {"epochs", "stop_at", "patience"}
+"""What may be given again with --resume."""
+
+HEADINGS = " epoch      loss  accuracy  test loss  test accuracy   seconds"
+STOPPED = {
+    "accuracy": "the training accuracy of --stop-at is reached",
+    "patience": "the test accuracy has not improved for --patience epochs",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,12 +66,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, report on stderr, and print the summary on stdout."""
-    session = prepare(args)
-    note(session.describe())
-    start, written, last = time.perf_counter(), _modified(session.out), None
-    records = session.records(args.log)
+    path, name = split_spec(args.model)
+    usual = args.out or Path("runs", f"{name or path.stem}.ckpt")
+    resume = None if args.resume is None else Path(args.resume or usual)
+    out = args.out or resume or usual
+    name, epochs, records = _begin(args, out, resume)
+    start, written, last = time.perf_counter(), _modified(out), None
+    out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with closing(records), Progress(session.epochs, can_be_live()) as display:
+        with closing(records), Progress(epochs) as display:
             for record in records:
                 display.show(record)
                 if args.json:
@@ -62,42 +82,136 @@ def run(args: argparse.Namespace) -> int:
                 if isinstance(record, EpochRecord):
                     last = record
     except KeyboardInterrupt:
-        if session.resume or _modified(session.out) != written:
-            raise KeyboardInterrupt(_how_to_go_on(args, session)) from None
+        if resume or _modified(out) != written:
+            command = ["tinygrad-cnn", "train", args.model, "--resume"]
+            command += [str(out)] if args.out or args.resume else []
+            raise KeyboardInterrupt(
+                f"stopped; all is in {out}\nto go on: {shlex.join(command)}"
+            ) from None
         raise
+    seconds = time.perf_counter() - start
     if last is None:
         note("nothing left to do; --epochs, --stop-at and --patience can be changed")
+    elif args.json:
+        end = {"event": "summary", "seconds": seconds, "checkpoint": str(out)}
+        print(json.dumps(last.to_dict() | end))
     else:
-        _summarise(last, session, time.perf_counter() - start, args.json)
+        assert last.test is not None  # `_begin` gives test images
+        rows = {
+            "epochs": str(last.epoch),
+            "training loss": f"{last.loss:.4f}",
+            "training accuracy": f"{last.accuracy:.2%}",
+            **figures(last.test, "test "),
+            "seconds": f"{seconds:.1f}",
+            "checkpoint": str(out),
+        }
+        show((name, ""), list(rows.items()))
     return 0
+
+
+def _begin(
+    args: argparse.Namespace, out: Path, resume: Path | None
+) -> tuple[str, int, Generator[Record, None, None]]:
+    """What is trained on what, the number of epochs, and the records of `fit`."""
+    kind = load_class(args.model)
+    before = read(resume)[0] if resume else None
+    given = {k: v for k in recipe.DEFAULTS if (v := getattr(args, k)) is not None}
+    if before:
+        options, wanted = _resumed(args, before, given), before.settings
+    else:
+        options, wanted = recipe.options_for(kind, given), dict(args.set)
+    options["data"] = data = options["data"] or default_data()
+    dtype = options["dtype"]
+    training = recipe.open_data(data, True, kind, dtype, options["limit"])
+    testing = recipe.open_data(data, False, kind, dtype, None)
+    manual_seed(options["seed"])
+    model, settings = build(kind, wanted, {} if before else recipe.facts(training))
+    model.to(np.dtype(dtype))
+    training.transform = recipe.augmented(kind, training.transform)
+    loader = DataLoader(training, options["batch_size"], shuffle=True)
+    try:
+        optimizer = recipe.make_optimizer(model, options)
+    except ArgumentError as error:
+        raise UsageError(str(error)) from error
+    shape, classes = training.images.shape[1:], tuple(training.classes)
+    rate = f"lr {optimizer.defaults['lr']:g} {options['scheduler']}"
+    note(
+        f"{kind.__name__} with {sum(p.numel() for p in model.parameters()):,} parameters "
+        f"on {data}: {len(training):,} images to train, {len(testing):,} to "
+        f"test\nepochs {options['epochs']}, batch size {options['batch_size']}, "
+        f"{options['optimizer']}, {rate.removesuffix(' none')}, {dtype}, "
+        f"seed {options['seed']}"
+    )
+    records = fit(
+        model,
+        optimizer,
+        loader,
+        epochs=options["epochs"],
+        scheduler=recipe.make_scheduler(optimizer, options, len(loader)),
+        test_loader=DataLoader(testing, recipe.TEST_BATCH),
+        stop_at_accuracy=options["stop_at"],
+        patience=options["patience"],
+        checkpoint=out,
+        log=args.log,
+        resume=resume,
+        metadata={KEY: asdict(Saved(settings, options, shape, classes))},
+        planned=options["planned"],
+    )
+    return f"{kind.__name__} on {data}", options["epochs"], records
+
+
+def _resumed(
+    args: argparse.Namespace, before: Saved, given: dict[str, Any]
+) -> dict[str, Any]:
+    """The options of a run that goes on: the checkpoint's, but for a few."""
+    fixed = [f"--{k.replace('_', '-')}" for k in given if k not in CHANGEABLE]
+    fixed += ["--set"] if args.set else []
+    if fixed:
+        raise UsageError(
+            f"--resume goes on with the options of the checkpoint: {', '.join(fixed)} "
+            "cannot be given again"
+        )
+    options = recipe.DEFAULTS | before.options | given
+    planned = before.options.get("epochs")
+    if options["scheduler"] != "none" and options["epochs"] != planned:
+        raise UsageError(
+            f"the {options['scheduler']} learning rate was planned for {planned} epochs: "
+            "--epochs cannot be changed with --resume"
+        )
+    return options
 
 
 def _modified(path: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _how_to_go_on(args: argparse.Namespace, session: Session) -> str:
-    usual = args.out is None and not args.resume
-    command = ["tinygrad-cnn", "train", args.model, "--resume"]
-    command += [] if usual else [str(session.out)]
-    return f"stopped; all is in {session.out}\nto go on: {shlex.join(command)}"
+class Progress(Display):
+    """A row for each epoch, and a bar of the whole, or a line each half a minute."""
 
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs, self.headed = epochs, False
 
-def _summarise(
-    last: EpochRecord, session: Session, seconds: float, as_json: bool
-) -> None:
-    assert last.test is not None  # `session` always has test images
-    if as_json:
-        end = {"event": "summary", "seconds": seconds, "checkpoint": str(session.out)}
-        print(json.dumps(last.to_dict() | end))
-        return
-    rows = {
-        "epochs": str(last.epoch),
-        "training loss": f"{last.loss:.4f}",
-        "training accuracy": f"{last.accuracy:.2%}",
-        **figures(last.test, "test "),
-        "seconds": f"{seconds:.1f}",
-        "checkpoint": str(session.out),
-    }
-    name = f"{type(session.model).__name__} on {session.options['data']}"
-    show((name, ""), list(rows.items()))
+    def show(self, record: Record) -> None:
+        """Report a record of `fit`."""
+        if isinstance(record, EndRecord):
+            if record.reason in STOPPED:
+                self.line(f"stopped early: {STOPPED[record.reason]}")
+        elif not self.headed:
+            self.line(HEADINGS)
+            self.headed = True
+        if isinstance(record, BatchRecord):
+            batches = record.batches or record.batch
+            share = (record.epoch - 1 + record.batch / batches) / self.epochs
+            self.first = self.first or share
+            figures = (
+                f"loss {record.mean_loss:.4f}, accuracy {record.accuracy:.2%}, "
+                f"{record.images_per_second:,.0f} images/s"
+            )
+            text = f"epoch {record.epoch}/{self.epochs}, {record.batch / batches:.0%}"
+            self.update(text, share, figures, every=30)
+        if isinstance(record, EpochRecord):
+            row = f"{record.epoch:6d}{record.loss:10.4f}{record.accuracy:10.2%}"
+            if record.test is not None:
+                row += f"{record.test.loss:11.4f}{record.test.accuracy:15.2%}"
+            self.line(f"{row}{record.seconds:10.1f}")

@@ -17,16 +17,20 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from itertools import islice
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import numpy as np
 
+from .. import __version__
 from ..checkpoint import load, save
 from ..core import generator as random
 from ..core.engine import Tensor
@@ -44,10 +48,7 @@ from ..nn.loss import default_loss
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from ..planning import Planned
-from .environment import environment
-from .interrupt import ctrl_c_waits
 
-R = TypeVar("R", bound="Record")
 Loss = Callable[[Tensor, Tensor], Tensor]
 FilePath = str | os.PathLike[str]
 
@@ -60,12 +61,10 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values, and "event": "batch", "epoch" or "end"."""
-        values = {"event": type(self).__name__.removesuffix("Record").lower()} | vars(
-            self
-        )
-        return {
-            k: v.to_dict() if isinstance(v, Scores) else v for k, v in values.items()
-        }
+        values = vars(self).copy()
+        if isinstance(test := values.get("test"), Scores):
+            values["test"] = test.to_dict()
+        return {"event": type(self).__name__.removesuffix("Record").lower(), **values}
 
 
 @dataclass(frozen=True)
@@ -181,15 +180,14 @@ def fit(
         )
     loss = default_loss(model) if loss is None else loss
     length = len(loader) if hasattr(loader, "__len__") else None
-    run = _Run(model, optimizer, scheduler, loss, clip, length, checkpoint, metadata)
-    if planned:
-        run.planned = Planned(model, loss)
+    plan = Planned(model, loss) if planned else None
+    given = model, optimizer, scheduler, loss, clip, plan, length, checkpoint, metadata
+    run = _Run(*given)
     if resume is not None:
         run.restore(resume)
     with _open_log(log, run.progress.logged) as run.log:
         try:
-            limits = epochs, stop_at_accuracy, patience
-            while (reason := _reason_to_stop(run.progress, *limits)) is None:
+            while (reason := run.why_stop(epochs, stop_at_accuracy, patience)) is None:
                 model.train()
                 batches = _batches(loader, run.progress.epoch, run.progress.batch)
                 while (record := run.next_batch(batches)) is not None:
@@ -231,17 +229,6 @@ def evaluate(model: Module, loader: Any, loss: Loss | None = None) -> Scores:
     return Scores(confusion, total / int(confusion.sum()))
 
 
-def _reason_to_stop(
-    progress: Progress, epochs: int, accuracy: float | None, patience: int | None
-) -> str | None:
-    if progress.batch == 0 and progress.epoch > 0:
-        if accuracy is not None and progress.accuracy >= accuracy:
-            return "accuracy"
-        if patience is not None and progress.stale >= patience:
-            return "patience"
-    return "epochs" if progress.epoch >= epochs else None
-
-
 def _count_right(output: Tensor, labels: Tensor) -> int:
     """How often output (N, classes, …) is largest at the label (N, …)."""
     _check_classes(output, labels)
@@ -273,17 +260,29 @@ class _Run:
     scheduler: LRScheduler | None
     loss: Loss
     clip: Callable[[Module], Any] | None
+    planned: Planned | None
     batches: int | None
     path: FilePath | None
     metadata: Any
     log: IO[bytes] | None = None
-    planned: Planned | None = None
     told: bool = False
     whole: bool = True
     saved: tuple[int, int] = (0, 0)
     progress: Progress = field(default_factory=Progress)
 
-    def next_batch(self, batches: Iterator[Any]) -> BatchRecord | None:
+    def why_stop(
+        self, epochs: int, accuracy: float | None, patience: int | None
+    ) -> str | None:
+        """The reason of an `EndRecord`; None: training goes on."""
+        p = self.progress
+        if p.batch == 0 and p.epoch > 0:
+            if accuracy is not None and p.accuracy >= accuracy:
+                return "accuracy"
+            if patience is not None and p.stale >= patience:
+                return "patience"
+        return "epochs" if p.epoch >= epochs else None
+
+    def next_batch(self, batches: Iterator[Any]) -> Record | None:
         """Train on the next batch; None if there is none."""
         p = self.progress
         with self._at_once():
@@ -293,10 +292,10 @@ class _Run:
                 return None
             images, labels = batch
             lr = self.lr
-            loss, correct = self._update(images, labels)
+            loss, output = self._update(images, labels)
             p.batch += 1
             p.images += len(labels)
-            p.correct += correct
+            p.correct += _count_right(output, labels)
             p.loss += loss * len(labels)
             p.seconds += time.perf_counter() - start
             means = p.loss / p.images, p.correct / p.images, p.images / p.seconds
@@ -304,8 +303,8 @@ class _Run:
                 BatchRecord(p.epoch + 1, p.batch, self.batches, loss, *means, lr)
             )
 
-    def _update(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
-        """One step of the optimizer: the loss before it, and how many were right."""
+    def _update(self, images: Tensor, labels: Tensor) -> tuple[float, Tensor]:
+        """One step of the optimizer; the loss and the output before it."""
         self.optimizer.zero_grad()
         if self.planned is not None:
             loss, output = self.planned(images, labels)
@@ -325,7 +324,7 @@ class _Run:
         self.optimizer.step()
         if isinstance(self.scheduler, OneCycleLR):
             self.scheduler.step()
-        return value, _count_right(output, labels)
+        return value, output
 
     def end_epoch(self, test_loader: Any) -> EpochRecord:
         """Evaluate, decide on the learning rate, save, and begin the next epoch."""
@@ -359,7 +358,7 @@ class _Run:
         """The learning rate of the first group."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def write(self, record: R) -> R:
+    def write(self, record: Record) -> Record:
         """Append the record to the log."""
         if self.log is not None:
             self.progress.logged = json.dumps(record.to_dict()) + "\n"
@@ -371,7 +370,7 @@ class _Run:
     def _at_once(self) -> Iterator[None]:
         """Whole or not at all: Ctrl-C waits for the end of the block; a second does not."""
         self.whole = False
-        with ctrl_c_waits():
+        with _ctrl_c_waits():
             yield
             self.whole = True
 
@@ -388,6 +387,17 @@ class _Run:
                     f"parameter {name} is not finite", self.progress.batch
                 )
 
+    def environment(self) -> dict[str, Any]:
+        """What the last bits of a result depend on."""
+        return {
+            "tinygrad_cnn": __version__,
+            "numpy": np.__version__,
+            "blas": _blas(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "dtype": " ".join(sorted({str(p.dtype) for p in self.model.parameters()})),
+            "batches": self.batches,
+        }
+
     def save(self) -> None:
         """Write the checkpoint, unless nothing has happened since the last."""
         position = self.progress.epoch, self.progress.batch
@@ -400,10 +410,7 @@ class _Run:
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "random": random.default_generator.get_state(),
             "progress": asdict(self.progress),
-            "manifest": {
-                "seed": random.initial_seed(),
-                **environment(self.model, self.batches),
-            },
+            "manifest": {"seed": random.initial_seed(), **self.environment()},
             "metadata": self.metadata,
         }
         save(state, self.path)
@@ -423,7 +430,7 @@ class _Run:
             self.progress = Progress(**state["progress"])
             changed = [
                 f"{key} was {then}, is {now}"
-                for key, now in environment(self.model, self.batches).items()
+                for key, now in self.environment().items()
                 if (then := state["manifest"].get(key)) != now
                 and None not in (then, now)
             ]
@@ -456,3 +463,39 @@ def _open_log(path: FilePath | None, last: str) -> Iterator[IO[bytes] | None]:
         elif content and not content.endswith(b"\n"):
             file.write(b"\n")
         yield file
+
+
+def _blas() -> str | None:
+    """NumPy's library of matrix products, and its threads; None: cannot be told."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    keys = ("internal_api", "version", "architecture", "num_threads")
+    found = [info for info in threadpool_info() if info["user_api"] == "blas"]
+    # Other packages bring libraries of their own, which NumPy does not use.
+    own = [info for info in found if "numpy" in info["filepath"]] or found
+    rows = [[str(info.get(k)) for k in keys] for info in own]
+    return ", ".join(sorted({" ".join(row) for row in rows}))
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C in the block takes effect at its end; a second one at once."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    pending: list[Any] = []
+
+    def wait(*signal_and_frame: Any) -> None:
+        pending.append(signal_and_frame)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pending and callable(before):
+        before(*pending[0])

@@ -21,7 +21,12 @@ def load_class(spec: str) -> type[Module]:
     if there is no such class or more than one to choose from.
     """
     path, name = split_spec(spec)
-    module = _run(path)
+    if not path.is_file():
+        raise ModelFileError(f"there is no model file {path}")
+    try:
+        module = run_file(path, "model")
+    except SyntaxError as error:
+        raise ModelFileError(f"{path}, line {error.lineno}: {error.msg}") from error
     classes = {
         key: value
         for key, value in vars(module).items()
@@ -50,15 +55,6 @@ def split_spec(spec: str) -> tuple[Path, str | None]:
     if colon and name.isidentifier():
         return Path(path), name
     return Path(spec), None
-
-
-def _run(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ModelFileError(f"there is no model file {path}")
-    try:
-        return run_file(path, "model")
-    except SyntaxError as error:
-        raise ModelFileError(f"{path}, line {error.lineno}: {error.msg}") from error
 
 
 def run_file(path: Path, role: str) -> ModuleType:

@@ -135,11 +135,6 @@ def make_scheduler(
     if options["scheduler"] == "onecycle":
         # The momentum stays as it was asked for; the rate rises in the first tenth, since
         # the epochs are few.
-        return OneCycleLR(
-            optimizer,
-            max_lr=optimizer.defaults["lr"],
-            total_steps=epochs * batches,
-            pct_start=0.1,
-            cycle_momentum=False,
-        )
+        rate, steps = optimizer.defaults["lr"], epochs * batches
+        return OneCycleLR(optimizer, rate, steps, pct_start=0.1, cycle_momentum=False)
     return None

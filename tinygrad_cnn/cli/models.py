@@ -1,0 +1,142 @@
+"""A model on the command line: as it is built, or as `train` saved it; with images."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoint import load
+from ..core.engine import Tensor
+from ..core.generator import manual_seed
+from ..data import load as load_data
+from ..errors import ArgumentError, CheckpointError, DatasetError
+from ..nn import Module
+from ..nn.loss import default_loss
+from ..training.model_file import build, load_class
+from ..training.recipe import DEFAULTS, facts, open_data
+from .options import note
+
+KEY = "tinygrad-cnn train"
+"""Under which the metadata of a checkpoint have what `train` says of the model."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """How a model was built and trained, as the checkpoint has it.
+
+    settings: its keyword arguments. options: those of `train`. image_shape: (C, H, W) of
+    its data before the transform. classes: their names.
+    """
+
+    settings: dict[str, Any]
+    options: dict[str, Any]
+    image_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+
+
+def read(path: Path) -> tuple[Saved, dict[str, Any]]:
+    """What a checkpoint of `train` says, and all that is in it; else CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}; `train` writes one")
+    state = load(path)
+    try:
+        return Saved(**state["metadata"][KEY]), state
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} was not written by `tinygrad-cnn train`: it does not say how its "
+            "model was built"
+        ) from error
+
+
+def restore(spec: str, path: Path, changes: dict[str, Any]) -> tuple[Module, Saved]:
+    """The trained model, of the class in the model file, with what the checkpoint says.
+
+    changes: keyword arguments of the model that take the place of those recorded.
+    """
+    saved, state = read(path)
+    model, _ = build(load_class(spec), saved.settings | changes, {})
+    model.to(np.dtype(saved.options["dtype"]))
+    model.load_state_dict(state["model"])
+    return model.eval(), saved
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A model, as training would begin or as it was trained, and images for it.
+
+    settings: the keyword arguments that the model was built with.
+    """
+
+    model: Module
+    settings: dict[str, Any]
+    data: str
+    images: Tensor
+    labels: Tensor
+
+    @property
+    def name(self) -> str:
+        """The class of the model."""
+        return type(self.model).__name__
+
+    @property
+    def loss(self) -> Callable[..., Tensor]:
+        """The model's `loss`, or cross-entropy."""
+        return default_loss(self.model)
+
+    @property
+    def step(self) -> dict[str, Any]:
+        """What makes a training step of running the model: labels and loss, by name."""
+        return {"labels": self.labels, "loss": self.loss}
+
+
+def opened(
+    args: argparse.Namespace,
+    size: int | None = None,
+    *,
+    train: bool = False,
+    start: int | None = None,
+    mnist: bool = False,
+) -> Batch:
+    """The model that a command line names, in training mode, and images for it.
+
+    args: `model`, `set` (its keyword arguments), `data` (by default what the checkpoint or
+    the model's `defaults` say, else digits, or with mnist that, if it is there), and of the
+    commands that have them `checkpoint` and `seed`. size: how many images, by default as
+    many as in a batch of `train`. train: training images, not test images. start: the first
+    of them; ArgumentError if there are not `size` from there on.
+    """
+    given = {"checkpoint": None, "seed": 0} | vars(args)
+    manual_seed(given["seed"])
+    if given["checkpoint"]:
+        model, saved = restore(args.model, given["checkpoint"], dict(args.set))
+        kind, options, settings = type(model), saved.options, saved.settings
+    else:
+        kind = load_class(args.model)
+        options = DEFAULTS | dict(getattr(kind, "defaults", {}))
+    chosen = args.data or options["data"]
+    name = chosen or (default_data() if mnist else "digits")
+    dtype = options["dtype"]
+    images = open_data(name, train, kind, dtype, None)
+    if not given["checkpoint"]:
+        model, settings = build(kind, dict(args.set), facts(images))
+        model.to(np.dtype(dtype))
+    end = (start or 0) + (size or options["batch_size"])
+    if start is not None and end > len(images):
+        raise ArgumentError(f"{name} has test images 0 to {len(images) - 1}")
+    indices = range(start or 0, min(end, len(images)))
+    return Batch(model.train(), settings, name, *images.get_batch(indices))
+
+
+def default_data() -> str:
+    """mnist where it can be had; otherwise digits, and a line that says so."""
+    try:
+        load_data("mnist", train=False)
+    except DatasetError as error:
+        note(f"using the built-in digits, since {error}")
+        return "digits"
+    return "mnist"
