@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..ops.base import Need, Op, Operand, Value, shape_of
+from ..ops.base import Need, Op, Value, shape_of
 from ..ops.shape import SumTo
 from . import recording
-from .methods import Methods
+from .methods.arithmetic import Arithmetic
 from .methods.gradient import (
+    Gradient,
     cotangent_of,
     deposit,
     hooks_of,
@@ -29,7 +30,8 @@ from .methods.gradient import (
     run_leaf_hooks,
     topological_order,
 )
-from .methods.memory import numbers, taken_over
+from .methods.memory import Memory, numbers, taken_over
+from .methods.shape import Shape
 from .recording import Version, Where, grad_enabled, module_path, observer, quiet
 
 # What NumPy raises for operands that do not fit.
@@ -190,13 +192,13 @@ class Record:
         return f"{self.op} of ({', '.join(kinds)}){inside} at {self.where}"
 
 
-class Tensor(Methods, Operand):
+class Tensor(Arithmetic, Shape, Memory, Gradient):
     """An array that remembers how it was computed.
 
     Tensor(data, requires_grad=False): `data` is a NumPy array, which is taken over without
     a copy (and locked against changes from outside, which no gradient could notice), or
     nested lists of numbers, which become float32; `tensor()` copies. Everything that can
-    be done with a Tensor stands in `methods.Methods`.
+    be done with a Tensor stands in `methods`, by theme.
     Raises DTypeError where a gradient is asked of integers.
 
     `_array` is the NumPy array itself, for this package's own rooms: whoever computes with
