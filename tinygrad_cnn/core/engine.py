@@ -25,10 +25,10 @@ from .methods.gradient import (
     cotangent_of,
     deposit,
     hooks_of,
+    inputs_first,
     leading_to,
     run_hooks,
     run_leaf_hooks,
-    topological_order,
 )
 from .methods.memory import Memory, numbers, taken_over
 from .methods.shape import Shape
@@ -361,7 +361,7 @@ def run_backward(
     with ExitStack() as stack, np.errstate(all="ignore"):
         stack.callback(grad_enabled.reset, grad_enabled.set(create_graph and recorded))
         grads = _starts(outputs, cotangents, create_graph, watch)
-        order = topological_order(list(grads))
+        order = inputs_first(grads, last_first=True)
         wanted = None if targets is None else {t._node for t in targets}
         if wanted is not None:
             if not wanted or None in wanted:
@@ -371,7 +371,7 @@ def run_backward(
                 )
             needed = leading_to(wanted, order)
             order = [node for node in order if node in needed]
-        for node in order:
+        for node in reversed(order):
             if node not in grads:
                 continue
             if node._hooks:

@@ -13,8 +13,9 @@ from numpy.lib.array_utils import byte_bounds
 
 from ..core.engine import Node as Recorded
 from ..core.engine import Record, Tensor
+from ..core.methods.gradient import inputs_first
 from ..core.recording import enable_grad
-from ..core.replaying import inputs_first, replay, tensors_in
+from ..core.replaying import replay, tensors_in
 from ..errors import ArgumentError
 from ..nn import Module, Parameter
 from ..ops.base import Op

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..kernels import active
 from .base import Elementwise, Inputs, Position, Value
-from .selection import distance, side
+from .selection import Clip
 from .words import number
 
 
@@ -145,30 +145,19 @@ class Tanh(Elementwise):
 
 
 @dataclass(frozen=True)
-class Hardtanh(Elementwise):
-    """y = min(max(x, low), high); −1 and 1 in `lenet`.
+class Hardtanh(Clip):
+    """y = min(max(a, low), high); −1 and 1 in `lenet`.
 
-    ∂L/∂x = g · [low < x < high]. At the two corners it is 0 as in PyTorch; the `lenet`
+    ∂L/∂a = g · [low < a < high]. At the two corners it is 0 as in PyTorch; the `lenet`
     document counts them in.
     """
 
     low: float = -1.0
     high: float = 1.0
+    adjusts = False
 
-    def forward(self, x: Value) -> Value:
-        return np.clip(x, self.low, self.high)
-
-    def grad_x(self, g: Value, x: Value) -> Value:
-        return Keep()(g, ~((x <= self.low) | (x >= self.high)))
-
-    def branch(self, x: Value) -> Value:
-        return side(x, self.low, self.high)
-
-    def margin(self, x: Value) -> Value:
-        return distance(x, self.low, self.high)
-
-    def alive(self, x: Value) -> Value:
-        return self.branch(x) == 0
+    def grad_a(self, g: Value, a: Value) -> Value:
+        return Keep()(g, ~((a <= self.low) | (a >= self.high)))
 
 
 @dataclass(frozen=True)

@@ -347,17 +347,10 @@ class Memory(Base):
         """self /= other."""
         return self.become(self._before() / other)
 
-    def __iadd__(self, other: Value) -> Self:
-        return self.add_(other)
-
-    def __isub__(self, other: Value) -> Self:
-        return self.sub_(other)
-
-    def __imul__(self, other: Value) -> Self:
-        return self.mul_(other)
-
-    def __itruediv__(self, other: Value) -> Self:
-        return self.div_(other)
+    __iadd__ = add_
+    __isub__ = sub_
+    __imul__ = mul_
+    __itruediv__ = div_
 
     def __ipow__(self, other: Value) -> Self:
         return self.become(self._before() ** other)
