@@ -84,11 +84,8 @@ class Record:
                 if kind == "kept":
                     x = kept[at]
                 elif kind == "shape":
-                    x = (
-                        self.input_shapes
-                        if at < 0
-                        else getattr(arrays[at], "shape", ())
-                    )
+                    shape = getattr(arrays[at], "shape", ())
+                    x = self.input_shapes if at < 0 else shape
                 elif kind == "dtype":
                     x = self.input_dtypes if at < 0 else self.input_dtypes[at]
                 self.saved[name] = x, None, 0

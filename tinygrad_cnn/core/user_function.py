@@ -14,7 +14,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -176,8 +176,7 @@ class Function:
         return cls.vjp if cls.backward is Function.backward else cls.backward
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Application(Op, register=False):
+class Application(Op, register=False, eq=False, repr=False):
     """y = function.forward(…); the gradients are those of function.backward.
 
     arguments: those of `apply`, with None in the places of Tensors.
@@ -188,9 +187,6 @@ class Application(Op, register=False):
     places: ClassVar[tuple[int, ...]]
     keeps = ("ctx",)
     opaque = True
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
 
     def __call__(self, *inputs: Value) -> Value:
         if any(isinstance(x, Tensor) for x in inputs):
@@ -357,7 +353,6 @@ class FunctionRecord(Record):
         yield from [(i, found[i]) for i in asked]
 
 
-@dataclass(frozen=True)
 class Output(Op, register=False):
     """One of several results, out of the vector y that holds all of them.
 
@@ -419,7 +414,6 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-@dataclass(frozen=True)
 class OnceDifferentiable(Op, register=False):
     """y = the first input, computed in a backward from the others."""
 
@@ -438,7 +432,8 @@ def _operation(function: type[Function], places: tuple[int, ...]) -> type[Applic
     """The operation of a Function whose arguments at these places are Tensors."""
     about: dict[str, Any] = {"function": function, "places": places}
     about |= {"__module__": function.__module__, "__doc__": function.__doc__}
-    operation: Any = type(function.__name__, (Application,), about, register=False)
+    options = {"register": False, "eq": False, "repr": False}
+    operation: Any = type(function.__name__, (Application,), about, **options)
     operation.inputs, operation.variadic = _names(function, places), False
     inputs = [Need(name, "input", i) for i, name in enumerate(operation.inputs)]
     needs = (Need("y", "y", 0), Need("ctx", "kept", 0), *inputs)

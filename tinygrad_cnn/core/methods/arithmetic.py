@@ -419,9 +419,8 @@ class Arithmetic(Base):
     @numpy_names
     def logsumexp(self, dim: Dim, keepdim: bool = False) -> Tensor:
         """ln Σ eˣ over `dim`, without overflow."""
-        return reduction.LogSumExp(axes_of(dim, self._array.ndim), keepdim)(
-            floating(self)
-        )
+        x = floating(self)
+        return reduction.LogSumExp(axes_of(dim, x.ndim), keepdim)(x)
 
     @numpy_names
     def all(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
