@@ -44,22 +44,9 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .nn.functional import dropout as dropout
     from .planning import planned as planned
 
-_MODULES = {
-    name: name
-    for name in (
-        "autograd",
-        "checkpoint",
-        "data",
-        "errors",
-        "kernels",
-        "metrics",
-        "nn",
-        "ops",
-        "optim",
-        "training",
-        "utils",
-    )
-} | {"creation": "core.creation", "random": "core.generator"}
+_ROOMS = "autograd checkpoint data errors kernels metrics nn ops optim training utils"
+_MODULES = {"creation": "core.creation", "random": "core.generator"}
+_MODULES |= {name: name for name in _ROOMS.split()}
 _HOMES = {
     "checkpoint": "load save",
     "core.creation": (
@@ -92,13 +79,12 @@ __all__ = sorted([*_HOME_OF, *_MODULES])
 if not TYPE_CHECKING:  # to a type checker, a misspelled name is an error
 
     def __getattr__(name):
-        if name in _HOME_OF:
-            home = importlib.import_module(f".{_HOME_OF[name]}", __name__)
-            value = getattr(home, name)
-        elif name in _MODULES:
-            value = importlib.import_module(f".{_MODULES[name]}", __name__)
-        else:
+        if name not in _HOME_OF and name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = _HOME_OF.get(name) or _MODULES[name]
+        value = importlib.import_module(f".{home}", __name__)
+        if name in _HOME_OF:
+            value = getattr(value, name)
         globals()[name] = value
         return value
 

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError
 from .engine import Tensor
 from .generator import Generator, default_generator, uniform
-from .methods.base import ints
+from .methods.base import float32, int64, ints
 from .methods.memory import check_device, numbers
 
-FLOAT32 = np.dtype(np.float32)
+F = TypeVar("F", bound=Callable[..., Tensor])
+
+
+class Options(TypedDict, total=False):
+    """What most functions here take by keyword, as type checkers see it."""
+
+    dtype: Any
+    device: Any
+    requires_grad: bool
 
 
 def make_tensor(
-    make: Callable[[], Any], dtype: Any, device: Any, requires_grad: bool = False
+    make: Callable[[Any], Any],
+    default: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """A Tensor of what `make` makes; what NumPy refuses becomes an error of ours."""
+    """A Tensor of what `make` makes in `dtype`, by default in `default`.
+
+    What NumPy refuses becomes an error of ours.
+    """
     check_device(device)
+    dtype = default if dtype is None else np.dtype(dtype)
     try:
-        array = make()
+        array = make(dtype)
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise ArgumentError(f"cannot make such a tensor: {error}") from None
     return Tensor._wrap(np.asarray(array, dtype)).requires_grad_(requires_grad)
 
 
-def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def with_options(function: F) -> F:
+    """Give the options their names and defaults in the signature that `help` shows."""
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())[:-1]
+    parameters += list(inspect.signature(make_tensor).parameters.values())[2:]
+    shown = signature.replace(parameters=parameters)
+    function.__signature__ = shown  # type: ignore[attr-defined]
+    return function
+
+
+@with_options
+def tensor(data: Any, **options: Unpack[Options]) -> Tensor:
     """A copy of `data`: numbers, nested lists, an array or a Tensor.
 
     dtype None: that of an array; for Python numbers float32, int64 or bool.
     """
-    return make_tensor(lambda: numbers(data, dtype), None, device, requires_grad)
+    return make_tensor(lambda dtype: numbers(data, dtype), None, **options)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -62,81 +89,60 @@ def from_numpy(array: Any) -> Tensor:
     return Tensor(array)
 
 
-def full(
-    size: Sequence[int],
-    fill_value: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+@with_options
+def full(size: Sequence[int], fill_value: Any, **options: Unpack[Options]) -> Tensor:
     """`fill_value` everywhere; its own kind decides the dtype (float32, int64, bool)."""
-    value = numbers(fill_value, dtype)
-    make = lambda: np.full(ints((size,)), value)
-    return make_tensor(make, None, device, requires_grad)
+    make = lambda dtype: np.full(ints((size,)), numbers(fill_value, dtype))
+    return make_tensor(make, None, **options)
 
 
-def zeros(
-    *shape: Any,
-    size: Any = (),
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+@with_options
+def zeros(*shape: Any, size: Any = (), **options: Unpack[Options]) -> Tensor:
     """Zeros."""
-    make = lambda: np.zeros(ints(shape or (size,)), dtype or FLOAT32)
-    return make_tensor(make, None, device, requires_grad)
+    make = lambda dtype: np.zeros(ints(shape or (size,)), dtype)
+    return make_tensor(make, float32, **options)
 
 
-def ones(
-    *shape: Any,
-    size: Any = (),
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+@with_options
+def ones(*shape: Any, size: Any = (), **options: Unpack[Options]) -> Tensor:
     """Ones."""
-    make = lambda: np.ones(ints(shape or (size,)), dtype or FLOAT32)
-    return make_tensor(make, None, device, requires_grad)
+    make = lambda dtype: np.ones(ints(shape or (size,)), dtype)
+    return make_tensor(make, float32, **options)
 
 
 empty = zeros
 """Values of no meaning: zeros, here."""
 
 
-def _floating_dtype(given: Any) -> np.dtype[Any]:
-    dtype = np.dtype(given or FLOAT32)
+def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind != "f":
         raise DTypeError(f"random numbers are floats, not {dtype}; see randint()")
     return dtype
 
 
+@with_options
 def rand(
     *shape: Any,
     size: Any = (),
     generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
+    **options: Unpack[Options],
 ) -> Tensor:
     """Uniform on [0, 1)."""
-    kind = _floating_dtype(dtype)
-    make = lambda: uniform(generator, ints(shape or (size,)), kind)
-    return make_tensor(make, kind, device, requires_grad)
+    make = lambda dtype: uniform(generator, ints(shape or (size,)), _floating(dtype))
+    return make_tensor(make, float32, **options)
 
 
+@with_options
 def randn(
     *shape: Any,
     size: Any = (),
     generator: Generator | None = None,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
+    **options: Unpack[Options],
 ) -> Tensor:
     """Standard normal."""
     draw = (generator or default_generator).numpy.standard_normal
-    make = lambda: draw(ints(shape or (size,)))
-    return make_tensor(make, _floating_dtype(dtype), device, requires_grad)
+    make = lambda dtype: draw(ints(shape or (size,))).astype(_floating(dtype))
+    return make_tensor(make, float32, **options)
 
 
 def randint(
@@ -152,8 +158,8 @@ def randint(
     if size is None:
         low, high, size = 0, low, high
     draw = (generator or default_generator).numpy.integers
-    make = lambda: draw(low, high, ints((size,)))
-    return make_tensor(make, dtype or np.int64, device)
+    make = lambda _: draw(low, high, ints((size,)))
+    return make_tensor(make, int64, dtype=dtype, device=device)
 
 
 def randperm(
@@ -163,17 +169,12 @@ def randperm(
     if operator.index(n) < 0:
         raise ArgumentError(f"randperm of {n} numbers")
     draw = (generator or default_generator).numpy.permutation
-    return make_tensor(lambda: draw(n), dtype or np.int64, device)
+    return make_tensor(lambda _: draw(n), int64, dtype=dtype, device=device)
 
 
+@with_options
 def arange(
-    start: Any = 0,
-    end: Any = None,
-    step: Any = 1,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
+    start: Any = 0, end: Any = None, step: Any = 1, **options: Unpack[Options]
 ) -> Tensor:
     """start, start + step, … below end; integers give int64, floats float32."""
     if end is None:
@@ -182,36 +183,21 @@ def arange(
         raise ArgumentError(
             f"arange from {start} never reaches {end} by steps of {step}"
         )
-    if dtype is None and any(isinstance(v, float) for v in (start, end, step)):
-        dtype = FLOAT32
-    make = lambda: np.arange(start, end, step)
-    return make_tensor(make, dtype, device, requires_grad)
+    floats = any(isinstance(v, float) for v in (start, end, step))
+    make = lambda _: np.arange(start, end, step)
+    return make_tensor(make, float32 if floats else None, **options)
 
 
-def linspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+@with_options
+def linspace(start: Any, end: Any, steps: int, **options: Unpack[Options]) -> Tensor:
     """`steps` values from start to end, both included."""
-    make = lambda: np.linspace(start, end, steps)
-    return make_tensor(make, dtype or FLOAT32, device, requires_grad)
+    return make_tensor(lambda _: np.linspace(start, end, steps), float32, **options)
 
 
-def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+@with_options
+def eye(n: int, m: int | None = None, **options: Unpack[Options]) -> Tensor:
     """Ones on the diagonal."""
-    return make_tensor(lambda: np.eye(n, m), dtype or FLOAT32, device, requires_grad)
+    return make_tensor(lambda _: np.eye(n, m), float32, **options)
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None, **kwargs: Any) -> Tensor:

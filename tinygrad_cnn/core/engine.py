@@ -16,20 +16,22 @@ from typing import Any
 import numpy as np
 
 from .. import errors
-from ..ops.base import Need, Op, Operand, Value, shape_of
+from ..ops.base import Need, Op, Value, shape_of
 from ..ops.shape import SumTo
 from . import recording
-from .methods import Methods
+from .methods.arithmetic import Arithmetic
 from .methods.gradient import (
+    Gradient,
     cotangent_of,
     deposit,
     hooks_of,
+    inputs_first,
     leading_to,
     run_hooks,
     run_leaf_hooks,
-    topological_order,
 )
-from .methods.memory import numbers, taken_over
+from .methods.memory import Memory, numbers, taken_over
+from .methods.shape import Shape
 from .recording import Version, Where, grad_enabled, module_path, observer, quiet
 
 # What NumPy raises for operands that do not fit.
@@ -82,11 +84,8 @@ class Record:
                 if kind == "kept":
                     x = kept[at]
                 elif kind == "shape":
-                    x = (
-                        self.input_shapes
-                        if at < 0
-                        else getattr(arrays[at], "shape", ())
-                    )
+                    shape = getattr(arrays[at], "shape", ())
+                    x = self.input_shapes if at < 0 else shape
                 elif kind == "dtype":
                     x = self.input_dtypes if at < 0 else self.input_dtypes[at]
                 self.saved[name] = x, None, 0
@@ -190,13 +189,13 @@ class Record:
         return f"{self.op} of ({', '.join(kinds)}){inside} at {self.where}"
 
 
-class Tensor(Methods, Operand):
+class Tensor(Arithmetic, Shape, Memory, Gradient):
     """An array that remembers how it was computed.
 
     Tensor(data, requires_grad=False): `data` is a NumPy array, which is taken over without
     a copy (and locked against changes from outside, which no gradient could notice), or
     nested lists of numbers, which become float32; `tensor()` copies. Everything that can
-    be done with a Tensor stands in `methods.Methods`.
+    be done with a Tensor stands in `methods`, by theme.
     Raises DTypeError where a gradient is asked of integers.
 
     `_array` is the NumPy array itself, for this package's own rooms: whoever computes with
@@ -359,7 +358,7 @@ def run_backward(
     with ExitStack() as stack, np.errstate(all="ignore"):
         stack.callback(grad_enabled.reset, grad_enabled.set(create_graph and recorded))
         grads = _starts(outputs, cotangents, create_graph, watch)
-        order = topological_order(list(grads))
+        order = inputs_first(grads, last_first=True)
         wanted = None if targets is None else {t._node for t in targets}
         if wanted is not None:
             if not wanted or None in wanted:
@@ -369,7 +368,7 @@ def run_backward(
                 )
             needed = leading_to(wanted, order)
             order = [node for node in order if node in needed]
-        for node in order:
+        for node in reversed(order):
             if node not in grads:
                 continue
             if node._hooks:

@@ -5,37 +5,31 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import DTypeError
 from .engine import Tensor
 from .methods.arithmetic import where as where
-from .methods.memory import told_reader
 from .methods.shape import cat as cat
 from .methods.shape import stack as stack
+from .recording import told_reader
 
 concat = cat
 
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _make_function(
-    method: Callable[Concatenate[Tensor, Arguments], Result], alias: str = ""
-) -> Callable[Concatenate[Tensor, Arguments], Result]:
+def _make_function(method: Method, alias: str = "") -> Method:
     """`name(input, …)` for `input.name(…)`."""
     name = alias or method.__name__
 
-    def function(
-        input: Tensor, *args: Arguments.args, **kwargs: Arguments.kwargs
-    ) -> Result:
+    def function(input: Tensor, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(input, Tensor):
             raise DTypeError(f"{name}() takes a Tensor, got {type(input).__name__}")
-        result: Result = getattr(input, name)(*args, **kwargs)
-        return result
+        return getattr(input, name)(*args, **kwargs)
 
     functools.update_wrapper(function, method)
     first, *others = inspect.signature(method).parameters.values()

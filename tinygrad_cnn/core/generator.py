@@ -42,23 +42,15 @@ class Generator:
     def get_state(self) -> dict[str, Any]:
         """The whole state as plain JSON values."""
         state = self.numpy.bit_generator.state
-        inner = {k: [int(v) for v in words] for k, words in state["state"].items()}
+        inner = {k: words.tolist() for k, words in state["state"].items()}
         rest = {k: int(state[k]) for k in ("buffer_pos", "has_uint32", "uinteger")}
-        buffer = [int(v) for v in state["buffer"]]
+        buffer = state["buffer"].tolist()
         return {"seed": self._seed, "state": inner, "buffer": buffer, **rest}
 
     def set_state(self, state: dict[str, Any]) -> Generator:
         """Continue exactly where `get_state` was taken; return self."""
         self.manual_seed(state["seed"])
-        words = {k: np.array(v, np.uint64) for k, v in state["state"].items()}
-        buffer = np.array(state["buffer"], np.uint64)
-        rest = {k: state[k] for k in ("buffer_pos", "has_uint32", "uinteger")}
-        self.numpy.bit_generator.state = {
-            "bit_generator": "Philox",
-            "state": words,
-            "buffer": buffer,
-            **rest,
-        }
+        self.numpy.bit_generator.state = state | {"bit_generator": "Philox"}
         return self
 
 

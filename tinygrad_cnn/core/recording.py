@@ -35,6 +35,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
+def told_reader(how: str) -> None:
+    """Tell whoever wants to know that values leave the Tensors."""
+    if (tell := reader.get()) is not None:
+        tell(f"Python reads values of a Tensor, by {how}")
+
+
 class Quiet(threading.local):
     """`quiet.run(f, *x)` calls f with NumPy's floating-point warnings off.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,34 +12,13 @@ from ..errors import MutationError
 from ..ops.base import Op, Value
 from ..ops.shape import Cast
 from .engine import Node, Record, Tensor
+from .methods.gradient import inputs_first
 from .recording import enable_grad
 
 
 def nodes_of(outputs: Sequence[Tensor]) -> list[Node]:
     """The records and leaves behind these results, each after those it came from."""
     return inputs_first([t._node for t in outputs])
-
-
-def inputs_first(
-    roots: Sequence[Node | None], known: Container[Node] = ()
-) -> list[Node]:
-    """The records and leaves behind these, and they themselves, but for the known ones.
-
-    Each comes after its inputs; None, for what was not recorded, is passed over.
-    """
-    order: list[Node] = []
-    seen: set[Node | None] = {None}
-    stack = [(node, False) for node in reversed(roots)]
-    while stack:
-        node, done = stack.pop()
-        if done and node is not None:
-            order.append(node)
-        elif node not in seen and node not in known:
-            seen.add(node)
-            stack.append((node, True))
-            if isinstance(node, Record):
-                stack += [(p, False) for p in reversed(node.parents)]
-    return order
 
 
 def leaves_of(outputs: Sequence[Tensor]) -> list[Tensor]:

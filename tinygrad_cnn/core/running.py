@@ -65,8 +65,7 @@ def _snapshot(
         uncopied = set()
     else:
         uncopied = {p for module in modules for p in module._parameters.values()}
-    copied = [t for t in tensors if t not in uncopied]
-    put_back = [_stores(stores), _tensors(list(tensors)), _values(copied)]
+    put_back = [_stores(stores), _tensors(list(tensors), uncopied)]
     return put_back + list(_generators(held)) if draws else put_back
 
 
@@ -91,35 +90,24 @@ def _stores(stores: list[dict[str, Any]]) -> PutBack:
     return put_back
 
 
-def _tensors(tensors: list[Tensor]) -> PutBack:
-    before = [
-        (t, t._array, t._version, t._grad, t._record, t._requires_grad) for t in tensors
-    ]
+def _tensors(tensors: list[Tensor], uncopied: set[Tensor]) -> PutBack:
+    before = []
+    for t in tensors:
+        copy = None if t in uncopied else t._array.copy()
+        held = t._array, t._version, t._grad, t._record, t._requires_grad
+        before.append((t, held, copy, t._version.count))
 
     def put_back() -> str:
         change = ""
-        for t, array, version, grad, record, asked in before:
-            kept = t._array is array and t._grad is grad and t._record is record
-            if not kept or t._requires_grad != asked:
-                t._array, t._version, t._grad = array, version, grad
-                t._record, t._requires_grad = record, asked
+        for t, held, copy, count in before:
+            now = t._array, t._version, t._grad, t._record, t._requires_grad
+            if not all(map(is_, now, held)):
+                t._array, t._version, t._grad, t._record, t._requires_grad = held
                 change = REPLACED
+            if copy is not None and t._version.count != count:
+                t._array[...] = copy
+                t._version.count = count
         return change
-
-    return put_back
-
-
-def _values(tensors: list[Tensor]) -> PutBack:
-    before = [
-        (t._array, t._array.copy(), t._version, t._version.count) for t in tensors
-    ]
-
-    def put_back() -> str:
-        for array, values, version, count in before:
-            if version.count != count:
-                array[...] = values
-                version.count = count
-        return ""
 
     return put_back
 

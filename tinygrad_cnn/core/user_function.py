@@ -14,7 +14,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,7 +30,7 @@ from ..ops.base import Need, Op, Rule, Value
 from ..ops.shape import Cast, Concatenate, Reshape, SumTo
 from .engine import Record, Tensor
 from .methods.memory import read_only
-from .recording import is_grad_enabled, no_grad
+from .recording import no_grad
 
 
 class FunctionCtx:
@@ -176,8 +176,7 @@ class Function:
         return cls.vjp if cls.backward is Function.backward else cls.backward
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Application(Op, register=False):
+class Application(Op, register=False, eq=False, repr=False):
     """y = function.forward(…); the gradients are those of function.backward.
 
     arguments: those of `apply`, with None in the places of Tensors.
@@ -189,35 +188,29 @@ class Application(Op, register=False):
     keeps = ("ctx",)
     opaque = True
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
     def __call__(self, *inputs: Value) -> Value:
         if any(isinstance(x, Tensor) for x in inputs):
             return self.applied(inputs)[0]
         return super().__call__(*inputs)
 
     def forward(self, *xs: Value) -> Any:
-        return self.run(xs, [False] * len(xs))[:2]
+        return self.run(xs)[:2]
 
     def applied(self, inputs: Sequence[Value]) -> tuple[Tensor, FunctionCtx, Any]:
         """The recorded y, the context, and what the user's forward returned.
 
         Past `Tensor.__apply__`, which would explain the user's own exceptions.
         """
-        arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
-        asked = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
-        y, ctx, results = self.run(arrays, asked)
-        places = [i for i, ask in enumerate(asked) if ask]
-        kept = [ctx]
-        made = Tensor._result(self, inputs, arrays, places, y, kept, FunctionRecord)
+        y, ctx, results = self.run(inputs)
+        arrays = [_array(x) for x in inputs]
+        asked = [i for i, at in enumerate(self.places) if ctx.needs_input_grad[at]]
+        made = Tensor._result(self, inputs, arrays, asked, y, [ctx], FunctionRecord)
         return made, ctx, results
 
-    def run(
-        self, arrays: Sequence[Value], asked: Sequence[bool]
-    ) -> tuple[Value, FunctionCtx, Any]:
-        """Call the user's forward with Tensors of these arrays."""
-        xs = [_tensor(a, ask) for a, ask in zip(arrays, asked, strict=True)]
+    def run(self, inputs: Sequence[Value]) -> tuple[Value, FunctionCtx, Any]:
+        """Call the user's forward with Tensors of these arrays, or of Tensors' arrays."""
+        asked = [isinstance(x, Tensor) and x._requires_grad for x in inputs]
+        xs = [_tensor(_array(x), ask) for x, ask in zip(inputs, asked, strict=True)]
         at = dict(zip(self.places, xs, strict=True))
         given = tuple([at.get(i, a) for i, a in enumerate(self.arguments)])
         ctx = FunctionCtx()
@@ -346,19 +339,20 @@ class FunctionRecord(Record):
         if not asked:
             return
         saved = self.held()
-        y = self.value(Need("y", "y", 0), create_graph) if "y" in saved else None
-        needs = [Need(name, "input", i) for i, name in enumerate(self.op.inputs)]
-        xs = [self.value(n, create_graph) if n.name in saved else None for n in needs]
         assert isinstance(self.op, Application)
+        needs = self.op.rules[self.op.inputs[0]].needs
+        given: list[Any] = [
+            self.value(n, create_graph) if n.name in saved else None for n in needs
+        ]
+        y, ctx, *xs = given
         try:
-            found = self.op.backward(saved["ctx"][0], g, y, xs)
+            found = self.op.backward(ctx, g, y, xs)
         except Exception as error:
             error.add_note(f"in the backward of {self}")
             raise
         yield from [(i, found[i]) for i in asked]
 
 
-@dataclass(frozen=True)
 class Output(Op, register=False):
     """One of several results, out of the vector y that holds all of them.
 
@@ -399,7 +393,7 @@ class Output(Op, register=False):
 
     def reached_by(self, g: Value) -> bool:
         """Whether a gradient came to this result, by g = ∂L/∂y."""
-        return bool((g._array if isinstance(g, Tensor) else g)[self.mark] != 0)
+        return bool(_array(g)[self.mark] != 0)
 
 
 def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -413,8 +407,6 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
         with no_grad():
             found = fn(ctx, *args)
         asking = [a for a in args if isinstance(a, Tensor) and a.requires_grad]
-        if not is_grad_enabled() or not asking:
-            return found
         once = OnceDifferentiable(getattr(fn, "__qualname__", repr(fn)))
         listed = [d if d is None else once(d.detach(), *asking) for d in _listed(found)]
         return tuple(listed)
@@ -422,7 +414,6 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-@dataclass(frozen=True)
 class OnceDifferentiable(Op, register=False):
     """y = the first input, computed in a backward from the others."""
 
@@ -441,21 +432,21 @@ def _operation(function: type[Function], places: tuple[int, ...]) -> type[Applic
     """The operation of a Function whose arguments at these places are Tensors."""
     about: dict[str, Any] = {"function": function, "places": places}
     about |= {"__module__": function.__module__, "__doc__": function.__doc__}
-    operation: Any = type(function.__name__, (Application,), about, register=False)
+    options = {"register": False, "eq": False, "repr": False}
+    operation: Any = type(function.__name__, (Application,), about, **options)
     operation.inputs, operation.variadic = _names(function, places), False
     inputs = [Need(name, "input", i) for i, name in enumerate(operation.inputs)]
     needs = (Need("y", "y", 0), Need("ctx", "kept", 0), *inputs)
     for i, name in enumerate(operation.inputs):
-        operation.rules[name] = Rule(_rule(i), needs)
+        operation.rules[name] = Rule(functools.partial(_gradient, i), needs)
     return operation
 
 
-def _rule(i: int) -> Callable[..., Value]:
-    def grad(self: Application, g: Value, y: Value, ctx: Any, *xs: Value) -> Value:
-        d = self.backward(ctx, g, y, xs)[i]
-        return np.zeros(*ctx._inputs[i]) if d is None else d
-
-    return grad
+def _gradient(
+    i: int, op: Application, g: Value, y: Value, ctx: FunctionCtx, *xs: Value
+) -> Value:
+    d = op.backward(ctx, g, y, xs)[i]
+    return np.zeros(*ctx._inputs[i]) if d is None else d
 
 
 def _names(function: type[Function], places: tuple[int, ...]) -> tuple[str, ...]:
@@ -471,6 +462,10 @@ def _names(function: type[Function], places: tuple[int, ...]) -> tuple[str, ...]
 
 def _listed(results: Any) -> list[Any]:
     return list(results) if isinstance(results, tuple) else [results]
+
+
+def _array(x: Value) -> Value:
+    return x._array if isinstance(x, Tensor) else x
 
 
 def _tensor(value: Value, asked: bool) -> Tensor:

@@ -13,7 +13,8 @@ from numpy.lib.array_utils import byte_bounds
 
 from ..core.engine import Node as Recorded
 from ..core.engine import Record, Tensor
-from ..core.replaying import inputs_first, record_again, tensors_in
+from ..core.methods.gradient import inputs_first
+from ..core.replaying import record_again, tensors_in
 from ..errors import ArgumentError
 from ..nn import Module, Parameter
 from ..ops.base import Op

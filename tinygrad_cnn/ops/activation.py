@@ -6,17 +6,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..kernels import active
 from .base import Elementwise, Inputs, Position, Value
-from .selection import distance, side
+from .selection import Clip
 from .words import number
 
 
-@dataclass(frozen=True)
 class Keep(Elementwise):
     """y = x where mask, else 0; so also where x is inf or NaN.
 
@@ -35,7 +32,6 @@ class Keep(Elementwise):
         return mask
 
 
-@dataclass(frozen=True)
 class Gate(Elementwise):
     """y = x where by > 0, else 0; where `by` is NaN x passes, as in PyTorch.
 
@@ -61,7 +57,6 @@ class Gate(Elementwise):
         return np.abs(by)
 
 
-@dataclass(frozen=True)
 class ReLU(Elementwise):
     """y = max(0, x).   ∂L/∂x = g · [y > 0]; at the corner x = 0 it is 0.
 
@@ -91,7 +86,6 @@ class ReLU(Elementwise):
         return f"{fate}: x = {number(x)} {sign} 0"
 
 
-@dataclass(frozen=True)
 class LeakyReLU(Elementwise):
     """y = x where x > 0, else negative_slope · x.
 
@@ -115,7 +109,6 @@ class LeakyReLU(Elementwise):
     alive = branch
 
 
-@dataclass(frozen=True)
 class Sigmoid(Elementwise):
     """y = 1 / (1 + e⁻ˣ) (`numpy-cnn` eq. 3).
 
@@ -133,7 +126,6 @@ class Sigmoid(Elementwise):
         return g * (y * (1 - y))
 
 
-@dataclass(frozen=True)
 class Tanh(Elementwise):
     """y = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ).   dy/dx = 1 − y².   ∂L/∂x = g · (1 − y²)."""
 
@@ -144,34 +136,21 @@ class Tanh(Elementwise):
         return g * (1 - y * y)
 
 
-@dataclass(frozen=True)
-class Hardtanh(Elementwise):
-    """y = min(max(x, low), high); −1 and 1 in `lenet`.
+class Hardtanh(Clip):
+    """y = min(max(a, low), high); −1 and 1 in `lenet`.
 
-    ∂L/∂x = g · [low < x < high]. At the two corners it is 0 as in PyTorch; the `lenet`
+    ∂L/∂a = g · [low < a < high]. At the two corners it is 0 as in PyTorch; the `lenet`
     document counts them in.
     """
 
     low: float = -1.0
     high: float = 1.0
+    adjusts = False
 
-    def forward(self, x: Value) -> Value:
-        return np.clip(x, self.low, self.high)
-
-    def grad_x(self, g: Value, x: Value) -> Value:
-        return Keep()(g, ~((x <= self.low) | (x >= self.high)))
-
-    def branch(self, x: Value) -> Value:
-        return side(x, self.low, self.high)
-
-    def margin(self, x: Value) -> Value:
-        return distance(x, self.low, self.high)
-
-    def alive(self, x: Value) -> Value:
-        return self.branch(x) == 0
+    def grad_a(self, g: Value, a: Value) -> Value:
+        return Keep()(g, ~((a <= self.low) | (a >= self.high)))
 
 
-@dataclass(frozen=True)
 class Atan(Elementwise):
     """y = arctan x (`numpy-cnn` §1.3).   dy/dx = 1 / (1 + x²).   ∂L/∂x = g / (1 + x²)."""
 

@@ -6,7 +6,6 @@ Inputs may be arrays or Python numbers (which never widen the dtype).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,11 +13,9 @@ from .base import Elementwise, Value
 from .selection import Where
 
 
-@dataclass(frozen=True)
 class Add(Elementwise):
     """y = a + b.   ∂L/∂a = g,   ∂L/∂b = g."""
 
-    broadcasts = True
     ufunc = np.add
     adds = "a", "b"
     adjusts = True
@@ -33,11 +30,9 @@ class Add(Elementwise):
         return g
 
 
-@dataclass(frozen=True)
 class Sub(Elementwise):
     """y = a − b.   ∂L/∂a = g,   ∂L/∂b = −g."""
 
-    broadcasts = True
     ufunc = np.subtract
     adds = "a", "b"
 
@@ -51,11 +46,9 @@ class Sub(Elementwise):
         return -g
 
 
-@dataclass(frozen=True)
 class Mul(Elementwise):
     """y = a · b.   ∂L/∂a = g · b,   ∂L/∂b = g · a."""
 
-    broadcasts = True
     ufunc = np.multiply
     bilinear = True
 
@@ -69,11 +62,9 @@ class Mul(Elementwise):
         return g * a
 
 
-@dataclass(frozen=True)
 class Div(Elementwise):
     """y = a / b.   ∂L/∂a = g / b,   ∂L/∂b = −g · a / b²."""
 
-    broadcasts = True
     ufunc = np.divide
 
     def forward(self, a: Value, b: Value) -> Value:
@@ -86,14 +77,11 @@ class Div(Elementwise):
         return -(g / b) * (a / b)
 
 
-@dataclass(frozen=True)
 class Pow(Elementwise):
     """y = aᵇ.   ∂L/∂a = g · b aᵇ⁻¹,   ∂L/∂b = g · aᵇ ln a.
 
     Conventions: ∂y/∂a = 0 where b = 0, and ∂y/∂b = 0 where a = 0 and b ≥ 0, the limits.
     """
-
-    broadcasts = True
 
     def forward(self, a: Value, b: Value) -> Value:
         return a**b
@@ -110,7 +98,6 @@ class Pow(Elementwise):
         return Where()((a == 0) & (b >= 0), 0.0, g * (y * Log()(a)))
 
 
-@dataclass(frozen=True)
 class Neg(Elementwise):
     """y = −a.   ∂L/∂a = −g."""
 
@@ -123,7 +110,6 @@ class Neg(Elementwise):
         return -g
 
 
-@dataclass(frozen=True)
 class Exp(Elementwise):
     """y = eᵃ.   ∂L/∂a = g · y."""
 
@@ -136,7 +122,6 @@ class Exp(Elementwise):
         return g * y
 
 
-@dataclass(frozen=True)
 class Log(Elementwise):
     """y = ln a.   ∂L/∂a = g / a."""
 
@@ -150,7 +135,6 @@ class Log(Elementwise):
         return g / a
 
 
-@dataclass(frozen=True)
 class Sqrt(Elementwise):
     """y = √a.   ∂L/∂a = g / (2 y); infinite at 0, as in PyTorch."""
 

@@ -1,12 +1,12 @@
 """What an operation is: an immutable value with a forward and one gradient rule per input.
 
-    @dataclass(frozen=True)
     class Mul(Op):
         '''y = a · b.   ∂L/∂a = g · b,   ∂L/∂b = g · a.'''
         def forward(self, a, b): return a * b
         def grad_a(self, g, b): return g * b
         def grad_b(self, g, a): return g * a
 
+A subclass is a frozen dataclass: what it is given (a stride, an axis) are its fields.
 `forward` takes arrays and returns an array. `grad_a` gives ∂L/∂a from g = ∂L/∂y. After g,
 a rule names what it needs, and the engine keeps exactly that until the backward pass:
 
@@ -34,7 +34,8 @@ needs no list of operations. Each of these may be left out, and costs then only 
 of it.
 
 For the engine and for costs:
-    broadcasts            each gradient is summed to the shape of its input
+    broadcasts            each gradient is summed to the shape of its input (it is in
+                          `Elementwise`, below)
     constant              inputs that no gradient is ever asked for: labels, masks
     view                  the result may share the memory of the first input
     opaque                runs code of which nothing is known: not planned, not counted
@@ -80,7 +81,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
 import numpy as np
 
@@ -137,8 +139,12 @@ class Memo(dict[Any, Any]):
         return value
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Op:
-    """Base of all operations; a subclass registers itself and is checked when defined."""
+    """Base of all operations; a subclass registers itself and is checked when defined.
+
+    eq=False is for one whose fields are arrays, which no `==` compares.
+    """
 
     broadcasts: ClassVar[bool] = False
     constant: ClassVar[tuple[str, ...]] = ()
@@ -172,7 +178,14 @@ class Op:
     pieces: ClassVar[dict[str, Rule]]
     """Those of the methods in PIECES that the operation has."""
 
-    def __init_subclass__(cls, register: bool = True) -> None:
+    def __init_subclass__(
+        cls, register: bool = True, eq: bool = True, repr: bool = True
+    ) -> None:
+        derivation = cls.__doc__
+        dataclass(frozen=True, eq=eq, repr=repr)(cls)
+        cls.__doc__ = derivation  # a signature is none
+        # Op refuses for all; so whoever writes @dataclass(frozen=True) as well may do so.
+        del cls.__setattr__, cls.__delattr__
         parameters = list(inspect.signature(cls.forward).parameters.values())[1:]
         cls.inputs = tuple(p.name for p in parameters)
         cls.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -191,6 +204,11 @@ class Op:
                     setattr(cls, name, vars(Op)[name])
         if register and cls.forward is not Op.forward:
             registry[cls.__name__] = cls
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(type(self))["__dataclass_fields__"]:
+            raise FrozenInstanceError(f"{self} is a value; make another one")
+        super().__setattr__(name, value)
 
     @classmethod
     def _rule(cls, name: str, skip: int) -> Rule:
@@ -294,6 +312,8 @@ class Op:
 
 class Elementwise(Op):
     """Base of operations whose value at i comes from the inputs at i alone."""
+
+    broadcasts = True
 
     def reached(self, inputs: Inputs, i: int, index: Position) -> Value:
         one = np.zeros(shape_of(inputs[i]), np.bool_)

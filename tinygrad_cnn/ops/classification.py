@@ -5,7 +5,6 @@ Index letters: n image; c, j, k class; p = softmax(x).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from .selection import Abs, Sign
 from .words import named, number
 
 
-@dataclass(frozen=True)
 class Softmax(Op):
     """y[k] = exp(x[k]) / Σ_j exp(x[j]), along one axis (`numpy-cnn` eq. 4).
 
@@ -40,7 +38,6 @@ class Softmax(Op):
         return y * (g - Sum((self.axis,), keepdims=True)(g * y))
 
 
-@dataclass(frozen=True)
 class LogSoftmax(Op):
     """y[k] = x[k] − ln(Σ_j exp(x[j])), along one axis (`lenet` §5).
 
@@ -80,7 +77,6 @@ class LogSoftmax(Op):
         )
 
 
-@dataclass(frozen=True)
 class NLLLoss(Op):
     """y = −Σ_n weight[target[n]] · x[n, target[n]] / S, S = Σ weight[target], 1 for a sum.
 
@@ -155,7 +151,6 @@ class NLLLoss(Op):
         return counted, np.where(counted, target, 0)
 
 
-@dataclass(frozen=True)
 class Pick(Op):
     """y[n,…] = x[n, label[n,…], …]: one class of each.
 
@@ -171,7 +166,6 @@ class Pick(Op):
         return Place(x_shape[1])(g, label)
 
 
-@dataclass(frozen=True)
 class Place(Op):
     """y[n,k,…] = x[n,…] where k = label[n,…], else 0.
 
@@ -196,14 +190,11 @@ class Place(Op):
         return Pick()(g, label)
 
 
-@dataclass(frozen=True)
 class SquaredError(Elementwise):
     """y = (a − b)²: its mean is the MSE (`lenet`).
 
     ∂L/∂a = 2 g (a − b),   ∂L/∂b = 2 g (b − a).
     """
-
-    broadcasts = True
 
     def forward(self, a: Value, b: Value) -> Value:
         d = a - b
@@ -216,11 +207,8 @@ class SquaredError(Elementwise):
         return 2 * g * (b - a)
 
 
-@dataclass(frozen=True)
 class AbsoluteError(Elementwise):
     """y = |a − b|.   ∂L/∂a = g · sign(a − b),   ∂L/∂b = g · sign(b − a); 0 where a = b."""
-
-    broadcasts = True
 
     def forward(self, a: Value, b: Value) -> Value:
         return np.abs(a - b)
@@ -238,7 +226,6 @@ class AbsoluteError(Elementwise):
         return y
 
 
-@dataclass(frozen=True)
 class LogisticLoss(Elementwise):
     """y = −q t ln σ(x) − (1 − t) ln(1 − σ(x)), for logits x, targets t, positive weight q.
 
@@ -249,7 +236,6 @@ class LogisticLoss(Elementwise):
     ∂L/∂t = g · ((q − 1) ln(1 + e⁻ˣ) − x).
     """
 
-    broadcasts = True
     constant = ("q",)
     takes = "logits"
 

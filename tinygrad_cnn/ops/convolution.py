@@ -17,7 +17,6 @@ eq. 17.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 
@@ -30,7 +29,6 @@ from .shape import Index
 _window = lru_cache(Window)  # making and checking one takes longer than finding it
 
 
-@dataclass(frozen=True)
 class Convolution(Op):
     """Base: where the windows lie, and how many groups the channels form.
 
@@ -58,7 +56,6 @@ class Convolution(Op):
     _layout = property(attrgetter("stride", "padding", "dilation", "groups"))
 
 
-@dataclass(frozen=True)
 class Conv2d(Convolution):
     """y[n,o,i,j] = b[o] + Σ_{c,u,v} x[n, c, s i + d u − p, s j + d v − p] · w[o,c,u,v].
 
@@ -130,7 +127,6 @@ def _check_channels(groups: int, x: Value, w: Value, b: Value, channels: int) ->
         raise ShapeError(f"images are {x.dtype}, kernels {w.dtype}: make them the same")
 
 
-@dataclass(frozen=True)
 class Conv2dInput(Convolution):
     """y[n,c,q,r] = b[c] + Σ_{o,i,j,u,v} x[n,o,i,j] · w[o,c,u,v]
     where (q, r) = (s i + d u − p, s j + d v − p).
@@ -185,7 +181,6 @@ class ConvTranspose2d(Conv2dInput):
     """
 
 
-@dataclass(frozen=True)
 class Conv2dWeight(Convolution):
     """y[o,c,u,v] = Σ_{n,i,j} h[n,o,i,j] · x[n, c, s i + d u − p, s j + d v − p].
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from ..errors import ShapeError
 from ..kernels import active
@@ -19,7 +18,6 @@ def transposed(a: Value) -> Value:
     return Permute(tuple(axes))(a)
 
 
-@dataclass(frozen=True)
 class Matmul(Op):
     """y[…,i,k] = Σ_j a[…,i,j] · b[…,j,k]; leading axes broadcast.
 
@@ -52,7 +50,6 @@ class Matmul(Op):
         return math.prod(y_shape) * shapes[0][-1]
 
 
-@dataclass(frozen=True)
 class Linear(Op):
     """y[n,o] = b[o] + Σ_i x[n,i] · w[o,i]: the dense layer, w stored (out, in).
 

@@ -4,8 +4,6 @@ The evaluation of batch normalisation is plain arithmetic (`nn.functional.batch_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..kernels import active
 from .arithmetic import Pow
 from .base import Op, Value, recorded
@@ -17,7 +15,6 @@ def per_channel(v: Value, ndim: int) -> Value:
     return v.reshape((1, -1) + (1,) * (ndim - 2))
 
 
-@dataclass(frozen=True)
 class BatchNorm(Op):
     """y[k] = γ x̂[k] + β with x̂ = (x − μ) r, r = 1 / √(σ² + ε), per channel.
 
@@ -66,7 +63,6 @@ class BatchNorm(Op):
         return Sum(_all_but_channels(g.ndim))(g)
 
 
-@dataclass(frozen=True)
 class BatchNormInput(Op, register=False):
     """∂L/∂x of `BatchNorm` in one kernel, without a gradient of its own."""
 
@@ -76,7 +72,6 @@ class BatchNormInput(Op, register=False):
         return active.batch_norm_input(g, x, gamma, mu, r)
 
 
-@dataclass(frozen=True)
 class BatchNormScale(Op, register=False):
     """∂L/∂γ of `BatchNorm` in one kernel, without a gradient of its own."""
 
@@ -90,7 +85,6 @@ def _all_but_channels(ndim: int) -> tuple[int, ...]:
     return (0, *range(2, ndim))
 
 
-@dataclass(frozen=True)
 class Dropout(Op):
     """y = x · m, where m is 0 with probability p and else 1 / (1 − p), so that E[y] = x.
 

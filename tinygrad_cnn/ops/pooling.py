@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..errors import ShapeError
@@ -20,7 +18,6 @@ def check_images(x: Value, name: str) -> None:
         raise ShapeError(f"{name} takes images (N, C, H, W), got {list(x.shape)}")
 
 
-@dataclass(frozen=True)
 class MaxPool2d(Op):
     """y[n,c,i,j] = max_{u,v} x[n, c, s i + d u − p, s j + d v − p]; −∞ outside.
 
@@ -81,7 +78,6 @@ class MaxPool2d(Op):
         return f"tap {taps[index]}: x = {number(x[index])} {verb} {by}"
 
 
-@dataclass(frozen=True)
 class MaxPoolPut(Op):
     """y[n,c,q,r] = Σ_{i,j} x[n,c,i,j] where the tap that won (i, j) lies on (q, r).
 
@@ -104,7 +100,6 @@ class MaxPoolPut(Op):
         return tap
 
 
-@dataclass(frozen=True)
 class MaxPoolPick(Op):
     """y[n,c,i,j] = x[n, c, s i + d u − p, s j + d v − p] for the tap (u, v) that won.
 
@@ -125,7 +120,6 @@ class MaxPoolPick(Op):
         return tap
 
 
-@dataclass(frozen=True)
 class SumPool2d(Op):
     """y[n,c,i,j] = Σ_{u,v} x[n, c, s i + d u − p, s j + d v − p]; 0 outside.
 
@@ -148,7 +142,6 @@ class SumPool2d(Op):
         return SumPoolInput(self.window, (x_shape[2], x_shape[3]), self.ceil_mode)(g)
 
 
-@dataclass(frozen=True)
 class SumPoolInput(Op):
     """y[n,c,q,r] = Σ_{i,j,u,v} x[n,c,i,j] where (q, r) = (s i + d u − p, s j + d v − p).
 

@@ -6,7 +6,6 @@ Index letter: k runs over the values that become one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -32,7 +31,6 @@ def count(shape: tuple[int, ...], axis: Axis) -> int:
     return math.prod(shape if axis is None else [shape[a] for a in axis])
 
 
-@dataclass(frozen=True)
 class Reduction(Op):
     """Base of the reductions: over which axes, and whether they stay with length 1."""
 
@@ -40,7 +38,6 @@ class Reduction(Op):
     keepdims: bool = False
 
 
-@dataclass(frozen=True)
 class Sum(Reduction):
     """y = Σ_k x[k].   Each x counts once: ∂L/∂x[k] = g."""
 
@@ -57,7 +54,6 @@ class Sum(Reduction):
         return spread(g, x_shape, self.axis)
 
 
-@dataclass(frozen=True)
 class Mean(Reduction):
     """y = Σ_k x[k] / n, the mean of n values; NaN where n = 0.   ∂L/∂x[k] = g / n."""
 
@@ -71,7 +67,6 @@ class Mean(Reduction):
         return spread(g / n, x_shape, self.axis) if n else spread(g, x_shape, self.axis)
 
 
-@dataclass(frozen=True)
 class Var(Reduction):
     """y = Σ_k (x[k] − μ)² / (n − correction), μ the mean of n values; 1 gives the unbiased.
 
@@ -97,7 +92,6 @@ class Var(Reduction):
         return max(count(shape, self.axis) - self.correction, 0)
 
 
-@dataclass(frozen=True)
 class Extreme(Reduction, register=False):
     """Base of the greatest and the least value: g goes to the places that attain it."""
 
@@ -116,7 +110,6 @@ class Extreme(Reduction, register=False):
         return lead(np.abs(x - spread(y, x.shape, self.axis)), self.axis)
 
 
-@dataclass(frozen=True)
 class Max(Extreme):
     """y = max_k x[k]; NaN wins. Ties share, as in PyTorch:
 
@@ -126,7 +119,6 @@ class Max(Extreme):
     of_two = np.maximum
 
 
-@dataclass(frozen=True)
 class Min(Extreme):
     """y = min_k x[k]; NaN wins. Ties share, as in PyTorch:
 
@@ -150,7 +142,6 @@ def lead(gap: Value, axis: Axis) -> Value:
     return np.where(first, np.where(tied, 0, others), gap)
 
 
-@dataclass(frozen=True)
 class Norm(Op):
     """y = √(Σ_k x[k]²), of all values.
 
@@ -170,7 +161,6 @@ class Norm(Op):
         return y
 
 
-@dataclass(frozen=True)
 class LogSumExp(Reduction):
     """y = ln(Σ_k exp(x[k])); computed as m + ln(Σ_k exp(x[k] − m)), m = max x (finite).
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +27,6 @@ def distance(a: Value, low: float | None, high: float | None) -> Value:
     return np.minimum.reduce(bounds)
 
 
-@dataclass(frozen=True)
 class Decision(Op, register=False):
     """A comparison, or an argmax: no gradient passes, but what follows may depend on it."""
 
@@ -39,14 +37,12 @@ class Decision(Op, register=False):
         return y
 
 
-@dataclass(frozen=True)
 class Where(Elementwise):
     """y = a where condition, else b: g goes to the one that was taken.
 
     ∂L/∂a = g where condition, else 0;   ∂L/∂b = 0 where condition, else g.
     """
 
-    broadcasts = True
     constant = ("condition",)
 
     def forward(self, condition: Value, a: Value, b: Value) -> Value:
@@ -62,7 +58,6 @@ class Where(Elementwise):
         return condition
 
 
-@dataclass(frozen=True)
 class Sign(Elementwise):
     """y = sign(a): −1, 0 or 1 as a is negative, zero or positive (`lenet`, activations).
 
@@ -82,7 +77,6 @@ class Sign(Elementwise):
         return np.abs(a)
 
 
-@dataclass(frozen=True)
 class Abs(Elementwise):
     """y = |a|.   ∂L/∂a = g · sign(a); at the corner a = 0 it is 0."""
 
@@ -99,11 +93,9 @@ class Abs(Elementwise):
         return y
 
 
-@dataclass(frozen=True)
 class OneOfTwo(Elementwise, register=False):
     """Base of the larger and the smaller of two: g goes to the one that `beats`."""
 
-    broadcasts = True
     beats: ClassVar[Any]
 
     def forward(self, a: Value, b: Value) -> Value:
@@ -122,7 +114,6 @@ class OneOfTwo(Elementwise, register=False):
         return np.abs(a - b)
 
 
-@dataclass(frozen=True)
 class Maximum(OneOfTwo):
     """y = max(a, b): g goes to the larger input; where they tie, half to each.
 
@@ -134,7 +125,6 @@ class Maximum(OneOfTwo):
     beats = operator.gt
 
 
-@dataclass(frozen=True)
 class Minimum(OneOfTwo):
     """y = min(a, b): g goes to the smaller input; where they tie, half to each.
 
@@ -146,7 +136,6 @@ class Minimum(OneOfTwo):
     beats = operator.lt
 
 
-@dataclass(frozen=True)
 class Clip(Elementwise):
     """y = min(max(a, low), high); None is no bound.
 

@@ -6,7 +6,7 @@ Reshape, Permute and Cast are undone by another of their kind.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,6 @@ from ..errors import ShapeError
 from .base import Op, Value
 
 
-@dataclass(frozen=True)
 class Clone(Op):
     """y = x in memory of its own; of order "C" row-major, "K" as x.   ∂L/∂x = g."""
 
@@ -30,7 +29,6 @@ class Clone(Op):
         return g
 
 
-@dataclass(frozen=True)
 class Cast(Op):
     """y = x in another dtype.   ∂L/∂x = g in the dtype of x."""
 
@@ -45,7 +43,6 @@ class Cast(Op):
         return Cast(x_dtype)(g)
 
 
-@dataclass(frozen=True)
 class Reshape(Op):
     """y = x under another shape, in row-major order; one entry of it may be −1.
 
@@ -70,7 +67,6 @@ class Reshape(Op):
         return Reshape(x_shape)(g)
 
 
-@dataclass(frozen=True)
 class Permute(Op):
     """y[i_σ(0), i_σ(1), …] = x[i_0, i_1, …] for the order σ = axes.
 
@@ -88,7 +84,6 @@ class Permute(Op):
         return Permute(tuple(int(i) for i in np.argsort(self.axes)))(g)
 
 
-@dataclass(frozen=True)
 class Expand(Op):
     """y[…, i, …] = x[…, 0, …]: axes of length 1, or new in front, repeated to `shape`.
 
@@ -106,7 +101,6 @@ class Expand(Op):
         return SumTo(x_shape)(g)
 
 
-@dataclass(frozen=True)
 class SumTo(Op):
     """y[…, 0, …] = Σ_i x[…, i, …]: over all axes that broadcasting from `shape` repeats.
 
@@ -126,7 +120,6 @@ class SumTo(Op):
         return Expand(x_shape)(g)
 
 
-@dataclass(frozen=True)
 class Concatenate(Op):
     """y[…, m + i, …] = xs[k][…, i, …] with m values along the axis before xs[k].
 
@@ -147,7 +140,6 @@ class Concatenate(Op):
         return Index((slice(None),) * axis + (slice(start, stop),))(g)
 
 
-@dataclass(frozen=True)
 class Pad(Op):
     """y[…, i, …] = x[…, i − before, …] inside, value outside.
 
@@ -173,8 +165,7 @@ class Pad(Op):
         return Pad(tuple((-before, -after) for before, after in self.widths))(g)
 
 
-@dataclass(frozen=True, eq=False)
-class Index(Op):
+class Index(Op, eq=False):
     """y = x[key] for slices, integers, None, …, integer arrays, masks.
 
     Every entry of y is a copy of one of x, and one of x may have several:
@@ -195,8 +186,7 @@ class Index(Op):
         return IndexAdd(self.key, x_shape)(g)
 
 
-@dataclass(frozen=True, eq=False)
-class IndexAdd(Op):
+class IndexAdd(Op, eq=False):
     """y = 0 of the given shape, then y[key] += x, entries that meet being added up.
 
     ∂L/∂x = g[key]: Index.
@@ -218,8 +208,7 @@ class IndexAdd(Op):
         return Index(self.key)(g)
 
 
-@dataclass(frozen=True, eq=False)
-class Put(Op):
+class Put(Op, eq=False):
     """y = x, but y[key] = v: what assignment to an index does.
 
     x passes everywhere but there, v is what stands there (once per copy, if it broadcasts):

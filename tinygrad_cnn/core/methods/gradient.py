@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..engine import Record, Tensor
 
 _keys = itertools.count()
+
+DONE = object()
 
 
 class HookHandle:
@@ -72,29 +74,34 @@ def cotangent_of(output: Any, given: Any) -> Tensor:
     return fitted(given, output.shape, output.dtype, "the gradient")
 
 
-def topological_order(roots: list[Any]) -> list[Any]:
-    """Every node behind the roots, each before those that it was computed from."""
+def inputs_first(
+    roots: Iterable[Any], known: Iterable[Any] = (), *, last_first: bool = False
+) -> list[Any]:
+    """The records and leaves behind these, and they themselves, but for the known ones.
+
+    Each comes after its inputs; None, for what was not recorded, is passed over.
+    last_first: of several inputs the last one, so that a walk back has the first first.
+    """
+    step = 1 if last_first else -1
     order: list[Any] = []
-    seen: set[Any] = set()
-    stack = list(roots)
+    seen = {None, *known}
+    stack = list(roots)[::step]
     while stack:
         node = stack.pop()
-        if node is None:  # all behind the next one are in the order
+        if node is DONE:  # all behind the next one are in the order
             order.append(stack.pop())
         elif node not in seen:
             seen.add(node)
-            stack += (node, None)
+            stack += (node, DONE)
             if not isinstance(node, Base):
-                for i in node.asked:
-                    if node.parents[i] not in seen:
-                        stack.append(node.parents[i])
-    return order[::-1]
+                stack += [p for p in node.parents[::step] if p not in seen]
+    return order
 
 
 def leading_to(wanted: set[Any], order: list[Any]) -> set[Any]:
-    """The nodes of the order whose gradient is a part of a wanted one's."""
+    """The nodes of the order, inputs first, whose gradient is a part of a wanted one's."""
     needed: set[Any] = set()
-    for node in reversed(order):
+    for node in order:
         parents = () if isinstance(node, Base) else node.parents
         if node in wanted or any(p in needed for p in parents):
             needed.add(node)

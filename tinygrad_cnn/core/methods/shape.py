@@ -12,8 +12,8 @@ from ...errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from ...ops import shape as ops
 from ...ops.base import Value
 from ...ops.selection import Where
+from ..recording import told_reader
 from .base import Base, axes_of, axis_of, ints, of_array, promote, raw
-from .memory import told_reader
 
 if TYPE_CHECKING:
     from ..engine import Tensor

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...core.engine import Node, Record
-from ...core.replaying import inputs_first
+from ...core.methods.gradient import inputs_first
 from .finding import Finding, finding
 from .graph import Graph, given, origin
 

@@ -41,7 +41,7 @@ atan("1 + y² in the place of 1 + x²", "wrong operand: y stands")(
     lambda op, g, y: g / (1 + y * y)
 )
 
-hardtanh = partial(wrong, Example(Hardtanh(), (X,)), "grad_x")
+hardtanh = partial(wrong, Example(Hardtanh(), (X,)), "grad_a")
 hardtanh("mask missing", "mask missing")(lambda op, g: g)
 
 clip = partial(wrong, Example(Clip(-1.0, 0.5), (X,)), "grad_a")
