@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import cycle
@@ -116,12 +116,16 @@ class Memory:
         ]
         return sorted(found, key=lambda life: -life.bytes)
 
+    def held(self, at: int) -> Counter[str]:
+        """Who holds how many bytes at a moment."""
+        held: Counter[str] = Counter()
+        for life in self.alive(at):
+            held[life.holder] += life.bytes
+        return held
+
     def holders(self) -> dict[str, int]:
         """Who held how many bytes of the peak, the largest first."""
-        held: Counter[str] = Counter()
-        for life in self.alive(self.peak_at):
-            held[life.holder] += life.bytes
-        return dict(held.most_common())
+        return dict(self.held(self.peak_at).most_common())
 
     def __str__(self) -> str:
         """The peak, and who held it."""
@@ -130,9 +134,8 @@ class Memory:
             f"{self.peak_at + 1}: {self._peak_operation()}"
         ]
         for holder, count in self.holders().items():
-            lines.append(
-                f"  {format_bytes(count):>10}  {count / self.peak:6.1%}  {holder}"
-            )
+            share = f"{count / self.peak:6.1%}"
+            lines.append(f"  {format_bytes(count):>10}  {share}  {holder}")
         return "\n".join(lines)
 
     def _peak_operation(self) -> str:
@@ -191,24 +194,17 @@ class Memory:
         axes.set(xlabel="operation", ylabel=f"memory, {unit}")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
 
-    def _bytes(self, group: Callable[[Life], str] = lambda life: "") -> dict[str, Any]:
-        """How much lives at each moment, by groups of lives."""
-        found: dict[str, Any] = defaultdict(lambda: np.zeros(len(self.moments)))
-        for life in self.lives:
-            end = None if life.dropped is None else life.dropped + 1
-            found[group(life)][life.born : end] += life.bytes
-        return found
-
     def _stacks(self) -> dict[str, Any]:
         """Bytes at each moment by holder, in order; the small as one, gradients on top."""
-        found = self._bytes(lambda life: life.holder)
-        gradients = found.pop(GRADIENTS, None)
+        held = [self.held(at) for at in range(len(self.moments))]
+        holders = dict.fromkeys([life.holder for life in self.lives])
+        found = {name: np.array([h[name] for h in held]) for name in holders}
+        gradients = found.pop(GRADIENTS)
         largest = sorted(found, key=lambda holder: -found[holder].sum())
-        small = largest[len(COLOURS) :]
-        stacks = {holder: h for holder, h in found.items() if holder not in small}
+        small = [found.pop(holder) for holder in largest[len(COLOURS) :]]
         if small:
-            stacks[OTHERS] = sum([found[holder] for holder in small])
-        return stacks if gradients is None else stacks | {GRADIENTS: gradients}
+            found[OTHERS] = sum(small)
+        return found | {GRADIENTS: gradients}
 
 
 # ---------------------------------------------------------------------- the step, watched
@@ -298,6 +294,6 @@ class _Watch(BackwardObserver):
         """What was noted; the watch is over."""
         self.known.clear()
         memory = Memory(self.moments, self.lives)
-        for moment, count in zip(self.moments, memory._bytes()[""], strict=True):
-            moment.bytes = int(count)
+        for at, moment in enumerate(self.moments):
+            moment.bytes = memory.held(at).total()
         return memory

@@ -23,7 +23,7 @@ from ..fold import fold, pair_passes
 from ..measuring import MEASURES, measure
 from ..repeats import fold_repeats
 from ..walker import Walk
-from .dot import write_dot
+from .dot import Writer
 from .highlight import ON_PATH, measures, reasons
 from .label import SHOWN, Label
 from .render import FORMATS, RenderError, render_dot, stand_alone, with_images
@@ -231,7 +231,8 @@ class Drawing:
     def _dot(self, images: Mapping[str, str]) -> str:
         look = self.look
         label = Label(self._folded, look.theme, look.show, self.reasons, images)
-        return write_dot(self.drawn, label, look.mode, look.pairs)
+        lines = Writer(self.drawn, label, look.mode, look.pairs).lines()
+        return "\n".join(lines) + "\n"
 
     def _picture(self, format: str, seconds: float = 600) -> bytes:
         shown = self.drawn if "images" in self.look.show else ()
