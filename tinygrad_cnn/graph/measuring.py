@@ -117,14 +117,12 @@ class _Run:
         given: Sequence[Tensor] = [Tensor._wrap(np.ones_like(t._array)) for t in ends]
         if self.strict or self.gradient is not None:
             given = cotangents_of(self.walk, self.gradient)
-        targets = [t for r, t in self.tensors.items() if self.is_forward(r)]
+        ids = self.walk.ids
+        forward = [r for r in self.tensors if not self.node(ids[r]).is_backward]
+        targets = [self.tensors[r] for r in forward]
         if not ends:
             return {}
         return run_backward(ends, given, True, False, targets, False)
-
-    def is_forward(self, recorded: Recorded) -> bool:
-        node = self.node(self.walk.ids[recorded])
-        return node.backward_of is None and node.kind != "gradient"
 
     def check_unchanged(self) -> None:
         """Refuse to show values other than those of the outputs that the user has."""
@@ -164,7 +162,7 @@ class _Run:
             if new in cotangents:
                 found[self.walk.ids[recorded]] = cotangents[new]
         for node in self.walk.graph:
-            if node.backward_of is None and node.kind != "gradient":
+            if not node.is_backward:
                 node.gradient_computed = node.id in found
                 node.gradient = statistics_of(found.get(node.id, np.empty(0)))
 

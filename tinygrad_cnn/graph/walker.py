@@ -17,8 +17,8 @@ from ..core.recording import enable_grad
 from ..core.replaying import inputs_first, replay, tensors_in
 from ..errors import ArgumentError
 from ..nn import Module, Parameter
-from ..ops.base import Op
-from ..ops.formulas import Formulas, formulas
+from ..ops.base import Memo, Op
+from ..ops.formulas import formulas
 from .data import Edge, Graph, Node
 
 Array = np.ndarray[Any, Any]
@@ -62,7 +62,7 @@ class Walk:
         self.ids: dict[Recorded, str] = {}
         self.arrays: dict[str, Any] = {}
         self._constants: dict[Any, str] = {}
-        self._formulas: dict[type[Op], Formulas] = {}
+        self._formulas = Memo(formulas)
         self.ends = [t._node for t in self.outputs]
         self.extend(self.ends)
         found = [self.node_of(output, "result").id for output in self.outputs]
@@ -147,7 +147,7 @@ class Walk:
                 sources[name] = self._constant(constant, name).id
             elif constant is not None:
                 numbers[name] = str(constant)
-        known = self._formulas_of(type(op))
+        known = self._formulas[type(op)]
         node = Node(
             self._id(),
             "operation",
@@ -172,11 +172,6 @@ class Walk:
         edges = [Edge(source, node.id, name) for name, source in sources.items()]
         self.graph.edges += edges
         return self.graph.add(node)
-
-    def _formulas_of(self, op: type[Op]) -> Formulas:
-        if op not in self._formulas:
-            self._formulas[op] = formulas(op)
-        return self._formulas[op]
 
     def _is_node(self, constant: Any) -> bool:
         """Whether it is an array, not merely a number without a name."""

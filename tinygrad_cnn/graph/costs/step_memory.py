@@ -7,7 +7,6 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +107,8 @@ class Memory:
 
     def alive(self, at: int) -> list[Life]:
         """What lives at a moment, the largest first."""
-        end = len(self.moments)
-        found = [
-            life
-            for life in self.lives
-            if life.born <= at <= (end if life.dropped is None else life.dropped)
-        ]
+        born = [life for life in self.lives if life.born <= at]
+        found = [life for life in born if life.dropped is None or at <= life.dropped]
         return sorted(found, key=lambda life: -life.bytes)
 
     def held(self, at: int) -> Counter[str]:
@@ -168,7 +163,7 @@ class Memory:
         stacks = self._stacks()
         edges = np.arange(len(self.moments) + 1) + 0.5
         heights = np.array([[*h, h[-1]] for h in stacks.values()]) / scale
-        hues = cycle(COLOURS)
+        hues = iter(COLOURS)
         colours = [GREYS.get(name) or next(hues) for name in stacks]
         axes.stackplot(
             edges, heights, labels=list(stacks), colors=colours, step="post", lw=0
@@ -176,19 +171,16 @@ class Memory:
         middle = [m.phase for m in self.moments].count("forward") + 0.5
         axes.axvline(middle, color="black", lw=0.8, ls=":")
         top = 1.22 * self.peak / scale
-        shifted = {"textcoords": "offset points"}
-        axes.annotate(
-            "forward", (middle, top), (-4, -4), ha="right", va="top", **shifted
-        )
-        axes.annotate("backward", (middle, top), (4, -4), va="top", **shifted)
+        axes.text(middle, 0.98 * top, "forward ", ha="right", va="top")
+        axes.text(middle, 0.98 * top, " backward", va="top")
         axes.annotate(
             f"peak {format_bytes(self.peak)}\n{self._peak_operation()}",
             (self.peak_at + 1, self.peak / scale),
             (0, 16),
+            textcoords="offset points",
             ha="center",
             fontsize=9,
             arrowprops={"arrowstyle": "->"},
-            **shifted,
         )
         axes.set(xlim=(0.5, edges[-1]), ylim=(0, top))
         axes.set(xlabel="operation", ylabel=f"memory, {unit}")
@@ -203,7 +195,7 @@ class Memory:
         largest = sorted(found, key=lambda holder: -found[holder].sum())
         small = [found.pop(holder) for holder in largest[len(COLOURS) :]]
         if small:
-            found[OTHERS] = sum(small)
+            found[OTHERS] = np.sum(small, 0)
         return found | {GRADIENTS: gradients}
 
 

@@ -26,7 +26,7 @@ from ..walker import Walk
 from .dot import Writer
 from .highlight import ON_PATH, measures, reasons
 from .label import SHOWN, Label
-from .render import FORMATS, RenderError, render_dot, stand_alone, with_images
+from .render import FORMATS, RenderError, render_with_images
 from .theme import Theme, theme_of
 
 MODES = ("forward", "backward", "both")
@@ -237,10 +237,7 @@ class Drawing:
     def _picture(self, format: str, seconds: float = 600) -> bytes:
         shown = self.drawn if "images" in self.look.show else ()
         images = {node.id: node.image for node in shown if node.image}
-        picture = with_images(
-            self._dot, images, lambda dot: render_dot(dot, format, seconds)
-        )
-        return stand_alone(picture.decode()).encode() if format == "svg" else picture
+        return render_with_images(self._dot, images, format, seconds)
 
 
 def _fold(graph: Graph, look: Look, marked: Mapping[str, Sequence[str]]) -> Graph:
