@@ -221,13 +221,10 @@ class Names:
 
     def _add_module(self, label: str, module: Module) -> None:
         prefix = f"{label}." if label else ""
-        for kind, named in (
-            ("parameter", module.named_parameters()),
-            ("constant", module.named_buffers()),
-        ):
-            for path, tensor in named:
-                name = Name(prefix + path, kind, path.rpartition(".")[0])
-                self._add(tensor._array, name)
+        for path, tensor in [*module.named_parameters(), *module.named_buffers()]:
+            kind = "parameter" if isinstance(tensor, Parameter) else "constant"
+            name = Name(prefix + path, kind, path.rpartition(".")[0])
+            self._add(tensor._array, name)
 
     def _add(self, array: Any, name: Name) -> None:
         self.of_array.setdefault(_shown(array), name)

@@ -175,11 +175,8 @@ class Drawing:
         folded = _fold(graph, look, reasons)
         self.drawn = _backward_part(folded) if look.mode == "backward" else folded
         self._folded = folded
-        self.reasons = {
-            node.id: found
-            for node in self.drawn
-            if (found := _reasons_of(node, graph, reasons))
-        }
+        found = {node.id: _reasons_of(node, graph, reasons) for node in self.drawn}
+        self.reasons = {id: why for id, why in found.items() if why}
         self.dot = self._dot({})
 
     def __str__(self) -> str:
