@@ -151,16 +151,16 @@ class Graph:
 
     def edges_into(self) -> dict[str, list[Edge]]:
         """The edges that lead to each node, by its id."""
-        found: dict[str, list[Edge]] = {id: [] for id in self.nodes}
-        for edge in self.edges:
-            found[edge.target].append(edge)
-        return found
+        return self._edges_by("target")
 
     def edges_from(self) -> dict[str, list[Edge]]:
         """The edges that lead away from each node, by its id."""
+        return self._edges_by("source")
+
+    def _edges_by(self, end: str) -> dict[str, list[Edge]]:
         found: dict[str, list[Edge]] = {id: [] for id in self.nodes}
         for edge in self.edges:
-            found[edge.source].append(edge)
+            found[getattr(edge, end)].append(edge)
         return found
 
     def operations(self) -> list[Node]:
@@ -200,9 +200,8 @@ def _node(values: dict[str, Any]) -> Node:
     node.shape = tuple(node.shape)
     node.input_shapes = [tuple(shape) for shape in node.input_shapes]
     node.saved = [Saved(**s | {"shape": tuple(s["shape"])}) for s in values["saved"]]
-    for name, kind in (("values", Statistics), ("gradient", Statistics)):
+    parts = {"values": Statistics, "gradient": Statistics, "branches": Branches}
+    for name, kind in parts.items():
         if values[name] is not None:
             setattr(node, name, kind(**values[name]))
-    if values["branches"] is not None:
-        node.branches = Branches(**values["branches"])
     return node

@@ -74,10 +74,15 @@ def _first_of_equals(path: str) -> str:
     return ".".join([part for part in parts if not part.startswith("×")])
 
 
+def split(module: str) -> list[str]:
+    """The names in a dotted path."""
+    return module.split(".") if module else []
+
+
 def _prefixes(modules: Iterable[str]) -> Iterator[str]:
     """These modules, each after those that it is in."""
     for module in modules:
-        parts = module.split(".") if module else []
+        parts = split(module)
         yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
 
 
@@ -186,14 +191,12 @@ def contract(
             owners = [replace(s, owner=new(s.owner)) for s in node.saved]
             of = node.backward_of and new(node.backward_of)
             result.add(replace(node, saved=owners, backward_of=of))
-    edges = dict.fromkeys(
-        (new(e.source), new(e.target), e.input) for e in graph.edges if not between(e)
-    )
     several = {n.id for n in result if n.kind == "module" or _is_pair(n)}
-    edges = dict.fromkeys(
-        (s, t, "" if t in several else name) for s, t, name in edges if s != t
-    )
-    result.edges = [Edge(*edge) for edge in edges]
+    ends = [
+        (new(e.source), new(e.target), e.input) for e in graph.edges if not between(e)
+    ]
+    edges = [(s, t, "" if t in several else name) for s, t, name in ends if s != t]
+    result.edges = [Edge(*edge) for edge in dict.fromkeys(edges)]
     result.outputs = list(dict.fromkeys(map(new, graph.outputs)))
     _sort(result)
     return result
@@ -221,8 +224,8 @@ def merge(node: Node, members: Sequence[Node]) -> Node:
     """This node with the sums of all members, which it stands for."""
     sums: dict[str, Any] = {
         "folded": [id for n in members for id in n.folded or [n.id]],
-        "parameters": sum([parameter_count(n) for n in members]),
-        "parameter_bytes": sum([parameter_bytes(n) for n in members]),
+        "parameters": sum([parameter_size(n)[0] for n in members]),
+        "parameter_bytes": sum([parameter_size(n)[1] for n in members]),
         "bytes": sum([n.bytes for n in members]),
         "saved": [s for n in members for s in n.saved],
         "branches": _add_branches([n.branches for n in members if n.branches]),
@@ -237,18 +240,11 @@ def merge(node: Node, members: Sequence[Node]) -> Node:
     return replace(node, **sums)
 
 
-def parameter_count(node: Node) -> int:
-    """How many numbers a parameter has, or those that were folded into this node."""
+def parameter_size(node: Node) -> tuple[int, int]:
+    """How many numbers and bytes a parameter has, or those folded into this node."""
     if node.folded:
-        return node.parameters
-    return math.prod(node.shape) if node.kind == "parameter" else 0
-
-
-def parameter_bytes(node: Node) -> int:
-    """The bytes of a parameter, or of those that were folded into this node."""
-    if node.folded:
-        return node.parameter_bytes
-    return node.bytes if node.kind == "parameter" else 0
+        return node.parameters, node.parameter_bytes
+    return (math.prod(node.shape), node.bytes) if node.kind == "parameter" else (0, 0)
 
 
 def _add_branches(parts: Sequence[Branches]) -> Branches | None:

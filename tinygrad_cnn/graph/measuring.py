@@ -6,7 +6,7 @@ import base64
 import math
 import statistics
 import struct
-import time
+import timeit
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -112,20 +112,18 @@ class _Run:
         return [c if p is None else self.tensors[p]._array for p, c in pairs]
 
     @cached_property
-    def gradients(self) -> dict[Recorded, Value]:
+    def cotangents(self) -> dict[Recorded, Value]:
         """∂L/∂value of each new record and leaf of the forward pass that has one."""
         ends = [self.tensors[end] for end in self.walk.ends if end is not None]
         given: Sequence[Tensor] = [Tensor._wrap(np.ones_like(t._array)) for t in ends]
         if self.strict or self.gradient is not None:
             given = cotangents_of(self.walk, self.gradient)
-        targets = [t for r, t in self.tensors.items() if self.is_forward(r)]
+        ids = self.walk.ids
+        forward = [r for r in self.tensors if not self.node(ids[r]).is_backward]
+        targets = [self.tensors[r] for r in forward]
         if not ends:
             return {}
         return run_backward(ends, given, True, False, targets, False)
-
-    def is_forward(self, recorded: Recorded) -> bool:
-        node = self.node(self.walk.ids[recorded])
-        return node.backward_of is None and node.kind != "gradient"
 
     def check_unchanged(self) -> None:
         """Refuse to show values other than those of the outputs that the user has."""
@@ -139,8 +137,8 @@ class _Run:
         for record, node in self.records:
             inputs, new = self.inputs(record), self.record(record)
             node.seconds = seconds(lambda: record.op(*inputs), self.repeats)  # noqa: B023
-            if new in self.gradients:
-                g = self.gradients[new]
+            if new in self.cotangents:
+                g = self.cotangents[new]
                 asked = [i for i, p in enumerate(new.parents) if p is not None]
                 node.backward_seconds = seconds(
                     lambda: list(new.gradients(asked, g, False)),  # noqa: B023
@@ -151,14 +149,14 @@ class _Run:
         for key, array in self.arrays.items():
             self.node(key).values = statistics_of(array)
 
-    def gradient_statistics(self) -> None:
-        gradients, found = self.gradients, {}
+    def gradients(self) -> None:
+        cotangents, found = self.cotangents, {}
         for recorded, tensor in self.tensors.items():
             new = tensor._record or tensor
-            if new in gradients:
-                found[self.walk.ids[recorded]] = gradients[new]
+            if new in cotangents:
+                found[self.walk.ids[recorded]] = cotangents[new]
         for node in self.walk.graph:
-            if node.backward_of is None and node.kind != "gradient":
+            if not node.is_backward:
                 node.gradient_computed = node.id in found
                 node.gradient = statistics_of(found.get(node.id, np.empty(0)))
 
@@ -202,25 +200,17 @@ class _Run:
 
 
 MEASURES: dict[str, Callable[[_Run], None]] = {
-    "time": _Run.time,
-    "values": _Run.values,
-    "gradients": _Run.gradient_statistics,
-    "saved": _Run.saved,
-    "branches": _Run.branches,
-    "macs": _Run.macs,
-    "numbers": _Run.numbers,
-    "images": _Run.images,
+    measure.__name__: measure
+    for measure in (
+        *(_Run.time, _Run.values, _Run.gradients, _Run.saved),
+        *(_Run.branches, _Run.macs, _Run.numbers, _Run.images),
+    )
 }
 
 
-def seconds(run: Callable[[], Any], repeats: int) -> float:
+def seconds(run: Callable[[], object], repeats: int) -> float:
     """The median time of so many runs."""
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+    return statistics.median(timeit.repeat(run, number=1, repeat=repeats))
 
 
 def statistics_of(array: Any) -> Statistics | None:
@@ -335,10 +325,7 @@ def png(pixels: Array) -> bytes:
     header = struct.pack(">IIBBBBB", w, h, 8, 2 if channels == 3 else 0, 0, 0, 0)
     chunks = {b"IHDR": header, b"IDAT": zlib.compress(rows.tobytes()), b"IEND": b""}
     parts = [
-        struct.pack(">I", len(data))
-        + name
-        + data
-        + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks.items()
+        struct.pack(f">I4s{len(x)}sI", len(x), name, x, zlib.crc32(name + x))
+        for name, x in chunks.items()
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

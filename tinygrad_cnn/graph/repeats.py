@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from .data import Edge, Graph, Node
-from .fold import contract, merge
+from .fold import contract, merge, split
 
 FEWEST = 3
 """How many blocks in a row are folded at least."""
@@ -139,14 +139,13 @@ class Repeats:
         """How deep the module is that holds both an operation and the one before it."""
         if i >= len(self.operations):
             return 0
-        return len(_common([n.module for n in self.operations[i - 1 : i + 1]]))
+        return len(self._modules_around(i - 1, i + 1))
 
     def _alike(self, start: int, length: int) -> int:
         """How many operations from here on have an equal, `length` later."""
         possible = range(start, len(self.operations) - length)
-        return sum(
-            1 for _ in takewhile(lambda i: self._same(i, length, start), possible)
-        )
+        alike = takewhile(lambda i: self._same(i, length, start), possible)
+        return len(list(alike))
 
     def _same(self, i: int, length: int, start: int) -> bool:
         """Whether the inputs of operation i are those of the one `length` later.
@@ -221,19 +220,20 @@ class Repeats:
                 standing |= {n.id: node for n in equal}
         return standing
 
+    def _modules_around(self, start: int, end: int) -> list[str]:
+        """The modules that all of these operations are in, from the outermost."""
+        return _common([split(n.module) for n in self.operations[start:end]])
+
     def _rename(self, run: Run) -> Callable[[Node], Node]:
         """Gives a node of the first block its module path, with all blocks in it."""
-        first, last = [
-            _common([n.module for n in self.operations[i : i + run.length]])
-            for i in (run.start, run.end - run.length)
-        ]
-        pairs = zip(first, last, strict=False)
-        at = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+        first = self._modules_around(run.start, run.start + run.length)
+        last = self._modules_around(run.end - run.length, run.end)
+        at = len(_common([first, last]))
         differ = at < min(len(first), len(last))
         new = f"{first[at]}…{last[at]} ×{run.blocks}" if differ else f"×{run.blocks}"
 
         def rename(node: Node) -> Node:
-            parts = node.module.split(".") if node.module else []
+            parts = split(node.module)
             if parts[:at] != first[:at]:
                 return node
             parts[at : at + differ] = [new]
@@ -245,8 +245,7 @@ class Repeats:
         return rename
 
 
-def _common(modules: Sequence[str]) -> list[str]:
-    """The modules around all of these, from the outermost."""
-    split = [module.split(".") if module else [] for module in modules]
-    same = takewhile(lambda parts: len(set(parts)) == 1, zip(*split, strict=False))
+def _common(paths: Sequence[list[str]]) -> list[str]:
+    """What all of these begin with."""
+    same = takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
     return [parts[0] for parts in same]

@@ -17,8 +17,8 @@ from ..core.methods.gradient import inputs_first
 from ..core.replaying import record_again, tensors_in
 from ..errors import ArgumentError
 from ..nn import Module, Parameter
-from ..ops.base import Op
-from ..ops.formulas import Formulas, formulas
+from ..ops.base import Memo, Op
+from ..ops.formulas import formulas
 from .data import Edge, Graph, Node
 
 Array = np.ndarray[Any, Any]
@@ -62,7 +62,7 @@ class Walk:
         self.ids: dict[Recorded, str] = {}
         self.arrays: dict[str, Any] = {}
         self._constants: dict[Any, str] = {}
-        self._formulas: dict[type[Op], Formulas] = {}
+        self._formulas = Memo(formulas)
         self.ends = [t._node for t in self.outputs]
         self.extend(self.ends)
         found = [self.node_of(output, "result").id for output in self.outputs]
@@ -136,7 +136,7 @@ class Walk:
                 sources[name] = self._constant(constant, name).id
             elif constant is not None:
                 numbers[name] = str(constant)
-        known = self._formulas_of(type(op))
+        known = self._formulas[type(op)]
         node = Node(
             self._id(),
             "operation",
@@ -161,11 +161,6 @@ class Walk:
         edges = [Edge(source, node.id, name) for name, source in sources.items()]
         self.graph.edges += edges
         return self.graph.add(node)
-
-    def _formulas_of(self, op: type[Op]) -> Formulas:
-        if op not in self._formulas:
-            self._formulas[op] = formulas(op)
-        return self._formulas[op]
 
     def _is_node(self, constant: Any) -> bool:
         """Whether it is an array, not merely a number without a name."""
@@ -215,13 +210,10 @@ class Names:
 
     def _add_module(self, label: str, module: Module) -> None:
         prefix = f"{label}." if label else ""
-        for kind, named in (
-            ("parameter", module.named_parameters()),
-            ("constant", module.named_buffers()),
-        ):
-            for path, tensor in named:
-                name = Name(prefix + path, kind, path.rpartition(".")[0])
-                self._add(tensor._array, name)
+        for path, tensor in [*module.named_parameters(), *module.named_buffers()]:
+            kind = "parameter" if isinstance(tensor, Parameter) else "constant"
+            name = Name(prefix + path, kind, path.rpartition(".")[0])
+            self._add(tensor._array, name)
 
     def _add(self, array: Any, name: Name) -> None:
         self.of_array.setdefault(_shown(array), name)

@@ -9,57 +9,29 @@ from itertools import pairwise
 from ..data import Graph, Node
 
 
-class Alignment:
-    """Pairs of nodes, one of a and one of b, each in one pair at most.
+def align(a: Graph, b: Graph) -> dict[str, str]:
+    """The ids of nodes of b by those of the same nodes in a.
 
-    b_of, a_of: the id of the other, by id. inputs_of_a, inputs_of_b: the sources of each
-    node, by the names of its inputs. Operations keep their order. Parameters, inputs and
-    constants are paired by name, or else by what uses them.
+    Operations keep their order. Parameters, inputs and constants are paired by name, or
+    else by what uses them.
     """
-
-    def __init__(self, a: Graph, b: Graph) -> None:
-        self.inputs_of_a, self.inputs_of_b = _inputs(a), _inputs(b)
-        self.names: dict[int, str] = {}
-        made = [[node for node in graph if node.is_made] for graph in (a, b)]
-        self.b_of = {p.id: q.id for p, q in _aligned(*made)}
-        self._pair_leaves(a, b)
-        self.a_of = {q: p for p, q in self.b_of.items()}
-
-    def name(self, node: Node) -> str:
-        """What to compare: of a leaf found by its use, the name in the module of that."""
-        return self.names.get(id(node), node.label)
-
-    def _pair_leaves(self, a: Graph, b: Graph) -> None:
-        ids, others = [dict(_numbered(graph)) for graph in (a, b)]
-        self.b_of |= {ids[key]: others[key] for key in ids.keys() & others.keys()}
-        taken = set(self.b_of.values())
-        pairs = [(a.nodes[p], b.nodes[q]) for p, q in self.b_of.items()]
-        for user, other in pairs:
-            into = self.inputs_of_b[other.id]
-            for name, id in self.inputs_of_a[user.id].items():
-                p, q = a.nodes[id], b.nodes.get(into.get(name, ""))
-                if q is None or id in self.b_of or q.id in taken:
-                    continue
-                if not (p.is_made or q.is_made):
-                    self.b_of[id] = q.id
-                    taken.add(q.id)
-                    self._name(p, user)
-                    self._name(q, other)
-
-    def _name(self, leaf: Node, user: Node) -> None:
-        self.names[id(leaf)] = leaf.label.removeprefix(f"{user.module}.")
+    b_of = _pair_operations(*[[n for n in graph if n.is_made] for graph in (a, b)])
+    ids, others = [dict(_number_leaves(graph)) for graph in (a, b)]
+    b_of |= {ids[key]: others[key] for key in ids if key in others}
+    taken = set(b_of.values())
+    sources_in_a, sources_in_b = sources_by_input(a), sources_by_input(b)
+    for user, other in list(b_of.items()):
+        for name, p in sources_in_a[user].items():
+            q = sources_in_b[other].get(name)
+            if q is None or p in b_of or q in taken:
+                continue
+            if not (a.nodes[p].is_made or b.nodes[q].is_made):
+                b_of[p] = q
+                taken.add(q)
+    return b_of
 
 
-def _numbered(graph: Graph) -> Iterator[tuple[tuple[str, int], str]]:
-    """Each leaf by its label, and how many before it have the same."""
-    seen: Counter[str] = Counter()
-    for node in graph:
-        if not node.is_made:
-            yield (node.label, seen[node.label]), node.id
-            seen[node.label] += 1
-
-
-def _inputs(graph: Graph) -> dict[str, dict[str, str]]:
+def sources_by_input(graph: Graph) -> dict[str, dict[str, str]]:
     """What goes into each node, by the names of its inputs."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for edge in graph.edges:
@@ -68,8 +40,17 @@ def _inputs(graph: Graph) -> dict[str, dict[str, str]]:
     return found
 
 
-def _aligned(a: list[Node], b: list[Node]) -> list[tuple[Node, Node]]:
-    """Pairs of nodes in order: the same in all; in the gaps, in less and less."""
+def _number_leaves(graph: Graph) -> Iterator[tuple[tuple[str, int], str]]:
+    """Each leaf by its label, and how many before it have the same."""
+    seen: Counter[str] = Counter()
+    for node in graph:
+        if not node.is_made:
+            yield (node.label, seen[node.label]), node.id
+            seen[node.label] += 1
+
+
+def _pair_operations(a: list[Node], b: list[Node]) -> dict[str, str]:
+    """The same in all; in the gaps between these, the same in less and less."""
     pairs: list[tuple[int, int]] = []
     for key in KEYS:
         ends = [(-1, -1), *pairs, (len(a), len(b))]
@@ -78,7 +59,7 @@ def _aligned(a: list[Node], b: list[Node]) -> list[tuple[Node, Node]]:
             found = longest_common_subsequence(*between)
             pairs += [(i + 1 + p, k + 1 + q) for p, q in found]
         pairs.sort()
-    return [(a[p], b[q]) for p, q in pairs]
+    return {a[p].id: b[q].id for p, q in pairs}
 
 
 def _operation(node: Node) -> tuple[Hashable, ...]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import takewhile
+from operator import is_not
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +20,11 @@ from ...core.engine import Tensor
 from ...errors import ArgumentError
 from ...nn import Module
 from ...output.text import encode_json, format_shape
-from ..data import Edge, Graph, Node, Statistics
+from ..data import Edge, Graph, Node
 from ..drawing.drawing import Drawing, Look, draw
 from ..drawing.theme import Theme, theme_of
 from ..walker import walk
-from .alignment import Alignment
+from .alignment import align, sources_by_input
 
 LISTED = 40
 """How many operations, and how many parameters, the text names."""
@@ -56,20 +59,19 @@ def diff(
     Raises ArgumentError if a and b are not of one kind, CheckpointError for a file that is
     no checkpoint.
     """
-    kinds = [_kind(side) for side in (a, b)]
-    if kinds[0] != kinds[1]:
+    (kind, graph_a, state_a), (other, graph_b, state_b) = (
+        _given(side, x, labels, loss) for side in (a, b)
+    )
+    if kind != other:
         raise ArgumentError(
-            f"a {kinds[0]} cannot be compared with a {kinds[1]}: give two graphs, two "
+            f"a {kind} cannot be compared with a {other}: give two graphs, two "
             "results, two models, or two checkpoints or state dicts"
         )
-    states = [_state(side) for side in (a, b)]
-    graphs = [_graph(side, x, labels, loss) for side in (a, b)]
-    found = Difference(graphs[0], graphs[1], len(states[0] or ()))
-    if graphs[0] is not None and graphs[1] is not None:
-        comparison = _Comparison(graphs[0], graphs[1], rtol)
-        found.nodes, found.b_of = list(comparison.differences()), comparison.same.b_of
-    if states[0] is not None and states[1] is not None:
-        found.parameters = list(_parameters(states[0], states[1], rtol))
+    found = Difference(graph_a, graph_b, len(state_a))
+    if graph_a is not None and graph_b is not None:
+        found.b_of = align(graph_a, graph_b)
+        found.nodes = list(_nodes(graph_a, graph_b, found.b_of, rtol))
+    found.parameters = list(_parameters(state_a, state_b, rtol))
     return found
 
 
@@ -291,30 +293,24 @@ def _text(x: Any) -> str:
 # ------------------------------------------------------------------- what was given
 
 
-def _kind(given: Any) -> str:
-    if isinstance(given, str | PathLike | Mapping):
-        return "state dict"
-    if isinstance(given, Graph):
-        return "graph"
-    return "model" if isinstance(given, Module) else "result"
+def _given(
+    side: Any, x: Any, labels: Any, loss: Any
+) -> tuple[str, Graph | None, Mapping[str, Any]]:
+    """What a side is called, its graph and its parameters, as far as it has them."""
+    if isinstance(side, Graph):
+        return "graph", side, {}
+    if isinstance(side, str | PathLike | Mapping):
+        return "state dict", None, _state(side)
+    if not isinstance(side, Module):
+        return "result", walk(side), {}
+    if x is None:
+        return "model", None, side.state_dict()
+    show, names = ("values", "gradients"), {"x": x, "labels": labels}
+    drawing = draw(side, x, labels=labels, loss=loss, show=show, names=names)
+    return "model", drawing.graph, side.state_dict()
 
 
-def _graph(given: Any, x: Any, labels: Any, loss: Any) -> Graph | None:
-    if isinstance(given, Graph):
-        return given
-    if isinstance(given, Module):
-        if x is None:
-            return None
-        show, names = ("values", "gradients"), {"x": x, "labels": labels}
-        return draw(given, x, labels=labels, loss=loss, show=show, names=names).graph
-    return None if _kind(given) == "state dict" else walk(given)
-
-
-def _state(given: Any) -> Mapping[str, Any] | None:
-    if isinstance(given, Module):
-        return given.state_dict()
-    if _kind(given) != "state dict":
-        return None
+def _state(given: Any) -> Mapping[str, Any]:
     state: Any = given if isinstance(given, Mapping) else load(given)
     inner = state.get("model") if isinstance(state, Mapping) else None
     state = inner if isinstance(inner, Mapping) else state
@@ -363,87 +359,85 @@ def _measure(found: ParameterDifference, a: Any, b: Any) -> None:
 # -------------------------------------------------------------------------- graphs
 
 
-class _Comparison:
-    """Two graphs, node by node."""
-
-    def __init__(self, a: Graph, b: Graph, rtol: float) -> None:
-        self.a, self.b, self.rtol = a, b, rtol
-        self.same = Alignment(a, b)
-
-    def differences(self) -> Iterator[NodeDifference]:
-        """In the order of a; what only b has comes before the node that it leads to."""
-        new = iter(self.b)
-        for p in self.a:
-            if p.id not in self.same.b_of:
-                yield NodeDifference(p, None)
-                continue
-            q = self.b.nodes[self.same.b_of[p.id]]
-            if p.is_made:
-                yield from self._added(new, q)
-            changes = list(self._changes(p, q))
-            if changes:
-                yield NodeDifference(p, q, changes)
-        yield from self._added(new, None)
-
-    def _added(
-        self, new: Iterator[Node], until: Node | None
-    ) -> Iterator[NodeDifference]:
-        for q in new:
-            if q is until:
-                return
-            if q.id not in self.same.a_of:
-                yield NodeDifference(None, q)
-
-    def _changes(self, p: Node, q: Node) -> Iterator[Change]:
-        facts = self._facts(p, self.a), self._facts(q, self.b)
-        for what in facts[0] | facts[1]:
-            values = [f.get(what) for f in facts]
-            if values[0] != values[1]:
-                yield Change(what, *values)
-        into = self.same.inputs_of_b[q.id]
-        for name, s in self.same.inputs_of_a[p.id].items():
-            t = into.get(name, "")
-            # What was put between, or taken out, is said where that is.
-            if s in self.same.b_of and t in self.same.a_of and self.same.b_of[s] != t:
-                ends = _place(self.a.nodes[s]), _place(self.b.nodes[t])
-                yield Change(f"input {name}", *ends)
-        yield from self._measured(p, q)
-
-    def _facts(self, node: Node, graph: Graph) -> dict[str, Any]:
-        """What is compared exactly; a shape that is given as an attribute, once."""
-        facts: dict[str, Any] = {"kind": node.kind, "name": self.same.name(node)}
-        facts |= {"module": node.module} if node.is_made else {}
-        attributes = node.attributes.items()
-        facts |= {f"attribute {k}": v for k, v in attributes if v != str(node.shape)}
-        facts |= {"shape": node.shape, "dtype": node.dtype}
-        return facts | {"result": "yes" if node.id in graph.outputs else "no"}
-
-    def _measured(self, p: Node, q: Node) -> Iterator[Change]:
-        if p.branches and q.branches and p.branches.count != q.branches.count:
-            yield Change(p.branches.what, p.branches.count, q.branches.count)
-        arrived = p.gradient_computed, q.gradient_computed
-        if None not in arrived and arrived[0] != arrived[1]:
-            yield Change("gradient computed", *[str(x).lower() for x in arrived])
-        for what in ("values", "gradient"):
-            s, t = getattr(p, what), getattr(q, what)
-            if s and t:
-                yield from self._figures(what, s, t)
-
-    def _figures(self, what: str, s: Statistics, t: Statistics) -> Iterator[Change]:
-        figures = {
-            f.name: [_number(getattr(z, f.name)) for z in (s, t)]
-            for f in fields(Statistics)
-        }
-        of_values = [abs(x) for name in ("min", "max") for x in figures[name]]
-        for name, (a, b) in figures.items():
-            of = [abs(a), abs(b)] if name in ("norm", "not_finite") else of_values
-            if not (abs(a - b) <= self.rtol * max(of) or a != a != b != b):
-                yield Change(f"{what} {name.replace('_', ' ')}", a, b)
+def _nodes(
+    a: Graph, b: Graph, b_of: Mapping[str, str], rtol: float
+) -> Iterator[NodeDifference]:
+    """In the order of a; what only b has comes before the node that it leads to."""
+    a_of = {q: p for p, q in b_of.items()}
+    inputs = _changed_inputs(a, b, b_of, a_of)
+    new = iter(b)
+    for p in a:
+        if p.id not in b_of:
+            yield NodeDifference(p, None)
+            continue
+        q = b.nodes[b_of[p.id]]
+        if p.is_made:
+            before = takewhile(partial(is_not, q), new)
+            yield from (NodeDifference(None, n) for n in before if n.id not in a_of)
+        facts, others = _facts(p, a), _facts(q, b)
+        changes = [
+            Change(what, facts.get(what), others.get(what))
+            for what in facts | others
+            if facts.get(what) != others.get(what)
+        ]
+        changes += [*inputs[p.id], *_changed_figures(p, q, rtol)]
+        if changes:
+            yield NodeDifference(p, q, changes)
+    yield from (NodeDifference(None, n) for n in new if n.id not in a_of)
 
 
-def _number(x: float | None) -> float:
-    """A figure; None is what JSON made of inf and NaN."""
-    return math.nan if x is None else float(x)
+def _facts(node: Node, graph: Graph) -> dict[str, Any]:
+    """What is compared exactly; a shape that is given as an attribute, once."""
+    facts: dict[str, Any] = {"kind": node.kind}
+    if node.is_made:
+        facts |= {"name": node.label, "module": node.module}
+    else:  # its name in the module that it belongs to
+        facts["name"] = node.label.removeprefix(f"{node.module}.")
+    attributes = node.attributes.items()
+    facts |= {f"attribute {k}": v for k, v in attributes if v != str(node.shape)}
+    facts |= {"shape": node.shape, "dtype": node.dtype}
+    return facts | {"result": "yes" if node.id in graph.outputs else "no"}
+
+
+def _changed_inputs(
+    a: Graph, b: Graph, b_of: Mapping[str, str], a_of: Mapping[str, str]
+) -> dict[str, list[Change]]:
+    """By the nodes of a. What was put between, or taken out, is said where that is."""
+    found: dict[str, list[Change]] = defaultdict(list)
+    sources_in_b = sources_by_input(b)
+    for id, sources in sources_by_input(a).items():
+        for name, s in sources.items():
+            t = sources_in_b[b_of.get(id, "")].get(name, "")
+            if s in b_of and t in a_of and b_of[s] != t:
+                ends = _place(a.nodes[s]), _place(b.nodes[t])
+                found[id].append(Change(f"input {name}", *ends))
+    return found
+
+
+def _changed_figures(p: Node, q: Node, rtol: float) -> Iterator[Change]:
+    """Of what was measured of both."""
+    others = dict(_figures(q))
+    for what, (x, scale) in _figures(p):
+        y, other = others.get(what, (x, scale))
+        if x == y or (x != x and y != y):
+            continue
+        if isinstance(x, str) or not abs(x - y) <= rtol * max(scale, other):
+            yield Change(what, x, y)
+
+
+def _figures(node: Node) -> Iterator[tuple[str, tuple[Any, float]]]:
+    """What was measured, and what differences are relative to."""
+    if node.branches:
+        yield node.branches.what, (node.branches.count, 0)
+    if node.gradient_computed is not None:
+        yield "gradient computed", (str(node.gradient_computed).lower(), 0)
+    for what, statistics in (("values", node.values), ("gradient", node.gradient)):
+        known = asdict(statistics) if statistics else {}
+        for name, value in known.items():
+            x = math.nan if value is None else float(value)
+            largest = max(abs(known["min"] or 0), abs(known["max"] or 0), abs(x))
+            scale = 0 if name == "not_finite" else largest
+            yield f"{what} {name.replace('_', ' ')}", (x, scale)
 
 
 def _place(node: Node) -> str:

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,14 +51,14 @@ def summary(
     """
     trace = _Trace(model)
     with unchanged(model), trace.watching():
-        output = output_of(model, x)
-        trace.in_loss = True
-        result = loss_of(model, output, labels, loss)
+        result = loss_of(model, output_of(model, x), labels, loss)
     existing = [*model.parameters(), *model.buffers(), *tensors_in((x, labels))]
     trace.outputs[LOSS] = [t.shape for t in tensors_in(result)]
     with np.errstate(all="ignore"):
         fresh = trace.measure(result, [t._array for t in existing], repeats)
-    rows, total = _rows(trace), _total(trace)
+    total = Row("", "total", "total", parameters=_parameters(model, ""))
+    _add_up(total, trace.steps)
+    rows = _rows(trace)
     for row in rows:
         time = total.seconds + total.backward_seconds
         row.share = (row.seconds + row.backward_seconds) / time if time else 0.0
@@ -190,13 +192,8 @@ class _Step:
     op: Op
     inputs: list[Value]
     result: Any
-    module: str
     order: int
-    macs: int = 0
-    activations: int = 0
-    saved: int = 0
-    seconds: float = 0.0
-    backward_seconds: float = 0.0
+    row: Row
 
 
 class _Trace:
@@ -206,76 +203,67 @@ class _Trace:
         self.model = model
         self.paths = dict(model.named_modules())
         self.steps: list[_Step] = []
-        self.in_loss = False
-        self.began: dict[str, int] = {}
-        """When each module was first called, counted in calls and operations."""
+        self.ended: dict[str, int] = {}
+        """When the first call of each module ended, counted in calls and operations."""
         self.outputs: dict[str, list[tuple[int, ...]]] = {}
 
     def note(self, op: Op, inputs: list[Value], y: Value, kept: list[Value]) -> None:
         """Observe an operation. Only floats count: the rest is bookkeeping."""
         if y.dtype.kind == "f":
-            path = module_path.get()
-            module = LOSS if self.in_loss else path if path in self.paths else ""
-            self.steps.append(_Step(op, inputs, y, module, self._now()))
+            path = module_path.get() if module_path.get() in self.paths else ""
+            module = LOSS if "" in self.ended else path
+            row = Row(module, type(op).__name__, "operation", 0, [y.shape])
+            self.steps.append(_Step(op, inputs, y, self._now(), row))
 
     def _now(self) -> int:
-        return len(self.steps) + len(self.began)
+        return len(self.steps) + len(self.ended)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Note operations, when modules are called, and what they return."""
+        """Note operations, and what modules return, and when."""
         with setting(observer, self.note), enable_grad(), ExitStack() as stack:
             for path, module in self.paths.items():
-                before = module.register_forward_pre_hook(self._before(path))
-                after = module.register_forward_hook(self._after(path))
-                stack.callback(before.remove)
-                stack.callback(after.remove)
+                hook = module.register_forward_hook(partial(self._end, path))
+                stack.callback(hook.remove)
             yield
 
-    def _before(self, path: str) -> Callable[..., None]:
-        def note(module: Module, args: Any) -> None:
-            self.began.setdefault(path, self._now())
+    def _end(self, path: str, module: Module, args: Any, output: Any) -> None:
+        self.outputs[path] = [t.shape for t in tensors_in(output)]
+        self.ended.setdefault(path, self._now())
 
-        return note
-
-    def _after(self, path: str) -> Callable[..., None]:
-        def note(module: Module, args: Any, output: Any) -> None:
-            self.outputs[path] = [t.shape for t in tensors_in(output)]
-
-        return note
+    def begin(self, path: str) -> float:
+        """When a module, or one inside it, did something first; the loss is last."""
+        if path == LOSS:
+            return math.inf
+        calls = [order for p, order in self.ended.items() if _is_in(p, path)]
+        steps = [s.order for s in self.steps if _is_in(s.row.path, path)]
+        return min([*calls, *steps], default=math.inf)
 
     def measure(self, result: Any, existing: list[Any], repeats: int) -> int:
         """Find out what each step costs; the bytes saved that did not exist before."""
         walk = Walk(result)
         measure(walk, {"time"}, repeats=repeats)
-        recorded = self._records(walk)
+        of_op: dict[int, list[tuple[Record, Node]]] = defaultdict(list)
+        for record, key in walk.ids.items():
+            if isinstance(record, Record):
+                of_op[id(record.op)].append((record, walk.graph.nodes[key]))
         results, kept, fresh = Memory(existing), Memory(), Memory(existing)
         added = 0
         for step in self.steps:
-            step.activations = results.add(step.result)
+            row = step.row
+            row.activations = results.add(step.result)
             shapes = [shape_of(x) for x in step.inputs]
-            step.macs = macs(step.op, shapes, step.result.shape) or 0
-            if step not in recorded:
-                step.seconds = seconds(lambda: step.op(*step.inputs), repeats)  # noqa: B023
+            row.macs = macs(step.op, shapes, step.result.shape) or 0
+            if not of_op[id(step.op)]:
+                row.seconds = seconds(lambda: step.op(*step.inputs), repeats)  # noqa: B023
                 continue
-            record, node = recorded[step]
-            step.seconds = node.seconds or 0.0
-            step.backward_seconds = node.backward_seconds or 0.0
+            record, node = of_op[id(step.op)].pop(0)
+            row.seconds = node.seconds or 0.0
+            row.backward_seconds = node.backward_seconds or 0.0
             for _, array in saved_arrays(record):
-                step.saved += kept.add(array)
+                row.saved += kept.add(array)
                 added += fresh.add(array)
         return added
-
-    def _records(self, walk: Walk) -> dict[_Step, tuple[Record, Node]]:
-        """What was recorded of the steps: they share the operation."""
-        of_op: dict[int, list[_Step]] = {}
-        for step in self.steps:
-            of_op.setdefault(id(step.op), []).append(step)
-        return {
-            of_op[id(r.op)].pop(0): (r, walk.graph.nodes[key])
-            for r, key in walk.ids.items()
-            if isinstance(r, Record)
-        }
 
 
 # -------------------------------------------------------------------------- the rows
@@ -285,53 +273,34 @@ def _rows(trace: _Trace) -> list[Row]:
     """A row for each module, and for its operations where they are several."""
     kinds = {path: type(m).__name__ for path, m in trace.paths.items()}
     kinds[LOSS] = "loss"
-    begins = {path: (_begin(trace, path), at) for at, path in enumerate(kinds)}
+    begins = {path: (trace.begin(path), at) for at, path in enumerate(kinds)}
     keyed: list[tuple[Any, Row]] = []
     for path, kind in kinds.items():
         around = [p for p in kinds if p and _is_in(path, p)]
         key, depth = tuple([begins[p] for p in around]), len(around) - (path == LOSS)
-        own = [s for s in trace.steps if s.module == path]
+        inside = [s for s in trace.steps if _is_in(s.row.path, path)]
+        own = [s for s in inside if s.row.path == path]
         name = path.rpartition(".")[2] or kind
         row = Row(path, name, kind, depth, trace.outputs.get(path, []))
         row.parameters = _parameters(trace.model, path)
+        _add_up(row, inside)
         if own or path != LOSS:
             keyed.append((key, row))
-        inside = [s for s in trace.steps if _is_in(s.module, path)]
-        _add_up(row, inside)
         if len(own) > 1 or len(inside) > len(own) or path == LOSS:
-            keyed += [((*key, (s.order, 0)), _operation(s, depth + 1)) for s in own]
+            for step in own:
+                step.row.depth = depth + 1
+                keyed.append(((*key, (step.order, 0)), step.row))
     return [row for _, row in sorted(keyed, key=lambda pair: pair[0])]
 
 
-def _operation(step: _Step, depth: int) -> Row:
-    name = type(step.op).__name__
-    row = Row(step.module, name, "operation", depth, [step.result.shape])
-    return _add_up(row, [step])
-
-
-def _total(trace: _Trace) -> Row:
-    row = Row("", "total", "total", parameters=_parameters(trace.model, ""))
-    return _add_up(row, trace.steps)
-
-
-def _add_up(row: Row, steps: Sequence[_Step]) -> Row:
+def _add_up(row: Row, steps: Sequence[_Step]) -> None:
     for name in ("macs", "activations", "saved", "seconds", "backward_seconds"):
-        setattr(row, name, sum([getattr(step, name) for step in steps]))
-    return row
+        setattr(row, name, sum([getattr(step.row, name) for step in steps]))
 
 
 def _is_in(inner: str, outer: str) -> bool:
     """Whether the module of one path is that of the other, or inside it."""
     return inner != LOSS if not outer else f"{inner}.".startswith(f"{outer}.")
-
-
-def _begin(trace: _Trace, path: str) -> float:
-    """When a module, or one inside it, ran first; the loss is last of all."""
-    if path == LOSS:
-        return math.inf
-    calls = [order for p, order in trace.began.items() if _is_in(p, path)]
-    steps = [s.order for s in trace.steps if _is_in(s.module, path)]
-    return min([*calls, *steps], default=math.inf)
 
 
 def _parameters(model: Module, path: str) -> int:

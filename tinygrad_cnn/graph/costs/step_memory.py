@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -108,20 +107,20 @@ class Memory:
 
     def alive(self, at: int) -> list[Life]:
         """What lives at a moment, the largest first."""
-        end = len(self.moments)
-        found = [
-            life
-            for life in self.lives
-            if life.born <= at <= (end if life.dropped is None else life.dropped)
-        ]
+        born = [life for life in self.lives if life.born <= at]
+        found = [life for life in born if life.dropped is None or at <= life.dropped]
         return sorted(found, key=lambda life: -life.bytes)
+
+    def held(self, at: int) -> Counter[str]:
+        """Who holds how many bytes at a moment."""
+        held: Counter[str] = Counter()
+        for life in self.alive(at):
+            held[life.holder] += life.bytes
+        return held
 
     def holders(self) -> dict[str, int]:
         """Who held how many bytes of the peak, the largest first."""
-        held: Counter[str] = Counter()
-        for life in self.alive(self.peak_at):
-            held[life.holder] += life.bytes
-        return dict(held.most_common())
+        return dict(self.held(self.peak_at).most_common())
 
     def __str__(self) -> str:
         """The peak, and who held it."""
@@ -130,9 +129,8 @@ class Memory:
             f"{self.peak_at + 1}: {self._peak_operation()}"
         ]
         for holder, count in self.holders().items():
-            lines.append(
-                f"  {format_bytes(count):>10}  {count / self.peak:6.1%}  {holder}"
-            )
+            share = f"{count / self.peak:6.1%}"
+            lines.append(f"  {format_bytes(count):>10}  {share}  {holder}")
         return "\n".join(lines)
 
     def _peak_operation(self) -> str:
@@ -165,7 +163,7 @@ class Memory:
         stacks = self._stacks()
         edges = np.arange(len(self.moments) + 1) + 0.5
         heights = np.array([[*h, h[-1]] for h in stacks.values()]) / scale
-        hues = cycle(COLOURS)
+        hues = iter(COLOURS)
         colours = [GREYS.get(name) or next(hues) for name in stacks]
         axes.stackplot(
             edges, heights, labels=list(stacks), colors=colours, step="post", lw=0
@@ -173,42 +171,32 @@ class Memory:
         middle = [m.phase for m in self.moments].count("forward") + 0.5
         axes.axvline(middle, color="black", lw=0.8, ls=":")
         top = 1.22 * self.peak / scale
-        shifted = {"textcoords": "offset points"}
-        axes.annotate(
-            "forward", (middle, top), (-4, -4), ha="right", va="top", **shifted
-        )
-        axes.annotate("backward", (middle, top), (4, -4), va="top", **shifted)
+        axes.text(middle, 0.98 * top, "forward ", ha="right", va="top")
+        axes.text(middle, 0.98 * top, " backward", va="top")
         axes.annotate(
             f"peak {format_bytes(self.peak)}\n{self._peak_operation()}",
             (self.peak_at + 1, self.peak / scale),
             (0, 16),
+            textcoords="offset points",
             ha="center",
             fontsize=9,
             arrowprops={"arrowstyle": "->"},
-            **shifted,
         )
         axes.set(xlim=(0.5, edges[-1]), ylim=(0, top))
         axes.set(xlabel="operation", ylabel=f"memory, {unit}")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
 
-    def _bytes(self, group: Callable[[Life], str] = lambda life: "") -> dict[str, Any]:
-        """How much lives at each moment, by groups of lives."""
-        found: dict[str, Any] = defaultdict(lambda: np.zeros(len(self.moments)))
-        for life in self.lives:
-            end = None if life.dropped is None else life.dropped + 1
-            found[group(life)][life.born : end] += life.bytes
-        return found
-
     def _stacks(self) -> dict[str, Any]:
         """Bytes at each moment by holder, in order; the small as one, gradients on top."""
-        found = self._bytes(lambda life: life.holder)
-        gradients = found.pop(GRADIENTS, None)
+        held = [self.held(at) for at in range(len(self.moments))]
+        holders = dict.fromkeys([life.holder for life in self.lives])
+        found = {name: np.array([h[name] for h in held]) for name in holders}
+        gradients = found.pop(GRADIENTS)
         largest = sorted(found, key=lambda holder: -found[holder].sum())
-        small = largest[len(COLOURS) :]
-        stacks = {holder: h for holder, h in found.items() if holder not in small}
+        small = [found.pop(holder) for holder in largest[len(COLOURS) :]]
         if small:
-            stacks[OTHERS] = sum([found[holder] for holder in small])
-        return stacks if gradients is None else stacks | {GRADIENTS: gradients}
+            found[OTHERS] = np.sum(small, 0)
+        return found | {GRADIENTS: gradients}
 
 
 # ---------------------------------------------------------------------- the step, watched
@@ -298,6 +286,6 @@ class _Watch(BackwardObserver):
         """What was noted; the watch is over."""
         self.known.clear()
         memory = Memory(self.moments, self.lives)
-        for moment, count in zip(self.moments, memory._bytes()[""], strict=True):
-            moment.bytes = int(count)
+        for at, moment in enumerate(self.moments):
+            moment.bytes = memory.held(at).total()
         return memory

@@ -17,26 +17,18 @@ from .theme import Style, style_of
 
 BOLD, USUAL, THIN = 3, 1.2, 0.7
 
+Pairs = Sequence[tuple[str, str]] | None
 
-Pairs = Sequence[tuple[str, str]]
 
-
-def write_dot(graph: Graph, label: Label, mode: str, pairs: Pairs | None = None) -> str:
-    """A graph, with nodes that say what the label says, as DOT text.
+class Writer:
+    """Writes one graph, with nodes that say what the label says, statement by statement.
 
     mode: "forward", "backward" or "both", which puts each forward node and what serves its
     gradient side by side, and lets gradients go up where data go down. pairs: ids of nodes
     to be on the same line; the graph, which is two of them side by side, goes down then.
     """
-    return "\n".join(Writer(graph, label, mode, pairs).lines()) + "\n"
 
-
-class Writer:
-    """Writes one graph, statement by statement."""
-
-    def __init__(
-        self, graph: Graph, label: Label, mode: str, pairs: Pairs | None
-    ) -> None:
+    def __init__(self, graph: Graph, label: Label, mode: str, pairs: Pairs) -> None:
         self.graph, self.label, self.theme, self.mode = graph, label, label.theme, mode
         self.pairs = pairs
         self.layout = Layout(graph, mode, "saved" in label.show)
@@ -53,11 +45,10 @@ class Writer:
         yield from map(self._edge, self.layout.edges)
         yield from map(self._pair, self.layout.partner.items())
         if self.pairs is not None:
+            made = {node.id for node in self.graph if node.is_made}
             yield "graph [newrank=true]"  # lines across frames
             for ids in self.pairs:
-                if all(
-                    i in self.graph.nodes and self.graph.nodes[i].is_made for i in ids
-                ):
+                if made.issuperset(ids):
                     yield f"{{rank=same; {'; '.join(map(literal, ids))}}}"
         yield "}"
 
@@ -153,13 +144,11 @@ class Writer:
             group=column if self.layout.pairs else None,
         )
         line = [node.id]
-        for where, beside in (
-            ("before", self.layout.before),
-            ("after", self.layout.after),
-        ):
-            if beside[node.id]:
+        for where in ("before", "after"):
+            beside = getattr(self.layout, where)[node.id]
+            if beside:
                 line.append(f"{where} {node.id}")
-                yield self._beside(line[-1], beside[node.id], node.module)
+                yield self._beside(line[-1], beside, node.module)
         if node.id in self.layout.partner:
             line.append(self.layout.partner[node.id].id)
         if len(line) > 1:

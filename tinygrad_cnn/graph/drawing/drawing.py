@@ -23,10 +23,10 @@ from ..fold import fold, pair_passes
 from ..measuring import MEASURES, measure
 from ..repeats import fold_repeats
 from ..walker import Walk
-from .dot import write_dot
+from .dot import Writer
 from .highlight import ON_PATH, measures, reasons
 from .label import SHOWN, Label
-from .render import FORMATS, RenderError, render_dot, stand_alone, with_images
+from .render import FORMATS, RenderError, render_with_images
 from .theme import Theme, theme_of
 
 MODES = ("forward", "backward", "both")
@@ -175,11 +175,8 @@ class Drawing:
         folded = _fold(graph, look, reasons)
         self.drawn = _backward_part(folded) if look.mode == "backward" else folded
         self._folded = folded
-        self.reasons = {
-            node.id: found
-            for node in self.drawn
-            if (found := _reasons_of(node, graph, reasons))
-        }
+        found = {node.id: _reasons_of(node, graph, reasons) for node in self.drawn}
+        self.reasons = {id: why for id, why in found.items() if why}
         self.dot = self._dot({})
 
     def __str__(self) -> str:
@@ -231,15 +228,13 @@ class Drawing:
     def _dot(self, images: Mapping[str, str]) -> str:
         look = self.look
         label = Label(self._folded, look.theme, look.show, self.reasons, images)
-        return write_dot(self.drawn, label, look.mode, look.pairs)
+        lines = Writer(self.drawn, label, look.mode, look.pairs).lines()
+        return "\n".join(lines) + "\n"
 
     def _picture(self, format: str, seconds: float = 600) -> bytes:
         shown = self.drawn if "images" in self.look.show else ()
         images = {node.id: node.image for node in shown if node.image}
-        picture = with_images(
-            self._dot, images, lambda dot: render_dot(dot, format, seconds)
-        )
-        return stand_alone(picture.decode()).encode() if format == "svg" else picture
+        return render_with_images(self._dot, images, format, seconds)
 
 
 def _fold(graph: Graph, look: Look, marked: Mapping[str, Sequence[str]]) -> Graph:

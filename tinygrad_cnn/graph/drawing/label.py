@@ -20,7 +20,7 @@ from ...output.text import (
     format_shape,
 )
 from ..data import Graph, Node, Statistics
-from ..fold import parameter_bytes, parameter_count
+from ..fold import parameter_size
 from .highlight import ON_PATH
 from .theme import Theme, style_of
 
@@ -204,9 +204,9 @@ class Label:
                 yield "gradient: not computed"
 
     def _counts(self, node: Node, show: Collection[str] = SHOWN) -> Iterator[str]:
-        count = parameter_count(node)
+        count, size = parameter_size(node)
         if "parameters" in show and count:
-            yield f"{count:,} parameters, {format_bytes(parameter_bytes(node))}"
+            yield f"{count:,} parameters, {format_bytes(size)}"
         if "macs" in show and node.macs:
             yield f"{format_count(node.macs)} multiply-adds"
         if "branches" in show and node.branches:

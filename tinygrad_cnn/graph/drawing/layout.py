@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from ..data import Edge, Graph, Node
 
@@ -171,32 +174,22 @@ class Layout:
 
         size: about how wide and high a node is.
         """
-        ranks: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+        ranks: dict[int, list[Any]] = defaultdict(list)
         level: dict[str, int] = {}
         for node in self.graph:
             if node.id not in self.place:
                 found = [level.get(e.source, -1) for e in self.into[node.id]]
                 level[node.id] = max(found, default=-1) + 1
-                ranks[level[node.id]].append(tuple(self._extents(node, size)))
-        long, wide, broad, high = (
-            [[extents[i] + GAP for extents in rank] for rank in ranks.values()]
-            for i in range(4)
-        )
+                own, before = size(node), [size(n) for n in self.before[node.id]]
+                beside = np.reshape(before, (-1, 2))
+                along = np.maximum(own, beside.sum(0))
+                athwart = own + beside.max(0, initial=0)
+                ranks[level[node.id]].append((along, athwart))
         if not ranks:
             return False
-        across = sum(map(max, long)), max(map(sum, wide))
-        down = max(map(sum, broad)), sum(map(max, high))
-        scale = [min(PAGE[0] / w, PAGE[1] / h) for w, h in (across, down)]
-        return scale[0] > scale[1] and across[0] < LONGEST_LINE
-
-    def _extents(
-        self, node: Node, size: Callable[[Node], tuple[float, float]]
-    ) -> Iterator[float]:
-        """Width and height with what stands before it, across and downwards."""
-        width, height = size(node)
-        beside = [size(n) for n in self.before[node.id]]
-        widths, heights = [w for w, _ in beside], [h for _, h in beside]
-        yield max(width, sum(widths))
-        yield height + max(heights, default=0)
-        yield width + max(widths, default=0)
-        yield max(height, sum(heights))
+        parts = [np.array(rank) + GAP for rank in ranks.values()]
+        length, height = sum([part[:, 0].max(0) for part in parts])
+        width, breadth = np.max([part[:, 1].sum(0) for part in parts], 0)
+        across = min(PAGE[0] / length, PAGE[1] / breadth)
+        down = min(PAGE[0] / width, PAGE[1] / height)
+        return bool(across > down and length < LONGEST_LINE)

@@ -61,15 +61,15 @@ def render_dot(dot: str, format: str, seconds: float = 600) -> bytes:
     return done.stdout
 
 
-def with_images(
+def render_with_images(
     dot: Callable[[Mapping[str, str]], str],
     images: Mapping[str, str],
-    draw: Callable[[str], bytes],
+    format: str,
+    seconds: float,
 ) -> bytes:
-    """A picture with thumbnails in it.
+    """A picture with thumbnails in it, as of `render_dot`; an SVG stands alone.
 
-    dot: the text, given a file for each thumbnail. images: PNGs as data URIs. draw: from
-    the text to the picture; if that is an SVG, it gets the data URIs and stands alone.
+    dot: the text, given a file for each thumbnail. images: PNGs as data URIs.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = {}
@@ -77,13 +77,15 @@ def with_images(
             file = Path(folder, f"{i}.png")
             file.write_bytes(base64.b64decode(uri.partition(",")[2]))
             files[key] = str(file)
-        picture = draw(dot(files))
-        for key, name in files.items():
-            picture = picture.replace(f'"{name}"'.encode(), f'"{images[key]}"'.encode())
-    return picture
+        picture = render_dot(dot(files), format, seconds)
+    if format != "svg":
+        return picture
+    for key, name in files.items():
+        picture = picture.replace(f'"{name}"'.encode(), f'"{images[key]}"'.encode())
+    return _stand_alone(picture.decode()).encode()
 
 
-def stand_alone(svg: str) -> str:
+def _stand_alone(svg: str) -> str:
     """The `svg` element alone, which fits into a narrower page and keeps its pixels."""
     element = svg[svg.index("<svg") :]
     style = '<svg style="max-width:100%;height:auto"'
