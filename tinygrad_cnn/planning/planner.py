@@ -81,9 +81,8 @@ class Planned:
         if self._changes != Children.changes:
             self._changes = Children.changes
             self._modules = modules_of(self.model, self.loss)
-            self._stores = [
-                s for m in self._modules for s in (m._parameters, m._buffers)
-            ]
+            own = [(m._parameters, m._buffers) for m in self._modules]
+            self._stores = [store for both in own for store in both]
         why = self._watched(inputs)
         if why is not None:
             return why
@@ -117,11 +116,9 @@ class Planned:
             return "a parameter has hooks"
         facts, state = _facts(inputs), _state(self._modules, tensors)
         for i, (of, before, plan) in enumerate(self._plans):
-            if (
-                of == facts
-                and len(before) == len(state)
-                and all(map(is_, before, state))
-            ):
+            if of != facts or len(before) != len(state):
+                continue
+            if all(map(is_, before, state)):
                 if i:
                     self._plans.insert(0, self._plans.pop(i))
                 return plan

@@ -103,10 +103,9 @@ def _run(
             one = Tensor(np.ones_like(value._array))
             leaves = [p for p in model.parameters() if p.requires_grad]
             found = run_backward([value], [one], None, True, leaves, False, False)
+    arrays_of = {p: gradient._array for p, gradient in found.items()}
+    gradients = [(p, arrays_of.get(p)) for p in model.parameters()]
     outputs, held = [output._array, value._array], [*held, one._array]
-    gradients = [
-        (p, found[p]._array if p in found else None) for p in model.parameters()
-    ]
     return Trace(arrays, held, steps, outputs, gradients)
 
 

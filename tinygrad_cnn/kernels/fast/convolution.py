@@ -172,10 +172,8 @@ def gather_calls(
     bias, low = bias.reshape(groups, outputs), y.dtype.type(floor)
     x, y, w = x.reshape(groups, -1), y.reshape(groups, -1), w.reshape(groups, -1)
     for k in range(groups):
-        given = w[k], w_row, x[k], taps, runs, bias[k], low
-        calls.append(
-            sums.outer_sums.call(products * outputs, *given, y[k], area, outputs)
-        )
+        given = w[k], w_row, x[k], taps, runs, bias[k], low, y[k], area, outputs
+        calls.append(sums.outer_sums.call(products * outputs, *given))
     return calls
 
 

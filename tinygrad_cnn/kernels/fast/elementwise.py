@@ -41,9 +41,8 @@ def _mapped(
     """The kernel's result in the layout of x; the plain one's where arrays are small, or
     do not all lie in one piece and alike.
     """
-    if x.size < LARGE or not readable(x):
-        return plain(x, *others)
-    if not all(alike(x, other) and other.flags.writeable for other in others):
+    large = x.size >= LARGE and readable(x)
+    if not large or not all(alike(x, o) and o.flags.writeable for o in others):
         return plain(x, *others)
     y = np.empty_like(x)
     run(map_call(kernel, x, *others, y))
@@ -59,10 +58,9 @@ def alike(x: Array, other: Array) -> bool:
     """Whether the values of both lie in the same order."""
     if x.shape != other.shape:
         return False
-    sizes = zip(x.shape, x.strides, other.strides, strict=True)
-    return all(
-        count == 1 or s * other.itemsize == t * x.itemsize for count, s, t in sizes
-    )
+    axes = zip(x.shape, x.strides, other.strides, strict=True)
+    one, two = x.itemsize, other.itemsize
+    return all(count == 1 or s * two == t * one for count, s, t in axes)
 
 
 def map_call(kernel: InParts, *arrays: Array) -> Call:
