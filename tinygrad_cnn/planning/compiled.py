@@ -80,10 +80,9 @@ def conv2d(plan: Plan, step: Step, x: Array, w: Array, b: Array | None) -> Calls
     _require(_plain(w, b))
     window = step.op.window(w.shape[2:])
     bordered = len(x) < convolution.VECTOR
-    checked = any(window.padding) and not bordered
     given = images, w, b, y, window, step.op.groups, bordered, step.floor
-    calls = convolution.gather_calls(False, *given)
-    return [*_checks(w, checked), *calls]
+    checks = _checks(w, any(window.padding) and not bordered)
+    return checks + convolution.gather_calls(False, *given)
 
 
 def conv2d_input(plan: Plan, step: Step, g: Array, w: Array, b: Array | None) -> Calls:
@@ -92,8 +91,7 @@ def conv2d_input(plan: Plan, step: Step, g: Array, w: Array, b: Array | None) ->
     bordered = len(g) < convolution.VECTOR
     window = step.op.window(w.shape[2:])
     given = maps, w, None, x, window, step.op.groups, bordered
-    calls = convolution.gather_calls(True, *given)
-    return [*_checks(w, bordered), *calls]
+    return _checks(w, bordered) + convolution.gather_calls(True, *given)
 
 
 def conv2d_weight(plan: Plan, step: Step, x: Array, g: Array) -> Calls:
@@ -103,8 +101,7 @@ def conv2d_weight(plan: Plan, step: Step, x: Array, g: Array) -> Calls:
     window = step.op.window(step.op.kernel)
     tap_by_tap = convolution.by_tap(window, dw)
     given = images, maps, dw, window, step.op.groups, tap_by_tap
-    calls = convolution.weight_calls(*given)
-    return [*calls, *_checks(dw, tap_by_tap)]
+    return convolution.weight_calls(*given) + _checks(dw, tap_by_tap)
 
 
 def _checks(array: Array, wanted: bool) -> Calls:

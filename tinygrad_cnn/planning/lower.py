@@ -111,9 +111,7 @@ class Plan:
 
     def _lower(self, i: int, step: Step, steps: Sequence[Step]) -> int:
         """Add the calls of step i, and return the last step that they do."""
-        inputs = [
-            self.places.get(id(x), x) for x in step.inputs
-        ]  # or the number itself
+        inputs = [self.places.get(id(x), x) for x in step.inputs]  # numbers stay
         if type(step.op) is Effect:
             arrays = [t._array for t in step.op.tensors]
             self.changed += arrays

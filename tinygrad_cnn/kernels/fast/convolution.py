@@ -209,8 +209,7 @@ def weight_calls(
     o, c, ky, kx = dw.shape
     sizes = o // groups, c, x.shape[1:3], g.shape[1:3], x.shape[3]
     step = 1 if tap_by_tap else ky * kx
-    starts = range(0, ky * kx, step)
-    tables = [_meetings(window, first, tap_by_tap, *sizes) for first in starts]
+    tables = [_meetings(window, t, tap_by_tap, *sizes) for t in range(0, ky * kx, step)]
     x, g, dw = x.reshape(groups, -1), g.reshape(groups, -1), dw.reshape(groups, -1)
     for k in range(groups):
         for first, (products, *table) in enumerate(tables):
