@@ -83,10 +83,7 @@ class Window:
     @functools.lru_cache(maxsize=1024)  # noqa: B019
     def overhang(self, size: Pair, positions: Pair) -> Pair:
         """How far the last windows reach beyond the padded input (0 without ceil_mode)."""
-        ends = [
-            (o - 1) * s + e - n - 2 * p
-            for o, s, e, n, p in zip(
-                positions, self.stride, self.extent, size, self.padding, strict=True
-            )
-        ]
-        return max(ends[0], 0), max(ends[1], 0)
+        (i, j), (ey, ex), (sy, sx) = positions, self.extent, self.stride
+        (h, w), (py, px) = size, self.padding
+        below, right = (i - 1) * sy + ey - h - 2 * py, (j - 1) * sx + ex - w - 2 * px
+        return max(below, 0), max(right, 0)

@@ -11,6 +11,7 @@ Index letters: n image, c input channel, o output channel, (i, j) output positio
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from inspect import isfunction
 from typing import Any
 
@@ -79,12 +80,11 @@ def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> 
 
 def conv2d_input(g: Array, w: Array, size: Pair, window: Window, groups: int) -> Array:
     """The adjoint in x: dx[n,c, s i + d u − p, s j + d v − p] += g[n,o,i,j] w[o,c,u,v]."""
-    n, o, i, j = g.shape
-    c = w.shape[1] * groups
-    rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)
-    columns = np.matmul(rows, _batch_last(g).reshape(groups, o // groups, i * j * n))
-    columns = columns.reshape(c, w.shape[2] * w.shape[3], i, j, n)
-    return _batch_first(_overlap_add(columns.swapaxes(0, 1), size, window, (i, j)))
+    o, c = w.shape[0], w.shape[1] * groups
+    g, rows = _batch_last(g), w.reshape(groups, o // groups, -1).swapaxes(1, 2)
+    columns = np.matmul(rows, g.reshape(groups, o // groups, -1))
+    columns = columns.reshape(c, w.shape[2] * w.shape[3], *g.shape[1:])
+    return _overlap_add(columns.swapaxes(0, 1), c, g, size, window)
 
 
 def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
@@ -96,18 +96,19 @@ def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     return dw.reshape(o, x.shape[1] // groups, *window.kernel)
 
 
-def _overlap_add(parts: Any, size: Pair, window: Window, positions: Pair) -> Array:
-    """Σ over the taps of parts[tap] (C, i, j, N), each laid back where the tap read."""
-    (h, w), (py, px) = size, window.padding
-    oy, ox = window.overhang(size, positions)
-    y: Array | None = None
-    for part, (rows, columns) in zip(parts, _taps(window, positions), strict=True):
-        if y is None:
-            c, _, _, n = part.shape
-            y = np.zeros((c, h + 2 * py + oy, w + 2 * px + ox, n), part.dtype)
+def _overlap_add(
+    parts: Iterable[Array], c: int, g: Array, size: Pair, window: Window
+) -> Array:
+    """Σ over the taps of parts[tap] (C, i, j, N), each laid back where the tap read.
+
+    g: any such array, for the positions, the images and the dtype.
+    """
+    (h, w), (py, px), (_, i, j, n) = size, window.padding, g.shape
+    oy, ox = window.overhang(size, (i, j))
+    y = np.zeros((c, h + 2 * py + oy, w + 2 * px + ox, n), g.dtype)
+    for part, (rows, columns) in zip(parts, _taps(window, (i, j)), strict=True):
         y[:, rows, columns] += part
-    assert y is not None
-    return y[:, py : py + h, px : px + w]
+    return _batch_first(y[:, py : py + h, px : px + w])
 
 
 def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]:
@@ -146,7 +147,7 @@ def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
     g, tap = _batch_last(g), _batch_last(tap)
     taps = range(window.kernel[0] * window.kernel[1])
     parts = (keep(g, tap == t) for t in taps)
-    return _batch_first(_overlap_add(parts, size, window, (g.shape[1], g.shape[2])))
+    return _overlap_add(parts, len(g), g, size, window)
 
 
 def max_pool2d_pick(x: Array, tap: Array, window: Window) -> Array:
@@ -173,7 +174,7 @@ def sum_pool2d_input(g: Array, size: Pair, window: Window) -> Array:
     """The adjoint of `sum_pool2d`: dx += g at every tap of the window."""
     g = _batch_last(g)
     parts = [g] * (window.kernel[0] * window.kernel[1])
-    return _batch_first(_overlap_add(parts, size, window, (g.shape[1], g.shape[2])))
+    return _overlap_add(parts, len(g), g, size, window)
 
 
 def relu(x: Array) -> Array:
@@ -298,11 +299,12 @@ def adam_step(
     betas: tuple[float, float],
     eps: float,
     correction: float,
-    largest: Array | None = None,
+    largest: Array | None,
 ) -> None:
     """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε).
 
-    largest: the largest v so far, which is brought up to date and taken instead of v.
+    largest: the largest v so far, which is brought up to date and taken instead of v,
+    or None.
     """
     weight = 1 - betas[0]
     np.subtract(g, m, out=work)

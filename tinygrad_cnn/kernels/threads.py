@@ -62,7 +62,7 @@ def set_num_threads(number: int) -> None:
     if Pool.compiled:
         start_pool()
     else:
-        limit_blas(number)
+        blas_on(number)
 
 
 def start_pool() -> None:
@@ -74,7 +74,7 @@ def start_pool() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     import numba
 
-    limit_blas(1)
+    blas_on(1)
     Pool.compiled = 1
     for pool in ("tbbpool", "omppool"):
         try:
@@ -86,13 +86,10 @@ def start_pool() -> None:
         break
 
 
-def limit_blas(number: int) -> None:
-    """Give NumPy's BLAS so many threads, if threadpoolctl is there to say so."""
-    blas_on(number)  # the limit stays, since nobody leaves a `with` block
-
-
 def blas_on(number: int) -> AbstractContextManager[Any]:
-    """BLAS has so many threads inside the `with` block, if threadpoolctl is there."""
+    """BLAS has so many threads from now on, or inside of the `with` block if it is used as
+    one, if threadpoolctl is there to say so.
+    """
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
@@ -104,7 +101,7 @@ def blas_on(number: int) -> AbstractContextManager[Any]:
 def threads_of_blas() -> None:
     """While NumPy computes alone, BLAS has the threads that were asked for, if any were."""
     if Pool.asked or os.environ.get("TINYGRAD_CNN_THREADS"):
-        limit_blas(get_num_threads())
+        blas_on(get_num_threads())
 
 
 def _alone() -> None:

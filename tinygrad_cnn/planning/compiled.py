@@ -1,15 +1,14 @@
 """The compiled kernels that serve in a plan, by the name that an operation says.
 
-Each function takes a job and the inputs of the operation, where they lie, and returns the
+Each takes the plan, a step, and the inputs of the step, where they lie, and returns the
 calls that do it. One that cannot raises Unsuited, and the operation itself is called. This
 module is imported when the compiled kernels serve, since they need Numba.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,42 +21,21 @@ from ..kernels.fast import (
     pooling,
     reduction,
 )
-from ..kernels.fast.calls import transpose
+from ..kernels.fast.calls import Call, transpose
 from ..kernels.threads import WORTH
-from .buffers import Array
+from .tracing import Array, Step
 
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
+if TYPE_CHECKING:
+    from .lower import Plan
+
+Calls = list[Call]
+
+WITH_FLOOR = "conv2d", "linear"
+"""Those that obey the floor of their step."""
 
 
 class Unsuited(Exception):
     """The kernel is not made for these arrays."""
-
-
-class Job(NamedTuple):
-    """What a kernel is to do."""
-
-    op: Any
-    place: Callable[..., Array]
-    """place(result) is memory for a result, laid out as it is; place(result, x) as x is."""
-    scratch: Callable[[Array], Array]
-    """scratch(x) is memory like x that is free again after this step."""
-    result: Array
-    kept: Sequence[Array]
-    floor: float
-    """The result is to be at least this: 0 where ReLU follows, else −∞."""
-
-
-Kernel = Callable[..., list[Call]]
-
-KERNELS: dict[str, Kernel] = {}
-WITH_FLOOR = "conv2d", "linear"
-"""Those that obey the floor of their job."""
-
-
-def kernel(function: Kernel) -> Kernel:
-    """Let this serve the operations that say its name."""
-    KERNELS[function.__name__] = function
-    return function
 
 
 def check_finite(array: Array) -> None:
@@ -71,17 +49,18 @@ def _require(suited: bool) -> None:
         raise Unsuited
 
 
-def _made(call: Call | None) -> list[Call]:
-    if call is None:
-        raise Unsuited
-    return [call]
-
-
 def _batch_last(*images: Array) -> list[Array]:
     """Images (N, C, H, W) as the contiguous (C, H, W, N) that they have to be."""
     turned = [x.transpose(1, 2, 3, 0) for x in images]
     _require(all(x.flags.c_contiguous for x in turned))
     return turned
+
+
+def _by_channel(*images: Array) -> list[Array]:
+    """Images (N, C, …) as the (C, M) that they have to be."""
+    rows = [reduction.by_channel(x) for x in images]
+    _require(all(x is not None for x in rows))
+    return [x for x in rows if x is not None]
 
 
 def _plain(*arrays: Array | None) -> bool:
@@ -93,111 +72,98 @@ def _plain(*arrays: Array | None) -> bool:
 def _alike(x: Array, *others: Array) -> bool:
     """Whether all lie in memory in one order, without gaps."""
     same = [elementwise.alike(x, other) for other in others]
-    return elementwise.in_memory_order(x) is not None and all(same)
+    return elementwise.lies_in_order(x) and all(same)
 
 
-@kernel
-def conv2d(job: Job, x: Array, w: Array, b: Array | None) -> list[Call]:
-    images, y = _batch_last(x, job.place(job.result))
+def conv2d(plan: Plan, step: Step, x: Array, w: Array, b: Array | None) -> Calls:
+    images, y = _batch_last(x, plan.place(step.result))
     _require(_plain(w, b))
-    window = job.op.window(w.shape[2:])
+    window = step.op.window(w.shape[2:])
     bordered = len(x) < convolution.VECTOR
-    checked = any(window.padding) and not bordered
-    calls = convolution.forward_calls(
-        images, w, b, y, window, job.op.groups, bordered, job.floor
-    )
-    return [*_checks(w, checked), *calls]
+    given = images, w, b, y, window, step.op.groups, bordered, step.floor
+    checks = _checks(w, any(window.padding) and not bordered)
+    return checks + convolution.gather_calls(False, *given)
 
 
-@kernel
-def conv2d_input(job: Job, g: Array, w: Array, b: Array | None) -> list[Call]:
-    maps, x = _batch_last(g, job.place(job.result))
+def conv2d_input(plan: Plan, step: Step, g: Array, w: Array, b: Array | None) -> Calls:
+    maps, x = _batch_last(g, plan.place(step.result))
     _require(b is None and _plain(w))
     bordered = len(g) < convolution.VECTOR
-    window = job.op.window(w.shape[2:])
-    calls = convolution.adjoint_calls(maps, w, x, window, job.op.groups, bordered)
-    return [*_checks(w, bordered), *calls]
+    window = step.op.window(w.shape[2:])
+    given = maps, w, None, x, window, step.op.groups, bordered
+    return _checks(w, bordered) + convolution.gather_calls(True, *given)
 
 
-@kernel
-def conv2d_weight(job: Job, x: Array, g: Array) -> list[Call]:
+def conv2d_weight(plan: Plan, step: Step, x: Array, g: Array) -> Calls:
     images, maps = _batch_last(x, g)
-    dw = job.place(job.result)
+    dw = plan.place(step.result)
     _require(dw.flags.c_contiguous)
-    window = job.op.window(job.op.kernel)
+    window = step.op.window(step.op.kernel)
     tap_by_tap = convolution.by_tap(window, dw)
-    calls = convolution.weight_calls(
-        images, maps, dw, window, job.op.groups, tap_by_tap
-    )
-    return [*calls, *_checks(dw, tap_by_tap)]
+    given = images, maps, dw, window, step.op.groups, tap_by_tap
+    return convolution.weight_calls(*given) + _checks(dw, tap_by_tap)
 
 
-def _checks(array: Array, wanted: bool) -> list[Call]:
+def _checks(array: Array, wanted: bool) -> Calls:
     return [(check_finite, (array,))] if wanted else []
 
 
-@kernel
-def max_pool2d(job: Job, x: Array) -> list[Call]:
-    tap = job.place(job.kept[0])
-    images, y, taps = _batch_last(x, job.place(job.result), tap)
+def max_pool2d(plan: Plan, step: Step, x: Array) -> Calls:
+    tap = plan.place(step.kept[0])
+    images, y, taps = _batch_last(x, plan.place(step.result), tap)
     _require(tap.dtype == np.uint8)
-    return [pooling.pool_call(images, job.op.window, y, taps)]
+    return [pooling.pool_call(images, step.op.window, y, taps)]
 
 
-@kernel
-def max_pool2d_put(job: Job, g: Array, tap: Array) -> list[Call]:
-    maps, taps, x = _batch_last(g, tap, job.place(job.result))
+def max_pool2d_put(plan: Plan, step: Step, g: Array, tap: Array) -> Calls:
+    maps, taps, x = _batch_last(g, tap, plan.place(step.result))
     _require(tap.dtype == np.uint8)
-    return [pooling.put_call(maps, taps, job.op.window, x)]
+    return [pooling.put_call(maps, taps, step.op.window, x)]
 
 
-@kernel
-def gate(job: Job, x: Array, by: Array) -> list[Call]:
-    y = job.place(job.result, x)
+def gate(plan: Plan, step: Step, x: Array, by: Array) -> Calls:
+    y = plan.place(step.result, x)
     _require(_alike(x, by, y))
     return [elementwise.map_call(elementwise.GATE, x, by, y)]
 
 
-@kernel
-def matmul(job: Job, a: Array, b: Array) -> list[Call]:
+def matmul(plan: Plan, step: Step, a: Array, b: Array) -> Calls:
     _require(a.ndim == b.ndim == 2)
-    return _product(job, a, b, None)
+    return _product(plan, step, a, b, None)
 
 
-@kernel
-def linear(job: Job, x: Array, w: Array, b: Array | None) -> list[Call]:
+def linear(plan: Plan, step: Step, x: Array, w: Array, b: Array | None) -> Calls:
     _require(x.ndim == 2)
-    return _product(job, x, w.T, b)
+    return _product(plan, step, x, w.T, b)
 
 
-def _product(job: Job, a: Array, b: Array, bias: Array | None) -> list[Call]:
+def _product(plan: Plan, step: Step, a: Array, b: Array, bias: Array | None) -> Calls:
     """result = max(a b + bias, floor), bias one for each column."""
-    calls = list[Call]()
-    y = job.place(job.result)
+    calls = Calls()
+    y = plan.place(step.result)
     across = not y.flags.c_contiguous
     if across:
         a, b, y = b.T, a.T, y.T
     plain = all(_plain(x) or _plain(x.T) for x in (a, b)) and _plain(bias)
     if plain and a.shape[0] * b.size >= WORTH and (across or bias is None):
         if not b.flags.c_contiguous:
-            turned = job.scratch(np.empty(b.shape, b.dtype))
+            turned = plan.scratch(np.empty(b.shape, b.dtype))
             flat = b.T.reshape(-1), b.shape[1], turned.reshape(-1)
             calls.append((transpose, flat))
             b = turned
-        return [*calls, matrix.outer_call(a, b, bias, y, job.floor)]
+        return [*calls, matrix.outer_call(a, b, bias, y, step.floor)]
     product = np.multiply if a.shape[1] == 1 else np.matmul
     calls.append((product, (a, b, y)))
     if bias is not None:
         calls.append((np.add, (y, bias[:, None] if across else bias, y)))
-    if job.floor > -np.inf:
-        calls.append((partial(np.maximum, out=y), (y, job.floor)))
+    if step.floor > -np.inf:
+        calls.append((partial(np.maximum, out=y), (y, step.floor)))
     return calls
 
 
-@kernel
-def sums(job: Job, x: Array) -> list[Call]:
-    axis, keepdims = job.op.axis, job.op.keepdims
-    y = job.place(job.result)
+def sums(plan: Plan, step: Step, x: Array) -> Calls:
+    axis, keepdims = step.op.axis, step.op.keepdims
+    y = plan.place(step.result)
     if x.ndim > 2 and not keepdims and axis == (0, *range(2, x.ndim)):
         rows = reduction.by_channel(x)
         if rows is not None:
@@ -205,29 +171,30 @@ def sums(job: Job, x: Array) -> list[Call]:
     return [(np.add.reduce, (x, axis, None, y, keepdims))]
 
 
-@kernel
 def batch_norm(
-    job: Job, x: Array, gamma: Array | None, beta: Array | None
-) -> list[Call]:
-    statistics = [job.place(kept) for kept in job.kept]
-    y = job.place(job.result)
-    return _made(normalization.forward_call(x, gamma, beta, job.op.eps, y, *statistics))
+    plan: Plan, step: Step, x: Array, gamma: Array | None, beta: Array | None
+) -> Calls:
+    statistics = [plan.place(kept) for kept in step.kept]
+    x, y = _by_channel(x, plan.place(step.result))
+    return [normalization.forward_call(x, gamma, beta, step.op.eps, y, *statistics)]
 
 
-@kernel
 def batch_norm_input(
-    job: Job, g: Array, x: Array, gamma: Array | None, mu: Array, r: Array
-) -> list[Call]:
-    return _made(normalization.input_call(g, x, gamma, mu, r, job.place(job.result)))
+    plan: Plan, step: Step, g: Array, x: Array, *statistics: Any
+) -> Calls:
+    """statistics: γ or None, μ and r."""
+    g, x, dx = _by_channel(g, x, plan.place(step.result))
+    return [normalization.input_call(g, x, dx, *statistics)]
 
 
-@kernel
-def batch_norm_scale(job: Job, g: Array, x: Array, mu: Array, r: Array) -> list[Call]:
-    return _made(normalization.scale_call(g, x, mu, r, job.place(job.result)))
+def batch_norm_scale(
+    plan: Plan, step: Step, g: Array, x: Array, mu: Array, r: Array
+) -> Calls:
+    g, x = _by_channel(g, x)
+    return [normalization.scale_call(g, x, mu, r, plan.place(step.result))]
 
 
-@kernel
-def log_softmax(job: Job, x: Array) -> list[Call]:
-    y = job.place(job.result, x)
-    _require(x.ndim == 2 and job.op.axis % 2 == 1 and _alike(x, y))
+def log_softmax(plan: Plan, step: Step, x: Array) -> Calls:
+    y = plan.place(step.result, x)
+    _require(x.ndim == 2 and step.op.axis % 2 == 1 and _alike(x, y))
     return [reduction.log_softmax_call(x, y)]

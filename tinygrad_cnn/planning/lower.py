@@ -2,155 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..core.engine import Tensor
+from ..errors import PlanningError
 from ..kernels import active
-from .buffers import Array, Buffers
-from .tracing import Effect, Step, Trace
+from .tracing import Array, Effect, Step, Trace
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 FOREVER = 1 << 60
 
 
-class Lowering:
-    """The calls of a trace, and where its inputs and outputs lie.
+class Plan:
+    """The kernel calls of a trace, and where its inputs and outputs lie.
 
-    An array of the trace is known by its id; `places` holds what stands for it here.
+    An array of the trace is known by its id; `places` holds what stands for it here. The
+    memory of a result is taken over by another after its last use (`free`).
     """
 
     def __init__(self, trace: Trace) -> None:
-        self.trace, self.calls = trace, list[Call]()
-        self.buffers = Buffers()
+        self.calls: list[Call] = []
+        self.free: list[Array] = []
+        self.nbytes = 0
         self.changed: list[Array] = []
         self.places: dict[int, Array] = {id(a): a for a in trace.persistent}
         self.memory: dict[int, Array] = {}
-        self.uses = _uses(trace)
-        self.inputs = [self._batch_innermost(a) for a in trace.inputs]
-        self.done = set[int]()
+        self.uses, steps = _uses(trace)
+        self.inputs = []
+        for a in trace.inputs:
+            like = a
+            if a.ndim == 4:  # images lie there with the batch innermost
+                like = np.empty((*a.shape[1:], len(a)), a.dtype).transpose(3, 0, 1, 2)
+            self.inputs.append(self.place(a, like))
+        done = set[int]()
         for i, step in enumerate(trace.steps):
-            if i not in self.done and self._wanted(step):
-                self._lower(i, step)
-            self._release(i)
-        self.outputs = [self.places[id(a)] for a in trace.outputs[:2]]
-        for a in trace.outputs[2:]:
-            self.outputs.append(self._apart(a))
+            if i in steps and i not in done:
+                done.add(self._lower(i, step, trace.steps))
+            self._release(i, step)
+        self.outputs = [self.places[id(a)] for a in trace.outputs]
+        self.updated: list[tuple[Tensor, Tensor | None]] = []
+        for parameter, g in trace.gradients:
+            gradient = None if g is None else Tensor._wrap(self._apart(g))
+            self.updated.append((parameter, gradient))
+        del self.free, self.places, self.memory, self.uses  # only the making needs them
 
-    def _batch_innermost(self, array: Array) -> Array:
-        """A place for an input; images lie in it with the batch innermost."""
-        like = array
-        if array.ndim == 4:
-            like = np.empty((*array.shape[1:], len(array)), array.dtype)
-            like = like.transpose(3, 0, 1, 2)
-        return self.place(array, like)
+    def replay(self, arrays: list[Array]) -> list[Tensor]:
+        """The output, and the loss if there is one; gradients are set.
 
-    def _apart(self, gradient: Any) -> Array:
+        Raises PlanningError, having changed nothing, where a result is not finite.
+        """
+        for place, array in zip(self.inputs, arrays, strict=True):
+            fill(place, array)
+        before = [array.copy() for array in self.changed]
+        try:
+            for function, arguments in self.calls:
+                function(*arguments)
+            if not np.isfinite(self.outputs[-1]).all():
+                raise PlanningError("the result is not finite")
+        except Exception:
+            for array, values in zip(self.changed, before, strict=True):
+                array[...] = values
+            raise
+        for parameter, g in self.updated:
+            if g is not None:
+                g._version.count += 1
+            parameter._grad = g
+        return [Tensor._wrap(a.copy()) for a in self.outputs]
+
+    def _apart(self, gradient: Array) -> Array:
         """A gradient in memory of its own, for whoever has it may change it."""
         place = self.places[id(gradient)]
-        others = self.outputs[2:]
+        others = [g._array for _, g in self.updated if g is not None]
         own = id(gradient) in self.memory and place.flags.writeable
         if own and not any(np.may_share_memory(place, other) for other in others):
             return place
-        copy, _ = self.buffers.like(np.empty_like(place))
+        copy, _ = self.like(np.empty_like(place))
         self.call(np.copyto, copy, place)
         return copy
 
+    def like(self, array: Array) -> tuple[Array, Array]:
+        """An array of this shape, dtype and order of axes, and the memory it lies in."""
+        need = array.nbytes
+        fitting = [m for m in self.free if need <= m.size <= 2 * need + 4096]
+        if fitting:
+            memory = min(fitting, key=lambda m: m.size)
+            self.free = [m for m in self.free if m is not memory]
+        else:
+            memory = np.empty(need, np.uint8)
+            self.nbytes += need
+        strides = np.empty_like(array).strides
+        return np.ndarray(array.shape, array.dtype, memory, 0, strides), memory
+
     def place(self, value: Any, like: Array | None = None) -> Array:
         """New memory for an array of the trace, in its own layout or that of `like`."""
-        found, memory = self.buffers.like(np.asarray(value) if like is None else like)
+        found, memory = self.like(np.asarray(value) if like is None else like)
         self.places[id(value)], self.memory[id(value)] = found, memory
         return found
-
-    def at(self, x: Any) -> Any:
-        """What stands for an input of a step: an array here, or the number itself."""
-        return self.places.get(id(x), x)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Add a call."""
         self.calls.append((function, arguments))
 
-    def _wanted(self, step: Step) -> bool:
-        results = (step.result, *step.kept)
-        return type(step.op) is Effect or any(id(a) in self.uses for a in results)
-
-    def _lower(self, i: int, step: Step) -> None:
-        """Add the calls of a step, and note which later step they do as well."""
-        inputs = [self.at(x) for x in step.inputs]
+    def _lower(self, i: int, step: Step, steps: Sequence[Step]) -> int:
+        """Add the calls of step i, and return the last step that they do."""
+        inputs = [self.places.get(id(x), x) for x in step.inputs]  # numbers stay
         if type(step.op) is Effect:
-            self._affect(step.op, inputs)
-            return
+            arrays = [t._array for t in step.op.tensors]
+            self.changed += arrays
+            self.call(step.op.function, *arrays, *inputs)
+            for t in step.op.tensors:
+                self.call(t.mark_changed)
+            return i
         if step.op.view:
             view = step.op.forward(*inputs)
             if np.shares_memory(view, inputs[0]) or not view.size:
-                self._alias(step, view)
-                return
+                self.places[id(step.result)] = view
+                memory = self.memory.get(id(step.inputs[0]))
+                if memory is not None:
+                    self.memory[id(step.result)] = memory
+                return i
         if step.op.ufunc is not None:
             self.call(partial(step.op.ufunc, out=self.place(step.result)), *inputs)
-            return
-        fast = active.table == "fast" and step.result.dtype.char in "fd"
-        if not (fast and self._compute(i, step, inputs)):
-            self._apply(step, inputs)
+            return i
+        if active.table == "fast" and step.result.dtype.char in "fd":
+            from . import compiled
 
-    def _compute(self, i: int, step: Step, inputs: list[Any]) -> bool:
-        """Add the calls of a compiled kernel, if there is one for this."""
-        from .compiled import KERNELS, WITH_FLOOR, Job, Unsuited
-
-        kernel = KERNELS.get(step.op.compiled)
-        if kernel is None:
-            return False
-        at, floor = i, -np.inf
-        if step.op.compiled in WITH_FLOOR:
-            at, floor = self._floor_after(i, step)
-        result = self.trace.steps[at].result
-        job = Job(step.op, self.place, self._scratch, result, step.kept, floor)
-        with suppress(Unsuited):
-            self.calls += kernel(job, *inputs)
-            self.done.add(at)
-            return True
-        return False
-
-    def _scratch(self, like: Array) -> Array:
-        array, memory = self.buffers.like(like)
-        self.buffers.release(memory)
-        return array
-
-    def _affect(self, effect: Effect, inputs: list[Any]) -> None:
-        arrays = [t._array for t in effect.tensors]
-        self.changed += arrays
-        self.call(effect.function, *arrays, *inputs)
-        for t in effect.tensors:
-            self.call(t.mark_changed)
-
-    def _alias(self, step: Step, view: Array) -> None:
-        self.places[id(step.result)] = view
-        memory = self.memory.get(id(step.inputs[0]))
-        if memory is not None:
-            self.memory[id(step.result)] = memory
-
-    def _apply(self, step: Step, inputs: list[Any]) -> None:
-        """The operation itself, its results copied to their places."""
+            kernel = getattr(compiled, step.op.compiled, None)
+            at, floor = i, -np.inf
+            if step.op.compiled in compiled.WITH_FLOOR:
+                at, floor = self._floor_after(i, steps)
+            with suppress(compiled.Unsuited):
+                if kernel is not None:
+                    whole = step._replace(result=steps[at].result, floor=floor)
+                    self.calls += kernel(self, whole, *inputs)
+                    return at
         targets = [self.place(a) for a in (step.result, *step.kept)]
         self.call(_forward, step.op, inputs, targets)
+        return i
 
-    def _floor_after(self, i: int, step: Step) -> tuple[int, float]:
+    def scratch(self, like: Array) -> Array:
+        """Memory that is free again after this step."""
+        array, memory = self.like(like)
+        self.free.append(memory)
+        return array
+
+    def _floor_after(self, i: int, steps: Sequence[Step]) -> tuple[int, float]:
         """Which step's result a kernel can write, and the least value of that: those of
         a ReLU, where it alone uses the result of this step.
         """
-        uses = self.uses.get(id(step.result), [])
+        uses = self.uses.get(id(steps[i].result), [])
         if len(uses) == 1 and uses[0] < FOREVER:
-            floor = getattr(self.trace.steps[uses[0]].op, "floor", None)
+            floor = getattr(steps[uses[0]].op, "floor", None)
             if floor is not None:
                 return uses[0], floor
         return i, -np.inf
 
-    def _release(self, i: int) -> None:
+    def _release(self, i: int, step: Step) -> None:
         """Give back the memory of what was used for the last time in step i."""
-        step = self.trace.steps[i]
         for a in (*step.inputs, step.result, *step.kept):
             memory = self.memory.get(id(a))
             if memory is None:
@@ -159,21 +173,25 @@ class Lowering:
             if all(max(self.uses.get(k, [i]), default=i) <= i for k in sharing):
                 for k in sharing:
                     del self.memory[k]
-                self.buffers.release(memory)
+                self.free.append(memory)
 
 
-def _uses(trace: Trace) -> dict[int, list[int]]:
-    """For each array that is used: by which steps; FOREVER for inputs and outputs."""
-    uses: dict[int, list[int]] = {id(a): [FOREVER] for a in trace.outputs}
-    for a in trace.inputs:
-        uses[id(a)] = [FOREVER]
+def _uses(trace: Trace) -> tuple[dict[int, list[int]], set[int]]:
+    """For each array that is used: by which steps (FOREVER for inputs and outputs); and
+    the steps whose results are.
+    """
+    gradients = [g for _, g in trace.gradients if g is not None]
+    ends = (*trace.inputs, *trace.outputs, *gradients)
+    uses: dict[int, list[int]] = {id(a): [FOREVER] for a in ends}
+    steps = set[int]()
     for i, step in reversed(list(enumerate(trace.steps))):
         results = (step.result, *step.kept)
         if type(step.op) is Effect or any(id(a) in uses for a in results):
+            steps.add(i)
             for x in step.inputs:
                 if isinstance(x, np.ndarray | np.generic):
                     uses.setdefault(id(x), []).append(i)
-    return uses
+    return uses, steps
 
 
 def _forward(op: Any, inputs: list[Any], targets: list[Array]) -> None:

@@ -6,8 +6,6 @@ import threading
 from operator import is_
 from typing import Any
 
-import numpy as np
-
 from ..core.engine import Tensor
 from ..core.recording import backward_observer, grad_enabled, observer, quiet
 from ..errors import ArgumentError, PlanningError
@@ -15,8 +13,7 @@ from ..kernels import active
 from ..kernels.threads import Pool
 from ..nn import Module
 from ..nn.module import Children
-from .buffers import Array
-from .lower import Lowering, fill
+from .lower import Plan
 from .tracing import Loss, modules_of, traced
 
 KEPT = 8
@@ -49,48 +46,6 @@ def planned(model: Module, loss: Loss | None = None) -> Planned:
     if not isinstance(model, Module):
         raise ArgumentError(f"a Module is planned, got {type(model).__name__}")
     return Planned(model, loss)
-
-
-class Plan:
-    """The kernel calls of one shape of inputs."""
-
-    def __init__(self, model: Module, loss: Loss | None, inputs: list[Tensor]) -> None:
-        lowering = Lowering(traced(model, loss, inputs))
-        self.calls, self.inputs = lowering.calls, lowering.inputs
-        self.outputs = lowering.outputs
-        found = zip(lowering.trace.updated, lowering.outputs[2:], strict=True)
-        gradients = {p: Tensor._wrap(g) for p, g in found}
-        self.updated = (
-            [] if loss is None else [(p, gradients.get(p)) for p in model.parameters()]
-        )
-        self.changed = lowering.changed
-        self.nbytes = lowering.buffers.nbytes
-
-    def replay(self, arrays: list[Array]) -> list[Tensor]:
-        """The output, and the loss if there is one; gradients are set.
-
-        Raises PlanningError, having changed nothing, where a result is not finite.
-        """
-        for place, array in zip(self.inputs, arrays, strict=True):
-            fill(place, array)
-        before = [array.copy() for array in self.changed]
-        try:
-            self._run()
-        except Exception:
-            for array, values in zip(self.changed, before, strict=True):
-                array[...] = values
-            raise
-        for parameter, g in self.updated:
-            if g is not None:
-                g._version.count += 1
-            parameter._grad = g
-        return [Tensor._wrap(a.copy()) for a in self.outputs[:2]]
-
-    def _run(self) -> None:
-        for function, arguments in self.calls:
-            function(*arguments)
-        if not np.isfinite(self.outputs[min(1, len(self.outputs) - 1)]).all():
-            raise PlanningError("the result is not finite")
 
 
 class Planned:
@@ -126,9 +81,8 @@ class Planned:
         if self._changes != Children.changes:
             self._changes = Children.changes
             self._modules = modules_of(self.model, self.loss)
-            self._stores = [
-                s for m in self._modules for s in (m._parameters, m._buffers)
-            ]
+            own = [(m._parameters, m._buffers) for m in self._modules]
+            self._stores = [store for both in own for store in both]
         why = self._watched(inputs)
         if why is not None:
             return why
@@ -150,9 +104,8 @@ class Planned:
         if any(t._requires_grad for t in inputs):
             return "a gradient of the inputs is wanted"
         for m in self._modules:
-            if m._forward_hooks or m._forward_pre_hooks:
-                return f"{type(m).__name__} has hooks"
-            if m._backward_hooks or m._backward_pre_hooks:
+            forward = m._forward_hooks or m._forward_pre_hooks
+            if forward or m._backward_hooks or m._backward_pre_hooks:
                 return f"{type(m).__name__} has hooks"
         return None
 
@@ -163,16 +116,14 @@ class Planned:
             return "a parameter has hooks"
         facts, state = _facts(inputs), _state(self._modules, tensors)
         for i, (of, before, plan) in enumerate(self._plans):
-            if (
-                of == facts
-                and len(before) == len(state)
-                and all(map(is_, before, state))
-            ):
+            if of != facts or len(before) != len(state):
+                continue
+            if all(map(is_, before, state)):
                 if i:
                     self._plans.insert(0, self._plans.pop(i))
                 return plan
         try:
-            plan = Plan(self.model, self.loss, list(inputs))
+            plan = Plan(traced(self.model, self.loss, inputs))
         except PlanningError as error:
             plan = str(error)
         # Asked again, for now it is known which table of kernels serves.

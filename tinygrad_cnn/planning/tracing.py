@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +32,8 @@ class Step(NamedTuple):
     inputs: Sequence[Any]
     result: Any
     kept: Sequence[Any]
+    floor: float = -np.inf
+    """The result is to be at least this: 0 where the ReLU behind is done as well."""
 
 
 class Trace(NamedTuple):
@@ -43,8 +44,9 @@ class Trace(NamedTuple):
     """The parameters and buffers, whose values are read anew in every replay."""
     steps: list[Step]
     outputs: list[Array]
-    """The output; behind it the loss and a gradient for each parameter in `updated`."""
-    updated: Sequence[Tensor]
+    """The output; behind it the loss, if there is one."""
+    gradients: Sequence[tuple[Tensor, Array | None]]
+    """Those of the parameters, where there is a loss."""
 
 
 def modules_of(model: Module, loss: Loss | None) -> list[Module]:
@@ -79,37 +81,6 @@ def _run(
     held = [t._array for t in (*model.parameters(), *model.buffers())]
     if isinstance(loss, Module):
         held += [t._array for t in loss.buffers()]
-    with _watched(steps, refused):
-        if loss is None:
-            output = _one_tensor(model(*given), "the model")
-            return Trace(arrays, held, steps, [output._array], [])
-        with enable_grad():
-            output = _one_tensor(model(*given[:-1]), "the model")
-            value = _one_tensor(loss(output, given[-1]), "the loss")
-            _check_graph(value)
-            one = Tensor(np.ones_like(value._array))
-            parameters = [p for p in model.parameters() if p.requires_grad]
-            found = run_backward([value], [one], None, True, parameters, False, False)
-    gradients = [(p, found[p]._array) for p in parameters if p in found]
-    outputs = [output._array, value._array, *[g for _, g in gradients]]
-    updated = [p for p, _ in gradients]
-    return Trace(arrays, [*held, one._array], steps, outputs, updated)
-
-
-def _check_graph(value: Tensor) -> None:
-    """Refuse a loss that `backward` would, and hooks that the forward registered."""
-    if value.numel() != 1 or value._node is None:
-        raise PlanningError("the loss is not one number that requires a gradient")
-    for node in nodes_of([value]):
-        if node._hooks or node.retains_grad:
-            raise PlanningError("a result has hooks, or retains its gradient")
-
-
-@contextmanager
-def _watched(steps: list[Step], refused: list[str]) -> Iterator[None]:
-    """Operations and effects go to `steps`; what reads or changes values otherwise to
-    `refused`.
-    """
 
     def apply(*step: Any) -> None:
         steps.append(Step(*step))
@@ -122,7 +93,29 @@ def _watched(steps: list[Step], refused: list[str]) -> Iterator[None]:
         setting(effects, affect),
         setting(reader, refused.append),
     ):
-        yield
+        if loss is None:
+            output = _one_tensor(model(*given), "the model")
+            return Trace(arrays, held, steps, [output._array], [])
+        with enable_grad():
+            output = _one_tensor(model(*given[:-1]), "the model")
+            value = _one_tensor(loss(output, given[-1]), "the loss")
+            _check_graph(value)
+            one = Tensor(np.ones_like(value._array))
+            leaves = [p for p in model.parameters() if p.requires_grad]
+            found = run_backward([value], [one], None, True, leaves, False, False)
+    arrays_of = {p: gradient._array for p, gradient in found.items()}
+    gradients = [(p, arrays_of.get(p)) for p in model.parameters()]
+    outputs, held = [output._array, value._array], [*held, one._array]
+    return Trace(arrays, held, steps, outputs, gradients)
+
+
+def _check_graph(value: Tensor) -> None:
+    """Refuse a loss that `backward` would, and hooks that the forward registered."""
+    if value.numel() != 1 or value._node is None:
+        raise PlanningError("the loss is not one number that requires a gradient")
+    for node in nodes_of([value]):
+        if node._hooks or node.retains_grad:
+            raise PlanningError("a result has hooks, or retains its gradient")
 
 
 def _one_tensor(value: Any, what: str) -> Tensor:
@@ -142,7 +135,8 @@ def _refuse_strangers(trace: Trace) -> None:
                 raise PlanningError(f"{step.op} takes an array that no operation made")
         if step.result is not None:
             known |= {id(a) for a in (step.result, *step.kept)}
-    if any(id(a) not in known for a in trace.outputs):
+    results = trace.outputs + [g for _, g in trace.gradients if g is not None]
+    if any(id(a) not in known for a in results):
         raise PlanningError("an output is no result of an operation")
 
 

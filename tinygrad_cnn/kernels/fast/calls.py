@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -27,20 +27,14 @@ FLOATS = "fd"
 SMALL = 4096  # values up to which NumPy copies as fast
 
 
-class Call(NamedTuple):
-    """A kernel and its arguments, to be run now or again and again."""
-
-    kernel: Callable[..., Any]
-    arguments: tuple[Any, ...]
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A kernel and its arguments, to be run now or again and again."""
 
 
-def run(*calls: Call | None) -> bool:
-    """Run these calls in turn and return True; run none where one is None."""
-    if None in calls:
-        return False
-    for kernel, arguments in calls:  # type: ignore[misc]
+def run(*calls: Call) -> None:
+    """Run these calls in turn."""
+    for kernel, arguments in calls:
         kernel(*arguments)
-    return True
 
 
 def one_part(part: int, parts: int, *arguments: Any) -> None:
@@ -77,8 +71,8 @@ class InParts:
         pool = threads.Pool.compiled if products >= threads.WORTH else 1
         parts = min(pool, most)
         if parts <= 1:
-            return Call(self.one, (0, 1, *arguments))
-        return Call(self.all, (parts, *arguments))
+            return self.one, (0, 1, *arguments)
+        return self.all, (parts, *arguments)
 
 
 def writeable(x: Array) -> Array:
@@ -95,15 +89,10 @@ def batch_last(x: Array) -> Array:
     return row_by_row(rows.T).reshape(turned.shape)
 
 
-def batch_innermost(x: Array) -> Array:
-    """(N, C, …) with the batch innermost: a copy only where it is not so already."""
-    return batch_last(x).transpose(-1, *range(x.ndim - 1))
-
-
 def row_by_row(x: Array) -> Array:
     """A matrix in C order and writeable: a copy only where it is not so already."""
     if x.flags.c_contiguous or x.size < SMALL or not x.T.flags.c_contiguous:
-        return x if x.flags.carray else np.array(x, order="C")
+        return writeable(x)
     y = np.empty(x.shape, x.dtype)
     transpose(writeable(x.T).reshape(-1), x.shape[1], y.reshape(-1))
     return y

@@ -13,18 +13,11 @@ LARGE = 16_384
 """Values from which on a compiled loop is faster than NumPy's."""
 
 
-def in_memory_order(x: Array) -> Array | None:
-    """x with its axes as they lie in memory, if that is C or batch-innermost order."""
+def lies_in_order(x: Array) -> bool:
+    """Whether x lies in one piece, in C order or with the batch innermost."""
     if x.flags.c_contiguous:
-        return x
-    y = x.transpose(*range(1, x.ndim), 0)
-    return y if y.flags.c_contiguous else None
-
-
-def flatten(x: Array) -> Array:
-    """The values of an array that lies in one of these orders, in one row, not copied."""
-    ordered = x if x.flags.c_contiguous else x.transpose(*range(1, x.ndim), 0)
-    return ordered.reshape(-1)
+        return True
+    return x.transpose(*range(1, x.ndim), 0).flags.c_contiguous
 
 
 def relu(x: Array) -> Array:
@@ -48,9 +41,8 @@ def _mapped(
     """The kernel's result in the layout of x; the plain one's where arrays are small, or
     do not all lie in one piece and alike.
     """
-    if x.size < LARGE or not readable(x):
-        return plain(x, *others)
-    if not all(alike(x, other) and other.flags.writeable for other in others):
+    large = x.size >= LARGE and readable(x)
+    if not large or not all(alike(x, o) and o.flags.writeable for o in others):
         return plain(x, *others)
     y = np.empty_like(x)
     run(map_call(kernel, x, *others, y))
@@ -59,23 +51,21 @@ def _mapped(
 
 def readable(x: Array) -> bool:
     """Whether a kernel that goes through the values one by one can read them in place."""
-    lies_in_order = x.flags.writeable and in_memory_order(x) is not None
-    return lies_in_order and x.dtype.char in FLOATS
+    return x.flags.writeable and lies_in_order(x) and x.dtype.char in FLOATS
 
 
 def alike(x: Array, other: Array) -> bool:
     """Whether the values of both lie in the same order."""
     if x.shape != other.shape:
         return False
-    sizes = zip(x.shape, x.strides, other.strides, strict=True)
-    return all(
-        count == 1 or s * other.itemsize == t * x.itemsize for count, s, t in sizes
-    )
+    axes = zip(x.shape, x.strides, other.strides, strict=True)
+    one, two = x.itemsize, other.itemsize
+    return all(count == 1 or s * two == t * one for count, s, t in axes)
 
 
 def map_call(kernel: InParts, *arrays: Array) -> Call:
     """Write the last of the arrays, which lie alike and in one piece, from the others."""
-    flat = [flatten(a) for a in arrays]
+    flat = [a.ravel("K") for a in arrays]  # views
     return kernel.call(4 * flat[0].size, *flat)
 
 

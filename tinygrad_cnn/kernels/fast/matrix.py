@@ -49,12 +49,12 @@ def outer_call(
     """Write y = max(a b + bias, floor), bias one for each row; b and y row by row."""
     (m, k), n = a.shape, b.shape[1]
     down = _runs_down(a)
-    table = _rows(k, n, m if down else 1)
+    products, *table = _rows(k, n, m if down else 1)
     rows = (a.T if down else a).reshape(-1), 1 if down else k, b.reshape(-1)
     bias = zeros(m, y.dtype) if bias is None else bias
     start = bias, y.dtype.type(floor)
     into = y.reshape(-1), n, m
-    return outer_sums.call(table.products * m, *rows, *table[:2], *start, *into)
+    return outer_sums.call(products * m, *rows, *table, *start, *into)
 
 
 @functools.lru_cache(maxsize=256)

@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 
 from .. import reference
-from .calls import FLOATS, Array, Call, InParts, batch_innermost, run, writeable
+from .calls import FLOATS, Array, Call, InParts, batch_last, run, writeable
 from .compiling import compiled
-from .reduction import by_channel
 
 
 def _serves(x: Array) -> bool:
     return x.size > 0 and x.dtype.char in FLOATS
 
 
-def _empty(x: Array) -> Array:
-    """Memory for a result like x, with the batch innermost."""
-    y = np.empty((*x.shape[1:], len(x)), x.dtype)
-    return y.transpose(-1, *range(x.ndim - 1))
+def _rows(x: Array) -> Array:
+    """(N, C, …) as (C, M)."""
+    return batch_last(x).reshape(x.shape[1], -1)
+
+
+def _images(rows: Array, x: Array) -> Array:
+    """(C, M) in the shape of x, with the batch innermost."""
+    return rows.reshape(*x.shape[1:], len(x)).transpose(-1, *range(x.ndim - 1))
 
 
 def batch_norm(
@@ -32,24 +35,19 @@ def batch_norm(
     """γ (x − μ) r + β, and μ and r, for each channel."""
     if not _serves(x):
         return reference.batch_norm(x, gamma, beta, eps)
-    x, kept = batch_innermost(x), (1, x.shape[1], *[1] * (x.ndim - 2))
-    y, mu, r = _empty(x), np.empty(kept, x.dtype), np.empty(kept, x.dtype)
-    run(forward_call(x, gamma, beta, eps, y, mu, r))
-    return y, mu, r
+    rows, kept = _rows(x), (1, x.shape[1], *[1] * (x.ndim - 2))
+    y, mu, r = np.empty_like(rows), np.empty(kept, x.dtype), np.empty(kept, x.dtype)
+    run(forward_call(rows, gamma, beta, eps, y, mu, r))
+    return _images(y, x), mu, r
 
 
 def forward_call(
-    x: Array,
-    gamma: Array | None,
-    beta: Array | None,
-    eps: float,
-    y: Array,
-    mu: Array,
-    r: Array,
-) -> Call | None:
-    """Write y, μ and r; None where x or y has not the batch innermost."""
+    x: Array, gamma: Array | None, beta: Array | None, eps: float, *written: Array
+) -> Call:
+    """Write y, μ and r."""
+    y, mu, r = written
     weights = _of_channels(gamma, 1, x), _of_channels(beta, 0, x), x.dtype.type(eps)
-    return _call(normalize, (x, y), *weights, mu.reshape(-1), r.reshape(-1))
+    return _call(normalize, x, y, *weights, mu.reshape(-1), r.reshape(-1))
 
 
 def moments(x: Array) -> tuple[Array, Array]:
@@ -57,7 +55,7 @@ def moments(x: Array) -> tuple[Array, Array]:
     if not _serves(x):
         return reference.moments(x)
     mean, variance = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
-    run(_call(find_moments, (batch_innermost(x),), mean, variance))
+    run(_call(find_moments, _rows(x), mean, variance))
     return mean, variance
 
 
@@ -67,17 +65,18 @@ def batch_norm_input(
     """γ r (g − Σ g / m − x̂ Σ g x̂ / m), x̂ = (x − μ) r, for each channel."""
     if not _serves(g):
         return reference.batch_norm_input(g, x, gamma, mu, r)
-    g, x, dx = batch_innermost(g), batch_innermost(x), _empty(x)
-    run(input_call(g, x, gamma, mu, r, dx))
-    return dx
+    rows = _rows(x)
+    dx = np.empty_like(rows)
+    run(input_call(_rows(g), rows, dx, gamma, mu, r))
+    return _images(dx, x)
 
 
 def input_call(
-    g: Array, x: Array, gamma: Array | None, mu: Array, r: Array, dx: Array
-) -> Call | None:
-    """Write dx; None where an array has not the batch innermost."""
+    g: Array, x: Array, dx: Array, gamma: Array | None, mu: Array, r: Array
+) -> Call:
+    """Write dx."""
     statistics = _of_channels(gamma, 1, x), mu.reshape(-1), r.reshape(-1)
-    return _call(go_back, (g, x, dx), *statistics)
+    return _call(go_back, g, x, dx, *statistics)
 
 
 def batch_norm_scale(g: Array, x: Array, mu: Array, r: Array) -> Array:
@@ -85,28 +84,23 @@ def batch_norm_scale(g: Array, x: Array, mu: Array, r: Array) -> Array:
     if not _serves(g):
         return reference.batch_norm_scale(g, x, mu, r)
     out = np.empty(x.shape[1], x.dtype)
-    run(scale_call(batch_innermost(g), batch_innermost(x), mu, r, out))
+    run(scale_call(_rows(g), _rows(x), mu, r, out))
     return out
 
 
-def scale_call(g: Array, x: Array, mu: Array, r: Array, out: Array) -> Call | None:
-    """Write out (C); None where an array has not the batch innermost."""
-    return _call(sum_products, (g, x), mu.reshape(-1), r.reshape(-1), out)
+def scale_call(g: Array, x: Array, mu: Array, r: Array, out: Array) -> Call:
+    """Write out (C)."""
+    return _call(sum_products, g, x, mu.reshape(-1), r.reshape(-1), out)
 
 
-def _call(kernel: InParts, images: tuple[Array, ...], *channels: Any) -> Call | None:
-    """The call for images as (C, M), if all lie so, and arrays of one value a channel."""
-    rows = [by_channel(a) for a in images]
-    if any(a is None or not a.size or not a.flags.writeable for a in rows):
-        return None
-    first = images[0]
-    return kernel.call(16 * first.size, *rows, *channels, most=first.shape[1])
+def _call(kernel: InParts, x: Array, *others: Any) -> Call:
+    return kernel.call(16 * x.size, x, *others, most=len(x))
 
 
 def _of_channels(v: Array | None, otherwise: float, x: Array) -> Array:
     """(C), writeable; the same number for all channels where v is None."""
     if v is None:
-        return np.full(x.shape[1], otherwise, x.dtype)
+        return np.full(len(x), otherwise, x.dtype)
     return writeable(v.reshape(-1))
 
 

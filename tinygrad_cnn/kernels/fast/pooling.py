@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .. import reference
 from ..geometry import Pair, Window
 from .calls import FLOATS, Array, Call, InParts, batch_last, run
-from .compiling import compiled
 
 
-def _geometry(window: Window) -> Array:
-    places = *window.kernel, *window.stride, *window.padding, *window.dilation
-    return np.array(places, np.int64)
+@functools.lru_cache(maxsize=256)
+def _taps(window: Window, size: Pair, positions: Pair) -> Array:
+    """For each tap: the row and the column of the image that the first window meets with
+    it, the first window in a row whose tap lies in the image, and the first behind them.
+    """
+    (ky, kx), (dy, dx), (py, px) = window.kernel, window.dilation, window.padding
+    s, w, count = window.stride[1], size[1], positions[1]
+    taps = []
+    for u in range(ky):
+        for v in range(kx):
+            column = dx * v - px
+            first = max(0, -(column // s))
+            behind = max(first, min(count, (w - 1 - column) // s + 1))
+            taps.append((dy * u - py, column, first, behind))
+    return np.array(taps, np.int64)
 
 
 def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]:
@@ -29,7 +42,8 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
 
 def pool_call(x: Array, window: Window, y: Array, tap: Array) -> Call:
     """Write the maxima y and their taps; all contiguous (C, H, W, N)."""
-    return pool_rows.call(8 * x.size, x, _geometry(window), y, tap)
+    taps = _taps(window, x.shape[1:3], y.shape[1:3])
+    return pool_rows.call(8 * x.size, x, *window.stride, taps, y, tap)
 
 
 def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
@@ -44,86 +58,68 @@ def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
 
 def put_call(g: Array, tap: Array, window: Window, x: Array) -> Call:
     """Write x, g put back to the taps; all contiguous (C, H, W, N)."""
-    return put_channels.call(8 * x.size, g, tap, _geometry(window), x, most=len(g))
-
-
-@compiled
-def inside(v: int, step: int, reach: int, padding: int, size: int, count: int) -> Pair:
-    """The first of `count` windows whose tap lies in the image, and the first behind them.
-
-    The tap of window b is pixel step · b + reach · v − padding.
-    """
-    low, high = padding - reach * v, size - 1 + padding - reach * v
-    first = 0 if low <= 0 else (low + step - 1) // step
-    return first, max(first, min(count, high // step + 1) if high >= 0 else 0)
+    taps = _taps(window, x.shape[1:3], g.shape[1:3])
+    given = g, tap, *window.stride, taps, x
+    return put_channels.call(8 * x.size, *given, most=len(g))
 
 
 @InParts
 def pool_rows(
-    part: int, parts: int, x: Array, geometry: Array, y: Array, tap: Array
+    part: int, parts: int, x: Array, sy: int, sx: int, taps: Array, y: Array, tap: Array
 ) -> None:
     """Write the rows of y and of the taps; arrays (C, H, W, N)."""
-    ky, kx, sy, sx, py, px, dy, dx = geometry
-    _, h, w, n = x.shape
+    _, h, _, n = x.shape
     c, i, j, _ = y.shape
     for row in range(part * c * i // parts, (part + 1) * c * i // parts):
         channel, a = row // i, row % i
         fresh = np.ones(j, np.bool_)  # no tap of the window seen so far
-        for u in range(ky):
-            q = sy * a + dy * u - py
+        for k in range(len(taps)):
+            top, r0, b0, b1 = taps[k]
+            q, t = sy * a + top, np.uint8(k)
             if q < 0 or q >= h:
                 continue
-            for v in range(kx):
-                t = np.uint8(u * kx + v)
-                b0, b1 = inside(v, sx, dx, px, w, j)
-                r0 = dx * v - px
-                source, best, chosen = x[channel, q], y[channel, a], tap[channel, a]
-                if n == 1:
-                    for b in range(b0, b1):
-                        value = source[sx * b + r0, 0]
-                        better = value > best[b, 0] or value != value or fresh[b]
-                        best[b, 0] = value if better else best[b, 0]
-                        chosen[b, 0] = t if better else chosen[b, 0]
-                        fresh[b] = False
-                    continue
+            source, best, chosen = x[channel, q], y[channel, a], tap[channel, a]
+            if n == 1:
                 for b in range(b0, b1):
-                    first = fresh[b]
+                    value = source[sx * b + r0, 0]
+                    better = value > best[b, 0] or value != value or fresh[b]
+                    best[b, 0] = value if better else best[b, 0]
+                    chosen[b, 0] = t if better else chosen[b, 0]
                     fresh[b] = False
-                    values, most, taken = source[sx * b + r0], best[b], chosen[b]
-                    for m in range(n):
-                        value = values[m]
-                        better = first or value > most[m] or value != value
-                        most[m] = value if better else most[m]
-                        taken[m] = t if better else taken[m]
+                continue
+            for b in range(b0, b1):
+                first = fresh[b]
+                fresh[b] = False
+                values, most, taken = source[sx * b + r0], best[b], chosen[b]
+                for m in range(n):
+                    value = values[m]
+                    better = first or value > most[m] or value != value
+                    most[m] = value if better else most[m]
+                    taken[m] = t if better else taken[m]
 
 
 @InParts
 def put_channels(
-    part: int, parts: int, g: Array, tap: Array, geometry: Array, x: Array
+    part: int, parts: int, g: Array, tap: Array, sy: int, sx: int, taps: Array, x: Array
 ) -> None:
     """Write the channels of x; arrays (C, H, W, N)."""
-    ky, kx, sy, sx, py, px, dy, dx = geometry
-    c, i, j, n = g.shape
-    _, h, w, _ = x.shape
-    zero = x.dtype.type(0)
+    c, i, _, n = g.shape
+    h, zero = x.shape[1], x.dtype.type(0)
     for channel in range(part * c // parts, (part + 1) * c // parts):
         x[channel] = 0
         for a in range(i):
-            for u in range(ky):
-                q = sy * a + dy * u - py
+            for k in range(len(taps)):
+                top, r0, b0, b1 = taps[k]
+                q, t = sy * a + top, np.uint8(k)
                 if q < 0 or q >= h:
                     continue
-                for v in range(kx):
-                    t = np.uint8(u * kx + v)
-                    b0, b1 = inside(v, sx, dx, px, w, j)
-                    r0 = dx * v - px
-                    values, chosen, into = g[channel, a], tap[channel, a], x[channel, q]
-                    if n == 1:
-                        for b in range(b0, b1):
-                            own = values[b, 0] if chosen[b, 0] == t else zero
-                            into[sx * b + r0, 0] += own
-                        continue
+                values, chosen, into = g[channel, a], tap[channel, a], x[channel, q]
+                if n == 1:
                     for b in range(b0, b1):
-                        given, taken, onto = values[b], chosen[b], into[sx * b + r0]
-                        for m in range(n):
-                            onto[m] += given[m] if taken[m] == t else zero
+                        own = values[b, 0] if chosen[b, 0] == t else zero
+                        into[sx * b + r0, 0] += own
+                    continue
+                for b in range(b0, b1):
+                    given, taken, onto = values[b], chosen[b], into[sx * b + r0]
+                    for m in range(n):
+                        onto[m] += given[m] if taken[m] == t else zero

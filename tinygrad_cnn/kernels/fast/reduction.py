@@ -7,25 +7,23 @@ import numpy as np
 from .. import reference
 from .calls import FLOATS, Array, Call, InParts, run
 from .compiling import compiled
-from .elementwise import flatten, readable
+from .elementwise import readable
 
 
 def channel_sums(x: Array) -> Array:
     """Σ over all axes of x (N, C, …) but the second."""
     rows = by_channel(x)
-    if rows is None or not x.flags.writeable or x.dtype.char not in FLOATS:
+    if rows is None or x.dtype.char not in FLOATS:
         return reference.channel_sums(x)
     y = np.empty(x.shape[1], x.dtype)
-    run(sum_rows.call(4 * rows.size, rows, y, most=len(rows)))
+    run(channel_sums_call(rows, y))
     return y
 
 
 def by_channel(x: Array) -> Array | None:
-    """(C, …) in one piece, if images lie so, with the batch innermost."""
+    """(C, …) in one piece, if there are images that lie so, with the batch innermost."""
     turned = x.transpose(*range(1, x.ndim), 0)
-    if not turned.flags.c_contiguous:
-        return None
-    return turned.reshape(x.shape[1], x.size // max(x.shape[1], 1))
+    return turned.reshape(len(turned), -1) if x.size and turned.flags.carray else None
 
 
 def channel_sums_call(x: Array, y: Array) -> Call:
@@ -63,7 +61,7 @@ MANY = 1 << 16
 def log_softmax_call(x: Array, y: Array) -> Call:
     """Write y, the log-softmax of the rows of x; both lie alike and in one piece."""
     steps = [s // x.itemsize for s in x.strides]
-    return Call(log_softmax_rows, (flatten(x), flatten(y), *x.shape, *steps))
+    return log_softmax_rows, (x.ravel("K"), y.ravel("K"), *x.shape, *steps)
 
 
 @compiled
@@ -91,7 +89,7 @@ def label_sum(x: Array, label: Array) -> np.generic | None:
     if not readable(x) or label.dtype != np.int64 or not label.flags.carray:
         return reference.label_sum(x, label)
     row, column = (s // x.itemsize for s in x.strides)
-    total, good = label_loop(flatten(x), label, x.shape[1], row, column)
+    total, good = label_loop(x.ravel("K"), label, x.shape[1], row, column)
     return x.dtype.type(total) if good else None
 
 

@@ -13,38 +13,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .calls import Array, InParts
 from .tiles import COLUMNS, ROWS, inner_tile, outer_tile
 
+OuterTable = tuple[int, Array, Array]
+"""Where the terms of `outer_sums` lie, as flat int64 arrays, behind how many products one
+row of w takes part in:
 
-class OuterTable(NamedTuple):
-    """Where the terms of `outer_sums` lie, as flat int64 arrays."""
+    taps     (offset in x, offset in w) of each tap; those of a run follow each other
+    runs     (offset in x, offset in y, length, first tap, last tap) of each run
+"""
 
-    taps: Array
-    """(offset in x, offset in w) of each tap; those of a run follow each other."""
-    runs: Array
-    """(offset in x, offset in y, length, first tap, last tap) of each run."""
-    products: int
-    """How many products one row of w takes part in."""
+InnerTable = tuple[int, Array, Array, Array, Array]
+"""Where the terms of `inner_sums` lie, as flat int64 arrays, behind the number of products:
 
-
-class InnerTable(NamedTuple):
-    """Where the terms of `inner_sums` lie, as flat int64 arrays."""
-
-    rows: Array
-    """The offset of each row in g."""
-    columns: Array
-    """The offset of each column in x."""
-    runs: Array
-    """(further offset in g, further offset in x, length) of each run."""
-    chunks: Array
-    """Where those runs begin that are summed together, while near memory holds them."""
-    products: int
-    """How many products one result is the sum of."""
+    rows     the offset of each row in g
+    columns  the offset of each column in x
+    runs     (further offset in g, further offset in x, length) of each run
+    chunks   where those runs begin that are summed together, while near memory holds them
+"""
 
 
 def outer_table(
@@ -52,7 +43,7 @@ def outer_table(
 ) -> OuterTable:
     """The table of lists of tuples."""
     products = sum(length * (t1 - t0) for _, _, length, t0, t1 in runs)
-    return OuterTable(_flat(taps), _flat(runs), products)
+    return products, _flat(taps), _flat(runs)
 
 
 CHUNK = 1024  # values of a row that are summed at once: five columns fit 32 KiB
@@ -74,10 +65,8 @@ def inner_table(
             filled = 0
         filled += length
     chunks.append(len(pieces))
-    products = sum(length for _, _, length in runs)
-    return InnerTable(
-        _flat(rows), _flat(columns), _flat(pieces), _flat(chunks), products
-    )
+    products = len(rows) * len(columns) * sum(length for _, _, length in runs)
+    return products, _flat(rows), _flat(columns), _flat(pieces), _flat(chunks)
 
 
 def _flat(values: Any) -> Array:

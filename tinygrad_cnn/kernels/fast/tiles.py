@@ -110,18 +110,10 @@ class Code:
         step = 1
         while len(vectors) > 1:
             pairs = zip(vectors[::2], vectors[1::2], strict=True)
-            vectors = [self._halved(a, b, step) for a, b in pairs]
+            squares = [self._exchanged(a, b, step) for a, b in pairs]
+            vectors = [self.build.fadd(one, other) for one, other in squares]
             step *= 2
         return vectors[0]
-
-    def _halved(self, a: Value, b: Value, step: int) -> Value:
-        """Sums of lanes `step` apart: of a where lane & step is 0, else of b."""
-        kind = ir.VectorType(INT32, self.lanes)
-        here = [i + (self.lanes if i & step else 0) for i in range(self.lanes)]
-        there = [i ^ step for i in here]
-        parts = [ir.Constant(kind, part) for part in (here, there)]
-        one, other = [self.build.shuffle_vector(a, b, part) for part in parts]
-        return self.build.fadd(one, other)
 
     def transposed(self, rows: list[Value]) -> list[Value]:
         """A square of as many vectors as lanes: squares of 2, then of 4, … change sides."""

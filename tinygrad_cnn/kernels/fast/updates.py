@@ -28,16 +28,9 @@ def momentum_step(p: Array, g: Array, b: Array, work: Array, *numbers: Any) -> N
 
 
 @compiled
-def momentum_loop(
-    p: Array,
-    g: Array,
-    b: Array,
-    lr: float,
-    momentum: float,
-    share: float,
-    nesterov: bool,
-) -> None:
+def momentum_loop(p: Array, g: Array, b: Array, *numbers: Any) -> None:
     """See `momentum_step`."""
+    lr, momentum, share, nesterov = numbers
     kind = p.dtype.type
     rate, factor, part = kind(lr), kind(momentum), kind(share)
     for i in range(p.size):
@@ -47,40 +40,24 @@ def momentum_loop(
 
 
 def adam_step(
-    p: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    work: Array,
-    spare: Array,
-    rate: float,
-    betas: tuple[float, float],
-    eps: float,
-    correction: float,
-    largest: Array | None = None,
+    p: Array, g: Array, m: Array, v: Array, work: Array, spare: Array, *numbers: Any
 ) -> None:
-    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε)."""
+    """m and v move towards g and g², then p ← p − rate · m / (√v / correction + ε).
+
+    numbers: rate, betas, ε, correction, and the largest v so far or None.
+    """
+    rate, betas, eps, correction, largest = numbers
     plain = _serves(p, g) and m.flags.carray and v.flags.carray
     if largest is not None or not plain:
-        others = work, spare, rate, betas, eps, correction, largest
-        return reference.adam_step(p, g, m, v, *others)
+        return reference.adam_step(p, g, m, v, work, spare, *numbers)
     flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
     adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
 
 
 @compiled
-def adam_loop(
-    p: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    rate: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    correction: float,
-) -> None:
+def adam_loop(p: Array, g: Array, m: Array, v: Array, *numbers: float) -> None:
     """See `adam_step`."""
+    rate, beta1, beta2, eps, correction = numbers
     kind = p.dtype.type
     near, weight, rest = 1 - beta1 < 0.5, kind(1 - beta1), kind(beta1)
     factor, share = kind(beta2), kind(1 - beta2)
