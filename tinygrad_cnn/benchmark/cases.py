@@ -22,7 +22,6 @@ from .layers import (
     Pool,
     Relu,
     Shape,
-    forward_multiply_adds,
     initial_weights,
     with_shapes,
 )
@@ -72,7 +71,7 @@ class Case:
         """The initial weights, float32; of a chain the factor, close to 1."""
         if self.kind == "chain":
             return [np.linspace(0.999, 1.001, self.image[0], dtype=np.float32)]
-        return initial_weights(self.layers, self.image, seed=1)
+        return initial_weights(self.layers, self.image)
 
     def images(self) -> Array:
         """float32 (batch, *image), normal: no two values of a pool are the same."""
@@ -111,11 +110,16 @@ def multiply_adds(case: Case) -> int:
     many for that of its input. Images need no gradient, so the first layer of a network
     has only the former; an operation alone is asked for all its gradients. A chain
     multiplies once per number forward and twice back, and adds one of its gradients up.
+    Products with the zeros of a padding count; biases, pooling, activations and
+    normalisation, which no matrix product computes, do not.
     """
     if case.kind == "chain":
         return 3 * case.length * case.batch * math.prod(case.image)
-    shapes = with_shapes(case.layers, case.image)
-    counts = [count for each in shapes if (count := forward_multiply_adds(*each))]
+    counts = []  # forward, of one image: each result meets the inputs of its cell
+    for layer, before, after in with_shapes(case.layers, case.image):
+        if isinstance(layer, Conv | Linear):
+            (_, *inputs), _ = layer.weights(before)
+            counts.append(math.prod(after) * math.prod(inputs))
     total = sum(counts)
     if case.kind != "inference":
         total *= 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +19,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that keeps the shape and has no weights; others say what they do.
-
-    weighted: whether it has a weight and a bias.
-    """
-
-    weighted: ClassVar[bool] = False
+    """A layer that keeps the shape and has no weights; others say what they do."""
 
     def result(self, image: Shape) -> Shape:
         """The shape of the result of one image."""
@@ -42,7 +37,6 @@ class Conv(Layer):
     out: int
     kernel: int
     padding: int = 0
-    weighted = True
 
     def result(self, image: Shape) -> Shape:
         """Smaller by the kernel, larger by the padding."""
@@ -60,7 +54,6 @@ class Linear(Layer):
     """y = W x + b, to `out` features."""
 
     out: int
-    weighted = True
 
     def result(self, image: Shape) -> Shape:
         """The features."""
@@ -74,7 +67,6 @@ class Linear(Layer):
 class BatchNorm(Layer):
     """Each channel to mean 0 and variance 1 over the batch, then scaled and shifted."""
 
-    weighted = True
     epsilon, momentum = 1e-5, 0.1
 
     def weights(self, image: Shape) -> list[Shape]:
@@ -129,16 +121,17 @@ def with_weights(
     """Each layer with its weight and bias, or with none."""
     left = iter(weights)
     for layer in layers:
-        yield layer, [next(left), next(left)] if layer.weighted else []
+        weighted = isinstance(layer, Conv | Linear | BatchNorm)
+        yield layer, [next(left), next(left)] if weighted else []
 
 
-def initial_weights(layers: Sequence[Layer], image: Shape, seed: int) -> list[Array]:
+def initial_weights(layers: Sequence[Layer], image: Shape) -> list[Array]:
     """float32: of each layer that has weights the weight and the bias, in order.
 
     Uniform within ±1/√(inputs of a cell), as PyTorch's; of batch normalisation 1 and 0,
     moved a little, so that mistaking one for the other is seen.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     weights: list[Array] = []
     for layer, before, _ in with_shapes(layers, image):
         for place, shape in enumerate(layer.weights(before)):
@@ -149,16 +142,3 @@ def initial_weights(layers: Sequence[Layer], image: Shape, seed: int) -> list[Ar
                 drawn = rng.uniform(-bound, bound, shape)
             weights.append(drawn.astype(np.float32))
     return weights
-
-
-def forward_multiply_adds(layer: Layer, before: Shape, after: Shape) -> int:
-    """The multiply-adds of one image going forward through a layer.
-
-    Those of convolutions and dense layers: each result meets the inputs of its cell.
-    Products with the zeros of a padding count; biases, pooling, activations and
-    normalisation, which no matrix product computes, do not.
-    """
-    for _, *inputs in layer.weights(before):
-        if inputs:
-            return math.prod(after) * math.prod(inputs)
-    return 0

@@ -26,12 +26,16 @@ def cores() -> int:
 
 def processor() -> str:
     """The processor's name, as the system gives it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        named = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)
-        if named:
-            return " ".join(named[1].split())
-    return platform.processor() or platform.machine()
+    named = " ".join((linux_says("cpuinfo", "model name") or "").split())
+    return named or platform.processor() or platform.machine()
+
+
+def linux_says(file: str, name: str) -> str | None:
+    """What stands behind a name in a file of /proc; None where there is no such thing."""
+    path = Path("/proc", file)
+    text = path.read_text() if path.exists() else ""
+    found = re.search(rf"^{name}\s*:\s*(.+)$", text, re.MULTILINE)
+    return found and found[1]
 
 
 def describe(peers: Sequence[Peer], threads: int) -> dict[str, Any]:

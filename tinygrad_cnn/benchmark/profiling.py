@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -55,29 +55,27 @@ class Profile:
     """Rows, the longest first; step: seconds of a whole step, forward and backward."""
 
     rows: list[Row]
+    between: Row
     step: float
     roofline: Roofline
-    between: Row = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Divide the time of the step; what is left over lies between the operations."""
-        within = sum([row.total for row in self.rows])
-        self.between = Row(BETWEEN, seconds=max(0.0, self.step - within))
-        whole = within + self.between.total
-        for row in (*self.rows, self.between):
-            row.share = row.total / whole if whole else 0.0
 
 
 def profile(graph: Graph, step: float, roofline: Roofline) -> Profile:
     """The profile of a graph with "time", "macs" and "saved" measured.
 
-    step: seconds of a whole step, in which the operations follow each other.
+    step: seconds of a whole step, in which the operations follow each other; what is left
+    over of it lies between them.
     """
     rows: dict[str, Row] = {}
     for node in graph.operations():
         _add(rows.setdefault(node.label, Row(node.label)), node, roofline)
     ordered = sorted(rows.values(), key=lambda row: row.total, reverse=True)
-    return Profile(ordered, step, roofline)
+    within = sum([row.total for row in ordered])
+    between = Row(BETWEEN, seconds=max(0.0, step - within))
+    whole = within + between.total
+    for row in (*ordered, between):
+        row.share = row.total / whole if whole else 0.0
+    return Profile(ordered, between, step, roofline)
 
 
 def _add(row: Row, node: Node, roofline: Roofline) -> None:

@@ -37,16 +37,10 @@ def measure(
 
     The matrix product uses the threads that NumPy's BLAS was given when it was loaded.
     """
-    rates = matrix_rate(side, runs), memory_rate(threads, numbers, runs)
-    return Roofline(*rates, threads)
-
-
-def matrix_rate(side: int, runs: int) -> float:
-    """Multiply-adds per second of a product of square matrices."""
-    rng = np.random.default_rng(0)
-    a, b = rng.random((2, side, side), dtype=np.float32)
+    a, b = np.random.default_rng(0).random((2, side, side), dtype=np.float32)
     product = np.empty_like(a)
-    return side**3 / fastest(lambda: np.matmul(a, b, out=product), runs)
+    rate = side**3 / fastest(lambda: np.matmul(a, b, out=product), runs)
+    return Roofline(rate, memory_rate(threads, numbers, runs), threads)
 
 
 def memory_rate(threads: int, numbers: int, runs: int) -> float:

@@ -16,25 +16,23 @@ costs nothing.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import re
+import pkgutil
 import sys
 import time
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from .cases import Case
 from .checking import pack
+from .machine import linux_says
 from .peers.base import Program, Unsupported
 from .roofline import measure
 
 WARM = 3
 """Steps before calibration, in which libraries compile and choose their algorithms."""
-STATUS = Path("/proc/self/status")
 
 
 class Worker:
@@ -56,8 +54,7 @@ class Worker:
 
     def build(self, case: dict[str, Any]) -> dict[str, Any]:
         """Build the program; the library is there before memory is looked at."""
-        module, _, function = self.peer.partition(":")
-        build = getattr(importlib.import_module(module), function)()
+        build = pkgutil.resolve_name(self.peer)()
         wanted = Case.from_json(case)
         self.before = _memory("VmRSS") or peak_memory()
         self.program: Program = build(wanted)
@@ -121,11 +118,9 @@ def peak_memory() -> int:
 
 
 def _memory(name: str) -> int | None:
-    """What Linux says of the process, in bytes."""
-    if not STATUS.exists():
-        return None
-    found = re.search(rf"^{name}:\s*(\d+) kB", STATUS.read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    """What Linux says of the process, in bytes; it counts in kB."""
+    found = linux_says("self/status", name)
+    return int(found.split()[0]) * 1024 if found else None
 
 
 def private_stdout() -> IO[str]:

@@ -88,15 +88,14 @@ class Folder:
         with contextlib.suppress(OSError):
             state.rmdir()  # unless another part was stopped
 
-    def results(self, name: str, experiment: Experiment) -> Results:
-        """The results of all parts."""
+    def results(self, name: str, experiment: Experiment, of: str = "result") -> Results:
+        """The results of all parts, or the `seconds` of each."""
         parts = [part.name for part in experiment.PARTS]
-        return {part: _read(self._result(name, part))["result"] for part in parts}
+        return {part: _read(self._result(name, part))[of] for part in parts}
 
     def seconds(self, name: str, experiment: Experiment) -> float:
         """How long all parts took."""
-        parts = [part.name for part in experiment.PARTS]
-        return sum(_read(self._result(name, part))["seconds"] for part in parts)
+        return sum(self.results(name, experiment, "seconds").values())
 
     def report(self, name: str, experiment: Experiment) -> None:
         """Make the tables and pictures of an experiment from its results."""

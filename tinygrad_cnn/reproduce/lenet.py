@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 from ..core import creation
@@ -33,43 +31,28 @@ def clip(model: Module) -> None:
             clip_grad_value_(layer.parameters(), limit)
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Six runs that are seen together."""
-
-    data: str
-    batch_norm: bool
-
-    @property
-    def title(self) -> str:
-        """In words."""
-        return f"{DATA[self.data]}, {NORMS[self.batch_norm]}"
-
-    def name(self, optimizer: str, run: int) -> str:
-        """Of the part that is one of the runs."""
-        norm = "normalised" if self.batch_norm else "plain"
-        return f"{self.data}-{norm}-{optimizer}-{run + 1}"
-
-    def parts(self) -> Iterator[Part]:
-        """The six."""
-        watch = "test" if self.data == "mnist" else "held_out"
-        settings = {"batch_norm": self.batch_norm}
-        for optimizer, run in itertools.product(OPTIMIZERS, range(RUNS)):
-            _, lr = OPTIMIZERS[optimizer]
-            options = {**OPTIONS, "optimizer": optimizer, "lr": lr}
-            training = Training(
-                "lenet5", self.data, settings, options, clip, run, watch
-            )
-            yield Part(self.name(optimizer, run), training, seconds=20)
+PANELS = list(product(DATA, NORMS))
+"""Six runs that are seen together: the data, and whether the network is normalised."""
 
 
-PANELS = [Panel(data, norm) for data in DATA for norm in NORMS]
+def part_name(data: str, batch_norm: bool, optimizer: str, run: int) -> str:
+    """Of the part that is one of the runs."""
+    norm = "normalised" if batch_norm else "plain"
+    return f"{data}-{norm}-{optimizer}-{run + 1}"
+
+
+def training(data: str, batch_norm: bool, optimizer: str, run: int) -> Training:
+    """One of the runs."""
+    watch = "test" if data == "mnist" else "held_out"
+    options = {**OPTIONS, "optimizer": optimizer, "lr": OPTIMIZERS[optimizer][1]}
+    settings = {"batch_norm": batch_norm}
+    return Training("lenet5", data, settings, options, clip, run, watch)
 
 
 def shapes(setup: Setup) -> Work:
     """Both proofs for every kernel, stride and padding: gradients have their own shapes."""
     equal = {"dW": 0, "dX": 0}
-    cases = list(itertools.product((5, 8, 12), (1, 3, 5), (1, 2, 3), (0, 1, 2)))
+    cases = list(product((5, 8, 12), (1, 3, 5), (1, 2, 3), (0, 1, 2)))
     for done, (side, kernel, stride, padding) in enumerate(cases, 1):
         x = creation.ones(2, 3, side, side, requires_grad=True)
         w = creation.ones(4, 3, kernel, kernel, requires_grad=True)
@@ -83,16 +66,23 @@ def shapes(setup: Setup) -> Work:
 
 PARTS = (
     Part("shapes", shapes),
-    *itertools.chain.from_iterable(panel.parts() for panel in PANELS),
+    *[
+        Part(part_name(*panel, *run), training(*panel, *run), seconds=20)
+        for panel in PANELS
+        for run in product(OPTIMIZERS, range(RUNS))
+    ],
 )
 
 
 def tables(results: Results) -> list[Table]:
     """Each panel's runs in a line for each optimizer; the shapes."""
     rows = [
-        [panel.title, label, *_sums([results[panel.name(key, i)] for i in range(RUNS)])]
-        for panel in PANELS
-        for key, (label, _) in OPTIMIZERS.items()
+        [
+            f"{DATA[data]}, {NORMS[norm]}",
+            OPTIMIZERS[key][0],
+            *_sums([results[part_name(data, norm, key, i)] for i in range(RUNS)]),
+        ]
+        for (data, norm), key in product(PANELS, OPTIMIZERS)
     ]
     proofs = results["shapes"]
     headings = ["network", "optimizer", "epochs to 95 %"]
@@ -160,21 +150,19 @@ BESIDE = 0.16
 
 def _draw(results: Results, data: str, figure: Any) -> None:
     figure.set_size_inches(9, 6.4)
-    panels = [panel for panel in PANELS if panel.data == data]
-    places = figure.subplots(len(panels), 2, sharex=True, sharey="row")
+    places = figure.subplots(len(NORMS), 2, sharex=True, sharey="row")
     watched = "test" if data == "mnist" else "held-out"
     keys = {"accuracy": "training", "test_accuracy": watched}
-    for row, panel in zip(places, panels, strict=True):
+    for row, norm in zip(places, NORMS, strict=True):
         for axes, (key, images) in zip(row, keys.items(), strict=True):
-            for optimizer, run in itertools.product(OPTIMIZERS, range(RUNS)):
-                values = results[panel.name(optimizer, run)]["history"][key]
+            for optimizer, run in product(OPTIMIZERS, range(RUNS)):
+                values = results[part_name(data, norm, optimizer, run)]["history"][key]
                 look = LOOKS[optimizer] | {"marker": MARKERS[run]}
                 look |= {"label": f"{OPTIMIZERS[optimizer][0]}, run {run + 1}"}
                 figures.curve(axes, values, look, shift=BESIDE * (run - 1))
             axes.axhline(95, color="#808080", linewidth=0.6)
-            below = panel is panels[-1]
-            title = f"{NORMS[panel.batch_norm]}, {images} images"
-            figures.plain(axes, title, "epoch" if below else "", "% right")
+            title = f"{NORMS[norm]}, {images} images"
+            figures.plain(axes, title, "epoch" if norm else "", "% right")
     handles, labels = places[0][0].get_legend_handles_labels()
     by_column = [i + RUNS * j for i in range(RUNS) for j in range(len(OPTIMIZERS))]
     handles, labels = ([of[i] for i in by_column] for of in (handles, labels))

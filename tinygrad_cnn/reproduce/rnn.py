@@ -19,19 +19,11 @@ from ..nn.utils import clip_grad_norm_
 from ..optim import Adam
 from ..training.model_file import load_class
 from ..verify import verify
+from . import sequences
 from .experiment import Part, Setup, Work
 from .rnn_report import pictures as pictures
 from .rnn_report import tables as tables
-from .sequences import (
-    TEXT,
-    Examples,
-    last_alone,
-    one_hot,
-    read_characters,
-    read_sentences,
-    sentences,
-    steps_to_be_sure,
-)
+from .sequences import TEXT, Examples
 
 Curve = list[dict[str, float]]
 
@@ -81,7 +73,7 @@ def learn(
 
 def sentiment(setup: Setup) -> Work:
     """Many to one: is the sentence positive?"""
-    training, held_out, vocabulary = read_sentences()
+    training, held_out, vocabulary = sequences.read_sentences()
     model = make(setup, "ManyToOne", vocabulary=len(vocabulary), num_classes=2)
     curve = yield from learn(model, training, held_out, setup)
     return _describe(curve, training, held_out) | {"read": _read(model, held_out)}
@@ -89,7 +81,7 @@ def sentiment(setup: Setup) -> Work:
 
 def _read(model: Any, held_out: Examples, count: int = 8) -> list[list[Any]]:
     """Some held-out sentences, how positive they are to the net, and whether they are."""
-    new = [sentence for sentence in sentences() if sentence.held_out]
+    new = [sentence for sentence in sequences.sentences() if sentence.held_out]
     with no_grad():
         positive = model(as_tensor(held_out.x)).softmax(1).numpy()[:, 1]
     chosen = np.linspace(0, len(new) - 1, count).astype(int)
@@ -100,11 +92,11 @@ def _read(model: Any, held_out: Examples, count: int = 8) -> list[list[Any]]:
 
 def characters(setup: Setup) -> Work:
     """Many to many: which character is next, at every step?"""
-    training, held_out, vocabulary = read_characters()
+    training, held_out, vocabulary = sequences.read_characters()
     size = len(vocabulary)
     model = make(setup, "ManyToMany", vocabulary=size, num_classes=size, hidden=32)
     curve = yield from learn(model, training, held_out, setup)
-    given, more = TEXT[: steps_to_be_sure(TEXT)], 4 * len(TEXT)
+    given, more = TEXT[: sequences.steps_to_be_sure(TEXT)], 4 * len(TEXT)
     written = continue_text(model, given, more, vocabulary)
     true = (TEXT * 5)[len(given) : len(given) + more]
     right = [a == b for a, b in zip(written, true, strict=True)]
@@ -121,7 +113,7 @@ def continue_text(model: Any, given: str, more: int, vocabulary: Sequence[str]) 
     text, new, h = "", given, None
     while len(text) < len(given) + more:
         text += new
-        h = model.states(tensor(one_hot([new], vocabulary)), h)[-1]
+        h = model.states(tensor(sequences.one_hot([new], vocabulary)), h)[-1]
         new = vocabulary[int(model.hy(h).argmax(1).item())]
     return text[len(given) :]
 
@@ -130,7 +122,7 @@ def _describe(curve: Curve, training: Examples, held_out: Examples) -> dict[str,
     return {
         "curve": curve,
         "sequences": [len(training), len(held_out)],
-        "last_alone": last_alone(training, held_out),
+        "last_alone": sequences.last_alone(training, held_out),
     }
 
 

@@ -26,12 +26,9 @@ def experiments(names: Sequence[str]) -> dict[str, Experiment]:
             known = ", ".join(EXPERIMENTS)
             raise ArgumentError(f"there is no experiment {name}; there are {known}")
     chosen = [name for name in EXPERIMENTS if name in names or not names]
-    return {name: _module(name) for name in chosen}
-
-
-def _module(name: str) -> Experiment:
-    module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
-    return cast(Experiment, module)
+    modules = [f"{__package__}.{name.replace('-', '_')}" for name in chosen]
+    found = [cast(Experiment, importlib.import_module(module)) for module in modules]
+    return dict(zip(chosen, found, strict=True))
 
 
 def manifest(setup: Setup) -> dict[str, Any]:

@@ -12,15 +12,9 @@ from typing import Any
 from ..core.generator import manual_seed
 from ..data import DataLoader, ImageDataset
 from ..nn import Module
+from ..training import recipe
 from ..training.fitting import BatchRecord, evaluate, fit
 from ..training.model_file import build, load_class
-from ..training.recipe import (
-    TEST_BATCH,
-    facts,
-    make_optimizer,
-    make_scheduler,
-    options_for,
-)
 from .experiment import Setup, Work
 from .images import images_for
 
@@ -57,20 +51,20 @@ class Training:
         manual_seed(setup.seed + self.run)
         kind = load_class(setup.model(self.model))
         images = images_for(self.data, kind, setup.quick, self.augmentation)
-        model, _ = build(kind, dict(self.settings), facts(images.training))
-        options = options_for(kind, {"planned": True, **self.options})
+        model, _ = build(kind, dict(self.settings), recipe.facts(images.training))
+        options = recipe.options_for(kind, {"planned": True, **self.options})
         if setup.quick:
             options["epochs"] = 1
         loader = DataLoader(images.training, options["batch_size"], shuffle=True)
-        optimizer = make_optimizer(model, options)
+        optimizer = recipe.make_optimizer(model, options)
         log, checkpoint = setup.state / "part.log", setup.state / "part.ckpt"
         records = fit(
             model,
             optimizer,
             loader,
             epochs=options["epochs"],
-            scheduler=make_scheduler(optimizer, options, len(loader)),
-            test_loader=DataLoader(getattr(images, self.watch), TEST_BATCH),
+            scheduler=recipe.make_scheduler(optimizer, options, len(loader)),
+            test_loader=DataLoader(getattr(images, self.watch), recipe.TEST_BATCH),
             stop_at_accuracy=options["stop_at"],
             clip=self.clip,
             checkpoint=checkpoint,
@@ -110,5 +104,5 @@ def _history(log: Path) -> dict[str, Any]:
 def _scores(model: Module, images: ImageDataset | None) -> dict[str, Any] | None:
     if images is None:
         return None
-    scores = evaluate(model, DataLoader(images, TEST_BATCH))
+    scores = evaluate(model, DataLoader(images, recipe.TEST_BATCH))
     return scores.to_dict() | {"images": len(images)}

@@ -30,11 +30,9 @@ def load() -> Build:
 
 def build(case: Case) -> Program:
     """The program of a case."""
-    kinds: dict[str, Callable[[Case], Program]] = {
-        "training": Training,
-        "inference": inference,
-    }
-    return kinds.get(case.kind, gradients)(case)
+    if case.kind == "training":
+        return Training(case)
+    return inference(case) if case.kind == "inference" else gradients(case)
 
 
 class Training(Program):
@@ -155,10 +153,7 @@ def forward(case: Case, weights: Sequence[Any], x: Any) -> tuple[Any, list[Any]]
     for layer, own in with_weights(case.layers, weights):
         if isinstance(layer, Conv):
             sides = [(layer.padding, layer.padding)] * 2
-            axes = ("NCHW", "OIHW", "NCHW")
-            x = jax.lax.conv_general_dilated(
-                x, own[0], (1, 1), sides, dimension_numbers=axes
-            )
+            x = jax.lax.conv_general_dilated(x, own[0], (1, 1), sides)
             x = x + own[1][:, None, None]
         elif isinstance(layer, Linear):
             x = x @ own[0].T + own[1]

@@ -5,6 +5,7 @@ Each peer is a function that imports the library and returns what builds a case 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Self
 
+from .. import layers
 from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Case
-from ..layers import Array, BatchNorm, Conv, Flatten, Linear, Pool, Relu, with_shapes
+from ..layers import Array, Layer, Shape, with_shapes
 from .base import Build, Program, Unsupported
 
 
@@ -63,26 +65,19 @@ def import_torch() -> ModuleType:
     return torch
 
 
-def unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function."""
-    return function
-
-
 @dataclass(frozen=True)
 class Style:
     """A namespace with PyTorch's names, and what is done to speed a function up."""
 
     torch: Any
-    faster: Callable[..., Callable[..., Any]] = unchanged
+    faster: Callable[..., Callable[..., Any]] = lambda function: function
 
 
 def build(style: Style, case: Case) -> Program:
     """The program of a case."""
-    kinds: dict[str, Callable[[Style, Case], Program]] = {
-        "training": Training.of_case,
-        "inference": Inference,
-    }
-    return kinds.get(case.kind, Gradients)(style, case)
+    if case.kind == "training":
+        return Training.of_case(style, case)
+    return (Inference if case.kind == "inference" else Gradients)(style, case)
 
 
 class Training(Program):
@@ -161,7 +156,8 @@ class Gradients(Program):
         x = torch.from_numpy(case.images()).requires_grad_()
         if case.kind == "chain":
             weights = [torch.from_numpy(w).requires_grad_() for w in case.weights()]
-            function: Any = lambda x: product(x, weights[0], case.length)
+            # math.prod multiplies one after the other: x · w · w · … · w
+            function: Any = lambda x: math.prod(weights * case.length, start=x)
         else:
             function = network(torch, case)
             weights = list(function.parameters())
@@ -190,13 +186,6 @@ class Gradients(Program):
         return [t.numpy() for t in (*outputs, *[leaf.grad for leaf in self.leaves])]
 
 
-def product(x: Any, w: Any, length: int) -> Any:
-    """x · w · w · … · w."""
-    for _ in range(length):
-        x = x * w
-    return x
-
-
 def network(torch: Any, case: Case) -> Any:
     """A Sequential with the initial weights of the case, in training mode."""
     net = torch.nn.Sequential(*modules(torch, case))
@@ -208,24 +197,19 @@ def network(torch: Any, case: Case) -> Any:
 
 def modules(torch: Any, case: Case) -> Iterator[Any]:
     """The layers as modules of torch.nn."""
+    nn = torch.nn
+    norms = {1: nn.BatchNorm1d, 3: nn.BatchNorm2d}
+    kinds: dict[type[Layer], Callable[[Any, Shape], Any]] = {
+        layers.Conv: lambda c, x: nn.Conv2d(x[0], c.out, c.kernel, padding=c.padding),
+        layers.Linear: lambda dense, x: nn.Linear(x[0], dense.out),
+        layers.BatchNorm: lambda _, x: norms[len(x)](x[0]),
+        layers.Relu: lambda *_: nn.ReLU(),
+        layers.Pool: lambda pool, _: nn.MaxPool2d(pool.size),
+        layers.Flatten: lambda *_: nn.Flatten(),
+        layers.LogSoftmax: lambda *_: nn.LogSoftmax(1),
+    }
     for layer, before, _ in with_shapes(case.layers, case.image):
-        size = before[0]
-        if isinstance(layer, Conv):
-            shape = size, layer.out, layer.kernel
-            yield torch.nn.Conv2d(*shape, padding=layer.padding)
-        elif isinstance(layer, Linear):
-            yield torch.nn.Linear(size, layer.out)
-        elif isinstance(layer, BatchNorm):
-            flat = len(before) == 1
-            yield torch.nn.BatchNorm1d(size) if flat else torch.nn.BatchNorm2d(size)
-        elif isinstance(layer, Relu):
-            yield torch.nn.ReLU()
-        elif isinstance(layer, Pool):
-            yield torch.nn.MaxPool2d(layer.size)
-        elif isinstance(layer, Flatten):
-            yield torch.nn.Flatten()
-        else:
-            yield torch.nn.LogSoftmax(1)
+        yield kinds[type(layer)](layer, before)
 
 
 def optimizer_of(torch: Any, case: Case, net: Any) -> Any:
