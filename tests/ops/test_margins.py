@@ -111,7 +111,7 @@ EXPECTED = [
 def told_by(op, *arrays):
     with watch_branches(margins=True) as path:
         op(*[Tensor(x) for x in arrays])
-    (margin,) = path.margins
+    (branch,) = path.branches
     return margin
 
 

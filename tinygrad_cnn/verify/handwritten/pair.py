@@ -60,7 +60,6 @@ class CodeSubject(Subject):
         }
         self.draws = True
         """Whether forward draws random numbers; known after the first run."""
-        self.notes: list[str] = []
         self.attributes: dict[str, Place] = {}
         self.returned: list[str] = []
         self.updated: dict[str, Place] = {}
@@ -184,9 +183,7 @@ class CodeSubject(Subject):
         arrays = {name: at(self.layer, of[0]) for name, of in places.items()}
         unknown = arrays.keys() - self.attributes.keys() - gradients
         others = [k for k, a in arrays.items() if k in unknown and self._matters(a)]
-        if params is not None:
-            self._note("not checked, since params does not name them:", others)
-            others = []
+        unnamed, others = ([], others) if params is None else (others, [])
         chosen = {k: a for k, a in arrays.items() if k in [*self.attributes, *others]}
         clash = [k for k in chosen if k in self.inputs]
         if clash:
@@ -204,39 +201,23 @@ class CodeSubject(Subject):
             if not np.array_equal(arrays[name], at(twin, place)):
                 self.updated[name] = place
         lost = [k for k in others if k not in self.updated]
-        self._explain(lost, returned, found, self._find_accumulated(twin))
-        self._note(
-            "all zeros or ones, where mistakes can hide, and so drawn anew:",
-            [name for name, array in chosen.items() if redraw_constant(array)],
-        )
-
-    def _explain(
-        self, lost: list[str], returned: Any, found: Mapping[str, Any], added: list[str]
-    ) -> None:
-        """Note what the reader could not guess."""
-        self._note(
-            "the update at the learning rate 1 is taken for the gradient of",
-            list(self.updated),
-        )
-        self._note(
-            "parameters are updated before what is computed with them, the gradient of",
-            self._find_moving(found) if self.updated and self.rates else [],
-        )
-        self._note(
+        silent = [k for k in self.inputs if k in self.arrays and returned is None]
+        unguessable = {
+            "not checked, since params does not name them:": unnamed,
+            "the update at the learning rate 1 is taken for the gradient of": self.updated,
+            "parameters are updated before what is computed with them, the gradient "
+            "of": self._find_moving(found) if self.updated and self.rates else [],
             "no gradient was found: no attribute of a usual name (dW, grad_W, W_grad, "
-            'grads["W"]), nothing returned, no update; of',
-            lost,
-        )
-        self._note(
+            'grads["W"]), nothing returned, no update; of': lost,
             f"{self.methods[1]} returns nothing; if none is wanted, as in a first layer, "
-            "check the others only; no gradient of",
-            [k for k in self.inputs if k in self.arrays and returned is None],
-        )
-        self._note("added to the gradient of the call before:", added)
-
-    def _note(self, text: str, names: Sequence[str]) -> None:
-        if names:
-            self.notes.append(f"{text} {', '.join(names)}")
+            "check the others only; no gradient of": silent,
+            "added to the gradient of the call before:": self._find_accumulated(twin),
+            "all zeros or ones, where mistakes can hide, and so drawn anew:": [
+                name for name, array in chosen.items() if redraw_constant(array)
+            ],
+        }
+        noted = [(text, names) for text, names in unguessable.items() if names]
+        self.notes = [f"{text} {', '.join(names)}" for text, names in noted]
 
     def _find_lasting(self) -> dict[str, list[Place]]:
         """All places of each floating array that forward leaves alone, by the first."""
@@ -284,7 +265,9 @@ class CodeSubject(Subject):
 
     def _find_accumulated(self, twin: Any) -> list[str]:
         """The gradients that a second backward adds to those of the first."""
-        places = {k: p for k, p in self.attributes.items() if not can_reset(self.layer)}
+        if any("zero" in name or "reset" in name for name in dir(self.layer)):
+            return []  # it has a method to set them to zero
+        places = self.attributes
         first = {k: np.array(at(twin, place)) for k, place in places.items()}
         self._backward(twin)
         return [
@@ -306,11 +289,6 @@ def copy_layer(layer: Any) -> Any:
         if normal(key) in conventions.RATES_KEPT and isinstance(value, float):
             setattr(twin, key, 1.0)
     return twin
-
-
-def can_reset(layer: Any) -> bool:
-    """Whether it has a method to set its gradients to zero."""
-    return any("zero" in name or "reset" in name for name in dir(layer))
 
 
 def redraw_constant(array: Array) -> bool:

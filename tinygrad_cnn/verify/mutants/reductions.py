@@ -1,6 +1,7 @@
 """Wrong gradients of reductions, and of what moves values."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +17,14 @@ REPEATED = Example(Index((np.array([0, 2, 2, 4, 0, 0]),)), (values(5, 3),))
 JOINED = Example(Concatenate(1), (values(3, 4), values(3, 4, draw=1)))
 REPLACED = Example(Put((slice(1, 3),)), (values(4, 3), values(2, 3)))
 
+
+def to_all(op: Any, g: Array, x_shape: tuple[int, ...]) -> Array:
+    """The whole of g to every value that one output is made of."""
+    return spread(g, x_shape, op.axis)
+
+
 mean = partial(wrong, Example(Mean((1,)), (values(3, 4, 5),)), "grad_x")
-mean("not divided", "factor: that one output is made of")(
-    lambda op, g, x_shape: spread(g, x_shape, op.axis)
-)
+mean("not divided", "factor: that one output is made of")(to_all)
 mean("divided by the number of all values", "factor")(
     lambda op, g, x_shape: spread(g / np.prod(x_shape), x_shape, op.axis)
 )
@@ -38,9 +43,7 @@ variance("the mean not subtracted", "mean term")(
 )
 
 largest = partial(wrong, Example(Max((1,)), (values(4, 6),)), "grad_x")
-largest("to all values, not to the largest", "mask missing")(
-    lambda op, g, x_shape: spread(g, x_shape, op.axis)
-)
+largest("to all values, not to the largest", "mask missing")(to_all)
 
 tied = partial(wrong, TIED, "grad_x")
 tied("the whole of g to each of three that tie", "factor: times 3")(
@@ -48,9 +51,7 @@ tied("the whole of g to each of three that tie", "factor: times 3")(
 )
 
 log_sum_exp = partial(wrong, Example(LogSumExp((0,)), (values(4, 5),)), "grad_x")
-log_sum_exp("the softmax forgotten", "derivative missing")(
-    lambda op, g, x_shape: spread(g, x_shape, op.axis)
-)
+log_sum_exp("the softmax forgotten", "derivative missing")(to_all)
 log_sum_exp("not divided by the sum", "extra factor: exp(y)")(
     lambda op, g, x: spread(g, x.shape, op.axis) * np.exp(x)
 )
