@@ -112,7 +112,7 @@ def told_by(op, *arrays):
     with watch_branches(margins=True) as path:
         op(*[Tensor(x) for x in arrays])
     (branch,) = path.branches
-    return margin
+    return branch.margin
 
 
 def test_the_margin_of_every_operation_that_has_one_is_expected_here():

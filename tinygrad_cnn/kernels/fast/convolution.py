@@ -209,10 +209,10 @@ def weight_calls(
     o, c, ky, kx = dw.shape
     sizes = o // groups, c, x.shape[1:3], g.shape[1:3], x.shape[3]
     step = 1 if tap_by_tap else ky * kx
-    tables = [_meetings(window, t, tap_by_tap, *sizes) for t in range(0, ky * kx, step)]
     x, g, dw = x.reshape(groups, -1), g.reshape(groups, -1), dw.reshape(groups, -1)
-    for k in range(groups):
-        for first, (products, *table) in enumerate(tables):
+    for first in range(0, ky * kx, step):
+        products, *table = _meetings(window, first, tap_by_tap, *sizes)
+        for k in range(groups):
             into = dw[k, first:], c * ky * kx, ky * kx // step
             calls.append(sums.inner_sums.call(products, g[k], x[k], *table, *into))
     return calls
