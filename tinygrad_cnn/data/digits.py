@@ -8,6 +8,8 @@ mass lies near the middle of the 28 × 28 pixels.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +38,7 @@ def draw_digits(
     if not 0 <= start <= stop:
         raise ArgumentError(f"digits need 0 <= start <= stop, not {start} and {stop}")
     blocks = range(start // BLOCK, -(-stop // BLOCK))
-    drawn = [_draw_block(stream(seed, 1 if train else 2, b + 1)) for b in blocks]
+    drawn = [_draw_block(seed, 1 if train else 2, b + 1) for b in blocks]
     images = np.concatenate(
         [np.empty((0, SIZE, SIZE), np.uint8), *(d[0] for d in drawn)]
     )
@@ -45,9 +47,10 @@ def draw_digits(
     return images[wanted, None], labels[wanted]
 
 
-def _draw_block(
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+@lru_cache(maxsize=14)  # the images that both sets have by default
+def _draw_block(*key: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """500 images and their labels, a function of the key of their random stream."""
+    rng = stream(*key)
     labels = rng.permutation(np.arange(BLOCK) % 10)
     # Each image takes the style of its digit that draws the largest number.
     lots = rng.random((BLOCK, len(_DIGIT)))
