@@ -49,18 +49,18 @@ def rng():
 
 
 @pytest.fixture(
-    params=[1, pytest.param(20, marks=pytest.mark.slow)], ids=["few", "many"]
+    params=[1, pytest.param(30, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def for_drawn(request):
     """Runs a property on drawn examples, at once.
 
-    `@for_drawn(8, dtype=…, empty=…)` above a function of a `cases.Draw` calls it on 4 of
-    them; on 80 in the slow run.
+    `@for_drawn(9, dtype=…, empty=…)` above a function of a `cases.Draw` calls it on 3 of
+    them; on 90 in the slow run.
     """
 
     def run(count, **options):
         def decorate(property_of):
-            @settings(max_examples=max(3, count * request.param // 2))
+            @settings(max_examples=max(2, count * request.param // 3))
             @given(st.data())
             def drawn(data):
                 property_of(Draw(data.draw, **options))

@@ -49,6 +49,7 @@ def test_pytorch_is_compared_where_it_is(run):
     assert re.search(r"^PyTorch +\d+\.\d\d ", outcome.out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_file_of_your_own_is_measured(run):
     outcome = run(f"bench --model net.py --set hidden=8 --batch-size 5 {ALONE}")
     assert outcome.status == 0, outcome.err

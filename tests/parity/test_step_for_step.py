@@ -204,7 +204,7 @@ def differences(name, optimizer, dtype):
     return (np.abs(ours - theirs) / theirs).max(), max(apart)
 
 
-@pytest.fixture(params=["reference", "fast"])
+@pytest.fixture(params=[pytest.param("reference", marks=pytest.mark.slow), "fast"])
 def table(request):
     if request.param == "fast":
         pytest.importorskip("numba")
