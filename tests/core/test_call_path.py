@@ -72,8 +72,9 @@ def no_two_gradients_share_memory():
 def step(batch, padding):
     """A convolution, its images and a gradient, as layers before and after hand them on."""
     conv = nn.Conv2d(3, 8, 3, padding=padding)
-    x = nn.Conv2d(1, 3, 3)(tinygrad_cnn.rand(batch, 1, 10, 10)).detach()
-    g = conv(x).detach()
+    with tinygrad_cnn.no_grad():
+        x = nn.Conv2d(1, 3, 3)(tinygrad_cnn.rand(batch, 1, 10, 10))
+        g = conv(x)
     return conv, x.requires_grad_(), g
 
 

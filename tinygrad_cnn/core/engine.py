@@ -229,7 +229,7 @@ class Tensor(Arithmetic, Shape, Memory, Gradient):
                 f"Tensor({data!r}) is ambiguous; use tensor({data!r})"
             )
         if isinstance(data, Tensor):
-            Tensor._wrap(data._array, into=self)
+            Tensor._wrap(data.lie_in_rows(), into=self)
             self._version = data._version
         elif isinstance(data, np.ndarray):
             Tensor._wrap(taken_over(data), into=self)
@@ -259,6 +259,8 @@ class Tensor(Arithmetic, Shape, Memory, Gradient):
     def __apply__(self, op: Op, inputs: tuple[Value, ...]) -> Tensor:
         """Run the operation's forward and, where a gradient may be asked, record it."""
         arrays, asked = [], []
+        if op.view and isinstance(inputs[0], Tensor):
+            inputs[0].lie_in_rows()
         for i, x in enumerate(inputs):
             if isinstance(x, Tensor):
                 if x._requires_grad:

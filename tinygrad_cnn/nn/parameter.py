@@ -22,7 +22,7 @@ class Parameter(Tensor):
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
         if not isinstance(data, Tensor):
             data = Tensor(np.empty(0, np.float32) if data is None else data)
-        Tensor._wrap(data._array, into=self)
+        Tensor._wrap(data.lie_in_rows(), into=self)
         self._version = data._version
         self.requires_grad_(requires_grad)
 

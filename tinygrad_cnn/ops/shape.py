@@ -22,6 +22,11 @@ class Clone(Op):
     moves = True
     keeps_channels = True
 
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        return "Contiguous" if self.order == "C" else "Clone"
+
     def forward(self, x: Value) -> Value:
         return np.array(x, order=self.order)
 

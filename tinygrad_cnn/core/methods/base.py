@@ -33,6 +33,7 @@ class Base(Operand):
     __slots__ = ()
 
     if TYPE_CHECKING:
+        _array: Any
         _requires_grad: bool
 
         def __getattr__(self, name: str) -> Any: ...

@@ -255,7 +255,7 @@ class Gradient(Base):
 
     def detach(self) -> Tensor:
         """The same memory, cut off from the graph."""
-        t = self._wrap(self._array)
+        t = self._wrap(self.lie_in_rows())
         t._version = self._version
         return t
 
@@ -268,4 +268,4 @@ class Gradient(Base):
     def data(self, value: Any) -> None:
         if not isinstance(value, Base) or value.dtype.kind != self.dtype.kind:
             raise DTypeError(f"data must be a Tensor of {self.dtype}, got {value!r}")
-        self._array, self._version = value._array, value._version
+        self._array, self._version = value.lie_in_rows(), value._version

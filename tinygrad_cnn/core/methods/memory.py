@@ -15,7 +15,7 @@ from ...errors import AutogradError, DTypeError, ShapeError
 from ...ops import shape as ops
 from ...ops.base import Value
 from ..generator import Generator, default_generator, uniform
-from ..recording import Where, explained, grad_enabled, reader, told_reader
+from ..recording import Where, explained, grad_enabled, observer, reader, told_reader
 from .base import Array, Base, DType, int64, of_array, raw
 from .shape import checked_key
 
@@ -178,14 +178,28 @@ class Memory(Base):
         return self
 
     def contiguous(self) -> Tensor:
-        """Itself, or a copy in row-major order."""
+        """Itself if it is in row-major order, or else a copy that is."""
         if self.is_contiguous():
             return self  # type: ignore[return-value]
         return ops.Clone(order="C")(self)
 
     def is_contiguous(self) -> builtins.bool:
         """Whether the values lie in row-major order."""
-        return bool(self._array.flags.c_contiguous)
+        return bool(self.lie_in_rows().flags.c_contiguous)
+
+    def lie_in_rows(self) -> Array:
+        """The array, put into row-major order before the first view of it is taken.
+
+        Kernels leave results with the batch innermost. A reshaped one would be a copy, and
+        a change in place of either would not reach the other, as in PyTorch it does.
+        """
+        before: Array = self._array
+        if before.flags.c_contiguous or self._version.viewed:
+            return before
+        self._array = rows = np.ascontiguousarray(before)
+        if (observe := observer.get()) is not None:
+            observe(ops.Clone(order="C"), [before], rows, [])
+        return rows
 
     def clone(self) -> Tensor:
         """A copy, through which gradients flow."""
@@ -213,7 +227,7 @@ class Memory(Base):
                 "Use tensor.detach().numpy() instead."
             )
         told_reader("numpy()")
-        return read_only(self._array)
+        return read_only(self.lie_in_rows())
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         array = self.numpy()
@@ -369,10 +383,11 @@ class Memory(Base):
         self.check_in_place()
         source = other if isinstance(other, Base) else self._wrap(np.asarray(other))
         source = source.to(self.dtype)
+        if grad_enabled.get() and (self._requires_grad or source._requires_grad):
+            return self.become(ops.Put((...,))(self, source))
         if source.shape != self._array.shape:
             source = source.expand(self._array.shape)
-        leaf = source.requires_grad and source.is_leaf
-        return self.become(source.clone() if leaf else source)
+        return self.become(source)
 
     def fill_(self, value: Any) -> Self:
         """Set every value."""

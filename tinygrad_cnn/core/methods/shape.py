@@ -83,8 +83,8 @@ class Shape(Base):
         return self.reshape((*s[:start], joined, *s[end + 1 :]))
 
     def ravel(self) -> Tensor:
-        """All values in one axis."""
-        return self.reshape(-1)
+        """All values in one axis; a copy, unless they lie in row-major order."""
+        return self.contiguous().reshape(-1)
 
     def permute(self, *axes: Any, dims: Any = ()) -> Tensor:
         """The axes in another order."""
@@ -166,7 +166,7 @@ class Shape(Base):
         axes = axes_of(ints(axes or (dims,)), self.ndim) or ()
         back, all_ = slice(None, None, -1), slice(None)
         key = tuple([back if i in axes else all_ for i in range(self.ndim)])
-        return ops.Index(key)(self)
+        return ops.Index(key)(self) if axes else self.clone()
 
     def narrow(self, dim: int, start: int, length: int) -> Tensor:
         """`length` entries from `start` along `dim`."""

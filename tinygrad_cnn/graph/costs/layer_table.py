@@ -212,7 +212,8 @@ class _Trace:
         if y.dtype.kind == "f":
             path = module_path.get() if module_path.get() in self.paths else ""
             module = LOSS if "" in self.ended else path
-            row = Row(module, type(op).__name__, "operation", 0, [y.shape])
+            name = getattr(op, "name", type(op).__name__)
+            row = Row(module, name, "operation", 0, [y.shape])
             self.steps.append(_Step(op, inputs, y, self._now(), row))
 
     def _now(self) -> int:

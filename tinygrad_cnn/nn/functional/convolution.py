@@ -156,6 +156,7 @@ def pad(
         raise ArgumentError(
             f"unknown padding mode {mode!r}; one of constant, {', '.join(modes)}"
         )
+    padded = input
     for axis, (before, after) in enumerate(widths):
         room = input.shape[axis] - (mode == "reflect")
         if max(before, after) > room and mode != "replicate":
@@ -165,8 +166,11 @@ def pad(
             )
         if before or after:
             places = np.arange(input.shape[axis])
+            crop = max(-before, 0), max(-after, 0)
+            if mode == "circular":  # around what is left
+                places, crop = places[crop[0] : len(places) - crop[1]], (0, 0)
             kind: Any = modes[mode]
             source = np.pad(places, (max(before, 0), max(after, 0)), mode=kind)
-            source = source[max(-before, 0) : len(source) - max(-after, 0)]
-            input = shape.Index((slice(None),) * axis + (source,))(input)
-    return input
+            source = source[crop[0] : len(source) - crop[1]]
+            padded = shape.Index((slice(None),) * axis + (source,))(padded)
+    return padded.clone() if padded is input else padded
