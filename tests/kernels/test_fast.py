@@ -160,3 +160,25 @@ def test_large_arrays_that_lie_otherwise_are_mapped_element_by_element(number, r
     turned = LAYOUTS["batch innermost"](by)
     np.testing.assert_array_equal(fast.gate(x, turned), np.where(by > 0, x, 0))
     np.testing.assert_array_equal(fast.keep(x, turned > 0), np.where(by > 0, x, 0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_window_wholly_in_the_padding_has_no_maximum(dtype):
+    """Its value is −∞ and not what lay in memory: taps 3 apart pass over two rows."""
+    window = Window((2, 1), (6, 3), (1, 0), (3, 1))
+    x = np.arange(14.0, dtype=dtype).reshape(1, 1, 2, 7)
+    for _ in range(5):
+        np.full((1, 1, 1, 3), 7, dtype)  # memory to be found again
+        y, tap = fast.max_pool2d(x, window, False)
+        assert y.tolist() == [[[[-np.inf] * 3]]]
+        assert tap.tolist() == [[[[0] * 3]]]
+
+
+def test_what_is_not_finite_in_the_padding_alone_reaches_the_weights(rng):
+    """0 · ∞ is NaN: a window that meets no pixel sums the zeros around the image."""
+    window = Window((3, 3), (1, 1), (3, 3), (1, 1))
+    x, g = rng.standard_normal((1, 16, 3, 3)), rng.standard_normal((1, 4, 7, 7))
+    g[0, 0, 0, 0] = np.inf
+    dw = fast.conv2d_weight(x, g, window, 1)
+    assert np.isnan(dw[0]).all()
+    assert np.isfinite(dw[1:]).all()

@@ -99,7 +99,7 @@ def conv2d_weight(plan: Plan, step: Step, x: Array, g: Array) -> Calls:
     dw = plan.place(step.result)
     _require(dw.flags.c_contiguous)
     window = step.op.window(step.op.kernel)
-    tap_by_tap = convolution.by_tap(window, dw)
+    tap_by_tap = convolution.by_tap(window, images, dw)
     given = images, maps, dw, window, step.op.groups, tap_by_tap
     return convolution.weight_calls(*given) + _checks(dw, tap_by_tap)
 

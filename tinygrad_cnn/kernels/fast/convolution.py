@@ -182,7 +182,8 @@ def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     if x.dtype.char not in FLOATS:
         return reference.conv2d_weight(x, g, window, groups)
     dw = np.empty((g.shape[1], x.shape[1] // groups, *window.kernel), x.dtype)
-    x, g, tap_by_tap = batch_last(x), batch_last(g), by_tap(window, dw)
+    x, g = batch_last(x), batch_last(g)
+    tap_by_tap = by_tap(window, x, dw)
     run(*weight_calls(x, g, dw, window, groups, tap_by_tap))
     # Where g is not finite, the zeros outside the image make NaN of it.
     if tap_by_tap and not np.isfinite(dw).all():
@@ -190,11 +191,13 @@ def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     return dw
 
 
-def by_tap(window: Window, dw: Array) -> bool:
+def by_tap(window: Window, x: Array, dw: Array) -> bool:
     """Whether the sums are made tap by tap, where all channels have one border, instead of
-    over a padded copy: worth it for many channels.
+    over a padded copy: worth it for many channels, if each window meets x (C, H, W, N).
     """
-    return any(window.padding) and dw.shape[1] >= 16
+    axes = zip(window.padding, window.kernel, window.dilation, x.shape[1:], strict=False)
+    meets = all(p <= d * (k - 1) and d <= size for p, k, d, size in axes)
+    return any(window.padding) and dw.shape[1] >= 16 and meets
 
 
 def weight_calls(

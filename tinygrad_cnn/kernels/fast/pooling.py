@@ -96,6 +96,10 @@ def pool_rows(
                     better = first or value > most[m] or value != value
                     most[m] = value if better else most[m]
                     taken[m] = t if better else taken[m]
+        for b in range(j):
+            if fresh[b]:  # it lies wholly in the padding
+                y[channel, a, b] = -np.inf
+                tap[channel, a, b] = 0
 
 
 @InParts
