@@ -323,6 +323,13 @@ unary(selection.Sign, lambda a: math.copysign(1, a) if a == a else a, kinks=(0,)
 unary(selection.Abs, abs, kinks=(0,))
 
 
+@case(selection.Round)
+def _(d):
+    to, f = d.of((("below", math.floor), ("above", math.ceil), ("nearest", round)))
+    x = d.away(d.shape(), -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2)
+    return selection.Round(to), (x,), oracles.each(lambda v: f(v) if v == v else v)
+
+
 @case(activation.LeakyReLU)
 def _(d):
     a = d.of((0.01, 0.3, -0.5, 0.0))
@@ -597,6 +604,12 @@ reduces(reduction.Min, partial(oracles.extreme, min), distinct=True)
 reduces(reduction.LogSumExp, oracles.logsumexp)
 reduces(reduction.Var, partial(oracles.variance, correction=1), correction=1)
 reduces(reduction.Var, partial(oracles.variance, correction=0), correction=0)
+reduces(
+    reduction.Std,
+    lambda xs: math.sqrt(oracles.variance(xs, correction=1)),
+    distinct=True,
+    correction=1,
+)
 
 
 @case(reduction.Norm)

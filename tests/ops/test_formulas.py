@@ -145,6 +145,7 @@ REWRITES: list[tuple[str, Any]] = [
 ]
 FUNCTIONS = {"Σ": sum, "max": max, "min": min, "abs": abs, "e": math.e}
 FUNCTIONS |= {"sqrt": math.sqrt, "ln": math.log, "exp": math.exp, "sign": np.sign}
+FUNCTIONS |= {"round": round}
 FUNCTIONS |= {"arctan": math.atan, "σ": lambda x: 1 / (1 + math.exp(-x))}
 
 
@@ -261,7 +262,7 @@ def inputs_and_letters(name):
             return (GRID + 2, 2 - GRID / 2), {}
         case "Max" | "Min":
             return (np.array([2.0, -1, 2, -1]),), {"m": 2}
-        case "Sum" | "Mean" | "Var" | "Norm" | "LogSumExp":
+        case "Sum" | "Mean" | "Var" | "Std" | "Norm" | "LogSumExp":
             return (x,), {"n": SIZE, "μ": x.mean(), "correction": 1}
         case "Softmax" | "LogSoftmax":
             return (x,), {"p": np.exp(x) / np.exp(x).sum()}

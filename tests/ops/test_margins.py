@@ -83,6 +83,13 @@ EXPECTED = [
     (activation.Gate(), [(3, 4), (3, 4)], lambda x, by: size_of(by)),
     (selection.Sign(), [(3, 4)], size_of),
     (selection.Abs(), [(3, 4)], size_of),
+    (selection.Round("below"), [(3, 4)], lambda x: size_of(x - np.round(x))),
+    (selection.Round("above"), [(3, 4)], lambda x: size_of(x - np.round(x))),
+    (
+        selection.Round("nearest"),
+        [(3, 4)],
+        lambda x: size_of(x + 0.5 - np.round(x + 0.5)),
+    ),
     (selection.Clip(-0.5, 0.75), [(3, 4)], nearer_bound(-0.5, 0.75)),
     (selection.Clip(None, 0.25), [(3, 4)], nearer_bound(None, 0.25)),
     (selection.Clip(0.25, None), [(3, 4)], nearer_bound(0.25, None)),
@@ -101,6 +108,7 @@ EXPECTED = [
     ],
     (reduction.Max((0,)), [(1, 3)], from_the_best_other(max, (0,))),
     (reduction.Norm(), [(3, 4)], lambda x: math.sqrt(math.fsum((x * x).flat))),
+    (reduction.Std(), [(3, 4)], lambda x: np.std(x, ddof=1)),
     *[
         (pooling.MaxPool2d(window), [(2, 2, 4, 5)], lead_in_each_window(window))
         for window in (Window((2, 2), (2, 2)), OVERLAPPING, SPREAD)

@@ -176,9 +176,14 @@ def randperm(
 def arange(
     start: Any = 0, end: Any = None, step: Any = 1, **options: Unpack[Options]
 ) -> Tensor:
-    """start, start + step, … below end; integers give int64, floats float32."""
+    """start, start + step, … below end; integers give int64, floats float32.
+
+    Of an integer dtype, all three are cut to integers first.
+    """
     if end is None:
         start, end = 0, start
+    if np.dtype(options.get("dtype") or float).kind in "iu":
+        start, end, step = int(start), int(end), int(step)
     if step == 0 or (end - start) * step < 0:
         raise ArgumentError(
             f"arange from {start} never reaches {end} by steps of {step}"
@@ -190,7 +195,9 @@ def arange(
 
 @with_options
 def linspace(start: Any, end: Any, steps: int, **options: Unpack[Options]) -> Tensor:
-    """`steps` values from start to end, both included."""
+    """`steps` values from start to end, both included; cut to an integer dtype first."""
+    whole = np.dtype(options.get("dtype") or float).kind in "iu"
+    start, end = (int(x) if whole else float(x) for x in (start, end))
     return make_tensor(lambda _: np.linspace(start, end, steps), float32, **options)
 
 

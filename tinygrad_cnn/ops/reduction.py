@@ -14,6 +14,7 @@ from ..kernels import active
 from .activation import Keep
 from .arithmetic import Exp
 from .base import Op, Value, shape_of
+from .selection import Where
 from .shape import Cast, Expand, Reshape
 
 Axis = tuple[int, ...] | None
@@ -90,6 +91,32 @@ class Var(Reduction):
 
     def _freedom(self, shape: tuple[int, ...]) -> int:
         return max(count(shape, self.axis) - self.correction, 0)
+
+
+class Std(Reduction):
+    """y = √(Σ_k (x[k] − μ)² / (n − correction)), μ the mean of n values.
+
+    ∂L/∂x[k] = g (x[k] − μ) / ((n − correction) y): g / 2y goes through the variance. Where
+    all x are equal and y = 0, it is 0, as in PyTorch.
+    """
+
+    correction: int = 1
+
+    def forward(self, x: Value) -> Value:
+        return np.sqrt(self._variance.forward(x))
+
+    def grad_x(self, g: Value, y: Value, x: Value) -> Value:
+        return self._variance.grad_x(g / (2.0 * Where()(y != 0, y, math.inf)), x)
+
+    @property
+    def _variance(self) -> Var:
+        return Var(self.axis, self.keepdims, self.correction)
+
+    def branch(self, y: Value) -> Value:
+        return y != 0
+
+    def margin(self, y: Value) -> Value:
+        return y
 
 
 class Extreme(Reduction, register=False):

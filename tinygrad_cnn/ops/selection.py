@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -68,13 +68,37 @@ class Sign(Elementwise):
         return np.sign(a)
 
     def grad_a(self, g: Value) -> Value:
-        return g * 0.0
+        return Where()(False, g, 0.0)
 
     def branch(self, y: Value) -> Value:
         return y.astype(np.int8)
 
     def margin(self, a: Value) -> Value:
         return np.abs(a)
+
+
+class Round(Elementwise):
+    """y = round(a): the nearest integer, of two the even one; or the next below or above.
+
+    ∂L/∂a = 0: y is constant between the jumps.
+    """
+
+    to: Literal["below", "above", "nearest"] = "nearest"
+
+    def forward(self, a: Value) -> Value:
+        if self.to == "nearest":
+            return np.round(a)
+        return np.floor(a) if self.to == "below" else np.ceil(a)
+
+    def grad_a(self, g: Value) -> Value:
+        return Where()(False, g, 0.0)
+
+    def branch(self, y: Value) -> Value:
+        return y
+
+    def margin(self, a: Value) -> Value:
+        from_jump = a + 0.5 if self.to == "nearest" else a
+        return np.abs(from_jump - np.round(from_jump))
 
 
 class Abs(Elementwise):

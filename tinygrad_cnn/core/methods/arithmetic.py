@@ -275,16 +275,16 @@ class Arithmetic(Base):
         return selection.Minimum()(*_bounds(self, other))
 
     def round(self) -> Tensor:
-        """To the nearest integer, halves to the even one; carries no gradient."""
-        return unrecorded("round()", np.round, self, differentiable=False)
+        """To the nearest integer, halves to the even one; its gradient is 0."""
+        return selection.Round("nearest")(self)
 
     def floor(self) -> Tensor:
-        """To the next integer below; carries no gradient."""
-        return unrecorded("floor()", np.floor, self, differentiable=False)
+        """To the next integer below; its gradient is 0."""
+        return selection.Round("below")(self)
 
     def ceil(self) -> Tensor:
-        """To the next integer above; carries no gradient."""
-        return unrecorded("ceil()", np.ceil, self, differentiable=False)
+        """To the next integer above; its gradient is 0."""
+        return selection.Round("above")(self)
 
     def isinf(self) -> Tensor:
         """Where the values are infinite."""
@@ -345,15 +345,28 @@ class Arithmetic(Base):
         correction: int | None = None,
     ) -> Tensor:
         """Σ (x − mean)² / (n − correction) over `dim`; correction 1 unless given."""
-        float_only(self, "var()")
+        return self._spread(reduction.Var, dim, unbiased, keepdim, correction)
+
+    @numpy_names
+    def std(
+        self,
+        dim: Dim = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: int | None = None,
+    ) -> Tensor:
+        """√var; where all values are equal its gradient is 0."""
+        return self._spread(reduction.Std, dim, unbiased, keepdim, correction)
+
+    def _spread(
+        self, kind: Any, dim: Any, unbiased: bool, keepdim: bool, correction: Any
+    ) -> Tensor:
+        float_only(self, f"{kind.__name__.lower()}()")
         if isinstance(dim, bool):  # var(False) is var(unbiased=False)
             unbiased, dim = dim, None
         c = int(unbiased) if correction is None else correction
-        return reduction.Var(axes_of(dim, self._array.ndim), keepdim, c)(self)
-
-    def std(self, *args: Any, **kwargs: Any) -> Tensor:
-        """√var, with the same arguments."""
-        return self.var(*args, **kwargs).sqrt()
+        return kind(axes_of(dim, self._array.ndim), keepdim, c)(self)
 
     @numpy_names
     def amax(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
@@ -401,7 +414,7 @@ class Arithmetic(Base):
         axis = None if dim is None else axis_of(dim, self.ndim)
         find = functools.partial(function, axis=axis if self.ndim else None)
         found = unrecorded(name, find, self, differentiable=False)
-        if not keepdim:
+        if not keepdim or not self.ndim:
             return found
         return found.reshape([1] * self.ndim) if axis is None else found.unsqueeze(axis)
 

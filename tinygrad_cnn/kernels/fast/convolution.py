@@ -195,8 +195,9 @@ def by_tap(window: Window, x: Array, dw: Array) -> bool:
     """Whether the sums are made tap by tap, where all channels have one border, instead of
     over a padded copy: worth it for many channels, if each window meets x (C, H, W, N).
     """
-    axes = zip(window.padding, window.kernel, window.dilation, x.shape[1:], strict=False)
-    meets = all(p <= d * (k - 1) and d <= size for p, k, d, size in axes)
+    (ky, kx), (py, px), (dy, dx) = window.kernel, window.padding, window.dilation
+    meets = py <= dy * (ky - 1) and px <= dx * (kx - 1)
+    meets = meets and dy <= x.shape[1] and dx <= x.shape[2]
     return any(window.padding) and dw.shape[1] >= 16 and meets
 
 
