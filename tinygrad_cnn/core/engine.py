@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import errors
+from ..ops import selection
 from ..ops.base import Need, Op, Value, shape_of
 from ..ops.shape import SumTo
 from . import recording
@@ -137,7 +138,18 @@ class Record:
             d = function(op, g, *values)
             if op.broadcasts and d.shape != (shape := self.parents[i].shape):
                 d = SumTo(shape)(d)
+            if create_graph and op.flat_slope and grad_enabled.get():
+                d = self._tie(d, self.parents[i])
             yield i, d
+
+    def _tie(self, d: Tensor, parent: Node) -> Tensor:
+        """A gradient as a function of its input, if only with the derivative 0."""
+        if d._requires_grad:
+            return d
+        if isinstance(parent, Record):  # whose values do not matter
+            zero = np.broadcast_to(np.zeros((), parent.dtype), parent.shape)
+            parent = Tensor._wrap(zero, parent)
+        return selection.Where()(True, d, parent)
 
     def held(self) -> dict[str, tuple[Value, Version | None, int]]:
         """The saved values, if no backward pass has used them up."""
@@ -287,8 +299,9 @@ class Tensor(Arithmetic, Shape, Memory, Gradient):
             observe(op, arrays, y._array, kept)
         base = inputs[0] if op.view else None
         if isinstance(base, Tensor) and np.may_share_memory(array, base._array):
-            y._version = base._version
-            y._version.viewed = True
+            y._version = version = base._version
+            if not version.viewed:
+                version.viewed, version.owner = True, base._array
         if asked and grad_enabled.get() and y._array.dtype.kind == "f":
             y._record = record(op, inputs, arrays, asked, y, kept)
             y._requires_grad = True

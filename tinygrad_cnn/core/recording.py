@@ -89,6 +89,10 @@ class Version:
     # In the class, so that making one (each result has it) sets nothing.
     count = 0
     viewed = False
+    owner: Any = None
+    """The array that the first view was taken of."""
+    torn = False
+    """Whether a copy was made where PyTorch may have a view."""
     where: Where | None = None
 
 

@@ -93,6 +93,7 @@ class LeakyReLU(Elementwise):
     """
 
     negative_slope: float = 0.01
+    flat_slope = True
 
     def forward(self, x: Value) -> Value:
         return np.where(x > 0, x, x * self.negative_slope)
@@ -146,6 +147,7 @@ class Hardtanh(Clip):
     low: float = -1.0
     high: float = 1.0
     adjusts = False
+    flat_slope = True
 
     def grad_a(self, g: Value, a: Value) -> Value:
         return Keep()(g, ~((a <= self.low) | (a >= self.high)))

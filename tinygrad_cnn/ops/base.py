@@ -38,6 +38,8 @@ For the engine and for costs:
                           `Elementwise`, below)
     constant              inputs that no gradient is ever asked for: labels, masks
     view                  the result may share the memory of the first input
+    flat_slope            its recorded gradient counts as a function of the input, with the
+                          derivative 0, as in PyTorch, even where no value of it is read
     opaque                runs code of which nothing is known: not planned, not counted
     multiply_adds         how many multiplications, each with an addition, it takes
 
@@ -151,6 +153,7 @@ class Op:
     keeps: ClassVar[tuple[str, ...]] = ()
     """Names of what `forward` returns after its result."""
     view: ClassVar[bool] = False
+    flat_slope: ClassVar[bool] = False
     opaque: ClassVar[bool] = False
     bilinear: ClassVar[bool] = False
     moves: ClassVar[bool] = False

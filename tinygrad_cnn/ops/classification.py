@@ -90,6 +90,7 @@ class NLLLoss(Op):
     """
 
     reduction: str = "mean"
+    flat_slope = True
     ignore_index: int = -100
     constant = ("target", "weight")
     keeps = ("scale", "label")

@@ -31,6 +31,7 @@ class MaxPool2d(Op):
     window: Window
     ceil_mode: bool = False
     keeps = ("tap",)
+    flat_slope = True
     compiled = "max_pool2d"
     keeps_channels = True
 
@@ -130,6 +131,7 @@ class SumPool2d(Op):
 
     window: Window
     ceil_mode: bool = False
+    flat_slope = True
 
     def forward(self, x: Value) -> Value:
         check_images(x, "avg_pool2d")

@@ -181,25 +181,41 @@ class Memory(Base):
         """Itself if it is in row-major order, or else a copy that is."""
         if self.is_contiguous():
             return self  # type: ignore[return-value]
-        return ops.Clone(order="C")(self)
+        return self._share_with(ops.Clone(order="C")(self))
 
     def is_contiguous(self) -> builtins.bool:
         """Whether the values lie in row-major order."""
         return bool(self.lie_in_rows().flags.c_contiguous)
 
     def lie_in_rows(self) -> Array:
-        """The array, put into row-major order before the first view of it is taken.
+        """The array; images are put into row-major order before a first view is taken.
 
-        Kernels leave results with the batch innermost. A reshaped one would be a copy, and
-        a change in place of either would not reach the other, as in PyTorch it does.
+        Kernels leave them with the batch innermost. Reshaped they would be a copy, and a
+        change in place of either would not reach the other, as in PyTorch it does.
         """
         before: Array = self._array
-        if before.flags.c_contiguous or self._version.viewed:
+        ordered = before.flags.c_contiguous or self._version.viewed or before.ndim != 4
+        if ordered or not before.transpose(1, 2, 3, 0).flags.c_contiguous:
             return before
         self._array = rows = np.ascontiguousarray(before)
         if (observe := observer.get()) is not None:
             observe(ops.Clone(order="C"), [before], rows, [])
         return rows
+
+    def _share_with(self, result: Tensor) -> Tensor:
+        """A reshaped result; where PyTorch may have a view, neither is changed any more.
+
+        Of a view of memory in rows it is known that PyTorch copies as well. Else self may
+        have been computed from a view, so that its order is another in PyTorch, too, or
+        have an order that it has here alone.
+        """
+        version = self._version
+        if result._version is version or not self._array.size:
+            return result
+        if version.owner is None or not version.owner.flags.c_contiguous:
+            version.torn = True
+            result._version = version
+        return result
 
     def clone(self) -> Tensor:
         """A copy, through which gradients flow."""
@@ -304,6 +320,11 @@ class Memory(Base):
             raise AutogradError(
                 "a leaf Variable that requires grad is being used in an in-place "
                 "operation; use no_grad(), or work on a clone()"
+            )
+        if self._version.torn:
+            raise AutogradError(
+                "in-place change of values of which reshape() or contiguous() made a copy, "
+                "where PyTorch may have a view; use a clone() of either"
             )
         if not self._array.flags.writeable:
             raise AutogradError(

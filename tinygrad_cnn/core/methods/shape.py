@@ -59,7 +59,7 @@ class Shape(Base):
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same values in row-major order under another shape; one −1 is worked out."""
-        return ops.Reshape(ints(shape))(self)
+        return self._share_with(ops.Reshape(ints(shape))(self))
 
     # The memory order of images is the library's business here, so a view that needs a
     # copy is made instead of refused.

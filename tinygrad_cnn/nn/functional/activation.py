@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from ...core.engine import Tensor
+from ...core.methods.base import float_only
 from ...ops import Op, activation
 
 
@@ -24,7 +25,8 @@ def leaky_relu(
 def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
-    """x between min_val and max_val."""
+    """x between min_val and max_val; floats only."""
+    float_only(input, "hardtanh()")
     return _apply(activation.Hardtanh(min_val, max_val), input, inplace)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...core.engine import Tensor
+from ...core.methods.base import float_only
 from ...core.methods.shape import cat
 from ...errors import ArgumentError
 from ...kernels import Window, pair
@@ -79,7 +80,7 @@ def avg_pool2d(
 ) -> Tensor:
     """The mean of each window; padding counts as zeros unless count_include_pad=False."""
     window = _pooling_window(kernel_size, stride, padding, 1)
-    input, single = make_batch(input)
+    input, single = make_batch(float_only(input, "avg_pool2d()"))
     y = pooling.SumPool2d(window, ceil_mode)(input)
     if divisor_override is None:
         y = y / _count_values(input, window, ceil_mode, count_include_pad)

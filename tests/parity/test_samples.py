@@ -1,0 +1,50 @@
+"""PyTorch's own samples of its operations give here what they give there."""
+
+from collections import Counter
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("expecttest", reason="PyTorch's samples need expecttest")
+
+FLAT = (
+    "composed here of operations that are linear: the gradient does not ask for one of its "
+    "own, which in PyTorch would be 0"
+)
+DIFFERENCES = {
+    "topk": "of equal values, either may come first",
+    "__rmod__": FLAT,
+    "nn_functional_conv2d": "the second gradient by what is linear is 0, in PyTorch None",
+    "nn_functional_conv_transpose2d": "as of conv2d",
+    "nn_functional_adaptive_avg_pool2d": FLAT,
+    "nn_functional_batch_norm": FLAT,
+    "nn_functional_pad_reflect": FLAT,
+    "nn_functional_pad_replicate": FLAT,
+    "nn_functional_pad_replicate_negative": FLAT,
+}
+"""Operations that differ, and in what."""
+
+FEW = 3
+"""Samples of each operation, form and dtype in the default tests."""
+
+
+@pytest.mark.parametrize(
+    "most", [FEW, pytest.param(None, marks=pytest.mark.slow)], ids=["few", "all"]
+)
+def test_operations_give_what_those_of_pytorch_give(most):
+    from . import samples  # with seconds of imports
+
+    outcomes, differing = Counter(), {}
+    for entry in samples.operations():
+        for form in samples.forms_of(entry):
+            for dtype in samples.DTYPES:
+                for sample in samples.samples_of(entry, dtype, most):
+                    found = samples.compare(entry, form, sample)
+                    outcomes[found.outcome] += 1
+                    if found.outcome == "differs":
+                        why = f"{form}, {dtype}: {found.why}"
+                        differing.setdefault(entry.formatted_name, why)
+    assert {k: why for k, why in differing.items() if k not in DIFFERENCES} == {}
+    assert outcomes["equal"] > 5 * (outcomes["refused"] + outcomes["unknown"])
+    if most is None:  # what differs no longer leaves the list
+        assert differing.keys() == DIFFERENCES.keys()
