@@ -4,8 +4,8 @@ A program is a list of steps, each a name of STEPS and some numbers in [0, 1) th
 its operands, so that a step can be left out and the rest still runs. After each step every
 value so far must be what it is in PyTorch: a view that is a copy shows as a base that did
 not change, a copy that is a view as one that did. At the end the gradients of all leaves
-must be equal. A step that PyTorch refuses is left out; where we refuse, with an error of ours,
-the program ends, and that is no difference.
+must be equal. A step that PyTorch refuses is left out; where we refuse, with an error of
+ours, the program ends, and that is no difference.
 """
 
 from __future__ import annotations
