@@ -9,7 +9,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, TinygradError
 from .engine import Tensor
 from .generator import Generator, default_generator, uniform
 from .methods.base import float32, int64, ints
@@ -42,6 +42,8 @@ def make_tensor(
     dtype = default if dtype is None else np.dtype(dtype)
     try:
         array = make(dtype)
+    except TinygradError:
+        raise
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise ArgumentError(f"cannot make such a tensor: {error}") from None
     return Tensor._wrap(np.asarray(array, dtype)).requires_grad_(requires_grad)
@@ -178,11 +180,11 @@ def arange(
 ) -> Tensor:
     """start, start + step, … below end; integers give int64, floats float32.
 
-    Of an integer dtype, all three are cut to integers first.
+    Of dtype int64, all three are cut to integers first, as in PyTorch.
     """
     if end is None:
         start, end = 0, start
-    if np.dtype(options.get("dtype") or float).kind in "iu":
+    if np.dtype(options.get("dtype") or float) == np.int64:
         start, end, step = int(start), int(end), int(step)
     if step == 0 or (end - start) * step < 0:
         raise ArgumentError(

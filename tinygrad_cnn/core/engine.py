@@ -272,7 +272,7 @@ class Tensor(Arithmetic, Shape, Memory, Gradient):
         """Run the operation's forward and, where a gradient may be asked, record it."""
         arrays, asked = [], []
         if op.view and isinstance(inputs[0], Tensor):
-            inputs[0].lie_in_rows()
+            inputs[0].prepare_view()
         for i, x in enumerate(inputs):
             if isinstance(x, Tensor):
                 if x._requires_grad:

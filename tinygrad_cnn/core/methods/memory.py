@@ -16,7 +16,7 @@ from ...ops import shape as ops
 from ...ops.base import Value
 from ..generator import Generator, default_generator, uniform
 from ..recording import Where, explained, grad_enabled, observer, reader, told_reader
-from .base import Array, Base, DType, int64, of_array, raw
+from .base import Array, Base, DType, int64, of_array
 from .shape import checked_key
 
 if TYPE_CHECKING:
@@ -198,16 +198,25 @@ class Memory(Base):
         if ordered or not before.transpose(1, 2, 3, 0).flags.c_contiguous:
             return before
         self._array = rows = np.ascontiguousarray(before)
+        rows.flags.writeable = before.flags.writeable
         if (observe := observer.get()) is not None:
             observe(ops.Clone(order="C"), [before], rows, [])
         return rows
 
+    def prepare_view(self) -> None:
+        """Before a view is taken: from an order that PyTorch may not have, none is changed.
+
+        Self may have been computed from a view, so that its order is another in PyTorch,
+        too, or have an order that it has here alone; what is a view differs between these.
+        """
+        version = self._version
+        if not (self.lie_in_rows().flags.c_contiguous or version.viewed):
+            version.torn = True
+
     def _share_with(self, result: Tensor) -> Tensor:
         """A reshaped result; where PyTorch may have a view, neither is changed any more.
 
-        Of a view of memory in rows it is known that PyTorch copies as well. Else self may
-        have been computed from a view, so that its order is another in PyTorch, too, or
-        have an order that it has here alone.
+        Of a view of memory in rows it is known that PyTorch copies as well.
         """
         version = self._version
         if result._version is version or not self._array.size:
@@ -323,8 +332,8 @@ class Memory(Base):
             )
         if self._version.torn:
             raise AutogradError(
-                "in-place change of values of which reshape() or contiguous() made a copy, "
-                "where PyTorch may have a view; use a clone() of either"
+                "in-place change of values in an order of memory of their own, of which a "
+                "view was taken that may be none in PyTorch; use a clone()"
             )
         if not self._array.flags.writeable:
             raise AutogradError(
@@ -404,6 +413,10 @@ class Memory(Base):
         self.check_in_place()
         source = other if isinstance(other, Base) else self._wrap(np.asarray(other))
         source = source.to(self.dtype)
+        if source.ndim > self.ndim:
+            raise ShapeError(
+                f"copy_ of {list(source.shape)} into {list(self.shape)}: it has more axes"
+            )
         if grad_enabled.get() and (self._requires_grad or source._requires_grad):
             return self.become(ops.Put((...,))(self, source))
         if source.shape != self._array.shape:
@@ -411,8 +424,10 @@ class Memory(Base):
         return self.become(source)
 
     def fill_(self, value: Any) -> Self:
-        """Set every value."""
-        return self.copy_(raw(value))
+        """Set every value; to a number, or a Tensor of no axes."""
+        if isinstance(value, Base) and value.ndim:
+            raise ShapeError(f"fill_ takes one value, got a Tensor {list(value.shape)}")
+        return self.copy_(value)
 
     def zero_(self) -> Self:
         """Set every value to 0."""
