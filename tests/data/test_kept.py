@@ -280,6 +280,6 @@ def test_images_of_files_and_drawn_digits_are_locked(idx_folder):
 def test_image_batches_have_the_batch_innermost(count, channels, height, width):
     rng = np.random.default_rng(count)
     raw = rng.integers(0, 256, (count, channels, height, width), dtype=np.uint8)
-    images = image_set(T.Scale(1.0), images=raw).get_batch(range(count))[0].numpy()
+    images = image_set(T.Scale(1.0), images=raw).get_batch(range(count))[0]._array
     np.testing.assert_array_equal(images, raw)
     assert images.transpose(1, 2, 3, 0).flags.c_contiguous
