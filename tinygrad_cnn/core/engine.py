@@ -31,7 +31,9 @@ from .methods.gradient import (
     run_hooks,
     run_leaf_hooks,
 )
+from .methods.in_place import InPlace
 from .methods.memory import Memory, numbers, taken_over
+from .methods.reduction import Reduction
 from .methods.shape import Shape
 from .recording import Version, Where, grad_enabled, module_path, observer, quiet
 
@@ -201,7 +203,7 @@ class Record:
         return f"{self.op} of ({', '.join(kinds)}){inside} at {self.where}"
 
 
-class Tensor(Arithmetic, Shape, Memory, Gradient):
+class Tensor(Arithmetic, Reduction, Shape, InPlace, Memory, Gradient):
     """An array that remembers how it was computed.
 
     Tensor(data, requires_grad=False): `data` is a NumPy array, which is taken over without
