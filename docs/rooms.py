@@ -18,6 +18,8 @@ PACKAGE = DOCS.parent / "tinygrad_cnn"
 WHAT = {
     "errors": "every error",
     "output": "text, plots, files",
+    "missing": "what was meant",
+    "importing": "PyTorch's module names",
     "kernels": "arrays in, arrays out",
     "ops": "operations and their rules",
     "core": "Tensor, records, the walk back",
@@ -25,6 +27,7 @@ WHAT = {
     "optim": "optimizers, schedules",
     "data": "images and batches",
     "utils": "PyTorch's names",
+    "absent": "no GPU, no compiler",
     "metrics": "scores",
     "checkpoint": "saved states",
     "planning": "a step replayed",

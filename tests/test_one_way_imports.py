@@ -16,12 +16,14 @@ import rooms
 PACKAGE = Path(__file__).parent.parent / "tinygrad_cnn"
 ROOMS = [
     "errors output",
+    "missing",
+    "importing",
     "kernels",
     "ops",
     "core",
     "nn.functional",
     "nn",
-    "optim data utils metrics checkpoint",
+    "optim data utils metrics checkpoint absent",
     "planning",
     "training",
     "verify",

@@ -7,7 +7,11 @@ they are first used, so that the command line answers at once.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
+
+from . import importing
+from .missing import missing_name
 
 __version__ = "0.2.0"
 
@@ -45,9 +49,11 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .planning import planned as planned
 
 _ROOMS = "autograd checkpoint data errors kernels metrics nn ops optim training utils"
-_MODULES = {"creation": "core.creation", "random": "core.generator"}
-_MODULES |= {name: name for name in _ROOMS.split()}
+_MODULES = {name: name for name in _ROOMS.split()}
+_MODULES |= {name: home for name, home in importing.HOMES.items() if "." not in name}
 _HOMES = {
+    "absent.amp": "autocast GradScaler",
+    "absent.compiler": "compile",
     "checkpoint": "load save",
     "core.creation": (
         "arange as_tensor empty empty_like eye from_numpy full full_like linspace ones "
@@ -68,6 +74,7 @@ _HOMES = {
     ),
     "core.generator": "Generator initial_seed manual_seed",
     "core.recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",
+    "importing": "in_place_of_torch real_torch",
     "kernels.threads": "get_num_threads set_num_threads",
     "nn.functional": "conv2d dropout",
     "planning": "planned",
@@ -80,7 +87,7 @@ if not TYPE_CHECKING:  # to a type checker, a misspelled name is an error
 
     def __getattr__(name):
         if name not in _HOME_OF and name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise missing_name(__name__, name, __all__, sys._getframe(1))
         home = _HOME_OF.get(name) or _MODULES[name]
         value = importlib.import_module(f".{home}", __name__)
         if name in _HOME_OF:

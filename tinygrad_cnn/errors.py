@@ -12,12 +12,15 @@
     │   ├── NotDifferentiableError     no gradient rule for this input
     │   └── GradcheckError             a gradient that is not the function's
     ├── ModuleError (AttributeError, KeyError)  a part that is missing, or misnamed
+    ├── MissingNameError (AttributeError)  a name that this package has not
+    ├── MissingImportError (ImportError)   the same, in `from … import name`
     ├── DivergenceError (ArithmeticError)  a loss or a parameter that is not finite
     ├── DatasetError (RuntimeError)    a data file missing, damaged or not what it claims
     ├── CheckpointError (RuntimeError) a checkpoint that cannot be read or does not fit
     ├── ModelFileError (RuntimeError)  a model file that cannot be loaded
     ├── BenchmarkError (RuntimeError)  a benchmark that cannot be run
-    └── PlanningError (RuntimeError)   a computation that cannot be replayed
+    ├── PlanningError (RuntimeError)   a computation that cannot be replayed
+    └── UnavailableError (RuntimeError) what there is none of here: a GPU, a compiler
 
 Each derives from the built-in exception shown, and from RuntimeError, which PyTorch raises
 for most of these, so that `except` clauses written for PyTorch keep working.
@@ -74,6 +77,14 @@ class ModuleError(TinygradError, AttributeError, KeyError):
     __str__ = Exception.__str__  # a KeyError would quote it
 
 
+class MissingNameError(TinygradError, AttributeError):
+    """A name that is misspelt, or that only PyTorch has."""
+
+
+class MissingImportError(TinygradError, ImportError):
+    """The same, where the name is imported."""
+
+
 class DivergenceError(TinygradError, ArithmeticError):
     """The loss or a parameter is no longer finite."""
 
@@ -96,3 +107,7 @@ class BenchmarkError(TinygradError, RuntimeError):
 
 class PlanningError(TinygradError, RuntimeError):
     """A computation cannot be recorded once and replayed."""
+
+
+class UnavailableError(TinygradError, RuntimeError):
+    """What PyTorch has and this package has not: a GPU, a compiler, other processes."""

@@ -2,6 +2,7 @@
 
 from ..core.gradients import backward, detect_anomaly, grad, set_detect_anomaly
 from ..core.recording import enable_grad, no_grad, set_grad_enabled
+from ..missing import teach
 from .function import Function
 from .gradcheck import gradcheck, gradgradcheck
 
@@ -17,3 +18,5 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+teach(__name__)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import TinygradError
+from ..missing import suggest
 from .options import UsageError, note
 
 COMMANDS = {
@@ -30,6 +31,7 @@ COMMANDS = {
     "bench": "measure speed beside PyTorch and other libraries",
     "profile": "show where the time of a training step goes",
     "reproduce": "run the experiments of the documents on real data",
+    "run": "run a PyTorch script as it is",
     "explain": "show the products that one number of a gradient is the sum of",
 }
 """Each command, which is the module of that name in this package, and its line of help.
@@ -94,6 +96,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+        meant = suggest(words[0], COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+        parser.error(f"there is no command {words[0]!r}{meant}")
     for name, help_line in COMMANDS.items():
         command = commands.add_parser(name, help=help_line, allow_abbrev=False)
         if name in words:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from ..benchmark.peers import Peer
 from ..benchmark.peers.base import Build, Unsupported
 from ..benchmark.peers.torch_style import Style, Training, import_torch
 from ..training.model_file import load_class, run_file, split_spec
-from ..training.recipe import DEFAULTS
+from ..training.recipe import DEFAULTS, says
 from .main import parse
 from .models import Batch, opened
 
@@ -38,7 +37,7 @@ def case_of_file(args: argparse.Namespace) -> Case:
     that cannot be used here.
     """
     kind = load_class(args.model)
-    usual = DEFAULTS | dict(getattr(kind, "defaults", {}))
+    usual = DEFAULTS | dict(says(kind, "defaults", {}))
     size = args.batch_size or usual["batch_size"]
     what = f"{kind.__name__} on {args.data or 'digits'}, batch {size}"
     path, _ = split_spec(args.model)
@@ -55,12 +54,13 @@ def in_torch() -> Build:
     return partial(ModelTraining, import_torch())
 
 
-def model_in(torch: Any, path: Path, of: Batch) -> Any:
+def model_in(torch: Any, spec: str, of: Batch) -> Any:
     """The model of the same file in PyTorch, with the weights that it has here."""
+    path, name = split_spec(spec)
     try:
         with standing_in(torch):
             module = run_file(path, "torch_model")
-        model = getattr(module, of.name)(**of.settings)
+        model = getattr(module, name or of.name)(**of.settings)
         state = {k: torch.tensor(v.numpy()) for k, v in of.model.state_dict().items()}
         model.load_state_dict(state)
     except Exception as error:  # whatever the user's code does there
@@ -104,7 +104,7 @@ class ModelTraining(Training):
         of = opened(args, case.batch)
         model: Any = of.model
         if torch is not tinygrad_cnn:
-            model = model_in(torch, split_spec(args.model)[0], of)
+            model = model_in(torch, args.model, of)
         loss_of = getattr(model, "loss", torch.nn.functional.cross_entropy)
         data = torch.tensor(of.images.numpy()), torch.tensor(of.labels.numpy())
         super().__init__(Style(torch), case, model.train(), loss_of, data)

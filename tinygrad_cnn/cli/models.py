@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,8 @@ from ..data import load as load_data
 from ..errors import ArgumentError, CheckpointError, DatasetError
 from ..nn import Module
 from ..nn.loss import default_loss
-from ..training.model_file import build, load_class
-from ..training.recipe import DEFAULTS, facts, open_data
+from ..training.model_file import Maker, build, load_class
+from ..training.recipe import DEFAULTS, facts, open_data, says
 from .options import note
 
 KEY = "tinygrad-cnn train"
@@ -111,15 +112,16 @@ def opened(
     of them; ArgumentError if there are not `size` from there on.
     """
     given = {"checkpoint": None, "seed": 0} | vars(args)
-    manual_seed(given["seed"])
     if given["checkpoint"]:
         model, saved = restore(args.model, given["checkpoint"], dict(args.set))
-        kind, options, settings = type(model), saved.options, saved.settings
+        options, settings = saved.options, saved.settings
+        kind: Maker = type(model)
     else:
         kind = load_class(args.model)
-        options = DEFAULTS | dict(getattr(kind, "defaults", {}))
+        options = DEFAULTS | dict(says(kind, "defaults", {}))
     chosen = args.data or options["data"]
-    name = chosen or (default_data() if mnist else "digits")
+    name = chosen or default_data(kind, dict(args.set), real=mnist)
+    manual_seed(given["seed"])
     dtype = options["dtype"]
     images = open_data(name, train, kind, dtype, None)
     if not given["checkpoint"]:
@@ -132,11 +134,27 @@ def opened(
     return Batch(model.train(), settings, name, *images.get_batch(indices))
 
 
-def default_data() -> str:
-    """mnist where it can be had; otherwise digits, and a line that says so."""
+def default_data(maker: Maker, settings: dict[str, Any], *, real: bool = True) -> str:
+    """The data set for a model that does not say: mnist, or cifar10 for one in colour.
+
+    Where that is not to be had, or not `real`, it is the digits that need no files.
+    """
+    colour = _takes_colour(maker, settings)
+    drawn, name = ("colour-digits", "cifar10") if colour else ("digits", "mnist")
+    if not real:
+        return drawn
     try:
-        load_data("mnist", train=False)
+        load_data(name, train=False)
     except DatasetError as error:
-        note(f"using the built-in digits, since {error}")
-        return "digits"
-    return "mnist"
+        note(f"using the built-in {drawn}, since {error}")
+        return drawn
+    return name
+
+
+def _takes_colour(maker: Maker, settings: dict[str, Any]) -> bool:
+    """Whether the first convolution of such a model takes three channels."""
+    if "in_channels" in inspect.signature(maker).parameters | settings.keys():
+        return False
+    model, _ = build(maker, settings, {"num_classes": 10, "image_size": 32})
+    layers = [m for m in model.modules() if getattr(m, "in_channels", None)]
+    return bool(layers) and layers[0].in_channels == 3

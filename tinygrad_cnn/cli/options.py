@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 Value = int | float | bool | str | None | tuple["Value", ...]
 
-DATA = ("digits", "mnist", "fashion-mnist", "cifar10")
+DATA = ("digits", "colour-digits", "mnist", "fashion-mnist", "cifar10")
 
 
 def note(text: str) -> None:

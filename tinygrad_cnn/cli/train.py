@@ -120,7 +120,7 @@ def _begin(
         options, wanted = _resumed(args, before, given), before.settings
     else:
         options, wanted = recipe.options_for(kind, given), dict(args.set)
-    options["data"] = data = options["data"] or default_data()
+    options["data"] = data = options["data"] or default_data(kind, wanted)
     dtype = options["dtype"]
     training = recipe.open_data(data, True, kind, dtype, options["limit"])
     testing = recipe.open_data(data, False, kind, dtype, None)

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from ..errors import ArgumentError
+from ..missing import suggest, teach
 from . import transforms
 from .collate import default_collate
 from .datasets import (
     CIFAR10,
     MNIST,
+    ColourDigits,
     ConcatDataset,
     Dataset,
     Digits,
@@ -24,6 +26,7 @@ __all__ = [
     "CIFAR10",
     "MNIST",
     "NAMES",
+    "ColourDigits",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
@@ -41,7 +44,9 @@ __all__ = [
 
 _FROM_FILES = {"mnist": MNIST, "fashion-mnist": FashionMNIST, "cifar10": CIFAR10}
 
-NAMES = ("digits", *_FROM_FILES)
+_DRAWN = {"digits": Digits, "colour-digits": ColourDigits}
+
+NAMES = (*_DRAWN, *_FROM_FILES)
 """The names that `load` knows."""
 
 
@@ -50,13 +55,15 @@ def load(
 ) -> ImageDataset:
     """The data set of that name, one of `NAMES`, without transforms.
 
-    "digits" needs no files, so root and download do not matter to it.
+    "digits" and "colour-digits" need no files: root and download do not matter to them.
     Raises ArgumentError for another name, DatasetError if the files cannot be had.
     """
-    if name == "digits":
-        return Digits(train)
+    if name in _DRAWN:
+        return _DRAWN[name](train)
     if name not in _FROM_FILES:
-        raise ArgumentError(
-            f"no data set is called {name!r}; known: {', '.join(NAMES)}"
-        )
+        known = f"known: {', '.join(NAMES)}{suggest(name, NAMES)}"
+        raise ArgumentError(f"no data set is called {name!r}; {known}")
     return _FROM_FILES[name](root, train, download=download)
+
+
+teach(__name__)

@@ -253,9 +253,9 @@ class _FileDataset(ImageDataset):
     """Images from the files of a `source`, with torchvision's arguments.
 
     root: a directory with the source's folder, torchvision's folder or the files
-    themselves; None: TINYGRAD_CNN_DATA_DIR, then the cache. train: the training images,
-    else the test images. download: allow the network (into root, or the cache).
-    The images are locked; give the data set a copy of them to change it.
+    themselves; where there is none, TINYGRAD_CNN_DATA_DIR, then the cache. train: the
+    training images, else the test images. download: allow the network (into root, or the
+    cache). The images are locked; give the data set a copy of them to change it.
     Raises DatasetError if there is no data or it is damaged.
     """
 
@@ -366,3 +366,21 @@ class Digits(ImageDataset):
         self.train = train
         images, labels = draw_digits(seed, train, 0, count)
         super().__init__(lock(images), labels, transform, target_transform)
+
+
+class ColourDigits(Digits):
+    """`Digits` of 3 x 32 x 32, each in a colour of its own. No files needed."""
+
+    def __init__(
+        self,
+        train: bool = True,
+        transform: Function | None = None,
+        target_transform: Function | None = None,
+        seed: int = 0,
+        size: int | None = None,
+    ) -> None:
+        super().__init__(train, transform, target_transform, seed, size)
+        rng = np.random.default_rng((seed, train))
+        colours = rng.uniform(0.3, 1, (len(self), 3, 1, 1)).astype(np.float32)
+        framed = np.pad(self.images, ((0, 0), (0, 0), (2, 2), (2, 2)))
+        self.images = lock((framed * colours).astype(np.uint8))

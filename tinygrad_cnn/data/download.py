@@ -1,6 +1,6 @@
 """Where the data files are: on this machine, in the cache, or on a mirror.
 
-A data set is looked for below `root` if that is given, else below the directory named
+A data set is looked for below `root` if that is given, below the directory named
 by TINYGRAD_CNN_DATA_DIR, then in the platform's cache directory (pooch's `os_cache`);
 only then, and only if allowed, is it downloaded. Every file from a mirror, or from the
 cache when downloading is allowed, must have its pinned SHA-256. Those are of the files
@@ -110,10 +110,10 @@ def obtain(
 
 
 def _list_folders(source: Source, root: str | Path | None) -> Iterator[Path]:
-    given = root if root is not None else os.environ.get("TINYGRAD_CNN_DATA_DIR")
-    if given:
-        base = Path(given)
-        yield from (base / source.folder, base / source.torchvision_folder, base)
+    for given in (root, os.environ.get("TINYGRAD_CNN_DATA_DIR")):
+        if given:
+            base = Path(given)
+            yield from (base / source.folder, base / source.torchvision_folder, base)
 
 
 def _retrieve(source: Source, name: str, folder: Path) -> Path:

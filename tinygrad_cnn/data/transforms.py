@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..core.engine import Tensor
 from ..core.generator import default_generator
 from ..errors import ArgumentError, DTypeError, ShapeError
+from ..missing import teach
 from .collate import default_collate
 
 Array = NDArray[Any]
@@ -321,3 +322,6 @@ class RandomHorizontalFlip(_Random):
         result = images.copy()
         result[flip] = images[flip, ..., ::-1]
         return result
+
+
+teach(__name__)

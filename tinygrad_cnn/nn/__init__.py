@@ -1,5 +1,6 @@
 """Modules, layers, losses and initial values, under the names of `torch.nn`."""
 
+from ..missing import teach
 from . import functional, init, utils
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
 from .layer import (
@@ -63,3 +64,5 @@ __all__ = [
     "init",
     "utils",
 ]
+
+teach(__name__)

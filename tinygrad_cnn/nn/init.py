@@ -17,6 +17,7 @@ from ..core.engine import Tensor
 from ..core.generator import Generator, default_generator
 from ..core.recording import no_grad
 from ..errors import ArgumentError
+from ..missing import teach
 
 
 def calculate_gain(nonlinearity: str, param: Any = None) -> float:
@@ -180,3 +181,6 @@ def orthogonal_(
     q *= np.sign(np.diag(r))
     q = q if rows >= columns else q.T
     return tensor.copy_(gain * q.reshape(tensor.shape))
+
+
+teach(__name__)

@@ -1,5 +1,6 @@
 """Optimisers and learning rate schedules, with the names and semantics of `torch.optim`."""
 
+from ..missing import teach
 from . import lr_scheduler
 from .optimizer import Optimizer
 from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
@@ -14,3 +15,5 @@ __all__ = [
     "RMSprop",
     "lr_scheduler",
 ]
+
+teach(__name__)

@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any, SupportsFloat
 
 from ..errors import ArgumentError, DTypeError
+from ..missing import teach
 from .optimizer import Optimizer
 
 
@@ -480,3 +481,6 @@ class ReduceLROnPlateau(LRScheduler):
             lr = max(group["lr"] * self.factor, low)
             if group["lr"] - lr > self.eps:
                 group["lr"] = lr
+
+
+teach(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..data import ImageDataset, load
 from ..data.transforms import Compose
-from ..nn import Module
+from ..training.model_file import Maker
 from ..training.recipe import augmented, transform_of
 
 HELD_OUT = 10_000
@@ -29,7 +29,7 @@ class Images:
 
 
 def images_for(
-    name: str, model_class: type[Module], quick: bool, augmentation: Any = None
+    name: str, maker: Maker, quick: bool, augmentation: Any = None
 ) -> Images:
     """mnist or cifar10 as the model class wants to see it; DatasetError if it is not there.
 
@@ -38,8 +38,8 @@ def images_for(
     Of CIFAR-10, where the official test images may be few, the last 10,000 training images
     are held out.
     """
-    transform = transform_of(model_class, "float32")
-    in_training = augmented(model_class, transform)
+    transform = transform_of(maker, "float32")
+    in_training = augmented(maker, transform)
     if augmentation is not None:
         in_training = Compose([augmentation, transform])
     whole, test = load(name, True), load(name, False)

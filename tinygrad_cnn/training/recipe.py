@@ -20,6 +20,7 @@ from ..data.transforms import Compose, ToTensor, Transform
 from ..errors import ArgumentError, ModelFileError
 from ..nn import Module
 from ..optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from .model_file import Maker
 
 Function = Callable[[Any], Any]
 
@@ -47,17 +48,23 @@ TEST_BATCH = 250
 """How many images are evaluated at once."""
 
 
-def options_for(model_class: type[Module], given: dict[str, Any]) -> dict[str, Any]:
+def says(maker: Maker, name: str, otherwise: Any) -> Any:
+    """What a model class says of its training; a method of that name is another thing."""
+    value = getattr(maker, name, otherwise)
+    return otherwise if inspect.isroutine(value) else value
+
+
+def options_for(maker: Maker, given: dict[str, Any]) -> dict[str, Any]:
     """Those given, then the `defaults` of the model class, then `DEFAULTS`.
 
     What the model says for its own optimizer is not taken for another. Raises
     ModelFileError if its `defaults` have what is no option.
     """
-    usual = dict(getattr(model_class, "defaults", {}))
+    usual = dict(says(maker, "defaults", {}))
     unknown = usual.keys() - DEFAULTS.keys()
     if unknown:
         raise ModelFileError(
-            f"{model_class.__name__}.defaults has {', '.join(sorted(unknown))}, which "
+            f"{maker.__name__}.defaults has {', '.join(sorted(unknown))}, which "
             f"`train` does not know; it knows {', '.join(DEFAULTS)}"
         )
     options = DEFAULTS | usual | given
@@ -67,24 +74,24 @@ def options_for(model_class: type[Module], given: dict[str, Any]) -> dict[str, A
 
 
 def open_data(
-    name: str, train: bool, model_class: type[Module], dtype: str, limit: int | None
+    name: str, train: bool, maker: Maker, dtype: str, limit: int | None
 ) -> ImageDataset:
     """The data set, or its first `limit` images, as the model class wants to see it."""
     data = load(name, train)
     data.images, data.labels = data.images[:limit], data.labels[:limit]
-    data.transform = transform_of(model_class, dtype)
+    data.transform = transform_of(maker, dtype)
     return data
 
 
-def transform_of(model_class: type[Module], dtype: str) -> Function:
+def transform_of(maker: Maker, dtype: str) -> Function:
     """From raw uint8 images to what the model takes: its `transform`, by default 0..1."""
-    transform: Function = getattr(model_class, "transform", ToTensor())
+    transform: Function = says(maker, "transform", ToTensor())
     return transform if dtype == "float32" else Compose([transform, _AsType(dtype)])
 
 
-def augmented(model_class: type[Module], transform: Any) -> Function:
+def augmented(maker: Maker, transform: Any) -> Function:
     """The transform of images to train on: the model's `augmentation` comes first."""
-    first = getattr(model_class, "augmentation", None)
+    first = says(maker, "augmentation", None)
     return transform if first is None else Compose([first, transform])
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ...errors import ArgumentError, DTypeError, IndexingError, NotDifferentiableError
+from ...errors import (
+    ArgumentError,
+    DTypeError,
+    IndexingError,
+    MissingNameError,
+    NotDifferentiableError,
+)
+from ...missing import explain
 from ...ops.base import Operand, Value
 from ...ops.selection import Decision
 from ...ops.shape import Cast
@@ -39,6 +46,13 @@ class Base(Operand):
         def __getattr__(self, name: str) -> Any: ...
 
         def __setattr__(self, name: str, value: Any) -> None: ...
+
+    else:
+
+        def __getattr__(self, name):
+            if name.startswith("__"):  # NumPy and copy ask for many
+                raise AttributeError(name)
+            raise MissingNameError(explain(f"Tensor.{name}", dir(self)))
 
 
 def of_array(name: str, doc: str) -> Any:

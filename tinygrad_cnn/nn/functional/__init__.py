@@ -1,5 +1,6 @@
 """The operations as functions, with PyTorch's names, arguments and defaults."""
 
+from ...missing import teach
 from .activation import hardtanh, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .convolution import conv2d, conv_transpose2d, linear, pad, true_conv2d
 from .loss import (
@@ -38,3 +39,5 @@ __all__ = [
     "tanh",
     "true_conv2d",
 ]
+
+teach(__name__)

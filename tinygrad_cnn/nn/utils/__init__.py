@@ -12,6 +12,7 @@ from ...core.engine import Tensor
 from ...core.methods.shape import cat
 from ...core.recording import no_grad
 from ...errors import ArgumentError, AutogradError, DTypeError
+from ...missing import teach
 from . import stateless
 
 Tensors = Tensor | Iterable[Tensor]
@@ -89,3 +90,5 @@ __all__ = [
     "stateless",
     "vector_to_parameters",
 ]
+
+teach(__name__)

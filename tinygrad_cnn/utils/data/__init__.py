@@ -10,6 +10,7 @@ from ...data import (
     default_collate,
     random_split,
 )
+from ...missing import teach
 
 __all__ = [
     "ConcatDataset",
@@ -21,3 +22,5 @@ __all__ = [
     "default_collate",
     "random_split",
 ]
+
+teach(__name__)

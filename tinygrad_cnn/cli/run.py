@@ -1,0 +1,52 @@
+"""Run a PyTorch script as it is, with this package in the place of torch and torchvision.
+
+What follows the script are its own arguments. Data sets are looked for where the script
+says, and then in TINYGRAD_CNN_DATA_DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+import traceback
+from pathlib import Path
+
+from ..errors import ModelFileError
+from ..importing import in_place_of_torch
+from .options import note
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `run`."""
+    parser.add_argument("script", type=Path, metavar="SCRIPT.py")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, help="the arguments of the script"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the script; its exit status, and 1 if it raises an error."""
+    if not args.script.is_file():
+        raise ModelFileError(f"there is no script {args.script}")
+    script = str(args.script)
+    words, path = sys.argv, sys.path[0]
+    sys.argv = [script, *args.arguments]
+    sys.path[0] = str(args.script.resolve().parent)
+    try:
+        with in_place_of_torch():
+            runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            note(str(end.code))
+            return 1
+        return end.code or 0
+    except Exception as error:
+        steps = traceback.extract_tb(error.__traceback__)
+        lines = [f"{s.filename}:{s.lineno}" for s in steps if s.filename == script]
+        if lines and not any(line in str(error) for line in lines):
+            error.add_note(f"at {lines[-1]}")
+        raise
+    finally:
+        sys.argv, sys.path[0] = words, path
+    return 0

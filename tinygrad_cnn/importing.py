@@ -1,0 +1,242 @@
+"""PyTorch's module names for the modules of this package, and files written for PyTorch.
+
+    with in_place_of_torch():
+        from their_model import ResNet18
+
+In the block `import torch`, `torch.nn.functional`, `torchvision.transforms`, … give this
+package's parts, in that file and in all that it imports. After it nothing of this is left:
+`import torch` is PyTorch itself again, or the error that there is none. What the file
+imports later, when its functions run, it finds as in the block.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .missing import explain
+
+OWN = "tinygrad_cnn"
+
+STANDS_FOR = {"torch": OWN, "torchvision": f"{OWN}.data"}
+"""What a name of PyTorch's begins with, and ours."""
+
+TORCH_VERSION = "2.13.0"
+"""The PyTorch that this package is held against; `torch.__version__` in the block."""
+
+_PLACES = {
+    "absent.accelerator": "accelerator mps xpu backends.mps",
+    "absent.amp": "amp amp.autocast_mode amp.grad_scaler cuda.amp",
+    "absent.backends": "backends",
+    "absent.checkpointing": "utils.checkpoint",
+    "absent.compiler": "compiler _dynamo",
+    "absent.cuda": "cuda",
+    "absent.cudnn": "backends.cudnn backends.cuda backends.mkldnn backends.openmp",
+    "absent.distributed": "distributed",
+    "absent.hub": "hub",
+    "absent.jit": "jit",
+    "absent.parallel": "nn.parallel",
+    "absent.processes": "multiprocessing",
+    "absent.tracing": "fx",
+    "absent.tuples": "nn.modules.utils",
+    "absent.version": "version",
+    "autograd.function": "autograd.function",
+    "autograd": "autograd.variable",
+    "core.creation": "creation",
+    "core.generator": "random",
+    "data": "utils.data.dataset",
+    "data.loader": "utils.data.dataloader utils.data.sampler",
+    "nn.normalization": "nn.modules.batchnorm",
+    "nn.utils": "nn.utils.clip_grad",
+    "optim.optimizers": "optim.adam optim.adamw optim.sgd",
+}
+_LAYERS = (
+    "activation container conv dropout flatten instancenorm linear loss module "
+    "normalization padding pixelshuffle pooling rnn sparse transformer upsampling"
+)
+HOMES = {name: home for home, names in _PLACES.items() for name in names.split()}
+HOMES |= {f"nn.modules.{name}": "nn" for name in _LAYERS.split()} | {"nn.modules": "nn"}
+"""Where a module of PyTorch's stands here, if elsewhere than under the same name."""
+
+
+def home_of(name: str) -> str:
+    """The module of this package that `name`, which begins with it, stands for."""
+    inner = name.removeprefix(OWN).removeprefix(".")
+    return f"{OWN}.{HOMES[inner]}" if inner in HOMES else name
+
+
+class _Alias(Loader):
+    """Gives a module of this package under a name of PyTorch's.
+
+    Where that is only the beginning of the name, it is the module itself; else another one
+    with the same contents, since the import may set its parts.
+    """
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        top, _, rest = spec.name.partition(".")
+        name = f"{STANDS_FOR.get(top, top)}.{rest}".rstrip(".")
+        home = home_of(name)
+        try:
+            module = importlib.import_module(home)
+        except ModuleNotFoundError as error:
+            if error.name is None or not home.startswith(error.name):
+                raise
+            raise ModuleNotFoundError(explain(spec.name), name=spec.name) from None
+        if home != name or not rest:
+            return _forwarding(spec.name, module)
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        if isinstance(own := module.__spec__, ModuleSpec) and own.loader_state:
+            module.__spec__ = (
+                own.loader_state
+            )  # the import has put another in its place
+
+
+def _forwarding(name: str, ours: ModuleType) -> ModuleType:
+    """Another module with the names of ours."""
+    module = ModuleType(name, ours.__doc__)
+    parts = {
+        "__getattr__": lambda name: getattr(ours, name),
+        "__dir__": lambda: dir(ours),
+        "__path__": [],
+    }
+    module.__dict__.update(parts)
+    if name == "torch":
+        module.__dict__["__version__"] = TORCH_VERSION
+    return module
+
+
+class _OwnNames(MetaPathFinder):
+    """`import tinygrad_cnn.cuda`, which stands in `tinygrad_cnn.absent.cuda`."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: Any = None
+    ) -> ModuleSpec | None:
+        if name.partition(".")[0] != OWN or home_of(name) == name:
+            return None
+        return ModuleSpec(name, _Alias(), is_package=True)
+
+
+class _TheirCode(SourceFileLoader):
+    """Loads a file of the user's so that its functions, too, import as in the block."""
+
+    block: in_place_of_torch
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.block.prepare(module)
+        super().exec_module(module)
+
+
+class in_place_of_torch:  # a context manager is named like a function
+    """In the block `import torch` and `import torchvision` give this package.
+
+    beside: folders whose files can be imported in the block as well, last of all.
+    What was imported as PyTorch's own before is left alone: it is there again afterwards.
+    """
+
+    def __init__(self, *beside: Path) -> None:
+        self.beside = [str(folder) for folder in beside]
+        self.theirs: dict[str, ModuleType] = {}
+        self._builtins = vars(builtins) | {"__import__": self._import}
+
+    def __enter__(self) -> in_place_of_torch:
+        self._hidden = {n: m for n, m in sys.modules.items() if _stands_for(n)}
+        for name in self._hidden:
+            del sys.modules[name]
+        self._known = set(sys.modules)
+        sys.modules.update(self.theirs)
+        sys.meta_path.insert(0, self)
+        sys.path.extend(self.beside)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        sys.meta_path.remove(self)
+        for folder in self.beside:
+            sys.path.remove(folder)
+        for name, module in list(sys.modules.items()):
+            if _stands_for(name):
+                del sys.modules[name]
+            elif name not in self._known and _has_ours(module):
+                self.theirs[name] = sys.modules.pop(name)
+        sys.modules.update(self._hidden)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: Any = None
+    ) -> ModuleSpec | None:
+        """Where Python finds a module in the block: as ours, or as the user's code."""
+        if _stands_for(name):
+            return ModuleSpec(name, _Alias(), is_package=True)
+        if name.partition(".")[0] == OWN:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec and type(spec.loader) is SourceFileLoader and _is_theirs(spec.origin):
+            spec.loader = _TheirCode(spec.loader.name, spec.loader.path)
+            spec.loader.block = self
+        return spec
+
+    def prepare(self, module: ModuleType) -> None:
+        """Let a module, before it is run, import as in the block at any later time."""
+        module.__dict__["__builtins__"] = self._builtins
+
+    def _import(self, *arguments: Any, **named: Any) -> Any:
+        if self in sys.meta_path:
+            return builtins.__import__(*arguments, **named)
+        with self:
+            return builtins.__import__(*arguments, **named)
+
+
+def _stands_for(name: str) -> bool:
+    return name.partition(".")[0] in STANDS_FOR
+
+
+def _is_theirs(origin: str | None) -> bool:
+    """Whether a file is the user's own: not of Python, nor installed."""
+    path = Path(origin or "").parts
+    inside = Path(origin or "").is_relative_to(sys.base_prefix)
+    return not inside and "site-packages" not in path and "dist-packages" not in path
+
+
+def _has_ours(module: ModuleType) -> bool:
+    """Whether a module was loaded as the user's code, or has a part of this package."""
+    if module.__name__.partition(".")[0] == OWN:
+        return False
+    spec = getattr(module, "__spec__", None)
+    if spec is not None and isinstance(spec.loader, _TheirCode):
+        return True
+    for value in list(vars(module).values()):
+        of = value.__name__ if isinstance(value, ModuleType) else ""
+        of = of or getattr(value, "__module__", None) or ""
+        if isinstance(of, str) and of.partition(".")[0] in (OWN, "torch"):
+            return True
+    return False
+
+
+@contextmanager
+def real_torch() -> Iterator[None]:
+    """In this block, which may stand in the other one, `import torch` is PyTorch itself."""
+    blocks = [f for f in sys.meta_path if isinstance(f, in_place_of_torch)]
+    ours = {n: sys.modules.pop(n) for n in list(sys.modules) if _stands_for(n)}
+    for block in blocks:
+        sys.meta_path.remove(block)
+        sys.modules.update(block._hidden)
+    try:
+        yield
+    finally:
+        theirs = {n: sys.modules.pop(n) for n in list(sys.modules) if _stands_for(n)}
+        for block in blocks:
+            block._hidden |= theirs
+        sys.modules.update(ours)
+        sys.meta_path[:0] = blocks
+
+
+sys.meta_path.insert(0, _OwnNames())
