@@ -16,7 +16,6 @@ import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -73,7 +72,7 @@ def home_of(name: str) -> str:
     return f"{OWN}.{HOMES[inner]}" if inner in HOMES else name
 
 
-class _Alias(Loader):
+class _Alias:
     """Gives a module of this package under a name of PyTorch's.
 
     Where that is only the beginning of the name, it is the module itself; else another one
@@ -116,7 +115,10 @@ def _forwarding(name: str, ours: ModuleType) -> ModuleType:
     return module
 
 
-class _OwnNames(MetaPathFinder):
+_ALIAS: Any = _Alias()
+
+
+class _OwnNames:
     """`import tinygrad_cnn.cuda`, which stands in `tinygrad_cnn.absent.cuda`."""
 
     def find_spec(
@@ -124,7 +126,7 @@ class _OwnNames(MetaPathFinder):
     ) -> ModuleSpec | None:
         if name.partition(".")[0] != OWN or home_of(name) == name:
             return None
-        return ModuleSpec(name, _Alias(), is_package=True)
+        return ModuleSpec(name, _ALIAS, is_package=True)
 
 
 class _TheirCode(SourceFileLoader):
@@ -175,7 +177,7 @@ class in_place_of_torch:  # a context manager is named like a function
     ) -> ModuleSpec | None:
         """Where Python finds a module in the block: as ours, or as the user's code."""
         if _stands_for(name):
-            return ModuleSpec(name, _Alias(), is_package=True)
+            return ModuleSpec(name, _ALIAS, is_package=True)
         if name.partition(".")[0] == OWN:
             return None
         spec = PathFinder.find_spec(name, path)

@@ -9,7 +9,7 @@ and second gradients, whether these ask for gradients; or refuse.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,6 +107,8 @@ def translate(value: Any, known: dict[int, Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         if value.layout != torch.strided or value.is_complex() or value.is_quantized:
             raise NotHere(f"{value.layout} {value.dtype}")
+        if value.ndim > 64:
+            raise NotHere("more axes than NumPy has")
         if id(value) not in known:
             array = np.array(value.numpy(force=True), order="K", copy=True)
             known[id(value)] = Tensor._wrap(array)
@@ -162,14 +164,11 @@ def compare(
         first, x = first.detach().clone(), Tensor._wrap(x._array.copy(order="K"))
     if form != "function" and not isinstance(first, torch.Tensor):
         return Found("unknown", "no method of a number")
-    expected, error = _run(theirs, first, more, named)
-    found, refusal = _run(ours, x, arguments, options)
+    expected, error = run_quietly(theirs, [first, *more], named)
+    found, refusal = run_quietly(ours, [x, *arguments], options)
     if refusal is not None:
-        if not isinstance(refusal, TinygradError):
-            unknown = isinstance(refusal, TypeError) and "argument" in str(refusal)
-            kind = "unknown" if unknown else "differs"
-            return Found(kind, f"{type(refusal).__name__}: {refusal}")
-        return Found("equal" if error else "refused", str(refusal))
+        found = refused(refusal)
+        return Found("equal") if error and found.outcome == "refused" else found
     if error is not None:
         return Found("differs", f"PyTorch refuses: {type(error).__name__}: {error}")
     inputs = [first, *tensors_in([more, named], torch.Tensor)]
@@ -177,31 +176,80 @@ def compare(
     pairs = [(t, known[id(t)]) for t in inputs if id(t) in known]
     if form == "in place":
         pairs = [(first, x), *pairs]
-    why = _difference(entry, expected, found, pairs)
+    random = entry.name.rpartition(".")[2] in RANDOM
+    why = difference(expected, found, pairs, random)
     return Found("differs", why) if why else Found("equal")
 
 
-def _run(
-    function: Callable[..., Any], x: Any, arguments: list[Any], options: dict[str, Any]
+def refused(error: Exception) -> Found:
+    """What to make of an error: one of this package's is a refusal."""
+    if isinstance(error, TinygradError):
+        return Found("refused", str(error))
+    unknown = isinstance(error, TypeError) and "argument" in str(error)
+    return Found(
+        "unknown" if unknown else "differs", f"{type(error).__name__}: {error}"
+    )
+
+
+def errors_of(entry: Any) -> Iterator[Any]:
+    """What PyTorch says that the operation refuses, as samples."""
+    if entry.error_inputs_func is not None and not entry.name.startswith("__"):
+        for found in entry.error_inputs("cpu"):
+            yield found.sample_input
+
+
+def compare_error(entry: Any, sample: Any) -> Found:
+    """Whether what PyTorch refuses is refused here, by an error of this package."""
+    theirs, ours = forms_of(entry).get("function", (None, None))
+    parts = sample.input, list(sample.args), dict(sample.kwargs)
+    try:
+        x, arguments, options = [translate(part, {}) for part in parts]
+    except NotHere as reason:
+        return Found("unknown", str(reason))
+    if ours is None:
+        return Found("unknown", "no function")
+    _, error = run_quietly(theirs, [parts[0], *parts[1]], parts[2])
+    found, refusal = run_quietly(ours, [x, *arguments], options)
+    return judge_refusal(error, found, refusal)
+
+
+def judge_refusal(
+    error: Exception | None, found: Any, refusal: Exception | None
+) -> Found:
+    """What to make of a sample that PyTorch should have refused."""
+    if error is None:
+        return Found("unknown", "PyTorch takes it")
+    if refusal is None:
+        what = [t.shape for t in tensors_in(found, Tensor)]
+        return Found("differs", f"taken, giving {what}; PyTorch: {error}")
+    judged = refused(refusal)
+    return Found("equal") if judged.outcome == "refused" else judged
+
+
+def run_quietly(
+    function: Callable[..., Any], arguments: Sequence[Any], options: dict[str, Any]
 ) -> tuple[Any, Exception | None]:
+    """What function(*arguments, **options) gives, or the error that it raises."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            return function(x, *arguments, **options), None
+            return function(*arguments, **options), None
         except Exception as error:
             return None, error
 
 
-def _difference(
-    entry: Any, expected: Any, found: Any, pairs: list[tuple[Any, Tensor]]
+def difference(
+    expected: Any, found: Any, pairs: list[tuple[Any, Tensor]], random: bool = False
 ) -> str:
-    """In what the results differ, or what follows from them; nothing if in nothing."""
+    """In what the results differ, or what follows from them; nothing if in nothing.
+
+    pairs: each Tensor that they came from, there and here.
+    """
     results, others = tensors_in(expected, torch.Tensor), tensors_in(found, Tensor)
     if len(results) != len(others):
         return f"{len(others)} results, PyTorch {len(results)}"
     if not results and expected != found and expected == expected:
         return f"{found!r}, PyTorch {expected!r}"
-    random = entry.name.rpartition(".")[2] in RANDOM
     for a, b in zip(results, others, strict=True):
         why = _unlike(a, b, values=not random)
         if why:
@@ -284,7 +332,7 @@ def _gradient_difference(
 def _differentiate(
     library: Any, results: list[Any], leaves: list[Any], side: int, weights: list[Any]
 ) -> tuple[Any, Exception | None]:
-    def gradients(*_: Any) -> Any:
+    def gradients() -> Any:
         return library.autograd.grad(
             results,
             [pair[side] for pair in leaves],
@@ -293,4 +341,4 @@ def _differentiate(
             allow_unused=True,
         )
 
-    return _run(gradients, None, [], {})
+    return run_quietly(gradients, [], {})

@@ -1,4 +1,4 @@
-"""PyTorch's own samples of its operations give here what they give there."""
+"""PyTorch's own samples of its operations and modules give here what they give there."""
 
 from collections import Counter
 
@@ -11,11 +11,12 @@ FLAT = (
     "composed here of operations that are linear: the gradient does not ask for one of its "
     "own, which in PyTorch would be 0"
 )
+UNUSED = "the second gradient by what is linear is 0, in PyTorch None"
 DIFFERENCES = {
     "topk": "of equal values, either may come first",
     "__rmod__": FLAT,
-    "nn_functional_conv2d": "the second gradient by what is linear is 0, in PyTorch None",
-    "nn_functional_conv_transpose2d": "as of conv2d",
+    "nn_functional_conv2d": UNUSED,
+    "nn_functional_conv_transpose2d": UNUSED,
     "nn_functional_adaptive_avg_pool2d": FLAT,
     "nn_functional_batch_norm": FLAT,
     "nn_functional_pad_reflect": FLAT,
@@ -24,22 +25,100 @@ DIFFERENCES = {
 }
 """Operations that differ, and in what."""
 
+OF_MODULES = {
+    "AdaptiveAvgPool2d": FLAT,
+    "BatchNorm1d": FLAT,
+    "BatchNorm2d": FLAT,
+    "Conv2d": UNUSED,
+    "ConvTranspose2d": UNUSED,
+}
+"""Modules that differ, and in what."""
 
-@pytest.mark.slow  # the samples alone take ten seconds to be imported
-def test_operations_give_what_those_of_pytorch_give():
+NOT_REFUSED = {}
+"""What PyTorch refuses, and is not refused here."""
+
+
+def operations(first_only=False):
+    """(entry, what came of it) for each sample of each operation."""
     from . import samples  # with seconds of imports
 
-    outcomes, differing = Counter(), {}
     for entry in samples.operations():
         for form in samples.forms_of(entry):
             for dtype in samples.DTYPES:
                 for sample in samples.samples_of(entry, dtype):
                     found = samples.compare(entry, form, sample)
-                    outcomes[found.outcome] += 1
-                    if found.outcome == "differs":
-                        why = f"{form}, {dtype}: {found.why}"
-                        differing.setdefault(entry.formatted_name, why)
-    assert {k: why for k, why in differing.items() if k not in DIFFERENCES} == {}
+                    yield entry.formatted_name, f"{form}, {dtype}", found
+                    if first_only:
+                        break
+
+
+def modules(first_only=False):
+    """The same for modules, in training and in evaluation."""
+    from . import module_samples as samples
+
+    for entry in samples.modules():
+        for dtype in samples.DTYPES:
+            for training in (True, False):
+                for sample in samples.samples_of(entry, dtype, training):
+                    found = samples.compare(entry, dtype, training, sample)
+                    where = f"{dtype}, training {training}"
+                    yield samples.name_of(entry), where, found
+                    if first_only:
+                        break
+
+
+def errors():
+    """The same for what PyTorch says that its operations and modules refuse."""
+    from . import module_samples, samples
+
+    for entry in samples.operations():
+        for sample in samples.errors_of(entry):
+            yield entry.formatted_name, "error", samples.compare_error(entry, sample)
+    for entry in module_samples.modules():
+        for sample in module_samples.errors_of(entry):
+            found = module_samples.compare_error(entry, sample)
+            yield module_samples.name_of(entry), "error", found
+
+
+def summed_up(comparisons):
+    """How often each outcome came, and why those differ that do, by name."""
+    outcomes, differing = Counter(), {}
+    for name, where, found in comparisons:
+        outcomes[found.outcome] += 1
+        if found.outcome == "differs":
+            differing.setdefault(name, f"{where}: {found.why}")
+    return outcomes, differing
+
+
+def beyond(differing, known):
+    return {name: why for name, why in differing.items() if name not in known}
+
+
+def test_the_first_sample_of_each_operation_and_module_is_equal():
+    _, differing = summed_up(operations(first_only=True))
+    assert beyond(differing, DIFFERENCES) == {}
+    _, differing = summed_up(modules(first_only=True))
+    assert beyond(differing, OF_MODULES) == {}
+
+
+@pytest.mark.slow
+def test_operations_give_what_those_of_pytorch_give():
+    outcomes, differing = summed_up(operations())
+    assert beyond(differing, DIFFERENCES) == {}
     assert outcomes["equal"] > 5 * (outcomes["refused"] + outcomes["unknown"])
-    # what differs no longer leaves the list
-    assert differing.keys() == DIFFERENCES.keys()
+    assert differing.keys() == DIFFERENCES.keys()  # what is mended leaves the list
+
+
+@pytest.mark.slow
+def test_modules_give_what_those_of_pytorch_give():
+    outcomes, differing = summed_up(modules())
+    assert beyond(differing, OF_MODULES) == {}
+    assert outcomes["equal"] > 5 * (outcomes["refused"] + outcomes["unknown"])
+    assert differing.keys() == OF_MODULES.keys()
+
+
+@pytest.mark.slow
+def test_what_pytorch_refuses_is_refused():
+    _, differing = summed_up(errors())
+    assert beyond(differing, NOT_REFUSED) == {}
+    assert differing.keys() == NOT_REFUSED.keys()
