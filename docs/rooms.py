@@ -26,6 +26,7 @@ WHAT = {
     "nn": "layers, losses, modules",
     "optim": "optimizers, schedules",
     "data": "images and batches",
+    "distributions": "random draws",
     "utils": "PyTorch's names",
     "absent": "no GPU, no compiler",
     "metrics": "scores",

@@ -23,7 +23,7 @@ ROOMS = [
     "core",
     "nn.functional",
     "nn",
-    "optim data utils metrics checkpoint absent",
+    "optim data utils metrics checkpoint distributions absent",
     "planning",
     "training",
     "verify",

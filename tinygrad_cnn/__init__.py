@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from . import autograd as autograd
     from . import checkpoint as checkpoint
     from . import data as data
+    from . import distributions as distributions
     from . import errors as errors
     from . import kernels as kernels
     from . import metrics as metrics
@@ -48,7 +49,10 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .nn.functional import dropout as dropout
     from .planning import planned as planned
 
-_ROOMS = "autograd checkpoint data errors kernels metrics nn ops optim training utils"
+_ROOMS = (
+    "autograd checkpoint data distributions errors kernels metrics nn ops optim training "
+    "utils"
+)
 _MODULES = {name: name for name in _ROOMS.split()}
 _MODULES |= {name: home for name, home in importing.HOMES.items() if "." not in name}
 _HOMES = {

@@ -40,8 +40,9 @@ _PLACES = {
     "absent.cuda": "cuda",
     "absent.cudnn": "backends.cudnn backends.cuda backends.mkldnn backends.openmp",
     "absent.distributed": "distributed",
-    "absent.hub": "hub",
+    "absent.hub": "hub utils.model_zoo",
     "absent.jit": "jit",
+    "absent.models": "data.models",
     "absent.parallel": "nn.parallel",
     "absent.processes": "multiprocessing",
     "absent.tracing": "fx",
@@ -62,6 +63,8 @@ _LAYERS = (
     "normalization padding pixelshuffle pooling rnn sparse transformer upsampling"
 )
 HOMES = {name: home for home, names in _PLACES.items() for name in names.split()}
+_DISTRIBUTIONS = "bernoulli categorical distribution kl normal uniform"
+HOMES |= {f"distributions.{n}": "distributions" for n in _DISTRIBUTIONS.split()}
 HOMES |= {f"nn.modules.{name}": "nn" for name in _LAYERS.split()} | {"nn.modules": "nn"}
 """Where a module of PyTorch's stands here, if elsewhere than under the same name."""
 

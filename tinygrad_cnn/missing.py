@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib
 import opcode
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -58,10 +60,16 @@ def pytorch_names() -> dict[str, frozenset[str]]:
 
 
 def teach(module_name: str) -> None:
-    """Let a module of this package say of a name that it lacks what could be meant."""
+    """Let a module of this package say of a name that it lacks what could be meant.
+
+    A part of it that is not imported yet is imported, as all of PyTorch's are.
+    """
     module = sys.modules[module_name]
 
     def __getattr__(name: str) -> Any:
+        if name.islower() and not name.startswith("_"):
+            with suppress(ModuleNotFoundError):
+                return importlib.import_module(f"{module_name}.{name}")
         names = vars(module).get("__all__") or dir(module)
         raise missing_name(module_name, name, names, sys._getframe(1))
 

@@ -1,4 +1,4 @@
-"""Networks of well-known kinds, as one writes them for PyTorch; this file knows nothing else.
+"""Networks of well-known kinds, written for PyTorch; this file knows nothing else.
 
 Small, so that fifty steps in float64 take seconds.
 """

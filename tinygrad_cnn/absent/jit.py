@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ..nn import Module as ScriptModule
 from . import answering, as_decorator, refusing
 
-__all__ = ["Final", "annotate", "ignore", "is_scripting", "script", "trace", "unused"]
+__all__ = [
+    "Final",
+    "ScriptModule",
+    "annotate",
+    "ignore",
+    "is_scripting",
+    "script",
+    "trace",
+    "unused",
+]
 
 script = ignore = unused = export = script_method = interface = as_decorator
 script_if_tracing = _overload = _overload_method = as_decorator
