@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -24,6 +25,7 @@ from typing import Any
 from .missing import explain
 
 OWN = "tinygrad_cnn"
+PACKAGE = Path(__file__).parent
 
 STANDS_FOR = {"torch": OWN, "torchvision": f"{OWN}.data"}
 """What a name of PyTorch's begins with, and ours."""
@@ -184,7 +186,7 @@ class in_place_of_torch:  # a context manager is named like a function
         if name.partition(".")[0] == OWN:
             return None
         spec = PathFinder.find_spec(name, path)
-        if spec and type(spec.loader) is SourceFileLoader and _is_theirs(spec.origin):
+        if spec and type(spec.loader) is SourceFileLoader and is_users(spec.origin):
             spec.loader = _TheirCode(spec.loader.name, spec.loader.path)
             spec.loader.block = self
         return spec
@@ -204,11 +206,16 @@ def _stands_for(name: str) -> bool:
     return name.partition(".")[0] in STANDS_FOR
 
 
-def _is_theirs(origin: str | None) -> bool:
-    """Whether a file is the user's own: not of Python, nor installed."""
-    path = Path(origin or "").parts
-    inside = Path(origin or "").is_relative_to(sys.base_prefix)
-    return not inside and "site-packages" not in path and "dist-packages" not in path
+def is_users(origin: str | None) -> bool:
+    """Whether a file is the user's own: not Python's, not installed, not this package's."""
+    path = Path(origin or "<")
+    if path.is_relative_to(PACKAGE) or path.is_relative_to(
+        sysconfig.get_path("stdlib")
+    ):
+        return False
+    return path.suffix == ".py" and not {"site-packages", "dist-packages"} & {
+        *path.parts
+    }
 
 
 def _has_ours(module: ModuleType) -> bool:

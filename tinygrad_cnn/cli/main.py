@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import TinygradError
+from ..importing import is_users
 from ..missing import suggest
 from .options import UsageError, note
 
@@ -115,8 +116,11 @@ def _one_line(error: Exception) -> str:
     """The message of an error, whatever its number of lines, in one readable line."""
     lines = [*str(error).splitlines(), *getattr(error, "__notes__", ())]
     text = "; ".join([line.strip(" ;") for line in lines if line.strip()])
-    if isinstance(error, TinygradError | OSError | UsageError) and text:
-        return text
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{last.filename}:{last.lineno}; --debug shows more"
-    return f"{type(error).__name__}: {text} ({where})"
+    steps = traceback.extract_tb(error.__traceback__)
+    own = [step for step in steps if is_users(step.filename)]
+    last = (own or steps)[-1]
+    where = f"{last.filename}:{last.lineno}"
+    if not isinstance(error, TinygradError | OSError | UsageError) or not text:
+        return f"{type(error).__name__}: {text} ({where}; --debug shows more)"
+    told = not own or where in text
+    return text if told else f"{text} ({where})"

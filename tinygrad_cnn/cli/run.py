@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
-import traceback
 from pathlib import Path
 
 from ..errors import ModelFileError
@@ -41,12 +40,6 @@ def run(args: argparse.Namespace) -> int:
             note(str(end.code))
             return 1
         return end.code or 0
-    except Exception as error:
-        steps = traceback.extract_tb(error.__traceback__)
-        lines = [f"{s.filename}:{s.lineno}" for s in steps if s.filename == script]
-        if lines and not any(line in str(error) for line in lines):
-            error.add_note(f"at {lines[-1]}")
-        raise
     finally:
         sys.argv, sys.path[0] = words, path
     return 0
