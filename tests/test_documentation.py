@@ -76,7 +76,8 @@ def shown(
     block is what the block before it prints.
     """
     operations, cases = dict(registry), list(CASES)
-    os.symlink(ROOT / "models", tmp_path / "models")
+    for folder in ("models", "tests"):
+        os.symlink(ROOT / folder, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
 
     def run(page: Path) -> dict[str, Any]:
@@ -117,7 +118,8 @@ def run_command(line: str, wrong: bool) -> None:
     if arguments[0] == "bench":  # The other libraries take long to be imported.
         arguments += ["--peers", "tinygrad_cnn", *["--quick"] * ("--quick" not in line)]
     elif arguments[0] not in ("predict", "reproduce") and "--pair" not in line:
-        arguments += ["--data", "cifar10" if colour else "digits"]
+        drawn = "colour-digits" if "nets.py" in line else "digits"
+        arguments += ["--data", "cifar10" if colour else drawn]
     assert main(arguments) in ({0, 1} if wrong and "--pair" in line else {0}), line
 
 
