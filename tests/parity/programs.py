@@ -5,7 +5,8 @@ its operands, so that a step can be left out and the rest still runs. After each
 value so far must be what it is in PyTorch: a view that is a copy shows as a base that did
 not change, a copy that is a view as one that did. At the end the gradients of all leaves
 must be equal. A step that PyTorch refuses is left out; where we refuse, with an error of
-ours, the program ends, and that is no difference.
+ours, the program ends, and that is no difference. There is no `.data`: what is changed by
+it PyTorch does not notice, and takes for what was computed.
 """
 
 from __future__ import annotations
@@ -100,7 +101,6 @@ VIEW: dict[str, Take] = {
     "chunk": lambda lib, a, b, p: a.chunk(2)[int(2 * p[2])],
     "unbind": lambda lib, a, b, p: a.unbind()[-1],
     "detach": lambda lib, a, b, p: a.detach(),
-    "data": lambda lib, a, b, p: a.data,
 }
 CHANGE: dict[str, Take] = {
     "add_": lambda lib, a, b, p: a.add_(0.5),

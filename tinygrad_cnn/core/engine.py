@@ -35,6 +35,7 @@ from .methods.in_place import InPlace
 from .methods.memory import Memory, numbers, taken_over
 from .methods.reduction import Reduction
 from .methods.shape import Shape
+from .methods.sharing import join
 from .recording import Version, Where, grad_enabled, module_path, observer, quiet
 
 # What NumPy raises for operands that do not fit.
@@ -220,6 +221,7 @@ class Tensor(Arithmetic, Reduction, Shape, InPlace, Memory, Gradient):
     __slots__ = (
         "__weakref__",
         "_array",
+        "_family",
         "_grad",
         "_hooks",
         "_leaf_hooks",
@@ -234,6 +236,7 @@ class Tensor(Arithmetic, Reduction, Shape, InPlace, Memory, Gradient):
     _grad: Tensor | None
     _hooks: dict[int, Any] | None
     _leaf_hooks: dict[int, Any] | None
+    _family: Any
     __array_ufunc__ = None  # so that array * tensor asks the Tensor
     __hash__ = object.__hash__
 
@@ -261,7 +264,7 @@ class Tensor(Arithmetic, Reduction, Shape, InPlace, Memory, Gradient):
         t._record = record
         t._requires_grad = record is not None
         t._version = Version()
-        t._grad = t._hooks = t._leaf_hooks = None
+        t._grad = t._hooks = t._leaf_hooks = t._family = None
         return t
 
     @property
@@ -304,6 +307,7 @@ class Tensor(Arithmetic, Reduction, Shape, InPlace, Memory, Gradient):
             y._version = version = base._version
             if not version.viewed:
                 version.viewed, version.owner = True, base._array
+            join(base, y)
         if asked and grad_enabled.get() and y._array.dtype.kind == "f":
             y._record = record(op, inputs, arrays, asked, y, kept)
             y._requires_grad = True

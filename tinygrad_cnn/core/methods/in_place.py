@@ -13,6 +13,7 @@ from ..generator import Generator, default_generator, uniform
 from ..recording import Where, explained, grad_enabled, reader
 from .base import Base
 from .shape import checked_key
+from .sharing import follow, others_to_change
 
 
 class InPlace(Base):
@@ -47,12 +48,6 @@ class InPlace(Base):
     def become(self, result: Any) -> Self:
         """Take over the values and the history of `result`, in place; return self."""
         self.check_in_place()
-        tracked = self._node is not None or result._node is not None
-        if tracked and grad_enabled.get() and self._version.viewed:
-            raise AutogradError(
-                "in-place change of memory that the graph also sees through a view "
-                "(reshape, transpose, index, ...); write x = x + 1 for x += 1"
-            )
         if result.shape != self._array.shape:
             raise ShapeError(
                 f"in-place result {list(result.shape)} for a Tensor {list(self.shape)}"
@@ -62,10 +57,13 @@ class InPlace(Base):
                 f"result type {result.dtype} can't be cast to the desired output type "
                 f"{self.dtype}"
             )
+        others = others_to_change(self) if grad_enabled.get() else []
         self._array[...] = result._array
         self.mark_changed()
         if grad_enabled.get():
             self._record, self._requires_grad = result._record, result._requires_grad
+            for other in others:
+                follow(other, self)
         return self
 
     def _before(self) -> Any:
