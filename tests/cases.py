@@ -7,6 +7,7 @@ kinks and ties is documented behaviour, and tested as such.
 
 import math
 import operator
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -328,6 +329,71 @@ def _(d):
     to, f = d.of((("below", math.floor), ("above", math.ceil), ("nearest", round)))
     x = d.away(d.shape(), -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2)
     return selection.Round(to), (x,), oracles.each(lambda v: f(v) if v == v else v)
+
+
+unary(activation.LogSigmoid, lambda x: math.log(oracles.logistic(x)))
+unary(activation.SiLU, lambda x: x / (1 + math.exp(-x)))
+unary(activation.Mish, lambda x: x * math.tanh(math.log(1 + math.exp(x))))
+unary(activation.NormalShare, statistics.NormalDist().cdf)
+unary(activation.GELU, lambda x: x * statistics.NormalDist().cdf(x))
+unary(
+    activation.TanhGELU,
+    lambda x: x / (1 + math.exp(-math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))),
+)
+
+
+def with_options(op, f, **choices):
+    """As `unary`, for an operation with options; f takes them too. Kinks are at 0 or, by
+    the name of an option, there and at its negative.
+    """
+
+    @case(op)
+    def _(d):
+        options = {name: d.of(values) for name, values in choices.items()}
+        cut = options.get("lambd", options.get("threshold", 0) / options.get("beta", 1))
+        x = d.away(d.shape(), *{-cut, cut})
+        return op(**options), (x,), oracles.each(lambda v: f(v, **options))
+
+
+with_options(
+    activation.ELU,
+    lambda v, alpha, scale, rate: (
+        scale * (v if v > 0 else alpha * (math.exp(rate * v) - 1))
+    ),
+    alpha=(1.0, 0.5),
+    scale=(1.0, 1.5),
+    rate=(1.0, 2.0),
+)
+with_options(
+    activation.Softplus,
+    lambda v, beta, threshold: (
+        math.log(1 + math.exp(beta * v)) / beta if beta * v <= threshold else v
+    ),
+    beta=(1.0, 0.5),
+    threshold=(20.0, 0.6),
+)
+with_options(
+    activation.Hardshrink, lambda v, lambd: v if abs(v) > lambd else 0.0, lambd=(0.5, 1)
+)
+with_options(
+    activation.Softshrink,
+    lambda v, lambd: math.copysign(max(abs(v) - lambd, 0), v),
+    lambd=(0.5, 1),
+)
+with_options(
+    activation.Threshold,
+    lambda v, threshold, value: v if v > threshold else value,
+    threshold=(0.5, -1),
+    value=(20.0, 0.0),
+)
+
+
+@case(activation.PReLU)
+def _(d):
+    s = d.shape()
+    slope = d.values(d.narrowed(s))
+    sloped = oracles.each(lambda x, w: x if x > 0 else w * x)
+    return activation.PReLU(), (d.away(s, 0), slope), sloped
 
 
 @case(activation.LeakyReLU)

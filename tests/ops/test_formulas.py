@@ -145,7 +145,7 @@ REWRITES: list[tuple[str, Any]] = [
 ]
 FUNCTIONS = {"Σ": sum, "max": max, "min": min, "abs": abs, "e": math.e}
 FUNCTIONS |= {"sqrt": math.sqrt, "ln": math.log, "exp": math.exp, "sign": np.sign}
-FUNCTIONS |= {"round": round}
+FUNCTIONS |= {"round": round, "tanh": math.tanh, "erf": math.erf, "π": math.pi}
 FUNCTIONS |= {"arctan": math.atan, "σ": lambda x: 1 / (1 + math.exp(-x))}
 
 
@@ -229,6 +229,11 @@ GRID = np.array([-1.5, -1, -0.5, 0, 0.5, 1, 1.5])
 LAYOUT = {"s": 2, "p": 1, "d": 2}
 FIELDS = {
     "LeakyReLU": {"negative_slope": 0.25},
+    "ELU": {"alpha": 0.5, "scale": 1.5, "rate": 2.0},
+    "Hardshrink": {"lambd": 0.5},
+    "Softplus": {"beta": 2.0, "threshold": 1.0},
+    "Softshrink": {"lambd": 0.5},
+    "Threshold": {"threshold": 0.5, "value": 2.0},
     "Hardtanh": {"low": -1.0, "high": 0.5},
     "Clip": {"low": -0.5, "high": 1.0},
     "Dropout": {"p": 0.5},
@@ -254,6 +259,12 @@ def inputs_and_letters(name):
     match name:
         case "Keep":
             return (GRID, GRID**2 > 1), {}
+        case "Mish":
+            return (x,), {"t": np.tanh(np.log(1 + np.exp(x)))}
+        case "TanhGELU":
+            k = math.sqrt(2 / math.pi)
+            t, u = np.tanh(k * (x + 0.044715 * x**3)), k * (1 + 0.134145 * x**2)
+            return (x,), {"t": t, "u": u}
         case "Gate":
             return (GRID, GRID[::-1]), {}
         case "Where":
