@@ -382,7 +382,7 @@ with_options(
 )
 with_options(
     activation.Threshold,
-    lambda v, threshold, value: v if v > threshold else value,
+    lambda v, threshold, value: value if v <= threshold else v,
     threshold=(0.5, -1),
     value=(20.0, 0.0),
 )
@@ -863,3 +863,22 @@ def _(d):
     eps = d.of((1e-5, 0.1))
     oracle = partial(oracles.batch_norm, eps=eps)
     return normalization.BatchNorm(eps), (d.distinct(s), gamma, beta), oracle
+
+
+@case(normalization.BatchNormEval, "x mean gamma beta")
+def _(d):
+    s = (d.batch(), d.int(1, 3), *d.sizes(0, 2))
+    mean, var = d.values(s[1]), d.values(s[1], 0.5, 2)
+    gamma, beta = (d.maybe(d.values(s[1])) for _ in range(2))
+    eps = d.of((1e-5, 0.1))
+
+    def each_channel(x, mean, var, gamma, beta):
+        y = np.empty_like(x)
+        for c in range(s[1]):
+            y[:, c] = (x[:, c] - mean[c]) / math.sqrt(var[c] + eps)
+            y[:, c] = y[:, c] * (1 if gamma is None else gamma[c])
+            y[:, c] = y[:, c] + (0 if beta is None else beta[c])
+        return y
+
+    inputs = d.values(s), mean, var, gamma, beta
+    return normalization.BatchNormEval(eps), inputs, each_channel

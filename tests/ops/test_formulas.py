@@ -289,6 +289,9 @@ def inputs_and_letters(name):
             return (draw(3, 4), draw(2, 4), draw(2)), {}
         case "BatchNorm":
             return (x[:, None], draw(1), draw(1)), {"x̂": normal, "r": r, "m": SIZE}
+        case "BatchNormEval":
+            r = 1 / np.sqrt(weight[:1] + 1e-5)
+            return (x[:, None], draw(1), weight[:1], draw(1), draw(1)), {"r": r.item()}
         case "Conv2d":
             return (images, kernels, draw(4)), LAYOUT
         case "Conv2dInput" | "ConvTranspose2d":

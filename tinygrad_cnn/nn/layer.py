@@ -137,8 +137,24 @@ class Dropout(_Dropout, function=F.dropout):
     """
 
 
+class Dropout1d(_Dropout, function=F.dropout1d):
+    """Dropout of whole channels of (N, C, L) or (C, L)."""
+
+
 class Dropout2d(_Dropout, function=F.dropout2d):
     """Dropout of whole channels of (N, C, H, W)."""
+
+
+class Dropout3d(_Dropout, function=F.dropout3d):
+    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class AlphaDropout(_Dropout, function=F.alpha_dropout):
+    """Dropout to the least value of SELU; then mean 0 and variance 1 are as before."""
+
+
+class FeatureAlphaDropout(_Dropout, function=F.feature_alpha_dropout):
+    """AlphaDropout of whole channels of (N, C, …)."""
 
 
 # ----------------------------------------------- shapes: values are moved, none computed
