@@ -485,6 +485,21 @@ apart(selection.Minimum, lambda a, b: oracles.extreme(min, (a, b)))
 apart(classification.AbsoluteError, lambda a, b: abs(a - b))
 
 
+@case(classification.Huber)
+def _(d):
+    a, b = d.distinct(*d.rotated(d.meeting()))  # multiples of 0.1 apart
+    delta = d.of((0.25, 1.05))
+    at = lambda v: v * v / 2 if abs(v) <= delta else delta * (abs(v) - delta / 2)
+    return classification.Huber(delta), (a, b), oracles.each(lambda a, b: at(a - b))
+
+
+@case(classification.BinaryCrossEntropy, "t")
+def _(d):
+    x, t = (d.values(s, 0.1, 0.9) for s in d.rotated(d.meeting()))
+    loss = oracles.each(lambda x, t: -t * math.log(x) - (1 - t) * math.log(1 - x))
+    return classification.BinaryCrossEntropy(), (x, t), loss
+
+
 @case(selection.Where, "a b")
 def _(d):
     condition, *others = d.rotated(d.meeting(3))

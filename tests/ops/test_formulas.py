@@ -231,6 +231,7 @@ FIELDS = {
     "LeakyReLU": {"negative_slope": 0.25},
     "ELU": {"alpha": 0.5, "scale": 1.5, "rate": 2.0},
     "Hardshrink": {"lambd": 0.5},
+    "Huber": {"delta": 0.75},
     "Softplus": {"beta": 2.0, "threshold": 1.0},
     "Softshrink": {"lambd": 0.5},
     "Threshold": {"threshold": 0.5, "value": 2.0},
@@ -265,6 +266,10 @@ def inputs_and_letters(name):
             k = math.sqrt(2 / math.pi)
             t, u = np.tanh(k * (x + 0.044715 * x**3)), k * (1 + 0.134145 * x**2)
             return (x,), {"t": t, "u": u}
+        case "Huber":
+            return (GRID, GRID[::-1]), {"d": GRID - GRID[::-1]}
+        case "BinaryCrossEntropy":
+            return (weight / 3, draw(SIZE)), {}
         case "Gate":
             return (GRID, GRID[::-1]), {}
         case "Where":

@@ -102,6 +102,11 @@ EXPECTED = [
     (selection.Maximum(), [(3, 1), (4,)], lambda a, b: size_of(a - b)),
     (selection.Minimum(), [(3, 1), (4,)], lambda a, b: size_of(a - b)),
     (classification.AbsoluteError(), [(3, 1), (4,)], lambda a, b: size_of(a - b)),
+    (
+        classification.Huber(0.5),
+        [(3, 1), (4,)],
+        lambda a, b: nearer_bound(-0.5, 0.5)(a - b),
+    ),
     *[
         (op(axes, keepdims), [(2, 3, 4)], from_the_best_other(choose, axes))
         for op, choose in ((reduction.Max, max), (reduction.Min, min))

@@ -40,16 +40,20 @@ class FunctionLayer(Layer):
         if cls.__module__.rpartition(".")[0] == __package__:  # a user's is ordinary
             dataclass(eq=False, repr=False)(cls)
             cls._options = tuple(f.name for f in fields(cls))  # type: ignore[arg-type]
+            for name in vars(cls).keys() & {*cls._options}:
+                delattr(cls, name)  # the default, which would hide a buffer
         if function is not None:
             cls._function = staticmethod(function)
 
     def __post_init__(self) -> None:
         super().__init__()
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self._function(
-            *inputs, **{name: getattr(self, name) for name in self._options}
-        )
+    def forward(self, input: Tensor) -> Tensor:
+        return self._run(input)
+
+    def _run(self, *inputs: Tensor) -> Tensor:
+        options = {name: getattr(self, name) for name in self._options}
+        return self._function(*inputs, **options)
 
     def extra_repr(self) -> str:
         shown = [f.name for f in fields(self) if f.repr]  # type: ignore[arg-type]

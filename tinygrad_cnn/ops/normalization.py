@@ -128,10 +128,8 @@ class BatchNormEval(Op):
         return total * self._scale(var, gamma) / (var + self.eps) * -0.5
 
     def grad_gamma(self, g: Value, x: Value, mean: Value, var: Value) -> Value:
-        mu, r = per_channel(mean, x.ndim), self._scale(var, None)
-        if not recorded(g, x, mean, var):
-            return BatchNormScale()(g, x, mu, per_channel(r, x.ndim))
-        return Sum(_all_but_channels(g.ndim))(g * (x - mu)) * r
+        total = Sum(_all_but_channels(g.ndim))(g * (x - per_channel(mean, x.ndim)))
+        return total * self._scale(var, None)
 
     def grad_beta(self, g: Value, x: Value) -> Value:
         return _sums(g, x)
