@@ -373,7 +373,9 @@ with_options(
     threshold=(20.0, 0.6),
 )
 with_options(
-    activation.Hardshrink, lambda v, lambd: v if abs(v) > lambd else 0.0, lambd=(0.5, 1)
+    activation.Hardshrink,
+    lambda v, lambd: 0.0 if abs(v) <= lambd else v,
+    lambd=(0.5, 1),
 )
 with_options(
     activation.Softshrink,

@@ -47,6 +47,14 @@ from .layer import (
     Unflatten,
     ZeroPad2d,
 )
+from .lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv2d,
+    LazyConvTranspose2d,
+    LazyLinear,
+)
 from .linear import Conv2d, ConvTranspose2d, Linear
 from .loss import (
     BCELoss,
@@ -127,6 +135,12 @@ __all__ = [
     "KLDivLoss",
     "L1Loss",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv2d",
+    "LazyConvTranspose2d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",

@@ -282,7 +282,8 @@ class TripletMarginWithDistanceLoss(Layer):
     ) -> None:
         super().__init__()
         self.reduction = check_reduction(reduction)
-        self.distance_function = distance_function or PairwiseDistance()
+        given = PairwiseDistance() if distance_function is None else distance_function
+        self.distance_function = given
         self.margin, self.swap = margin, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:

@@ -122,10 +122,10 @@ def instance_norm(
         figures = running_mean, running_var
         change(_move_towards, figures, input._array, momentum, True)
     n, channels = input.shape[:2]
-    given = [
+    weight, bias = (
         None if t is None else t.expand(n, channels).reshape(-1) for t in (weight, bias)
-    ]
-    return _normalize_runs(input, n * channels, eps, *given)
+    )
+    return _normalize_runs(input, n * channels, eps, weight, bias)
 
 
 def group_norm(
