@@ -30,8 +30,8 @@ class UninitializedParameter(Parameter):
         values = np.empty(0, np.float32 if dtype is None else dtype)
         super().__init__(Tensor._wrap(values), requires_grad)
 
-    @property  # type: ignore[override]
-    def shape(self) -> Any:
+    @property
+    def shape(self) -> Any:  # type: ignore[override]
         """There is none yet."""
         raise ArgumentError(
             "Can't access the shape of an uninitialized parameter. Call `forward` to "

@@ -42,12 +42,11 @@ class _Loss(FunctionLayer):
     """A loss whose options are those of its function; tensors among them are buffers."""
 
     _reductions: ClassVar[tuple[str, ...]] = REDUCTIONS
-    reduction: str = "mean"
 
     def __post_init__(self, size_average: Any = None, reduce: Any = None) -> None:
         super().__post_init__()
-        given = self.reduction, size_average, reduce, self._reductions
-        self.reduction = check_reduction(*given)
+        given = vars(self)["reduction"], size_average, reduce, self._reductions
+        self.reduction: str = check_reduction(*given)
         for name in ("weight", "pos_weight"):
             if name in self._options:
                 self.register_buffer(name, self.__dict__.pop(name))

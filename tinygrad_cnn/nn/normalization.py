@@ -302,8 +302,8 @@ class RMSNorm(_OverLastAxes):
         options = {"dtype": dtype, "device": device}
         self._make(normalized_shape, eps, options, weight=elementwise_affine)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
 
 class LocalResponseNorm(FunctionLayer, function=F.local_response_norm):

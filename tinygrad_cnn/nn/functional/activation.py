@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -185,6 +186,9 @@ def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def changed(*args: Any, **kwargs: Any) -> Tensor:
         return function(*args, **kwargs, inplace=True)
 
+    signature = inspect.signature(function)
+    kept = [p for p in signature.parameters.values() if p.name != "inplace"]
+    changed.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
     changed.__name__ = changed.__qualname__ = f"{function.__name__}_"
     changed.__doc__ = f"`{function.__name__}` in place."
     return changed

@@ -314,6 +314,11 @@ def multi_margin_loss(
     check_power(p)
     single = input.ndim < 2
     x, labels = input.reshape(1, -1) if single else input, raw(target).reshape(-1)
+    if x.ndim != 2 or labels.shape != x.shape[:1]:
+        raise ShapeError(
+            "multi_margin_loss takes scores (N, C) or (C) and one label each, got "
+            f"{list(input.shape)} and {list(target.shape)}"
+        )
     right = classification.Pick()(x, labels).unsqueeze(1)
     gaps = (x - right + margin).relu() ** p
     others = labels[:, None] != np.arange(x.shape[1])
