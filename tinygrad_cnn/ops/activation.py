@@ -217,7 +217,7 @@ class ELU(Elementwise):
     keeps = ("positive",)
 
     def forward(self, x: Value) -> tuple[Value, Value]:
-        positive = x > 0
+        positive = ~(x <= 0)  # so is NaN
         bent = self.alpha * np.expm1(self.rate * np.minimum(x, 0))
         return self.scale * np.where(positive, x, bent), positive
 
@@ -281,7 +281,7 @@ class Softplus(Elementwise):
     def forward(self, x: Value) -> tuple[Value, Value]:
         z = x * self.beta
         soft = (np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)) / self.beta
-        bent = z <= self.threshold
+        bent = ~(z > self.threshold)
         return np.where(bent, soft, x), bent
 
     def grad_x(self, g: Value, x: Value, bent: Value) -> Value:
@@ -392,9 +392,13 @@ class Hardtanh(Clip):
     high: float = 1.0
     adjusts = False
     flat_slope = True
+    keeps = ("inside",)
 
-    def grad_a(self, g: Value, a: Value) -> Value:
-        return Keep()(g, ~((a <= self.low) | (a >= self.high)))
+    def forward(self, a: Value) -> tuple[Value, Value]:
+        return super().forward(a), ~((a <= self.low) | (a >= self.high))
+
+    def grad_a(self, g: Value, inside: Value) -> Value:
+        return Keep()(g, inside)
 
 
 class Atan(Elementwise):

@@ -49,7 +49,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · min(max(0, x + 3), 6) / 6."""
     x = float_only(input, "hardswish()")
     x = x.clone() if inplace else x
-    result = x * (x + 3).clamp(0, 6) / 6
+    result = x * hardtanh(x + 3, 0.0, 6.0) / 6
     return input.become(result) if inplace else result
 
 
