@@ -97,15 +97,17 @@ class LeakyReLU(Elementwise):
 
     negative_slope: float = 0.01
     flat_slope = True
+    keeps = ("positive",)
 
-    def forward(self, x: Value) -> Value:
-        return np.where(x > 0, x, x * self.negative_slope)
+    def forward(self, x: Value) -> tuple[Value, Value]:
+        positive = x > 0
+        return np.where(positive, x, x * self.negative_slope), positive
 
-    def grad_x(self, g: Value, x: Value) -> Value:
-        return Keep()(g, x > 0) + Keep()(g * self.negative_slope, ~(x > 0))
+    def grad_x(self, g: Value, positive: Value) -> Value:
+        return Where()(positive, g, g * self.negative_slope)
 
-    def branch(self, x: Value) -> Value:
-        return x > 0
+    def branch(self, positive: Value) -> Value:
+        return positive
 
     def margin(self, x: Value) -> Value:
         return np.abs(x)
@@ -301,7 +303,7 @@ class SiLU(Elementwise):
     """
 
     def forward(self, x: Value) -> Value:
-        return x * Sigmoid().forward(x)
+        return x / (1 + np.exp(-x))
 
     def grad_x(self, g: Value, y: Value, x: Value) -> Value:
         s = Sigmoid()(x)

@@ -329,8 +329,7 @@ def _drop_to_least(
         return input
     m, c = _draw_kept(input, mask_shape, p), SELU_ALPHA * SELU_SCALE
     a = 1 / math.sqrt((c**2 * p + 1) * (1 - p)) if p < 1 else 0.0
-    scaled = normalization.Dropout(p)(input, np.broadcast_to(a * m, input.shape))
-    y = scaled + Tensor._wrap(a * c * (m - 1 + p))
+    y = input * Tensor._wrap(a * m) + Tensor._wrap(a * c * (m - 1 + p))
     return input.become(y) if inplace else y
 
 
