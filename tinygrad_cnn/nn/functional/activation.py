@@ -14,6 +14,9 @@ from ...errors import ArgumentError, ShapeError
 from ...ops import Op, activation
 from ...ops.normalization import per_channel
 
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+"""Those of which `selu` leaves mean 0 and variance 1 as they are."""
+
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, x)."""
@@ -67,13 +70,8 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """scale · elu(x, alpha), with numbers that leave mean 0 and variance 1 as they are."""
-    op = activation.ELU(SELU_ALPHA, scale=SELU_SCALE)
-    return _apply(op, input, inplace)
-
-
-SELU_ALPHA = 1.6732632423543772
-SELU_SCALE = 1.0507009873554805
+    """SELU_SCALE · elu(x, SELU_ALPHA)."""
+    return _apply(activation.ELU(SELU_ALPHA, SELU_SCALE), input, inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
