@@ -7,6 +7,7 @@ kinks and ties is documented behaviour, and tested as such.
 
 import math
 import operator
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -330,6 +331,73 @@ def _(d):
     return selection.Round(to), (x,), oracles.each(lambda v: f(v) if v == v else v)
 
 
+unary(activation.LogSigmoid, lambda x: math.log(oracles.logistic(x)))
+unary(activation.SiLU, lambda x: x / (1 + math.exp(-x)))
+unary(activation.Mish, lambda x: x * math.tanh(math.log(1 + math.exp(x))))
+unary(activation.NormalShare, statistics.NormalDist().cdf)
+unary(activation.GELU, lambda x: x * statistics.NormalDist().cdf(x))
+unary(
+    activation.TanhGELU,
+    lambda x: x / (1 + math.exp(-math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))),
+)
+
+
+def with_options(op, f, **choices):
+    """As `unary`, for an operation with options; f takes them too. Kinks are at 0 or, by
+    the name of an option, there and at its negative.
+    """
+
+    @case(op)
+    def _(d):
+        options = {name: d.of(values) for name, values in choices.items()}
+        cut = options.get("lambd", options.get("threshold", 0) / options.get("beta", 1))
+        x = d.away(d.shape(), *{-cut, cut})
+        return op(**options), (x,), oracles.each(lambda v: f(v, **options))
+
+
+with_options(
+    activation.ELU,
+    lambda v, alpha, scale, rate: (
+        scale * (v if v > 0 else alpha * (math.exp(rate * v) - 1))
+    ),
+    alpha=(1.0, 0.5),
+    scale=(1.0, 1.5),
+    rate=(1.0, 2.0),
+)
+with_options(
+    activation.Softplus,
+    lambda v, beta, threshold: (
+        math.log(1 + math.exp(beta * v)) / beta if beta * v <= threshold else v
+    ),
+    beta=(1.0, 0.5),
+    threshold=(20.0, 0.6),
+)
+with_options(
+    activation.Hardshrink,
+    lambda v, lambd: 0.0 if abs(v) <= lambd else v,
+    lambd=(0.5, 1),
+)
+with_options(
+    activation.Softshrink,
+    lambda v, lambd: math.copysign(max(abs(v) - lambd, 0), v),
+    lambd=(0.5, 1),
+)
+with_options(
+    activation.Threshold,
+    lambda v, threshold, value: value if v <= threshold else v,
+    threshold=(0.5, -1),
+    value=(20.0, 0.0),
+)
+
+
+@case(activation.PReLU)
+def _(d):
+    s = d.shape()
+    slope = d.values(d.narrowed(s))
+    sloped = oracles.each(lambda x, w: x if x > 0 else w * x)
+    return activation.PReLU(), (d.away(s, 0), slope), sloped
+
+
 @case(activation.LeakyReLU)
 def _(d):
     a = d.of((0.01, 0.3, -0.5, 0.0))
@@ -417,6 +485,21 @@ def apart(op, f):
 apart(selection.Maximum, lambda a, b: oracles.extreme(max, (a, b)))
 apart(selection.Minimum, lambda a, b: oracles.extreme(min, (a, b)))
 apart(classification.AbsoluteError, lambda a, b: abs(a - b))
+
+
+@case(classification.Huber)
+def _(d):
+    a, b = d.distinct(*d.rotated(d.meeting()))  # multiples of 0.1 apart
+    delta = d.of((0.25, 1.05))
+    at = lambda v: v * v / 2 if abs(v) <= delta else delta * (abs(v) - delta / 2)
+    return classification.Huber(delta), (a, b), oracles.each(lambda a, b: at(a - b))
+
+
+@case(classification.BinaryCrossEntropy, "t")
+def _(d):
+    x, t = (d.values(s, 0.1, 0.9) for s in d.rotated(d.meeting()))
+    loss = oracles.each(lambda x, t: -t * math.log(x) - (1 - t) * math.log(1 - x))
+    return classification.BinaryCrossEntropy(), (x, t), loss
 
 
 @case(selection.Where, "a b")
@@ -797,3 +880,22 @@ def _(d):
     eps = d.of((1e-5, 0.1))
     oracle = partial(oracles.batch_norm, eps=eps)
     return normalization.BatchNorm(eps), (d.distinct(s), gamma, beta), oracle
+
+
+@case(normalization.BatchNormEval, "x mean gamma beta")
+def _(d):
+    s = (d.batch(), d.int(1, 3), *d.sizes(0, 2))
+    mean, var = d.values(s[1]), d.values(s[1], 0.5, 2)
+    gamma, beta = (d.maybe(d.values(s[1])) for _ in range(2))
+    eps = d.of((1e-5, 0.1))
+
+    def each_channel(x, mean, var, gamma, beta):
+        y = np.empty_like(x)
+        for c in range(s[1]):
+            y[:, c] = (x[:, c] - mean[c]) / math.sqrt(var[c] + eps)
+            y[:, c] = y[:, c] * (1 if gamma is None else gamma[c])
+            y[:, c] = y[:, c] + (0 if beta is None else beta[c])
+        return y
+
+    inputs = d.values(s), mean, var, gamma, beta
+    return normalization.BatchNormEval(eps), inputs, each_channel

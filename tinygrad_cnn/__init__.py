@@ -45,8 +45,21 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .core.recording import set_grad_enabled as set_grad_enabled
     from .kernels.threads import get_num_threads as get_num_threads
     from .kernels.threads import set_num_threads as set_num_threads
+    from .nn.functional import celu as celu
+    from .nn.functional import celu_ as celu_
     from .nn.functional import conv2d as conv2d
+    from .nn.functional import cosine_similarity as cosine_similarity
     from .nn.functional import dropout as dropout
+    from .nn.functional import hardshrink as hardshrink
+    from .nn.functional import pairwise_distance as pairwise_distance
+    from .nn.functional import prelu as prelu
+    from .nn.functional import relu_ as relu_
+    from .nn.functional import rrelu as rrelu
+    from .nn.functional import rrelu_ as rrelu_
+    from .nn.functional import selu as selu
+    from .nn.functional import selu_ as selu_
+    from .nn.functional import threshold as threshold
+    from .nn.functional import threshold_ as threshold_
     from .planning import planned as planned
 
 _ROOMS = (
@@ -80,7 +93,10 @@ _HOMES = {
     "core.recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",
     "importing": "in_place_of_torch real_torch",
     "kernels.threads": "get_num_threads set_num_threads",
-    "nn.functional": "conv2d dropout",
+    "nn.functional": (
+        "celu celu_ conv2d cosine_similarity dropout hardshrink pairwise_distance "
+        "prelu relu_ rrelu rrelu_ selu selu_ threshold threshold_"
+    ),
     "planning": "planned",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

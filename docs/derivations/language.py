@@ -18,7 +18,10 @@ from typing import NamedTuple
 FUNCTIONS = {
     **{name: rf"\{name}" for name in ("exp", "ln", "log", "max", "min", "tanh")},
     **{"arctan": r"\arctan", "arcsin": r"\arcsin", "sin": r"\sin", "cos": r"\cos"},
-    **{name: rf"\operatorname{{{name}}}" for name in ("sign", "softmax", "onehot")},
+    **{
+        name: rf"\operatorname{{{name}}}"
+        for name in ("erf", "sign", "softmax", "onehot")
+    },
 }
 GREEK = {
     **{"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon"},

@@ -146,8 +146,8 @@ def test_the_kinds_of_values():
         "scale": "parameter",
         "x": "input",  # named
         "mask": "input",  # a leaf that is no parameter
-        "a": "constant",  # √(running_var + ε): has no name but the operation's
-        "b": "constant",  # weight, likewise
+        "norm.running_var": "constant",
+        "b": "constant",  # weight, which has no name but the operation's
     }
 
 

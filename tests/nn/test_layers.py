@@ -36,20 +36,54 @@ LAYERS = [
     ("BatchNorm2d", (3,), {"eps": 1e-3, "momentum": 0.3}, (4, 3, 2, 5)),
     ("BatchNorm2d", (3,), {"momentum": None}, (4, 3, 2, 5)),
     ("BatchNorm2d", (3,), {"track_running_stats": False}, (4, 3, 2, 5)),
+    ("BatchNorm3d", (2,), {}, (3, 2, 2, 3, 2)),
+    ("InstanceNorm1d", (3,), {}, (2, 3, 4)),
+    ("InstanceNorm1d", (3,), {"affine": True}, (3, 4)),
+    ("InstanceNorm2d", (3, 1e-3, 0.3, True, True), {}, (4, 3, 2, 5)),
+    ("InstanceNorm3d", (2,), {"track_running_stats": True}, (3, 2, 2, 3, 2)),
+    ("GroupNorm", (2, 4), {}, (3, 4, 5)),
+    ("GroupNorm", (3, 6, 1e-3), {"bias": False}, (2, 6, 2, 3)),
+    ("LayerNorm", (4,), {}, (3, 2, 4)),
+    ("LayerNorm", ((2, 4),), {"elementwise_affine": False}, (3, 2, 4)),
+    ("RMSNorm", ([2, 4], 0.1), {}, (3, 2, 4)),
+    ("RMSNorm", (4,), {}, (3, 4)),
+    ("LocalResponseNorm", (2,), {"alpha": 0.5}, (3, 4, 2, 3)),
+    ("LocalResponseNorm", (3, 0.5, 0.5, 2.0), {}, (3, 4, 5)),
     ("Dropout", (), {"p": 0.0}, (3, 4)),
+    ("Dropout1d", (1.0,), {}, (3, 4)),
+    ("Dropout3d", (1.0,), {}, (2, 3, 2, 2, 2)),
+    ("AlphaDropout", (1.0,), {}, (3, 4)),
+    ("FeatureAlphaDropout", (0.0,), {}, (3, 4, 2)),
     ("Dropout", (1.0,), {}, (3, 4)),
     ("Dropout2d", (0.0, False), {}, (2, 3, 4, 4)),
     ("Flatten", (), {}, (2, 3, 4)),
     ("Flatten", (0, -2), {}, (2, 3, 4)),
     ("Unflatten", (1, (2, -1)), {}, (2, 6, 3)),
     ("Unflatten", (-1, [3, 1]), {}, (2, 3)),
-    ("ReLU", (), {}, (3, 4)),
-    ("ReLU", (True,), {}, (3, 4)),
+    *(
+        (name, (), {}, (3, 4))
+        for name in (
+            *("ReLU", "Sigmoid", "Tanh", "LogSigmoid", "Softsign", "Tanhshrink"),
+            *("GELU", "Softplus", "PReLU", "GLU", "Hardshrink", "Softshrink"),
+        )
+    ),
+    *(
+        (name, (True,), {}, (3, 4))
+        for name in (*("ReLU", "ReLU6", "SELU", "SiLU", "Mish", "Hardswish"),)
+    ),
+    ("GELU", ("tanh",), {}, (3, 4)),
+    ("PReLU", (4, -0.5), {}, (3, 4, 2)),
+    ("ELU", (0.5, True), {}, (3, 4)),
+    ("CELU", (), {"alpha": 2.0}, (3, 4)),
+    ("GLU", (0,), {}, (4, 3)),
     ("LeakyReLU", (0.2,), {}, (3, 4)),
-    ("Sigmoid", (), {}, (3, 4)),
-    ("Tanh", (), {}, (3, 4)),
+    ("RReLU", (0.2, 0.2), {}, (3, 4)),
+    ("Threshold", (0.25, 3.0, True), {}, (3, 4)),
+    ("Softplus", (2.0, 1.0), {}, (3, 4)),
     ("Hardtanh", (-0.5, 1.5), {}, (3, 4)),
     ("Softmax", (-1,), {}, (3, 4)),
+    ("Softmax2d", (), {}, (3, 4, 2)),
+    ("Softmin", (1,), {}, (3, 4)),
     ("LogSoftmax", (), {"dim": 0}, (3, 4)),
     ("ZeroPad2d", (1,), {}, (2, 1, 3, 3)),
     ("ZeroPad2d", ((1, 2, 0, -1),), {}, (2, 1, 3, 3)),
@@ -110,30 +144,6 @@ def test_a_layer_prints_stores_and_computes_as_pytorchs(layer):
             close(ours.state_dict()[key], value)
 
 
-LAYER_NAMES = sorted(
-    {layer[0] for layer in LAYERS}
-    | {"MSELoss", "L1Loss", "NLLLoss", "CrossEntropyLoss", "BCEWithLogitsLoss"}
-)
-
-
-def test_every_layer_is_tested():
-    classes = {name for name, value in vars(nn).items() if isinstance(value, type)}
-    others = {"Module", "Parameter", "Sequential"}
-    others |= {"ModuleList", "ModuleDict", "ParameterList"}
-    assert classes - others == set(LAYER_NAMES)
-
-
-@pytest.mark.parametrize("name", LAYER_NAMES)
-def test_a_layer_has_pytorchs_constructor(name):
-    def arguments(cls):
-        own = cls.__init__ not in (nn.Module.__init__, torch.nn.Module.__init__)
-        listed = inspect.signature(cls).parameters.values() if own else ()
-        # PyTorch's Hardtanh still lists two names that it has long deprecated.
-        return [(p.name, p.default, p.kind) for p in listed if p.name not in OBSOLETE]
-
-    assert arguments(getattr(nn, name)) == arguments(getattr(torch.nn, name))
-
-
 OBSOLETE = ("min_value", "max_value")
 WEIGHT = np.array([0.5, 2.0, 1.5])
 CLASSIFICATION = [
@@ -143,13 +153,33 @@ CLASSIFICATION = [
     ("CrossEntropyLoss", {}),
     ("CrossEntropyLoss", {"weight": WEIGHT, "label_smoothing": 0.1, "ignore_index": 0}),
     ("CrossEntropyLoss", {"reduction": "sum", "label_smoothing": 0.3}),
+    ("MultiMarginLoss", {"p": 2, "margin": 0.5, "weight": WEIGHT}),
 ]
 REGRESSION = [
     (name, {"reduction": reduction})
-    for name in ("MSELoss", "L1Loss", "BCEWithLogitsLoss")
-    for reduction in ("mean", "sum", "none")
+    for name in ("MSELoss", "L1Loss", "BCEWithLogitsLoss", "BCELoss", "KLDivLoss")
+    for reduction in ("sum", "none", "mean")[: 2 if name == "KLDivLoss" else 3]
 ]
-REGRESSION += [("BCEWithLogitsLoss", {"pos_weight": WEIGHT, "weight": WEIGHT})]
+REGRESSION += [
+    ("BCEWithLogitsLoss", {"pos_weight": WEIGHT, "weight": WEIGHT}),
+    ("BCELoss", {"weight": WEIGHT}),
+    ("SmoothL1Loss", {"beta": 0.5}),
+    ("SmoothL1Loss", {"beta": 0.0}),
+    ("HuberLoss", {"delta": 0.3}),
+    ("KLDivLoss", {"log_target": True, "reduction": "batchmean"}),
+    ("PoissonNLLLoss", {"full": True}),
+    ("PoissonNLLLoss", {"log_input": False, "eps": 0.1}),
+    ("MultiLabelSoftMarginLoss", {"weight": WEIGHT}),
+    ("CosineSimilarity", {"dim": 0}),
+    ("PairwiseDistance", {"eps": 0.1, "keepdim": True}),
+]
+SIGNED = [
+    ("SoftMarginLoss", {}, 1, (4, 3), (4, 3)),
+    ("HingeEmbeddingLoss", {"margin": 0.5}, 1, (4, 3), (4, 3)),
+    ("CosineEmbeddingLoss", {"margin": -0.5}, 2, (4, 3), (4,)),
+    ("MarginRankingLoss", {"margin": 0.2, "reduction": "sum"}, 2, (4,), (4,)),
+]
+"""Losses of so many inputs of a shape, with targets of 1 and −1."""
 
 
 def losses(name, kwargs):
@@ -168,6 +198,7 @@ def losses(name, kwargs):
 @pytest.mark.parametrize("shape", [(5, 3), (4, 3, 2, 2), (3,)])
 @pytest.mark.parametrize(("name", "kwargs"), CLASSIFICATION, ids=str)
 def test_a_loss_of_class_labels_is_pytorchs(name, kwargs, shape):
+    shape = shape[:2] if name == "MultiMarginLoss" else shape
     ours, theirs = losses(name, kwargs)
     labels = np.asarray(DRAW.integers(0, 3, (*shape[:1], *shape[2:])[: len(shape) - 1]))
     labels.flat[0] = 2
@@ -181,7 +212,60 @@ def test_a_loss_of_class_labels_is_pytorchs(name, kwargs, shape):
 @pytest.mark.parametrize(("name", "kwargs"), REGRESSION, ids=str)
 def test_a_loss_between_equal_shapes_is_pytorchs(name, kwargs):
     ours, theirs = losses(name, kwargs)
-    same_pass(ours, theirs, DRAW.standard_normal((4, 3)), DRAW.random((4, 3)))
+    x = DRAW.random if name == "BCELoss" else DRAW.standard_normal
+    if not kwargs.get("log_input", True):
+        x = DRAW.random
+    same_pass(ours, theirs, x((4, 3)), DRAW.random((4, 3)))
+
+
+@pytest.mark.parametrize(("name", "kwargs", "inputs", "shape", "signs"), SIGNED)
+def test_a_loss_of_signs_is_pytorchs(name, kwargs, inputs, shape, signs):
+    ours, theirs = losses(name, kwargs)
+    t = np.where(DRAW.random(signs) < 0.5, 1.0, -1.0)
+    x = DRAW.standard_normal((inputs, *shape))
+    same_pass(
+        lambda_module(lambda x: ours(*x, tg.tensor(t))),
+        lambda_module(lambda x: theirs(*x, torch.tensor(t)), torch.nn),
+        x,
+    )
+
+
+TRIPLETS = [
+    ("TripletMarginLoss", {"margin": 0.5, "swap": True}),
+    ("TripletMarginWithDistanceLoss", {"reduction": "sum"}),
+    ("GaussianNLLLoss", {"full": True, "eps": 0.5}),
+]
+
+
+@pytest.mark.parametrize(("name", "kwargs"), TRIPLETS, ids=str)
+def test_a_loss_of_three_inputs_is_pytorchs(name, kwargs):
+    ours, theirs = losses(name, kwargs)
+    same_pass(ours, theirs, *DRAW.random((3, 4, 5)))
+
+
+LAYER_NAMES = sorted(
+    {case[0] for case in (*LAYERS, *CLASSIFICATION, *REGRESSION, *SIGNED, *TRIPLETS)}
+)
+
+
+def test_every_layer_is_tested():
+    classes = {name for name, value in vars(nn).items() if isinstance(value, type)}
+    others = {"Module", "Parameter", "Sequential"}
+    others |= {"ModuleList", "ModuleDict", "ParameterList"}
+    others |= {"NLLLoss2d", "Hardsigmoid"}  # PyTorch's has a slope of float32
+    named = {name for name in classes if not name.startswith("Lazy")}  # in test_lazy
+    assert named - others == set(LAYER_NAMES)
+
+
+@pytest.mark.parametrize("name", LAYER_NAMES)
+def test_a_layer_has_pytorchs_constructor(name):
+    def arguments(cls):
+        own = cls.__init__ not in (nn.Module.__init__, torch.nn.Module.__init__)
+        listed = inspect.signature(cls).parameters.values() if own else ()
+        # PyTorch's Hardtanh still lists two names that it has long deprecated.
+        return [(p.name, p.default, p.kind) for p in listed if p.name not in OBSOLETE]
+
+    assert arguments(getattr(nn, name)) == arguments(getattr(torch.nn, name))
 
 
 def lambda_module(function, library=nn):
@@ -195,9 +279,17 @@ def lambda_module(function, library=nn):
 
 
 @pytest.mark.parametrize("loss", ["MSELoss", "NLLLoss"])
-def test_the_old_arguments_of_losses_are_refused(loss):
-    with pytest.raises(ValueError, match="reduction="):
-        getattr(nn, loss)(size_average=False)
+@pytest.mark.parametrize(
+    ("old", "reduction"),
+    [
+        ({"size_average": False}, "sum"),
+        ({"reduce": False, "size_average": True}, "none"),
+        ({"reduce": True}, "mean"),
+    ],
+)
+def test_the_old_arguments_of_losses_are_translated(loss, old, reduction):
+    with pytest.warns(UserWarning, match=f"reduction='{reduction}'"):
+        assert getattr(nn, loss)(**old).reduction == reduction
     with pytest.raises(ValueError, match="median is not a valid value"):
         getattr(nn, loss)(reduction="median")
 

@@ -145,7 +145,7 @@ REWRITES: list[tuple[str, Any]] = [
 ]
 FUNCTIONS = {"Σ": sum, "max": max, "min": min, "abs": abs, "e": math.e}
 FUNCTIONS |= {"sqrt": math.sqrt, "ln": math.log, "exp": math.exp, "sign": np.sign}
-FUNCTIONS |= {"round": round}
+FUNCTIONS |= {"round": round, "tanh": math.tanh, "erf": math.erf, "π": math.pi}
 FUNCTIONS |= {"arctan": math.atan, "σ": lambda x: 1 / (1 + math.exp(-x))}
 
 
@@ -229,6 +229,12 @@ GRID = np.array([-1.5, -1, -0.5, 0, 0.5, 1, 1.5])
 LAYOUT = {"s": 2, "p": 1, "d": 2}
 FIELDS = {
     "LeakyReLU": {"negative_slope": 0.25},
+    "ELU": {"alpha": 0.5, "scale": 1.5, "rate": 2.0},
+    "Hardshrink": {"lambd": 0.5},
+    "Huber": {"delta": 0.75},
+    "Softplus": {"beta": 2.0, "threshold": 1.0},
+    "Softshrink": {"lambd": 0.5},
+    "Threshold": {"threshold": 0.5, "value": 2.0},
     "Hardtanh": {"low": -1.0, "high": 0.5},
     "Clip": {"low": -0.5, "high": 1.0},
     "Dropout": {"p": 0.5},
@@ -254,6 +260,16 @@ def inputs_and_letters(name):
     match name:
         case "Keep":
             return (GRID, GRID**2 > 1), {}
+        case "Mish":
+            return (x,), {"t": np.tanh(np.log(1 + np.exp(x)))}
+        case "TanhGELU":
+            k = math.sqrt(2 / math.pi)
+            t, u = np.tanh(k * (x + 0.044715 * x**3)), k * (1 + 0.134145 * x**2)
+            return (x,), {"t": t, "u": u}
+        case "Huber":
+            return (GRID, GRID[::-1]), {"d": GRID - GRID[::-1]}
+        case "BinaryCrossEntropy":
+            return (weight / 3, draw(SIZE)), {}
         case "Gate":
             return (GRID, GRID[::-1]), {}
         case "Where":
@@ -278,6 +294,9 @@ def inputs_and_letters(name):
             return (draw(3, 4), draw(2, 4), draw(2)), {}
         case "BatchNorm":
             return (x[:, None], draw(1), draw(1)), {"x̂": normal, "r": r, "m": SIZE}
+        case "BatchNormEval":
+            r = 1 / np.sqrt(weight[:1] + 1e-5)
+            return (x[:, None], draw(1), weight[:1], draw(1), draw(1)), {"r": r.item()}
         case "Conv2d":
             return (images, kernels, draw(4)), LAYOUT
         case "Conv2dInput" | "ConvTranspose2d":

@@ -7,7 +7,11 @@ from cases import leaf_on
 
 import tinygrad_cnn
 from tinygrad_cnn import tensor
+from tinygrad_cnn.core.recording import observer
+from tinygrad_cnn.errors import ShapeError, TinygradError
+from tinygrad_cnn.nn import functional as F
 from tinygrad_cnn.nn.functional import dropout, dropout2d
+from tinygrad_cnn.ops.normalization import BatchNormEval
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -122,6 +126,61 @@ def test_dropout_that_leaves_nothing_to_chance(name, options, rng):
 @pytest.mark.parametrize("name", ["dropout", "dropout2d"])
 def test_dropout_takes_a_probability(name, p):
     refuses_as_torch(functional(name, p=p), np.ones((2, 3, 4, 4)))
+
+
+def test_evaluation_is_one_operation_of_batch_norm_and_none_of_dropout():
+    x = tensor(np.ones((2, 3, 4)), requires_grad=True)
+    figures = [tensor(np.ones(3)) for _ in range(4)]
+    seen = []
+    token = observer.set(lambda op, *_: seen.append(op))
+    try:
+        F.batch_norm(x, *figures)
+        for function in (F.dropout, F.dropout1d, F.alpha_dropout):
+            assert function(x, 0.5, training=False, inplace=True) is x
+    finally:
+        observer.reset(token)
+    assert seen == [BatchNormEval()]
+
+
+def test_batch_norm_in_evaluation_has_gradients_by_its_figures(rng):
+    def program(x, *figures):
+        lib = library(x)
+        if lib is tinygrad_cnn:
+            return F.batch_norm(x, *figures)
+        mean, var, weight, bias = (v[:, None] for v in figures)
+        return (x - mean) / (var + 1e-5).sqrt() * weight + bias
+
+    figures = [rng.uniform(0.5, 2, 3) for _ in range(4)]
+    agree(program, rng.normal(size=(2, 3, 4)), *figures)
+
+
+REFUSED = {
+    "normalized_shape": lambda x: F.layer_norm(x, (5,)),
+    "same shape": lambda x: F.layer_norm(x, (4,), tinygrad_cnn.ones(3)),
+    "divisible by num_groups": lambda x: F.group_norm(x, 2),
+    "more than 1 value": lambda x: F.group_norm(x[:1, :, :1], 3),
+    "more than 1 spatial": lambda x: F.instance_norm(x[..., :1]),
+    "weight should contain 3": lambda x: F.group_norm(x, 3, tinygrad_cnn.ones(2)),
+    "3D or higher": lambda x: F.local_response_norm(x[0], 2),
+    "5D or 4D|4D or 5D": lambda x: F.dropout3d(x),
+    "takes": lambda x: F.feature_alpha_dropout(x[0, 0], training=True),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_normalisation_is_refused(words):
+    with pytest.raises(ShapeError, match=words):
+        REFUSED[words](tinygrad_cnn.zeros(2, 3, 4))
+
+
+@pytest.mark.parametrize("function", [F.alpha_dropout, F.feature_alpha_dropout])
+def test_alpha_dropout_keeps_mean_and_variance(function):
+    x = tinygrad_cnn.randn(400, 500)
+    y = function(x, 0.3, training=True)
+    assert abs(y.mean()) < 0.02 and abs(y.std() - 1) < 0.02
+    assert not function(x, 1.0, training=True).any()
+    with pytest.raises(TinygradError, match="between 0 and 1"):
+        function(x, 1.5, training=True)
 
 
 def test_one_hot(for_drawn):

@@ -79,6 +79,12 @@ SPREAD = Window((2, 2), (2, 1), (0, 1), (2, 1))
 EXPECTED = [
     (activation.ReLU(), [(3, 4)], size_of),
     (activation.LeakyReLU(0.3), [(3, 4)], size_of),
+    (activation.PReLU(), [(3, 4), (4,)], lambda x, w: size_of(x)),
+    (activation.ELU(), [(3, 4)], size_of),
+    (activation.Threshold(0.25, 3.0), [(3, 4)], lambda x: size_of(x - 0.25)),
+    (activation.Hardshrink(0.25), [(3, 4)], nearer_bound(-0.25, 0.25)),
+    (activation.Softshrink(0.5), [(3, 4)], nearer_bound(-0.5, 0.5)),
+    (activation.Softplus(2.0, 0.5), [(3, 4)], lambda x: size_of(x - 0.25)),
     (activation.Hardtanh(-0.5, 0.75), [(3, 4)], nearer_bound(-0.5, 0.75)),
     (activation.Gate(), [(3, 4), (3, 4)], lambda x, by: size_of(by)),
     (selection.Sign(), [(3, 4)], size_of),
@@ -96,6 +102,11 @@ EXPECTED = [
     (selection.Maximum(), [(3, 1), (4,)], lambda a, b: size_of(a - b)),
     (selection.Minimum(), [(3, 1), (4,)], lambda a, b: size_of(a - b)),
     (classification.AbsoluteError(), [(3, 1), (4,)], lambda a, b: size_of(a - b)),
+    (
+        classification.Huber(0.5),
+        [(3, 1), (4,)],
+        lambda a, b: nearer_bound(-0.5, 0.5)(a - b),
+    ),
     *[
         (op(axes, keepdims), [(2, 3, 4)], from_the_best_other(choose, axes))
         for op, choose in ((reduction.Max, max), (reduction.Min, min))

@@ -28,8 +28,10 @@ with warnings.catch_warnings():
 DTYPES = torch.float64, torch.float32, torch.int64, torch.bool
 FORMS = "function", "method", "in place"
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 1e-2}
-RANDOM = ("rand_like", "randn", "randn_like", "randint", "dropout", "dropout2d", "empty",
-          "empty_like")  # fmt: skip
+RANDOM = (
+    *("rand_like", "randn", "randn_like", "randint", "empty", "empty_like", "rrelu"),
+    *("dropout", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"),
+)
 """What draws, or leaves values unwritten: compared in shape and dtype alone."""
 
 

@@ -151,7 +151,6 @@ def test_layers_are_replayed_and_agree(build, batch, table, pair, images, labels
 
 
 NOT_PLANNED = {
-    "leaky ReLU": lambda: body(nn.Conv2d(4, 3, 3), nn.LeakyReLU(0.2)),
     "padded average pool": lambda: body(nn.Conv2d(4, 3, 3), nn.AvgPool2d(2, 2, 1)),
 }
 
@@ -166,10 +165,20 @@ def test_layers_whose_masks_are_no_operations_are_called_as_usual(
     assert "no operation made" in both.step.why
 
 
-def test_leaky_relu_predicts_by_a_plan(table, pair, images):
-    both = pair(body(nn.Conv2d(4, 3, 3), nn.LeakyReLU(0.2)))
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(nn.LeakyReLU(0.2), nn.ELU(), nn.GELU(), nn.SiLU(), nn.Softplus(), nn.PReLU()),
+        *(nn.ReLU6(), nn.Hardswish(), nn.GroupNorm(3, 3), nn.InstanceNorm2d(3)),
+    ],
+    ids=str,
+)
+def test_layers_with_masks_or_runs_of_their_own_are_replayed(
+    layer, table, pair, images, labels
+):
+    both = pair(body(nn.Conv2d(4, 3, 3), layer), F.cross_entropy)
     for _ in range(2):
-        both.agree(images(2, 4, 9, 9))
+        both.agree(images(2, 4, 9, 9), labels(2, 27))
 
 
 class Residual(nn.Module):

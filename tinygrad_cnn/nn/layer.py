@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from ..core.engine import Tensor
 from ..core.methods.base import axis_of
-from ..errors import ArgumentError, DTypeError
+from ..errors import DTypeError
 from . import functional as F
 from .functional.normalization import check_probability
 from .module import Module
@@ -26,7 +26,7 @@ class Layer(Module):
 
 @dataclass_transform(eq_default=False)
 class FunctionLayer(Layer):
-    """A layer without parameters: a function of one input, with options.
+    """A layer without parameters: a function of its inputs, with options.
 
     Its annotated fields are the arguments of its constructor and, by the same names, the
     options of the function. They make up its repr; a field with repr=False is left out,
@@ -37,9 +37,11 @@ class FunctionLayer(Layer):
     _options: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, function: Callable[..., Tensor] | None = None) -> None:
-        if cls.__module__ == __name__:  # a layer of the user's is an ordinary class
+        if cls.__module__.rpartition(".")[0] == __package__:  # a user's is ordinary
             dataclass(eq=False, repr=False)(cls)
             cls._options = tuple(f.name for f in fields(cls))  # type: ignore[arg-type]
+            for name in vars(cls).keys() & {*cls._options}:
+                delattr(cls, name)  # the default, which would hide a buffer
         if function is not None:
             cls._function = staticmethod(function)
 
@@ -47,15 +49,17 @@ class FunctionLayer(Layer):
         super().__init__()
 
     def forward(self, input: Tensor) -> Tensor:
-        return self._function(
-            input, **{name: getattr(self, name) for name in self._options}
-        )
+        return self._run(input)
+
+    def _run(self, *inputs: Tensor) -> Tensor:
+        options = {name: getattr(self, name) for name in self._options}
+        return self._function(*inputs, **options)
 
     def extra_repr(self) -> str:
         shown = [f.name for f in fields(self) if f.repr]  # type: ignore[arg-type]
         if "inplace" not in shown and getattr(self, "inplace", False):
             shown.append("inplace")
-        return ", ".join(f"{name}={getattr(self, name)}" for name in shown)
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
 
 
 class Identity(Layer):
@@ -66,57 +70,6 @@ class Identity(Layer):
 
     def forward(self, input: Tensor) -> Tensor:
         return input
-
-
-# --------------------------------------- activations: any shape in, the same shape out
-
-
-class ReLU(FunctionLayer, function=F.relu):
-    """max(0, x). See `ops.activation.ReLU`."""
-
-    inplace: bool = field(default=False, repr=False)
-
-
-class LeakyReLU(FunctionLayer, function=F.leaky_relu):
-    """x where positive, else negative_slope · x. See `ops.activation.LeakyReLU`."""
-
-    negative_slope: float = 0.01
-    inplace: bool = field(default=False, repr=False)
-
-
-class Sigmoid(FunctionLayer, function=F.sigmoid):
-    """1 / (1 + e⁻ˣ). See `ops.activation.Sigmoid`."""
-
-
-class Tanh(FunctionLayer, function=F.tanh):
-    """The hyperbolic tangent. See `ops.activation.Tanh`."""
-
-
-class Hardtanh(FunctionLayer, function=F.hardtanh):
-    """x held between min_val and max_val. See `ops.activation.Hardtanh`."""
-
-    min_val: float = -1.0
-    max_val: float = 1.0
-    inplace: bool = field(default=False, repr=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.max_val > self.min_val:
-            raise ArgumentError(
-                f"max_val {self.max_val} must be larger than min_val {self.min_val}"
-            )
-
-
-class Softmax(FunctionLayer, function=F.softmax):
-    """e^x over its sum along `dim`. See `ops.classification.Softmax`."""
-
-    dim: int | None = None
-
-
-class LogSoftmax(FunctionLayer, function=F.log_softmax):
-    """The logarithm of the softmax along `dim`. See `ops.classification.LogSoftmax`."""
-
-    dim: int | None = None
 
 
 # ------------------------ pooling of images (N, C, H, W) or (C, H, W), channel by channel
@@ -188,8 +141,24 @@ class Dropout(_Dropout, function=F.dropout):
     """
 
 
+class Dropout1d(_Dropout, function=F.dropout1d):
+    """Dropout of whole channels of (N, C, L) or (C, L)."""
+
+
 class Dropout2d(_Dropout, function=F.dropout2d):
     """Dropout of whole channels of (N, C, H, W)."""
+
+
+class Dropout3d(_Dropout, function=F.dropout3d):
+    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+
+
+class AlphaDropout(_Dropout, function=F.alpha_dropout):
+    """Dropout to the least value of SELU; then mean 0 and variance 1 are as before."""
+
+
+class FeatureAlphaDropout(_Dropout, function=F.feature_alpha_dropout):
+    """AlphaDropout of whole channels of (N, C, …)."""
 
 
 # ----------------------------------------------- shapes: values are moved, none computed

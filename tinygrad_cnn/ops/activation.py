@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..kernels import active
+from .arithmetic import Exp
 from .base import Elementwise, Inputs, Position, Value
-from .selection import Clip
+from .selection import Clip, Where, distance, side
 from .words import number
 
 
@@ -94,15 +97,139 @@ class LeakyReLU(Elementwise):
 
     negative_slope: float = 0.01
     flat_slope = True
+    keeps = ("positive",)
 
-    def forward(self, x: Value) -> Value:
-        return np.where(x > 0, x, x * self.negative_slope)
+    def forward(self, x: Value) -> tuple[Value, Value]:
+        positive = x > 0
+        return np.where(positive, x, x * self.negative_slope), positive
 
-    def grad_x(self, g: Value, x: Value) -> Value:
-        return Keep()(g, x > 0) + Keep()(g * self.negative_slope, ~(x > 0))
+    def grad_x(self, g: Value, positive: Value) -> Value:
+        return Where()(positive, g, g * self.negative_slope)
+
+    def branch(self, positive: Value) -> Value:
+        return positive
+
+    def margin(self, x: Value) -> Value:
+        return np.abs(x)
+
+    alive = branch
+
+
+class PReLU(Elementwise):
+    """y = x where x > 0, else w · x: the slope w is learned.
+
+    ∂L/∂x = g where x > 0, else w · g;   ∂L/∂w = 0 where x > 0, else g · x.
+    """
+
+    flat_slope = True
+    keeps = ("positive",)
+
+    def forward(self, x: Value, w: Value) -> tuple[Value, Value]:
+        positive = x > 0
+        return np.where(positive, x, w * x), positive
+
+    def grad_x(self, g: Value, w: Value, positive: Value) -> Value:
+        return Where()(positive, g, g * w)
+
+    def grad_w(self, g: Value, x: Value, positive: Value) -> Value:
+        return Where()(positive, 0.0, g * x)
+
+    def branch(self, positive: Value) -> Value:
+        return positive
+
+    def margin(self, x: Value) -> Value:
+        return np.abs(x)
+
+    alive = branch
+
+
+class Threshold(Elementwise):
+    """y = x where x > threshold, else value.
+
+    ∂L/∂x = g where x > threshold, else 0: Keep.
+    """
+
+    threshold: float
+    value: float
+    flat_slope = True
+    keeps = ("passes",)
+
+    def forward(self, x: Value) -> tuple[Value, Value]:
+        passes = ~(x <= self.threshold)  # what is NaN does
+        return np.where(passes, x, np.asarray(self.value, x.dtype)), passes
+
+    def grad_x(self, g: Value, passes: Value) -> Value:
+        return Keep()(g, passes)
+
+    def branch(self, passes: Value) -> Value:
+        return passes
+
+    def margin(self, x: Value) -> Value:
+        return np.abs(x - self.threshold)
+
+    alive = branch
+
+
+class Hardshrink(Elementwise):
+    """y = 0 where |x| ≤ lambd, else x.   ∂L/∂x = 0 where |x| ≤ lambd, else g: Keep."""
+
+    lambd: float = 0.5
+    flat_slope = True
+    keeps = ("passes",)
+
+    def forward(self, x: Value) -> tuple[Value, Value]:
+        passes = ~(np.abs(x) <= self.lambd)  # what is NaN does
+        return active.keep(x, passes), passes
+
+    def grad_x(self, g: Value, passes: Value) -> Value:
+        return Keep()(g, passes)
 
     def branch(self, x: Value) -> Value:
-        return x > 0
+        return side(x, -self.lambd, self.lambd)
+
+    def margin(self, x: Value) -> Value:
+        return distance(x, -self.lambd, self.lambd)
+
+    def alive(self, passes: Value) -> Value:
+        return passes
+
+
+class Softshrink(Hardshrink):
+    """y = x − min(max(x, −lambd), lambd): lambd nearer to 0.
+
+    ∂L/∂x = 0 where |x| ≤ lambd, else g: Keep.
+    """
+
+    def forward(self, x: Value) -> tuple[Value, Value]:
+        passes = ~(np.abs(x) <= self.lambd)
+        return x - np.clip(x, -self.lambd, self.lambd), passes
+
+
+class ELU(Elementwise):
+    """y = scale · x where x > 0, else scale · alpha · (exp(rate · x) − 1).
+
+    ∂L/∂x = scale · g where x > 0, else scale · alpha · rate · exp(rate · x) · g.
+    CELU has the rate 1 / alpha, which takes the corner out; SELU the alpha and scale that
+    leave mean 0 and variance 1 as they are.
+    """
+
+    alpha: float = 1.0
+    scale: float = 1.0
+    rate: float = 1.0
+    keeps = ("positive",)
+
+    def forward(self, x: Value) -> tuple[Value, Value]:
+        positive = ~(x <= 0)  # so is NaN
+        bent = self.alpha * np.expm1(self.rate * np.minimum(x, 0))
+        return self.scale * np.where(positive, x, bent), positive
+
+    def grad_x(self, g: Value, x: Value, positive: Value) -> Value:
+        power = Exp()(Clip(None, 0.0)(x) * self.rate)  # e to a large x is not finite
+        bent = g * (self.scale * self.alpha * self.rate) * power
+        return Where()(positive, g * self.scale, bent)
+
+    def branch(self, positive: Value) -> Value:
+        return positive
 
     def margin(self, x: Value) -> Value:
         return np.abs(x)
@@ -127,6 +254,62 @@ class Sigmoid(Elementwise):
         return g * (y * (1 - y))
 
 
+class LogSigmoid(Elementwise):
+    """y = ln σ(x) = −ln(1 + e⁻ˣ).   ∂L/∂x = g · (1 − σ(x)), which is g · σ(−x).
+
+    Computed as min(x, 0) − ln(1 + e^−|x|), which cannot overflow.
+    """
+
+    gives = "logarithms"
+
+    def forward(self, x: Value) -> Value:
+        return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        return g * Sigmoid()(-x)
+
+
+class Softplus(Elementwise):
+    """y = ln(1 + exp(beta · x)) / beta where beta · x ≤ threshold, else x.
+
+    ∂L/∂x = g · σ(beta · x) where beta · x ≤ threshold, else g.
+    """
+
+    beta: float = 1.0
+    threshold: float = 20.0
+    gives = "positive"
+    keeps = ("bent",)
+
+    def forward(self, x: Value) -> tuple[Value, Value]:
+        z = x * self.beta
+        soft = (np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)) / self.beta
+        bent = ~(z > self.threshold)
+        return np.where(bent, soft, x), bent
+
+    def grad_x(self, g: Value, x: Value, bent: Value) -> Value:
+        return Where()(bent, g * Sigmoid()(x * self.beta), g)
+
+    def branch(self, bent: Value) -> Value:
+        return bent
+
+    def margin(self, x: Value) -> Value:
+        return np.abs(x - self.threshold / self.beta)
+
+
+class SiLU(Elementwise):
+    """y = x σ(x), also called swish.
+
+    dy/dx = σ(x) + x σ(x) (1 − σ(x)).   ∂L/∂x = g · (σ(x) + y (1 − σ(x))).
+    """
+
+    def forward(self, x: Value) -> Value:
+        return x / (1 + np.exp(-x))
+
+    def grad_x(self, g: Value, y: Value, x: Value) -> Value:
+        s = Sigmoid()(x)
+        return g * (s + y * (1 - s))
+
+
 class Tanh(Elementwise):
     """y = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ).   dy/dx = 1 − y².   ∂L/∂x = g · (1 − y²)."""
 
@@ -135,6 +318,69 @@ class Tanh(Elementwise):
 
     def grad_x(self, g: Value, y: Value) -> Value:
         return g * (1 - y * y)
+
+
+class Mish(Elementwise):
+    """y = x t, where t = tanh(ln(1 + eˣ)).
+
+    dt/dx = (1 − t²) σ(x), so ∂L/∂x = g · (t + x (1 − t²) σ(x)).
+    """
+
+    def forward(self, x: Value) -> Value:
+        return x * np.tanh(np.logaddexp(x, 0))
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        t = Tanh()(Softplus()(x))
+        return g * (t + x * (1 - t * t) * Sigmoid()(x))
+
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+class NormalShare(Elementwise):
+    """y = (1 + erf(x / √2)) / 2: the share of a normal distribution below x.
+
+    dy/dx is its density: ∂L/∂x = g · exp(−x² / 2) / √(2 π).
+    """
+
+    def forward(self, x: Value) -> Value:
+        return (1 + np.asarray(_erf(x / math.sqrt(2)), x.dtype)) / 2
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        return g * Exp()(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+
+
+class GELU(Elementwise):
+    """y = x (1 + erf(x / √2)) / 2: x times the share of a normal distribution below it.
+
+    By the product rule ∂L/∂x = g · ((1 + erf(x / √2)) / 2 + x exp(−x² / 2) / √(2 π)).
+    """
+
+    def forward(self, x: Value) -> Value:
+        return x * NormalShare().forward(x)
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        density = Exp()(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+        return g * (NormalShare()(x) + x * density)
+
+
+class TanhGELU(Elementwise):
+    """y = x (1 + t) / 2, where t = tanh(√(2 / π) (x + 0.044715 x³)): nearly GELU.
+
+    dt/dx = (1 − t²) u with u = √(2 / π) (1 + 0.134145 x²), so
+    ∂L/∂x = g · ((1 + t) + x (1 − t²) u) / 2.
+    """
+
+    def forward(self, x: Value) -> Value:
+        return x * (1 + np.tanh(self._argument(x))) / 2
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        t = Tanh()(self._argument(x))
+        u = math.sqrt(2 / math.pi) * (1 + 0.134145 * (x * x))
+        return g * ((1 + t) + x * (1 - t * t) * u) * 0.5
+
+    def _argument(self, x: Value) -> Value:
+        return math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
 
 
 class Hardtanh(Clip):
@@ -148,9 +394,13 @@ class Hardtanh(Clip):
     high: float = 1.0
     adjusts = False
     flat_slope = True
+    keeps = ("inside",)
 
-    def grad_a(self, g: Value, a: Value) -> Value:
-        return Keep()(g, ~((a <= self.low) | (a >= self.high)))
+    def forward(self, a: Value) -> tuple[Value, Value]:
+        return super().forward(a), ~((a <= self.low) | (a >= self.high))
+
+    def grad_a(self, g: Value, inside: Value) -> Value:
+        return Keep()(g, inside)
 
 
 class Atan(Elementwise):

@@ -15,7 +15,7 @@ from .activation import Sigmoid
 from .arithmetic import Exp, Log, Neg
 from .base import Elementwise, Inputs, Op, Position, Value
 from .reduction import Sum
-from .selection import Abs, Sign
+from .selection import Abs, Clip, Sign, distance, side
 from .words import named, number
 
 
@@ -225,6 +225,54 @@ class AbsoluteError(Elementwise):
 
     def margin(self, y: Value) -> Value:
         return y
+
+
+class Huber(Elementwise):
+    """y = d² / 2 where |d| ≤ delta, else delta (|d| − delta / 2), where d = a − b.
+
+    Its slope is d, held between −delta and delta:
+    ∂L/∂a = g · min(max(d, −delta), delta),   ∂L/∂b = −g · min(max(d, −delta), delta).
+    """
+
+    delta: float = 1.0
+
+    def forward(self, a: Value, b: Value) -> Value:
+        d = np.abs(a - b)
+        near = np.minimum(d, self.delta)
+        return near * (d - near / 2)
+
+    def grad_a(self, g: Value, a: Value, b: Value) -> Value:
+        return g * Clip(-self.delta, self.delta)(a - b)
+
+    def grad_b(self, g: Value, a: Value, b: Value) -> Value:
+        return g * Clip(-self.delta, self.delta)(b - a)
+
+    def branch(self, a: Value, b: Value) -> Value:
+        return side(a - b, -self.delta, self.delta)
+
+    def margin(self, a: Value, b: Value) -> Value:
+        return distance(a - b, -self.delta, self.delta)
+
+
+class BinaryCrossEntropy(Elementwise):
+    """y = −t ln x − (1 − t) ln(1 − x), for probabilities x and targets t.
+
+    A logarithm below −100 counts as −100, so that y is finite. By the quotient rule
+    ∂L/∂x = g · (x − t) / (x (1 − x)), the divisor being 1e-12 at least;
+    ∂L/∂t = g · (ln(1 − x) − ln x).
+    """
+
+    takes = "probability"
+
+    def forward(self, x: Value, t: Value) -> Value:
+        log, other = (np.maximum(np.log(v), -100) for v in (x, 1 - x))
+        return -t * log - (1 - t) * other
+
+    def grad_x(self, g: Value, x: Value, t: Value) -> Value:
+        return g * ((x - t) / Clip(1e-12, None)(x * (1 - x)))
+
+    def grad_t(self, g: Value, x: Value) -> Value:
+        return g * (Log()(1 - x) - Log()(x))
 
 
 class LogisticLoss(Elementwise):

@@ -1,13 +1,18 @@
 """Batch normalisation and dropout: operations that training and evaluation see differently.
-The evaluation of batch normalisation is plain arithmetic (`nn.functional.batch_norm`).
+
+Layers, groups and instances are normalised by `BatchNorm` as well, as channels of a batch
+of one (`nn.functional.normalization`).
 """
 
 from __future__ import annotations
 
+import math
+
 from ..kernels import active
 from .arithmetic import Pow
-from .base import Op, Value, recorded
+from .base import Op, Shapes, Value, recorded
 from .reduction import Mean, Sum, Var
+from .selection import Where
 
 
 def per_channel(v: Value, ndim: int) -> Value:
@@ -59,8 +64,8 @@ class BatchNorm(Op):
             return BatchNormScale()(g, x, mu, r)
         return Sum(_all_but_channels(x.ndim))(g * ((x - mu) * r))
 
-    def grad_beta(self, g: Value) -> Value:
-        return Sum(_all_but_channels(g.ndim))(g)
+    def grad_beta(self, g: Value, x: Value) -> Value:
+        return _sums(g, x)
 
 
 class BatchNormInput(Op, register=False):
@@ -79,6 +84,68 @@ class BatchNormScale(Op, register=False):
 
     def forward(self, g: Value, x: Value, mu: Value, r: Value) -> Value:
         return active.batch_norm_scale(g, x, mu, r)
+
+
+class BatchNormEval(Op):
+    """y[k] = γ (x[k] − mean) r + β with r = 1 / √(var + ε), per channel.
+
+    x (N, C, …); mean and var (C), which are given; γ, β (C) or None (1 and 0). Each x[k]
+    acts on y[k] alone, and var through r, by ∂r/∂var = −r³ / 2; with k over a channel,
+    ∂L/∂x[k] = g[k] γ r;   ∂L/∂γ = Σ_k g[k] (x[k] − mean) r;   ∂L/∂β = Σ_k g[k];
+    ∂L/∂mean = −Σ_k g[k] γ r;   ∂L/∂var = −Σ_k g[k] γ (x[k] − mean) r³ / 2.
+    Computed as x[k] γ r + (β − mean γ r): one product and one sum.
+    """
+
+    eps: float = 1e-5
+    compiled = "batch_norm_eval"
+    flat_slope = True
+
+    def forward(
+        self, x: Value, mean: Value, var: Value, gamma: Value, beta: Value
+    ) -> Value:
+        scale, shift = self.scale_and_shift(mean, var, gamma, beta)
+        y = x * per_channel(scale, x.ndim)
+        y += per_channel(shift, x.ndim)
+        return y
+
+    def scale_and_shift(
+        self, mean: Value, var: Value, gamma: Value, beta: Value
+    ) -> tuple[Value, Value]:
+        """γ r and β − mean γ r, so that y is one product and one sum."""
+        scale = self._scale(var, gamma)
+        return scale, -mean * scale if beta is None else beta - mean * scale
+
+    def grad_x(self, g: Value, var: Value, gamma: Value) -> Value:
+        return g * per_channel(self._scale(var, gamma), g.ndim)
+
+    def grad_mean(self, g: Value, var: Value, gamma: Value) -> Value:
+        return -Sum(_all_but_channels(g.ndim))(g) * self._scale(var, gamma)
+
+    def grad_var(
+        self, g: Value, x: Value, mean: Value, var: Value, gamma: Value
+    ) -> Value:
+        total = Sum(_all_but_channels(g.ndim))(g * (x - per_channel(mean, x.ndim)))
+        return total * self._scale(var, gamma) / (var + self.eps) * -0.5
+
+    def grad_gamma(self, g: Value, x: Value, mean: Value, var: Value) -> Value:
+        total = Sum(_all_but_channels(g.ndim))(g * (x - per_channel(mean, x.ndim)))
+        return total * self._scale(var, None)
+
+    def grad_beta(self, g: Value, x: Value) -> Value:
+        return _sums(g, x)
+
+    def _scale(self, var: Value, gamma: Value) -> Value:
+        r = Pow()(var + self.eps, -0.5)
+        return r if gamma is None else r * gamma
+
+    def multiply_adds(self, shapes: Shapes, y_shape: tuple[int, ...]) -> int:
+        return math.prod(y_shape)
+
+
+def _sums(g: Value, x: Value) -> Value:
+    """Σ_k g[k]; where recorded, a function of x as well, as in PyTorch: a flat one."""
+    g = Where()(True, g, x) if recorded(x) else g
+    return Sum(_all_but_channels(g.ndim))(g)
 
 
 def _all_but_channels(ndim: int) -> tuple[int, ...]:

@@ -179,6 +179,19 @@ def batch_norm(
     return [normalization.forward_call(x, gamma, beta, step.op.eps, y, *statistics)]
 
 
+def batch_norm_eval(plan: Plan, step: Step, x: Array, *given: Any) -> Calls:
+    """given: mean and variance, γ and β, each an array or None."""
+    y, (_, channels, *lengths) = plan.place(step.result), x.shape
+    folded = plan.scratch(np.empty((2, channels, *[1 for _ in lengths]), y.dtype))
+    scale, shift = folded
+
+    def fold() -> None:
+        found = step.op.scale_and_shift(*given)
+        folded.reshape(2, channels)[...] = found
+
+    return [(fold, ()), (np.multiply, (x, scale, y)), (np.add, (y, shift, y))]
+
+
 def batch_norm_input(
     plan: Plan, step: Step, g: Array, x: Array, *statistics: Any
 ) -> Calls:
