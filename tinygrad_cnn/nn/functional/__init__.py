@@ -1,7 +1,6 @@
 """The operations as functions, with PyTorch's names, arguments and defaults."""
 
 from ...missing import teach
-from .activation import hardtanh, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .activation import (
     celu,
     celu_,

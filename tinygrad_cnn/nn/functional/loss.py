@@ -31,8 +31,7 @@ def check_reduction(
         means, reduces = (old is None or bool(old) for old in (size_average, reduce))
         reduction = ("mean" if means else "sum") if reduces else "none"
         warnings.warn(
-            "size_average and reduce args will be deprecated, please use "
-            f"reduction='{reduction}' instead.",
+            f"size_average and reduce are old names: say reduction={reduction!r}",
             UserWarning,
             stacklevel=3,
         )
@@ -172,9 +171,7 @@ def huber_loss(
 ) -> Tensor:
     """d² / 2 for |d| ≤ delta, else delta (|d| − delta / 2), where d = input − target."""
     if delta <= 0:
-        raise ArgumentError(
-            "huber_loss does not support non-positive values for delta."
-        )
+        raise ArgumentError(f"huber_loss takes a positive delta, got {delta}")
     losses = classification.Huber(delta)(*_match(input, target))
     return _reduce_weighted(losses, weight, check_reduction(reduction))
 
@@ -189,7 +186,7 @@ def smooth_l1_loss(
 ) -> Tensor:
     """The Huber loss of delta = beta over beta; of beta = 0 the absolute error."""
     if beta < 0:
-        raise ArgumentError("smooth_l1_loss does not support negative values for beta.")
+        raise ArgumentError(f"smooth_l1_loss takes a beta of at least 0, got {beta}")
     reduction = check_reduction(reduction, size_average, reduce)
     a, b = _match(input, target)
     if beta == 0:
@@ -254,8 +251,8 @@ def binary_cross_entropy(
     reduction = check_reduction(reduction, size_average, reduce)
     if input.shape != target.shape:
         raise ShapeError(
-            f"Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}) is deprecated. Please ensure they have the same size."
+            f"binary_cross_entropy takes a target of the input's shape {input.shape}, got "
+            f"{target.shape}"
         )
     x = input._array
     if not ((x >= 0) & (x <= 1)).all():
@@ -348,10 +345,8 @@ def kl_div(
     reduction = check_reduction(reduction, size_average, reduce, KL_REDUCTIONS)
     if reduction == "mean":
         warnings.warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the "
-            "support size.'batchmean' divides only by the batch size, and aligns with the "
-            "KL div math definition.'mean' will be changed to behave the same as "
-            "'batchmean' in the next major release.",
+            "kl_div with reduction='mean' divides by the number of values; the divergence "
+            "of distributions is 'batchmean', which divides by the number of images",
             UserWarning,
             stacklevel=2,
         )
@@ -466,8 +461,8 @@ def cosine_embedding_loss(
     reduction = check_reduction(reduction, size_average, reduce)
     if not target.ndim + 1 == input1.ndim == input2.ndim <= 2:
         raise ShapeError(
-            f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but "
-            f"found inputs with sizes {list(input1.shape)} and {list(input2.shape)}."
+            f"cosine_embedding_loss takes inputs (N, D) and targets (N), or (D) and one "
+            f"target; got {[list(t.shape) for t in (input1, input2, target)]}"
         )
     tiny = 1e-12  # keeps the root differentiable at 0
     a, b = ((x * x).sum(-1) + tiny for x in (input1, input2))
@@ -490,8 +485,8 @@ def margin_ranking_loss(
     reduction = check_reduction(reduction, size_average, reduce)
     if not input1.ndim == input2.ndim == target.ndim:
         raise ShapeError(
-            "margin_ranking_loss : All input tensors should have same dimension but got "
-            f"sizes: input1: {input1.shape}, input2: {input2.shape}, target: {target.shape}"
+            "margin_ranking_loss takes inputs and a target with equally many axes, got "
+            f"{[list(t.shape) for t in (input1, input2, target)]}"
         )
     losses = (-target * (input1 - input2) + margin).clamp(min=0)
     return _reduce(losses, reduction)
