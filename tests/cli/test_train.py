@@ -40,6 +40,24 @@ def test_training_prints_its_summary_on_stdout_and_its_progress_on_stderr(train)
     assert "640 images to train, 1,000 to test" in outcome.err
 
 
+def test_the_checkpoint_of_another_file_is_never_written_over(run, working_directory):
+    other = working_directory / "other"
+    other.mkdir()
+    (other / "net.py").write_text((working_directory / "net.py").read_text())
+    quick = "--data digits --limit 64 --epochs 1"
+    assert run(f"train net.py {quick}").status == 0
+    before = weights("runs/net.ckpt")
+    for more in ("", "--out runs/net.ckpt"):
+        found = run(f"train other/net.py {quick} {more}")
+        assert found.status == 2
+        assert f"runs/net.ckpt is the checkpoint of {working_directory}" in found.err
+        assert "--out FILE" in found.err
+    np.testing.assert_equal(weights("runs/net.ckpt"), before)
+    assert run(f"train net.py {quick}").status == 0
+    assert run(f"train other/net.py {quick} --out runs/other.ckpt").status == 0
+    assert "runs/net.Net.ckpt" in run(f"train net.py:Net {quick}").out
+
+
 def test_a_network_learns_the_built_in_digits(train):
     records = train("--epochs 5 --json").records
     assert records[-1]["test"]["accuracy"] > 0.8

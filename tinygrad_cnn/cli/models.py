@@ -31,13 +31,14 @@ class Saved:
     """How a model was built and trained, as the checkpoint has it.
 
     settings: its keyword arguments. options: those of `train`. image_shape: (C, H, W) of
-    its data before the transform. classes: their names.
+    its data before the transform. classes: their names. file: where the model file was.
     """
 
     settings: dict[str, Any]
     options: dict[str, Any]
     image_shape: tuple[int, ...]
     classes: tuple[str, ...]
+    file: str = ""
 
 
 def read(path: Path) -> tuple[Saved, dict[str, Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.generator import manual_seed
 from ..data import DataLoader
-from ..errors import ArgumentError
+from ..errors import ArgumentError, CheckpointError
 from ..training import recipe
 from ..training.fitting import BatchRecord, EndRecord, EpochRecord, Record, fit
 from ..training.model_file import build, load_class, split_spec
@@ -57,7 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dtype", choices=("float32", "float64"))
     planned = "record a step once and replay it: faster; the model's Python runs once"
     add("--planned", action="store_true", default=None, help=planned)
-    add("--out", type=Path, metavar="FILE", help="checkpoint; default: runs/MODEL.ckpt")
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint; default: runs/MODEL[.Class].ckpt",
+    )
     resume = "go on from the checkpoint, with the options in it; default: that of --out"
     add("--resume", nargs="?", const="", metavar="FILE", help=resume)
     add("--log", type=Path, metavar="FILE", help="append each record to FILE as JSON")
@@ -67,9 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, report on stderr, and print the summary on stdout."""
     path, name = split_spec(args.model)
-    usual = args.out or Path("runs", f"{name or path.stem}.ckpt")
+    usual = args.out or Path("runs", f"{path.stem}{f'.{name}' if name else ''}.ckpt")
     resume = None if args.resume is None else Path(args.resume or usual)
     out = args.out or resume or usual
+    if resume != out:
+        _require_own(out, path)
     name, epochs, records = _begin(args, out, resume)
     start, written, last = time.perf_counter(), _modified(out), None
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -134,6 +141,7 @@ def _begin(
     except ArgumentError as error:
         raise UsageError(str(error)) from error
     shape, classes = training.images.shape[1:], tuple(training.classes)
+    file = str(split_spec(args.model)[0].resolve())
     rate = f"lr {optimizer.defaults['lr']:g} {options['scheduler']}"
     note(
         f"{kind.__name__} with {sum(p.numel() for p in model.parameters()):,} parameters "
@@ -154,7 +162,7 @@ def _begin(
         checkpoint=out,
         log=args.log,
         resume=resume,
-        metadata={KEY: asdict(Saved(settings, options, shape, classes))},
+        metadata={KEY: asdict(Saved(settings, options, shape, classes, file))},
         planned=options["planned"],
     )
     return f"{kind.__name__} on {data}", options["epochs"], records
@@ -179,6 +187,19 @@ def _resumed(
             "--epochs cannot be changed with --resume"
         )
     return options
+
+
+def _require_own(out: Path, file: Path) -> None:
+    """Refuse to write over the checkpoint of another model file."""
+    try:
+        before = read(out)[0].file if out.exists() else ""
+    except CheckpointError:
+        return  # nobody's, or damaged
+    if before and before != str(file.resolve()):
+        raise UsageError(
+            f"{out} is the checkpoint of {before}: give that of {file} another name, by "
+            "--out FILE, or move it away"
+        )
 
 
 def _modified(path: Path) -> int | None:
