@@ -2,6 +2,7 @@
 
 from . import functional, init, utils
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
+from .embedding import Embedding, EmbeddingBag
 from .layer import (
     AdaptiveAvgPool2d,
     AvgPool2d,
@@ -25,8 +26,12 @@ from .loss import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from .module import Module
 from .normalization import BatchNorm1d, BatchNorm2d
 from .parameter import Parameter
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BCEWithLogitsLoss",
@@ -37,10 +42,14 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Dropout2d",
+    "Embedding",
+    "EmbeddingBag",
     "Flatten",
+    "GRUCell",
     "Hardtanh",
     "Identity",
     "L1Loss",
+    "LSTMCell",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
@@ -52,6 +61,7 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "ParameterList",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "Sigmoid",

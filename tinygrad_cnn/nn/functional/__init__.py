@@ -2,6 +2,7 @@
 
 from .activation import hardtanh, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .convolution import conv2d, conv_transpose2d, linear, pad, true_conv2d
+from .embedding import embedding, embedding_bag
 from .loss import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -22,6 +23,8 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "dropout2d",
+    "embedding",
+    "embedding_bag",
     "hardtanh",
     "l1_loss",
     "leaky_relu",

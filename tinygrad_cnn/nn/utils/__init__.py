@@ -12,7 +12,7 @@ from ...core.engine import Tensor
 from ...core.methods.shape import cat
 from ...core.recording import no_grad
 from ...errors import ArgumentError, AutogradError, DTypeError
-from . import stateless
+from . import rnn, stateless
 
 Tensors = Tensor | Iterable[Tensor]
 
@@ -86,6 +86,7 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "parameters_to_vector",
+    "rnn",
     "stateless",
     "vector_to_parameters",
 ]
