@@ -189,6 +189,17 @@ REFUSED = {
     "offsets": lambda lib: lib.nn.EmbeddingBag(3, 2)(
         lib.tensor([0, 1]), lib.tensor([1])
     ),
+    "mask's shape": lambda lib: lib.nn.MultiheadAttention(4, 2)(
+        *[lib.zeros(3, 2, 4)] * 3, attn_mask=lib.zeros(2, 3)
+    ),
+    "hint": lambda lib: lib.nn.MultiheadAttention(4, 2)(
+        *[lib.zeros(3, 2, 4)] * 3, is_causal=True
+    ),
+    "both": lambda lib: lib.nn.functional.scaled_dot_product_attention(
+        *[lib.zeros(3, 2, 4)] * 3, attn_mask=lib.zeros(2, 2), is_causal=True
+    ),
+    "activation": lambda lib: lib.nn.TransformerEncoderLayer(4, 2, activation="sin"),
+    "bilinear": lambda lib: lib.nn.Bilinear(2, 3, 4)(lib.zeros(2, 2), lib.zeros(3, 3)),
 }
 
 
@@ -261,3 +272,99 @@ def test_an_embedding_of_given_rows_shares_them_and_is_frozen():
     assert tg.nn.Embedding(9, 2, padding_idx=3).weight[3].tolist() == [0, 0]
     with pytest.raises(ValueError, match="sparse=True is not available"):
         tg.nn.Embedding(3, 2, sparse=True)
+
+
+# ------------------------------------------------------------------------------ attention
+
+
+def causal(library, n):
+    return library.nn.Transformer.generate_square_subsequent_mask(
+        n, dtype=library.float64
+    )
+
+
+ATTENTIONS = [
+    {},
+    {"bias": False, "batch_first": True},
+    {"kdim": 3, "vdim": 5},
+    {"add_bias_kv": True, "add_zero_attn": True, "batch_first": True},
+]
+
+
+@pytest.mark.parametrize("options", ATTENTIONS, ids=str)
+@pytest.mark.parametrize("masks", ["none", "bools", "floats", "each head"])
+def test_attention(options, masks):
+    def run(library, module, draw):
+        def padded(n, *widths):
+            shape = (2, n) if module.batch_first else (n, 2)
+            return draw(*shape, *widths)
+
+        q = padded(4, 6)
+        k, v = padded(5, module.kdim), padded(5, module.vdim)
+        more = {}
+        if masks == "bools":
+            more["attn_mask"] = library.tensor(np.triu(np.ones((4, 5)), 2) > 0)
+            more["key_padding_mask"] = library.tensor(
+                [[False] * 5, [False] * 4 + [True]]
+            )
+        elif masks == "floats":
+            more["attn_mask"], more["key_padding_mask"] = draw(4, 5), draw(2, 5)
+        elif masks == "each head":
+            more["attn_mask"] = draw(6, 4, 5)
+        both = module(q, k, v, **more)
+        apart = module(q, k, v, average_attn_weights=False, **more)
+        without = module(q, k, v, need_weights=False, **more)
+        axis = 0 if module.batch_first else 1
+        one = [x.unbind(axis)[1] for x in (q, k, v)]
+        return *both, *apart, *without, *module(*one)
+
+    agree("MultiheadAttention", (6, 3), options, run)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_bilinear(bias):
+    def run(library, module, draw):
+        return module(draw(2, 4, 3), draw(2, 4, 2)), module(draw(3), draw(2))
+
+    agree("Bilinear", (3, 2, 5), {"bias": bias}, run)
+
+
+LAYER = {"dim_feedforward": 7, "dropout": 0.0}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"norm_first": True, "activation": "gelu"},
+        {"batch_first": True, "bias": False},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+def test_transformers(options):
+    def run(library, module, draw):
+        shape = (lambda n: (2, n, 6)) if module.batch_first else (lambda n: (n, 2, 6))
+        src, tgt = draw(*shape(4)), draw(*shape(3))
+        padding = library.tensor(
+            [[0.0] * 4, [0.0, 0.0, 0.0, -1.0]], dtype=library.float64
+        )
+        y = module(
+            src,
+            tgt,
+            tgt_mask=causal(library, 3),
+            src_key_padding_mask=padding,
+            memory_key_padding_mask=padding,
+        )
+        return y, module.encoder(src), module.decoder.layers[0](tgt, src)
+
+    agree("Transformer", (6, 2, 2, 2), options | LAYER, run)
+
+
+def test_a_query_that_may_see_nothing_gives_zero_without_weights():
+    x = tg.randn(1, 2, 3, dtype=tg.float64).requires_grad_()
+    mask = tg.tensor([[True, False], [False, False]])
+    y = tg.nn.functional.scaled_dot_product_attention(x, x, x, mask)
+    assert y[0, 1].tolist() == [0, 0, 0] and tg.equal(y[0, 0], x[0, 0])
+    y.sum().backward()
+    assert tg.isfinite(x.grad).all()

@@ -1,6 +1,7 @@
 """Modules, layers, losses and initial values, under the names of `torch.nn`."""
 
 from . import functional, init, utils
+from .attention import Bilinear, MultiheadAttention
 from .containers import ModuleDict, ModuleList, ParameterList, Sequential
 from .embedding import Embedding, EmbeddingBag
 from .layer import (
@@ -27,6 +28,13 @@ from .module import Module
 from .normalization import BatchNorm1d, BatchNorm2d
 from .parameter import Parameter
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from .transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "GRU",
@@ -37,6 +45,7 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Bilinear",
     "Conv2d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
@@ -58,6 +67,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "ParameterList",
@@ -67,6 +77,11 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "ZeroPad2d",
     "functional",

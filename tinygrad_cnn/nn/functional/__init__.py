@@ -1,6 +1,7 @@
 """The operations as functions, with PyTorch's names, arguments and defaults."""
 
 from .activation import hardtanh, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from .attention import bilinear, scaled_dot_product_attention
 from .convolution import conv2d, conv_transpose2d, linear, pad, true_conv2d
 from .embedding import embedding, embedding_bag
 from .loss import (
@@ -17,6 +18,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "avg_pool2d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy_with_logits",
     "conv2d",
     "conv_transpose2d",
@@ -36,6 +38,7 @@ __all__ = [
     "one_hot",
     "pad",
     "relu",
+    "scaled_dot_product_attention",
     "sigmoid",
     "softmax",
     "tanh",
