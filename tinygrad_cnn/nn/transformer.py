@@ -64,12 +64,12 @@ class _TransformerLayer(Layer):
             self.add_module(f"norm{i}", norm)
         for i in parts:
             self.add_module(f"dropout{i}", Dropout(dropout))
+        named: dict[str, Callable[[Tensor], Tensor]]
         named = {"relu": F.relu, "gelu": F.gelu}
         if isinstance(activation, str) and activation not in named:
             raise ArgumentError(f"activation should be relu/gelu, not {activation}")
-        self.activation = (
-            named[activation] if isinstance(activation, str) else activation
-        )
+        function = named[activation] if isinstance(activation, str) else activation
+        self.activation: Callable[[Tensor], Tensor] = function
 
     def _add(self, i: int, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """x plus what the i-th part makes of it, normalised before or after."""
