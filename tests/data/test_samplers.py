@@ -29,7 +29,7 @@ def test_a_sampler_gives_as_many_of_the_same_indices_as_pytorchs(make):
     assert len(ours) == len(theirs) == len(found) == len(expected)
     assert {type(i) for i in found} == {type(i) for i in expected}
     if not getattr(ours, "replacement", False):
-        assert sorted(found)[:5] == sorted(expected)[:5]
+        assert {str(i) for i in found} == {str(i) for i in expected}
     batches = data.DataLoader(range(10), 3, sampler=ours)
     if not isinstance(found[0], list):
         assert len(batches) == -(-len(found) // 3) == len(list(batches))
