@@ -81,9 +81,8 @@ class _Recurrent(Module):
         self, suffix: str, inputs: int, outputs: int, bias: bool, factory: Any
     ) -> None:
         rows = self._gates * self.hidden_size
-        shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, outputs)}
-        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}  # type: ignore[dict-item]
-        for name, shape in shapes.items():
+        weights = ("weight_ih", (rows, inputs)), ("weight_hh", (rows, outputs))
+        for name, shape in (*weights, ("bias_ih", (rows,)), ("bias_hh", (rows,))):
             given = bias or name[0] == "w"
             values = Parameter(empty(shape, **factory)) if given else None
             if given or not suffix:  # a cell without biases has the names
@@ -206,12 +205,8 @@ class GRUCell(_Cell):
 
 
 class _Layers(_Recurrent):
-    """num_layers layers over whole sequences; both directions where bidirectional.
+    """num_layers layers over whole sequences, in both directions where bidirectional.
 
-    input: (L, N, input_size), (N, L, input_size) with batch_first, (L, input_size) or a
-    PackedSequence. Initial states: (num_layers · directions, N, hidden_size), or None for
-    0. The result is (output, states): the last layer's h at each step, both directions
-    side by side, in the form of the input; and the states after the last step.
     dropout: between the layers, in training.
     """
 
@@ -300,6 +295,12 @@ class _Layers(_Recurrent):
         """Nothing: PyTorch's, for the memory of a GPU."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:
+        """(output, states): the last layer's h at each step, and the states at the end.
+
+        input: (L, N, input_size), (N, L, input_size) with batch_first, (L, input_size), or
+        a PackedSequence; output has the same form, both directions side by side. hx and
+        states, (h, c) of an LSTM: (num_layers · directions, N, hidden_size); None is 0.
+        """
         states = (hx,) if isinstance(hx, Tensor) else hx
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, states)
@@ -350,35 +351,36 @@ class _Layers(_Recurrent):
                 f"input, {ndim}, got {[s.ndim for s in states]}"
             )
 
-    def _initial_states(self, given: Any, batch: int, dtype: Any) -> States:
+    def _initial_states(self, given: Any, batch: int, dtype: Any) -> list[States]:
+        """The state of each layer and direction before the first step."""
         layers = self.num_layers * len(self._directions)
         sizes = [self.proj_size or self.hidden_size, self.hidden_size][: self._states]
         if given is None:
-            return tuple([zeros(layers, batch, size, dtype=dtype) for size in sizes])
+            blank = tuple([zeros(batch, size, dtype=dtype) for size in sizes])
+            return [blank] * layers
         self._check_axes(given, 3)
-        for state, size, name in zip(given, sizes, ("hx", "cx"), strict=False):
+        for i, (state, size) in enumerate(zip(given, sizes, strict=True)):
             expected = (layers, batch, size)
             if state.shape != expected:
-                which = f"hidden[{'01'[name == 'cx']}]" if len(sizes) > 1 else "hidden"
+                which = f"hidden[{i}]" if len(sizes) > 1 else "hidden"
                 raise ShapeError(
                     f"Expected {which} size {expected}, got {list(state.shape)}"
                 )
-        return tuple(given)
+        return list(zip(*[s.unbind(0) for s in given], strict=True))
 
     def _run(
         self, x: Tensor, sizes: Sequence[int], given: Any
     ) -> tuple[Tensor, States]:
         """All layers over x (Σ sizes, …), the packed steps of falling `sizes`."""
-        states = self._initial_states(given, sizes[0] if sizes else 0, x.dtype)
-        starts = list(zip(*[s.unbind(0) for s in states], strict=True))
-        ends: list[States] = []
+        starts = self._initial_states(given, sizes[0] if sizes else 0, x.dtype)
+        weights, ends = self.all_weights, list[States]()
         for layer in range(self.num_layers):
             if layer:
                 x = F.dropout(x, self.dropout, self.training)
             both = []
             for direction in self._directions:
-                weights = self.all_weights[len(ends)]
-                y, end = self._run_one(x, sizes, starts[len(ends)], weights, direction)
+                k = len(ends)
+                y, end = self._run_one(x, sizes, starts[k], weights[k], direction)
                 both.append(y)
                 ends.append(end)
             x = cat(both, -1) if len(both) > 1 else both[0]
@@ -401,19 +403,26 @@ class _Layers(_Recurrent):
         outputs = []
         for step in reversed(steps) if direction else steps:
             n = len(step)
-            new = self._step(step, tuple([s[:n] for s in state]), w_hh, b_hh)
+            idle: States = ()  # of sequences that have ended, or not begun
+            if n < len(state[0]):
+                idle, state = (
+                    tuple([s[n:] for s in state]),
+                    tuple([s[:n] for s in state]),
+                )
+            state = self._step(step, state, w_hh, b_hh)
             if projection is not None:
-                new = (F.linear(new[0], projection), *new[1:])
-            outputs.append(new[0])
-            if n < len(state[0]):  # the other sequences have ended, or not begun
-                pairs = zip(new, state, strict=True)
-                new = tuple([cat([a, s[n:]]) for a, s in pairs])
-            state = new
+                state = (F.linear(state[0], projection), *state[1:])
+            outputs.append(state[0])
+            if idle:
+                state = tuple([cat(pair) for pair in zip(state, idle, strict=True)])
         return cat(outputs[::-1] if direction else outputs), state
 
 
 class RNN(_Layers):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh) at each step, or ReLU for tanh."""
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh) at each step, or ReLU for tanh.
+
+    See `forward` for shapes.
+    """
 
     def __init__(
         self,
@@ -438,7 +447,7 @@ class RNN(_Layers):
 
 
 class LSTM(_Layers):
-    """The steps of `LSTMCell`. The states are (h, c).
+    """The steps of `LSTMCell`; see `forward` for shapes.
 
     proj_size: h is W_hr times what it would be, and has this many values.
     """
@@ -448,7 +457,7 @@ class LSTM(_Layers):
 
 
 class GRU(_Layers):
-    """The steps of `GRUCell`."""
+    """The steps of `GRUCell`; see `forward` for shapes."""
 
     _gates = 3
     _step = staticmethod(_gru_step)
@@ -467,7 +476,3 @@ class GRU(_Layers):
     ) -> None:
         options = num_layers, bias, batch_first, dropout, bidirectional
         super().__init__(input_size, hidden_size, *options, 0, device, dtype)
-
-
-for _layers in (RNN, LSTM, GRU):
-    _layers.__doc__ = f"{_layers.__doc__}\n{_Layers.__doc__}"
