@@ -1,5 +1,7 @@
 """Samplers and combined data sets: PyTorch's lengths and errors, and fair draws."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -102,3 +104,12 @@ def test_data_sets_side_by_side_and_one_after_the_other():
     assert data.StackDataset([1, 2], "ab")[1] == (2, "b")
     named = data.StackDataset(x=[1, 2], y="ab")
     assert (named[0], len(named)) == ({"x": 1, "y": "a"}, 2)
+
+
+@pytest.mark.parametrize("place", ["sampler", "dataset", "dataloader"])
+def test_pytorchs_places_have_the_same_objects(place):
+    module = importlib.import_module(f"tinygrad_cnn.utils.data.{place}")
+    theirs = importlib.import_module(f"torch.utils.data.{place}")
+    for name in module.__all__:
+        assert getattr(module, name) is getattr(data, name)
+        assert hasattr(theirs, name)

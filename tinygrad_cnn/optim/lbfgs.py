@@ -172,7 +172,9 @@ class LBFGS(Optimizer):
         return _find_wolfe_point(evaluate, start, t, least, most), calls
 
     def _copy_state(self, p: Tensor, name: str, value: Any) -> Any:
-        return copy.deepcopy(value)
+        if isinstance(value, list):
+            return [self._copy_state(p, name, v) for v in value]
+        return np.array(value) if isinstance(value, Tensor) else copy.deepcopy(value)
 
 
 def _moves(x: Array, tolerance: float) -> bool:
