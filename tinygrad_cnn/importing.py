@@ -54,8 +54,6 @@ _PLACES = {
     "autograd": "autograd.variable",
     "core.creation": "creation",
     "core.generator": "random",
-    "data": "utils.data.dataset",
-    "data.loader": "utils.data.dataloader utils.data.sampler",
     "nn.normalization": "nn.modules.batchnorm",
     "nn.utils": "nn.utils.clip_grad",
     "optim.optimizers": "optim.adam optim.adamw optim.sgd",

@@ -146,10 +146,42 @@ def test_gains_are_pytorchs(agree, kind, param):
 
 def test_functions_have_pytorchs_arguments():
     names = [n for n in vars(init) if n.endswith("_") and not n.startswith("_")]
-    assert len(names) == 11
+    assert len(names) == 14
     for name in [*names, "calculate_gain", "_calculate_fan_in_and_fan_out"]:
         ours = inspect.signature(getattr(init, name)).parameters.values()
         theirs = inspect.signature(getattr(torch.nn.init, name)).parameters.values()
         assert [(p.name, p.default) for p in ours] == [
             (p.name, p.default) for p in theirs
         ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((4, 3, 3), 1), ((6, 2, 3, 4), 2), ((2, 2, 1, 2, 3), 1)]
+)
+def test_dirac_kernels_are_pytorchs(agree, shape, groups):
+    agree(lambda lib: lib.nn.init.dirac_(lib.ones(shape), groups))
+
+
+def test_the_identity_is_pytorchs(agree):
+    agree(lambda lib: lib.nn.init.eye_(lib.zeros(3, 5)))
+
+
+def test_a_sparse_matrix_has_its_share_of_zeros_in_each_column():
+    values = np.asarray(init.sparse_(tg.ones(50, 40), 0.31, std=2.0))
+    assert ((values == 0).sum(0) == 16).all()
+    assert normal_with(tg.tensor(values[values != 0]), 0, 2)
+
+
+def test_wrong_shapes_are_refused(agree):
+    agree(lambda lib: lib.nn.init.eye_(lib.zeros(3)), refused=True)
+    agree(lambda lib: lib.nn.init.sparse_(lib.zeros(3), 0.1), refused=True)
+    agree(lambda lib: lib.nn.init.dirac_(lib.zeros(3, 3)), refused=True)
+    agree(lambda lib: lib.nn.init.dirac_(lib.zeros(3, 3, 3), 2), refused=True)
+
+
+@pytest.mark.parametrize("name", ["kaiming_normal", "xavier_uniform", "sparse", "eye"])
+def test_old_names_warn_and_work(name):
+    more = [0.1] if name == "sparse" else []
+    with pytest.warns(FutureWarning, match=f"favor of `nn.init.{name}_`"):
+        filled = getattr(init, name)(tg.full((3, 3), 7.0), *more)
+    assert (filled != 7).all()

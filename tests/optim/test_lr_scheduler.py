@@ -69,6 +69,35 @@ CASES = [
     ("LinearLR", {"start_factor": 1.0, "end_factor": 0.0, "total_iters": 20}),
     ("LambdaLR", {"lr_lambda": half_life}),
     ("LambdaLR", {"lr_lambda": [Warmup(5), half_life]}),
+    ("MultiplicativeLR", {"lr_lambda": half_life}),
+    ("MultiplicativeLR", {"lr_lambda": [Warmup(5), half_life]}),
+    ("ConstantLR", {}),
+    ("ConstantLR", {"factor": 0.7, "total_iters": 9}),
+    ("PolynomialLR", {}),
+    ("PolynomialLR", {"total_iters": 20, "power": 2.5}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 7}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 4, "T_mult": 2, "eta_min": 0.01}),
+    ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.8, "step_size_up": 4}),
+    (
+        "CyclicLR",
+        {
+            "base_lr": [0.1, 0.2],
+            "max_lr": 1,
+            "step_size_up": 3,
+            "step_size_down": 5,
+            "mode": "triangular2",
+            "base_momentum": [0.5, 0.7],
+        },
+    ),
+    (
+        "CyclicLR",
+        {"base_lr": 0.1, "max_lr": 0.8, "step_size_up": 4, "mode": "exp_range"}
+        | {"gamma": 0.97, "cycle_momentum": False},
+    ),
+    (
+        "CyclicLR",
+        {"base_lr": 0.1, "max_lr": 0.8, "step_size_up": 4, "scale_fn": half_life},
+    ),
     ("OneCycleLR", {"max_lr": 0.5, "total_steps": STEPS}),
     ("OneCycleLR", {"max_lr": [0.5, 2.0], "epochs": 8, "steps_per_epoch": 5}),
     ("OneCycleLR", {"max_lr": 1, "total_steps": STEPS, "anneal_strategy": "linear"}),
@@ -215,6 +244,75 @@ def test_of_a_callable_object_the_attributes_are_restored():
     scheduler.load_state_dict(saved[1])
     found = [first for (first, *_), _ in go(optimizer, scheduler, 0, 9)]
     close(found, 0.2 * np.arange(1, 10) / 9)
+
+
+# ------------------------------------------------------------------- made of others
+
+
+COMBINED = {
+    "in turn": lambda kinds, o: kinds.SequentialLR(
+        o,
+        [
+            kinds.LinearLR(o, 0.1, total_iters=4),
+            kinds.CosineAnnealingLR(o, 6),
+            kinds.MultiplicativeLR(o, half_life),
+            kinds.CosineAnnealingWarmRestarts(o, 3),
+            kinds.StepLR(o, 3, 0.5),
+        ],
+        milestones=[4, 11, 15, 21],
+    ),
+    "together": lambda kinds, o: kinds.ChainedScheduler(
+        [kinds.ConstantLR(o, 0.1, 4), kinds.ExponentialLR(o, 0.9)]
+    ),
+    "both": lambda kinds, o: kinds.SequentialLR(
+        o,
+        [
+            kinds.ChainedScheduler([kinds.LinearLR(o), kinds.ExponentialLR(o, 0.9)]),
+            kinds.PolynomialLR(o, 9),
+        ],
+        [8],
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Detected call")  # PyTorch does so itself in "both"
+@for_each("make_schedule", COMBINED.values(), ids=COMBINED)
+def test_combined_schedules_equal_pytorchs_and_can_be_restored(make_schedule):
+    pairs = [make_optimizer(library) for library in (tinygrad_cnn, torch)]
+    kinds = lr_scheduler, torch.optim.lr_scheduler
+    ours, theirs = (make_schedule(k, o) for k, o in zip(kinds, pairs, strict=True))
+    assert go(pairs[0], ours, 0, 12) == go(pairs[1], theirs, 0, 12)
+    saved = json.loads(json.dumps(ours.state_dict()))
+    groups = copy.deepcopy(pairs[0].state_dict())
+    expected = go(pairs[1], theirs, 12)
+    assert go(pairs[0], ours, 12) == expected
+    again = make_optimizer(tinygrad_cnn)
+    restored = make_schedule(lr_scheduler, again)
+    again.load_state_dict(groups)
+    restored.load_state_dict(saved)
+    assert go(again, restored, 12) == expected
+
+
+@for_each("options", [{}, {"anneal_strategy": "linear", "anneal_epochs": 4}])
+def test_swalr_equals_pytorchs(options):
+    found = []
+    for library in (tinygrad_cnn, torch):
+        optimizer = make_optimizer(library)
+        kind = library.optim.swa_utils.SWALR
+        found.append(go(optimizer, kind(optimizer, [0.01, 0.05], **options)))
+    assert found[0] == found[1]
+
+
+def test_warm_restarts_go_to_any_place():
+    found = []
+    for library in (tinygrad_cnn, torch):
+        for factor in (1, 2):
+            options = {"T_0": 3, "T_mult": factor}
+            _, scheduler = make(library, "CosineAnnealingWarmRestarts", options)
+            for epoch in (0.5, 2.75, 4, 9.25, 1):
+                scheduler.step(epoch)
+                found.append(scheduler.get_last_lr())
+    close(found[:10], found[10:])
 
 
 # ---------------------------------------------------------------------- closed forms

@@ -5,10 +5,11 @@ from pathlib import Path
 from ..errors import ArgumentError
 from ..missing import suggest, teach
 from . import transforms
-from .collate import default_collate
+from .collate import default_collate, default_convert
 from .datasets import (
     CIFAR10,
     MNIST,
+    ChainDataset,
     ColourDigits,
     ConcatDataset,
     Dataset,
@@ -16,16 +17,27 @@ from .datasets import (
     FashionMNIST,
     ImageDataset,
     IterableDataset,
+    StackDataset,
     Subset,
     TensorDataset,
     random_split,
 )
-from .loader import DataLoader
+from .loader import DataLoader, get_worker_info
+from .samplers import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 __all__ = [
     "CIFAR10",
     "MNIST",
     "NAMES",
+    "BatchSampler",
+    "ChainDataset",
     "ColourDigits",
     "ConcatDataset",
     "DataLoader",
@@ -34,9 +46,17 @@ __all__ = [
     "FashionMNIST",
     "ImageDataset",
     "IterableDataset",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "StackDataset",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
+    "WeightedRandomSampler",
     "default_collate",
+    "default_convert",
+    "get_worker_info",
     "load",
     "random_split",
     "transforms",

@@ -43,6 +43,18 @@ def default_collate(batch: Sequence[Any]) -> Any:
     )
 
 
+def default_convert(data: Any) -> Any:
+    """An item with its arrays as Tensors; what `default_collate` is for single items."""
+    if isinstance(data, np.ndarray | np.generic) and data.dtype.kind not in "OUS":
+        return Tensor(np.asarray(data))
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, tuple | list):
+        parts = [default_convert(value) for value in data]
+        return type(data)(*parts) if hasattr(data, "_fields") else parts
+    return data
+
+
 def _stack(arrays: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     if arrays[0].dtype.kind in "OUS":
         raise DTypeError(

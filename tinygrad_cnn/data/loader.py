@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from ..core.engine import Tensor
 from ..core.generator import Generator, initial_seed, stream
 from ..errors import ArgumentError
-from .collate import default_collate, gather, items
+from .collate import default_collate, default_convert, gather, items
 from .datasets import IterableDataset
+from .samplers import BatchSampler, RandomSampler, SequentialSampler
 from .transforms import drawing_from
 
 
@@ -30,7 +28,7 @@ class DataLoader:
     shuffle, sampler and drop_last. batch_size=None gives single items. drop_last leaves
     out a last batch that is not full. collate_fn: makes a list of items a batch.
 
-    Accepted for PyTorch's sake and ignored: num_workers, timeout, worker_init_fn,
+    Accepted for PyTorch's sake and without effect: num_workers, timeout, worker_init_fn,
     multiprocessing_context, prefetch_factor, persistent_workers and in_order (batches
     are gathered in this process, vectorised), pin_memory and pin_memory_device.
     Raises ArgumentError for arguments that exclude each other or are out of range.
@@ -60,6 +58,14 @@ class DataLoader:
     ) -> None:
         if num_workers < 0 or timeout < 0:
             raise ArgumentError("num_workers and timeout must not be negative")
+        for_workers = {
+            "multiprocessing_context": multiprocessing_context,
+            "persistent_workers": persistent_workers or None,
+            "prefetch_factor": prefetch_factor,
+        }
+        for name, value in for_workers.items():
+            if value is not None and num_workers == 0:
+                raise ArgumentError(f"{name} option needs num_workers > 0")
         if sampler is not None and shuffle:
             raise ArgumentError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None and (
@@ -79,14 +85,35 @@ class DataLoader:
         self.dataset = dataset
         self.batch_size = None if batch_sampler is not None else batch_size
         self.shuffle = bool(shuffle)
-        self.sampler = sampler
-        self.batch_sampler = batch_sampler
-        self.num_workers = num_workers
+        self._sampler, self._batch_sampler = sampler, batch_sampler
+        self.num_workers, self.timeout = num_workers, timeout
+        self.worker_init_fn, self.prefetch_factor = worker_init_fn, prefetch_factor
+        self.persistent_workers, self.pin_memory = persistent_workers, pin_memory
         self.collate_fn = collate_fn
         self.drop_last = drop_last
         self.generator = generator
         self.seed = seed
         self.epoch = 0
+
+    @property
+    def sampler(self) -> Any:
+        """The sampler that was given, or one that stands for `shuffle`.
+
+        The latter draws an order of its own: that of an epoch here is a function of the
+        seed and the epoch.
+        """
+        if self._sampler is not None or self._iterable:
+            return self._sampler
+        if self.shuffle:
+            return RandomSampler(self.dataset, generator=self.generator)
+        return SequentialSampler(self.dataset)
+
+    @property
+    def batch_sampler(self) -> Any:
+        """The batch sampler that was given, or one of `sampler`; None without batches."""
+        if self._batch_sampler is not None or not self.batch_size or self._iterable:
+            return self._batch_sampler
+        return BatchSampler(self.sampler, self.batch_size, self.drop_last)
 
     def set_epoch(self, epoch: int) -> None:
         """Make `epoch` the one that the next `iter()` gives."""
@@ -111,9 +138,9 @@ class DataLoader:
 
     def __len__(self) -> int:
         """The number of batches; TypeError if the data set or sampler has no length."""
-        if self.batch_sampler is not None:
-            return len(self.batch_sampler)  # type: ignore[arg-type]
-        items: Any = self.dataset if self.sampler is None else self.sampler
+        if self._batch_sampler is not None:
+            return len(self._batch_sampler)  # type: ignore[arg-type]
+        items: Any = self.dataset if self._sampler is None else self._sampler
         full, rest = divmod(len(items), self.batch_size or 1)
         return full + (rest > 0 and not self.drop_last)
 
@@ -124,8 +151,8 @@ class DataLoader:
 
     def _split(self, seed: int, epoch: int) -> Iterator[Any]:
         """What each batch is built from: indices, or items of an IterableDataset."""
-        if self.batch_sampler is not None:
-            return iter(self.batch_sampler)
+        if self._batch_sampler is not None:
+            return iter(self._batch_sampler)
         rest, size = iter(self._order(seed, epoch)), self.batch_size
         if size is None:
             return rest
@@ -136,8 +163,8 @@ class DataLoader:
         if self._iterable:
             items: Iterable[Any] = self.dataset
             return items
-        if self.sampler is not None:
-            return self.sampler
+        if self._sampler is not None:
+            return self._sampler
         if not self.shuffle:
             return range(len(self.dataset))
         # The last number keeps this stream apart from those of the batches.
@@ -147,21 +174,14 @@ class DataLoader:
         return order
 
     def _build(self, chunk: Any) -> Any:
-        if self.batch_size is None and self.batch_sampler is None:
+        if self.batch_size is None and self._batch_sampler is None:
             item = chunk if self._iterable else self.dataset[chunk]
-            return self.collate_fn(item) if self.collate_fn else _convert(item)
+            return self.collate_fn(item) if self.collate_fn else default_convert(item)
         if self._iterable or self.collate_fn is not None:
             batch = chunk if self._iterable else items(self.dataset, chunk)
             return (self.collate_fn or default_collate)(batch)
         return gather(self.dataset, chunk)
 
 
-def _convert(item: Any) -> Any:
-    """An item with its arrays as Tensors, as PyTorch's `default_convert`."""
-    if isinstance(item, np.ndarray | np.generic):
-        return Tensor(np.asarray(item))
-    if isinstance(item, dict):
-        return {key: _convert(value) for key, value in item.items()}
-    if isinstance(item, tuple | list):
-        return [_convert(value) for value in item]
-    return item
+def get_worker_info() -> None:
+    """None, as in PyTorch's main process: there are no worker processes."""

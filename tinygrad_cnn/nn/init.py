@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -182,5 +183,80 @@ def orthogonal_(
     q = q if rows >= columns else q.T
     return tensor.copy_(gain * q.reshape(tensor.shape))
 
+
+@no_grad()
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity: 1 on the diagonal of a matrix, else 0."""
+    if tensor.ndim != 2:
+        raise ArgumentError("Only tensors with 2 dimensions are supported")
+    rows, columns = tensor.shape
+    return tensor.copy_(np.eye(rows, columns))
+
+
+@no_grad()
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Kernels (out, in, …) that leave channel d as it is, as many as there are of both.
+
+    1 in the middle of kernel d for input channel d, in each of the groups, else 0.
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ArgumentError("Only tensors with 3, 4, or 5 dimensions are supported")
+    outputs, inputs, *taps = tensor.shape
+    if outputs % groups:
+        raise ArgumentError("dim 0 must be divisible by groups")
+    values = np.zeros(tensor.shape)
+    each = values.reshape(groups, outputs // groups, *tensor.shape[1:])
+    d = np.arange(min(outputs // groups, inputs))
+    middle: Any = [n // 2 for n in taps]
+    each[(slice(None), d, d, *middle)] = 1
+    return tensor.copy_(values)
+
+
+@no_grad()
+def sparse_(
+    tensor: Tensor,
+    sparsity: float,
+    std: float = 0.01,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw a matrix from N(0, std²), but 0 in a share `sparsity` of each column's rows."""
+    if tensor.ndim != 2:
+        raise ArgumentError("Only tensors with 2 dimensions are supported")
+    draw, (rows, columns) = (generator or default_generator).numpy, tensor.shape
+    values = draw.standard_normal((rows, columns)) * std
+    for j in range(columns):
+        values[draw.permutation(rows)[: math.ceil(sparsity * rows)], j] = 0
+    return tensor.copy_(values)
+
+
+def _make_deprecated(name: str) -> Callable[..., Tensor]:
+    """PyTorch's old name of `name`_."""
+    function = globals()[f"{name}_"]
+
+    def deprecated(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(
+            f"`nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        filled: Tensor = function(*args, **kwargs)
+        return filled
+
+    deprecated.__name__ = name
+    deprecated.__doc__ = f"`{name}_`, under the name that PyTorch has deprecated."
+    return deprecated
+
+
+uniform = _make_deprecated("uniform")
+normal = _make_deprecated("normal")
+constant = _make_deprecated("constant")
+eye = _make_deprecated("eye")
+dirac = _make_deprecated("dirac")
+xavier_uniform = _make_deprecated("xavier_uniform")
+xavier_normal = _make_deprecated("xavier_normal")
+kaiming_uniform = _make_deprecated("kaiming_uniform")
+kaiming_normal = _make_deprecated("kaiming_normal")
+orthogonal = _make_deprecated("orthogonal")
+sparse = _make_deprecated("sparse")
 
 teach(__name__)

@@ -8,124 +8,49 @@ their closed form stands in the docstring.
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import InitVar, dataclass
 from types import FunctionType
 from typing import Any, SupportsFloat
 
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError
 from ..missing import teach
+from .combined import ChainedScheduler, SequentialLR
 from .optimizer import Optimizer
+from .schedule import (
+    LRScheduler,
+    check_momentum,
+    check_optimizer,
+    check_positive,
+    check_strategy,
+    refuse_epoch,
+    set_momentum,
+    spread_over_groups,
+)
+
+__all__ = [
+    "ChainedScheduler",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "MultiplicativeLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "ReduceLROnPlateau",
+    "SequentialLR",
+    "StepLR",
+]
 
 
-class LRScheduler:
-    """Base of the schedules: sets each group's "lr" now, and again at every `step()`.
-
-    last_epoch: the step to continue from; −1 starts, and stores the groups' "initial_lr".
-    A new schedule defines `get_lr`.
-    Raises DTypeError for what is no Optimizer, ArgumentError where last_epoch ≥ 0 and
-    a group has no "initial_lr".
-    """
-
-    _is_initial = False
-
-    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        _check_optimizer(optimizer)
-        self.optimizer = optimizer
-        for i, group in enumerate(optimizer.param_groups):
-            if last_epoch == -1:
-                group.setdefault("initial_lr", group["lr"])
-            elif "initial_lr" not in group:
-                raise ArgumentError(
-                    f"param 'initial_lr' is not specified in param_groups[{i}] when "
-                    "resuming scheduler with last_epoch >= 0; load the optimizer's state "
-                    "first, or start with last_epoch=-1"
-                )
-        self.base_lrs = self._read_groups("initial_lr")
-        self.last_epoch = last_epoch
-        self._step_count = 0
-        self._is_initial = True
-        self.step()
-        self._is_initial = False
-
-    def __post_init__(self) -> None:
-        # Of the schedules below whose fields are the arguments of their constructor.
-        LRScheduler.__init__(self, self.optimizer, self.last_epoch)
-
-    def _read_groups(self, key: str) -> list[Any]:
-        return [group[key] for group in self.optimizer.param_groups]
-
-    def get_last_lr(self) -> list[float]:
-        """The learning rate of each group, as last set."""
-        return self._last_lr
-
-    def get_lr(self) -> list[float]:
-        """The learning rate of each group at step `last_epoch`, from the one before."""
-        raise NotImplementedError
-
-    def step(self, epoch: None = None) -> None:
-        """Go on by one; call it after the optimizer's steps."""
-        _refuse_epoch(epoch)
-        ours = type(self.optimizer).step is Optimizer.step
-        if self._step_count == 1 and ours and not self.optimizer._opt_called:
-            warnings.warn(
-                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call "
-                "`optimizer.step()` first, else the first learning rate of the schedule "
-                "is skipped.",
-                stacklevel=2,
-            )
-        self._step_count += 1
-        self.last_epoch += 1
-        lrs = self.get_lr()
-        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
-            group["lr"] = lr
-        self._last_lr: list[float] = self._read_groups("lr")
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer: numbers, strings, lists and dicts of them."""
-        return {k: v for k, v in self.__dict__.items() if k != "optimizer"}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there; the optimizer's own state has the learning rates."""
-        state = {k: v for k, v in state_dict.items() if k != "optimizer"}
-        self.__dict__.update(state)
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    if not isinstance(optimizer, Optimizer):
-        raise DTypeError(f"{type(optimizer).__name__} is not an Optimizer")
-
-
-def _refuse_epoch(epoch: Any) -> None:
-    if epoch is not None:
-        raise ArgumentError(
-            "scheduler.step() counts the epochs itself; leave the argument out"
-        )
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ArgumentError(f"{name} must be positive, got {value}")
-
-
-def _spread_over_groups(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
-    """One value for each group: a list as it is, anything else repeated."""
-    _check_optimizer(optimizer)
-    groups = len(optimizer.param_groups)
-    if not isinstance(value, list | tuple):
-        return [value] * groups
-    if len(value) != groups:
-        raise ArgumentError(
-            f"{name} must have the same length as optimizer.param_groups. {name} has "
-            f"{len(value)} values, param_groups has {groups}."
-        )
-    return list(value)
-
-
-class LambdaLR(LRScheduler):
-    """η = η₀ f(t), for a function f, or one for each group."""
+class _OfFunctions(LRScheduler):
+    """A schedule of a function of t, or one for each group."""
 
     def __init__(
         self,
@@ -133,20 +58,12 @@ class LambdaLR(LRScheduler):
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
-        self.lr_lambdas = _spread_over_groups("lr_lambda", optimizer, lr_lambda)
+        self.lr_lambdas = spread_over_groups("lr_lambda", optimizer, lr_lambda)
         super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float]:
-        """η₀ f(t)."""
-        pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
-        return [base * function(self.last_epoch) for base, function in pairs]
 
     def state_dict(self) -> dict[str, Any]:
         """As any schedule's; of the functions only the attributes of callable objects."""
-        attributes = [
-            None if isinstance(f, FunctionType) else dict(getattr(f, "__dict__", {}))
-            for f in self.lr_lambdas
-        ]
+        attributes = [attributes_of(f) for f in self.lr_lambdas]
         return {**super().state_dict(), "lr_lambdas": attributes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -159,6 +76,38 @@ class LambdaLR(LRScheduler):
                 function.__dict__.update(attributes)
 
 
+def attributes_of(function: Any) -> dict[str, Any] | None:
+    """What there is to save of a callable object; None of a plain function."""
+    if isinstance(function, FunctionType):
+        return None
+    return dict(getattr(function, "__dict__", {}))
+
+
+class LambdaLR(_OfFunctions):
+    """η = η₀ f(t), for a function f, or one for each group."""
+
+    def get_lr(self) -> list[float]:
+        """η₀ f(t)."""
+        pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
+        return [base * function(self.last_epoch) for base, function in pairs]
+
+
+class MultiplicativeLR(_OfFunctions):
+    """η = η₀ f(1) f(2) … f(t), for a function f, or one for each group."""
+
+    def get_lr(self) -> list[float]:
+        """η f(t)."""
+        lrs = self._read_groups("lr")
+        if self._is_initial:
+            return lrs
+        pairs = zip(lrs, self.lr_lambdas, strict=True)
+        return [lr * function(self.last_epoch) for lr, function in pairs]
+
+    def take_over(self) -> None:
+        """Step 0, from the rates as they are: η f(0)."""
+        self._go_to(0)
+
+
 @dataclass(eq=False, repr=False)
 class StepLR(LRScheduler):
     """η = η₀ γ^⌊t / step_size⌋."""
@@ -169,7 +118,7 @@ class StepLR(LRScheduler):
     last_epoch: int = -1
 
     def __post_init__(self) -> None:
-        _check_positive("step_size", self.step_size)
+        check_positive("step_size", self.step_size)
         super().__post_init__()
 
     def get_lr(self) -> list[float]:
@@ -253,6 +202,49 @@ class LinearLR(LRScheduler):
 
 
 @dataclass(eq=False, repr=False)
+class ConstantLR(LRScheduler):
+    """η = η₀ factor for total_iters steps, then η₀."""
+
+    optimizer: Optimizer
+    factor: float = 1.0 / 3
+    total_iters: int = 5
+    last_epoch: int = -1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.factor <= 1:
+            raise ArgumentError(
+                "Constant multiplicative factor expected to be between 0 and 1, got "
+                f"{self.factor}"
+            )
+        super().__post_init__()
+
+    def get_lr(self) -> list[float]:
+        """factor η at step 0, η / factor at step total_iters."""
+        change = {0: self.factor}.get(self.last_epoch, 1.0)
+        if self.last_epoch == self.total_iters != 0:
+            change = 1.0 / self.factor
+        return [lr * change for lr in self._read_groups("lr")]
+
+
+@dataclass(eq=False, repr=False)
+class PolynomialLR(LRScheduler):
+    """η = η₀ (1 − t / total_iters)^power, and 0 from total_iters on."""
+
+    optimizer: Optimizer
+    total_iters: int = 5
+    power: float = 1.0
+    last_epoch: int = -1
+
+    def get_lr(self) -> list[float]:
+        """η times the ratio of this step's power to the one before."""
+        lrs, t, total = self._read_groups("lr"), self.last_epoch, self.total_iters
+        if self._is_initial or t > total:
+            return lrs
+        ratio = ((1.0 - t / total) / (1.0 - (t - 1) / total)) ** self.power
+        return [lr * ratio for lr in lrs]
+
+
+@dataclass(eq=False, repr=False)
 class CosineAnnealingLR(LRScheduler):
     """η = η_min + (η₀ − η_min) (1 + cos(π t / T_max)) / 2, rising again after T_max."""
 
@@ -262,7 +254,7 @@ class CosineAnnealingLR(LRScheduler):
     last_epoch: int = -1
 
     def __post_init__(self) -> None:
-        _check_positive("T_max", self.T_max)
+        check_positive("T_max", self.T_max)
         super().__post_init__()
 
     def get_lr(self) -> list[float]:
@@ -278,6 +270,150 @@ class CosineAnnealingLR(LRScheduler):
         now = 1 + math.cos(math.pi * t / self.T_max)
         before = 1 + math.cos(math.pi * (t - 1) / self.T_max)
         return [now / before * (lr - low) + low for lr in lrs]
+
+
+@dataclass(eq=False, repr=False)
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """The falling half of a cosine, again and again: first T_0 steps long, then each time
+    T_mult times as long. η = η_min + (η₀ − η_min) (1 + cos(π T_cur / T_i)) / 2.
+
+    `step(epoch)` goes to any place, which may be a fraction: epoch + batch / batches.
+    """
+
+    optimizer: Optimizer
+    T_0: int
+    T_mult: int = 1
+    eta_min: float = 0.0
+    last_epoch: int = -1
+
+    def __post_init__(self) -> None:
+        for name, value in (("T_0", self.T_0), ("T_mult", self.T_mult)):
+            if not isinstance(value, int) or value < 1:
+                raise ArgumentError(
+                    f"Expected positive integer {name}, but got {value}"
+                )
+        self.T_i: int = self.T_0
+        self.T_cur: float = self.last_epoch
+        super().__post_init__()
+
+    def get_lr(self) -> list[float]:
+        """η_min and the share of η₀ − η_min that is left at T_cur."""
+        left, low = (1 + math.cos(math.pi * self.T_cur / self.T_i)), self.eta_min
+        return [low + (base - low) * left / 2 for base in self.base_lrs]
+
+    def step(self, epoch: float | None = None) -> None:
+        """Go on by one, or to this epoch; call it after the optimizer's steps."""
+        if epoch is None and self.last_epoch >= 0:
+            epoch = self.last_epoch + 1
+            self.T_cur += 1
+            if self.T_cur >= self.T_i:
+                self.T_cur %= self.T_i
+                self.T_i *= self.T_mult
+        else:
+            epoch = epoch or 0
+            if epoch < 0:
+                raise ArgumentError(f"Expected non-negative epoch, but got {epoch}")
+            cycles, factor = epoch / self.T_0, self.T_mult
+            n = int(
+                math.log(cycles * (factor - 1) + 1, factor) if factor > 1 else cycles
+            )
+            before = (factor**n - 1) / (factor - 1) if factor > 1 else n
+            self.T_i, self.T_cur = self.T_0 * factor**n, epoch - self.T_0 * before
+        self._go_to(math.floor(epoch))
+
+
+class CyclicLR(LRScheduler):
+    """Up from base_lr to max_lr in step_size_up steps, down in step_size_down, repeatedly.
+
+    mode: "triangular"; "triangular2", whose height halves each time; "exp_range", whose
+    height is gamma^t; or scale_fn, a factor of the height, of the cycle's number (from 1)
+    or of t (scale_mode "cycle" or "iterations"). With cycle_momentum the momentum (β₁ of
+    Adam) goes the other way, between max_momentum and base_momentum. Rates and momenta may
+    be lists, one for each group. Call `step()` once a batch.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: float | Sequence[float],
+        max_lr: float | Sequence[float],
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[float], float] | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: float = 0.8,
+        max_momentum: float = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        base_lrs = spread_over_groups("base_lr", optimizer, base_lr)
+        self.max_lrs = spread_over_groups("max_lr", optimizer, max_lr)
+        down = step_size_up if step_size_down is None else step_size_down
+        self.total_size = float(step_size_up + down)
+        self.step_ratio = step_size_up / self.total_size
+        modes = ("triangular", "triangular2", "exp_range")
+        if mode not in modes and scale_fn is None:
+            raise ArgumentError(
+                f"mode is invalid and scale_fn is None: {mode} of {modes}"
+            )
+        self.mode, self.gamma = mode, gamma
+        self._scale_fn_custom = scale_fn
+        if scale_fn is None:
+            scale_mode = "iterations" if mode == "exp_range" else "cycle"
+        self.scale_mode, self.cycle_momentum = scale_mode, cycle_momentum
+        if cycle_momentum:
+            check_momentum(optimizer)
+            self.use_beta1 = "betas" in optimizer.defaults
+            given = {"base_momentum": base_momentum, "max_momentum": max_momentum}
+            spread = {k: spread_over_groups(k, optimizer, v) for k, v in given.items()}
+            self.base_momentums, self.max_momentums = spread.values()
+        if last_epoch == -1:
+            for i, group in enumerate(optimizer.param_groups):
+                group["lr"] = base_lrs[i]
+                if cycle_momentum:
+                    set_momentum(group, self.max_momentums[i])
+                    group["max_momentum"] = self.max_momentums[i]
+                    group["base_momentum"] = self.base_momentums[i]
+        super().__init__(optimizer, last_epoch)
+        self.base_lrs = base_lrs
+
+    def scale_fn(self, x: float) -> float:
+        """The factor of the height in the x-th cycle, or at the x-th step."""
+        if self._scale_fn_custom is not None:
+            return self._scale_fn_custom(x)
+        by_mode = {"triangular": 1.0, "triangular2": 0.5 ** (x - 1)}
+        return by_mode[self.mode] if self.mode in by_mode else self.gamma**x
+
+    def get_lr(self) -> list[float]:
+        """The learning rates of this step; sets the momenta as well."""
+        t, top = self.last_epoch, self.step_ratio
+        cycle = math.floor(1 + t / self.total_size)
+        place = 1.0 + t / self.total_size - cycle
+        height = place / top if place <= top else (place - 1) / (top - 1)
+        scale = self.scale_fn(cycle if self.scale_mode == "cycle" else t)
+        if self.cycle_momentum:
+            groups = self.optimizer.param_groups
+            momenta = self.base_momentums, self.max_momentums
+            for group, low, high in zip(groups, *momenta, strict=True):
+                set_momentum(group, high - (high - low) * height * scale)
+        rates = zip(self.base_lrs, self.max_lrs, strict=True)
+        return [low + (high - low) * height * scale for low, high in rates]
+
+    def state_dict(self) -> dict[str, Any]:
+        """As any schedule's; of scale_fn only the attributes of a callable object."""
+        state = super().state_dict()
+        if self._scale_fn_custom is not None:
+            state["_scale_fn_custom"] = attributes_of(self._scale_fn_custom)
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As any schedule's; scale_fn stays."""
+        name = "_scale_fn_custom"
+        super().load_state_dict({k: v for k, v in state_dict.items() if k != name})
+        if state_dict.get(name):
+            self._scale_fn_custom.__dict__.update(state_dict[name])
 
 
 _PHASE = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
@@ -310,32 +446,25 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        _check_optimizer(optimizer)
+        check_optimizer(optimizer)
         self.total_steps = _count_steps(total_steps, epochs, steps_per_epoch)
         if not isinstance(pct_start, float) or not 0 <= pct_start <= 1:
             raise ArgumentError(
                 f"Expected float between 0 and 1 pct_start, but got {pct_start}"
             )
-        if anneal_strategy not in ("cos", "linear"):
-            raise ArgumentError(
-                "anneal_strategy must be one of 'cos' or 'linear', instead got "
-                f"{anneal_strategy}"
-            )
+        check_strategy(anneal_strategy)
         self._schedule_phases = _list_phases(self.total_steps, pct_start, three_phase)
         self._anneal_func_type = anneal_strategy
         self.cycle_momentum = cycle_momentum
-        if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
-            raise ArgumentError(
-                "optimizer must support momentum or beta1 with `cycle_momentum` option "
-                "enabled"
-            )
+        if cycle_momentum:
+            check_momentum(optimizer)
         if last_epoch == -1:
             given: dict[str, Any] = {"max_lr": max_lr}
             if cycle_momentum:
                 given["max_momentum"] = max_momentum
                 given["base_momentum"] = base_momentum
             for name, value in given.items():
-                values = _spread_over_groups(name, optimizer, value)
+                values = spread_over_groups(name, optimizer, value)
                 for group, own in zip(optimizer.param_groups, values, strict=True):
                     group[name] = own
             for group in optimizer.param_groups:
@@ -361,10 +490,7 @@ class OneCycleLR(LRScheduler):
                     group[phase["end_momentum"]],
                 )
                 momentum = self._anneal(start, end, done)
-                if "betas" in group:
-                    group["betas"] = (momentum, *group["betas"][1:])
-                else:
-                    group["momentum"] = momentum
+                set_momentum(group, momentum)
         return lrs
 
     def _find_phase(self) -> tuple[dict[str, Any], float]:
@@ -439,7 +565,7 @@ class ReduceLROnPlateau(LRScheduler):
             raise ArgumentError(
                 f"threshold mode {self.threshold_mode} is unknown! Use 'rel' or 'abs'"
             )
-        self.min_lrs = _spread_over_groups("min_lr", self.optimizer, min_lr)
+        self.min_lrs = spread_over_groups("min_lr", self.optimizer, min_lr)
         self.last_epoch = 0
         self.best = math.inf if self.mode == "min" else -math.inf
         self.cooldown_counter = 0
@@ -453,7 +579,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: SupportsFloat, epoch: None = None) -> None:  # type: ignore[override]
         """Go on by one, with the value to watch: a number or a Tensor with one element."""
-        _refuse_epoch(epoch)
+        refuse_epoch(epoch)
         value = float(metrics)
         self.last_epoch += 1
         if self._is_better(value):

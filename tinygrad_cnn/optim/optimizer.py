@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import functools
 import warnings
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from itertools import chain
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..core.engine import Tensor
+from ..core.methods.gradient import HookHandle
 from ..core.recording import Where, enable_grad, no_grad
 from ..errors import ArgumentError, DTypeError, ShapeError
 
@@ -33,10 +35,43 @@ def check_not_negative(**options: Any) -> None:
             raise ArgumentError(f"{what}{value}; expected a number of at least 0")
 
 
+def check_betas(betas: Iterable[float]) -> None:
+    """Refuse decays outside 0 ≤ β < 1."""
+    for i, beta in enumerate(betas):
+        if not 0 <= beta < 1:
+            raise ArgumentError(
+                f"Invalid beta parameter at index {i}: {beta}; expected 0 ≤ β < 1"
+            )
+
+
 def options(arguments: dict[str, Any]) -> dict[str, Any]:
     """The options among a constructor's `locals()`: the defaults of the groups."""
     others = ("self", "params", "__class__")
     return {name: value for name, value in arguments.items() if name not in others}
+
+
+def with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A `step` that calls the hooks before and after it."""
+
+    @functools.wraps(step)
+    def stepped(*args: Any, **kwargs: Any) -> Any:
+        self = args[0]
+        for hook in list(self._step_pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is None:
+                continue
+            if not (isinstance(changed, tuple) and len(changed) == 2):
+                raise DTypeError(
+                    f"{hook} must return None or a tuple of (new_args, new_kwargs), but "
+                    f"got {changed}."
+                )
+            args, kwargs = changed
+        loss = step(*args, **kwargs)
+        for hook in list(self._step_post_hooks.values()):
+            hook(self, args, kwargs)
+        return loss
+
+    return stepped
 
 
 class Optimizer:
@@ -49,6 +84,13 @@ class Optimizer:
     (foreach, fused, capturable, differentiable).
     """
 
+    _numbers: ClassVar[tuple[str, ...]] = ("step",)
+    """What in a parameter's state is a number."""
+
+    def __init_subclass__(cls) -> None:
+        if "step" in vars(cls):
+            cls.step = with_hooks(cls.step)  # type: ignore[method-assign]
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor) or not isinstance(params, Iterable):
             raise DTypeError(
@@ -59,6 +101,8 @@ class Optimizer:
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[Group] = []
         self._opt_called = False
+        self._step_pre_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
+        self._step_post_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
         self._memory: dict[Any, Array] = {}
         self._views: dict[Any, tuple[Array, ...]] = {}
         groups = list(params)
@@ -137,6 +181,17 @@ class Optimizer:
                 else:
                     p.grad = p.grad.detach().zero_()
 
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call hook(optimizer, args, kwargs) before each step; args begins with the
+        optimizer. What it returns replaces (args, kwargs).
+        """
+        return HookHandle(self._step_pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call hook(optimizer, args, kwargs) after each step."""
+        return HookHandle(self._step_post_hooks, hook)
+
+    @with_hooks
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update, in place, each parameter that has a gradient.
 
@@ -246,7 +301,9 @@ class Optimizer:
         for key, values in state_dict["state"].items():
             if key in params:
                 p = params[key]
-                state[p] = {name: _copy_state(p, name, v) for name, v in values.items()}
+                state[p] = {
+                    name: self._copy_state(p, name, v) for name, v in values.items()
+                }
             elif str(key).isdigit():
                 raise ArgumentError(
                     f"loaded state dict has a state for parameter {key!r}, which is in "
@@ -257,23 +314,22 @@ class Optimizer:
         self.state = state
         self.param_groups = [{**self.defaults, **other} for other in saved]
 
+    def _copy_state(self, p: Tensor, name: str, value: Any) -> Any:
+        if name in self._numbers:
+            return int(value) if name == "step" else float(value)
+        if not isinstance(value, Tensor | np.ndarray):
+            return copy.deepcopy(value)
+        array = value._array if isinstance(value, Tensor) else value
+        if array.shape != p.shape:
+            raise ShapeError(
+                f"loaded state dict has {name} of shape {list(array.shape)} for a "
+                f"parameter of shape {list(p.shape)}"
+            )
+        return Tensor._wrap(np.array(array, dtype=p.dtype))
+
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {group[k]}" for k in sorted(group) if k != "params"]
         return "\n".join([*lines, ")"])
-
-
-def _copy_state(p: Tensor, name: str, value: Any) -> Any:
-    if name == "step":
-        return int(value)
-    if not isinstance(value, Tensor | np.ndarray):
-        return copy.deepcopy(value)
-    array = value._array if isinstance(value, Tensor) else value
-    if array.shape != p.shape:
-        raise ShapeError(
-            f"loaded state dict has {name} of shape {list(array.shape)} for a parameter "
-            f"of shape {list(p.shape)}"
-        )
-    return Tensor._wrap(np.array(array, dtype=p.dtype))

@@ -10,7 +10,15 @@ import numpy as np
 from ..core.engine import Tensor
 from ..errors import ArgumentError
 from ..kernels import active
-from .optimizer import Array, Group, Optimizer, check_not_negative, options
+from .optimizer import (
+    Array,
+    Group,
+    Optimizer,
+    check_betas,
+    check_not_negative,
+    options,
+)
+from .steps import add_, addcdiv_, addcmul_, lerp_
 
 
 class SGD(Optimizer):
@@ -94,11 +102,7 @@ class Adam(Optimizer):
     ) -> None:
         defaults = options(locals()) | {"betas": tuple(betas)}
         check_not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
-        for i, beta in enumerate(betas):
-            if not 0 <= beta < 1:
-                raise ArgumentError(
-                    f"Invalid beta parameter at index {i}: {beta}; expected 0 ≤ β < 1"
-                )
+        check_betas(betas)
         super().__init__(params, defaults)
 
     def _update(
@@ -297,40 +301,3 @@ class Adadelta(Optimizer):
         u *= rho
         addcmul_(u, d, d, 1 - rho, work)
         add_(p._array, d, -float(group["lr"]), work)
-
-
-# In-place steps, with PyTorch's names and order of work. `work` is scratch memory of the
-# shape of `a`; it may be an operand, except `a` itself. Python numbers leave the dtype
-# alone, and everything is written into existing memory.
-
-
-def add_(a: Array, b: Array, alpha: float, work: Array) -> None:
-    """a ← a + α b."""
-    if alpha != 1:
-        b = np.multiply(b, alpha, out=work)
-    a += b
-
-
-def lerp_(a: Array, b: Array, weight: float, work: Array) -> None:
-    """a ← a + w (b − a), worked out from the nearer end."""
-    np.subtract(b, a, out=work)
-    if weight < 0.5:
-        work *= weight
-        a += work
-    else:
-        work *= 1 - weight
-        np.subtract(b, work, out=a)
-
-
-def addcmul_(a: Array, b: Array, c: Array, value: float, work: Array) -> None:
-    """a ← a + v b c."""
-    np.multiply(b, value, out=work)
-    work *= c
-    a += work
-
-
-def addcdiv_(a: Array, b: Array, c: Array, value: float, work: Array) -> None:
-    """a ← a + v b / c."""
-    np.multiply(b, value, out=work)
-    work /= c
-    a += work

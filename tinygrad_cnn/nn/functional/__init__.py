@@ -38,7 +38,9 @@ from .activation import (
     threshold,
     threshold_,
 )
+from .attention import bilinear, scaled_dot_product_attention
 from .convolution import conv2d, conv_transpose2d, linear, pad, true_conv2d
+from .embedding import embedding, embedding_bag
 from .loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -85,6 +87,7 @@ __all__ = [
     "alpha_dropout",
     "avg_pool2d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -100,6 +103,8 @@ __all__ = [
     "dropout3d",
     "elu",
     "elu_",
+    "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "gaussian_nll_loss",
     "gelu",
@@ -141,6 +146,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",
