@@ -86,6 +86,11 @@ EXPECTED = [
     (selection.Round("below"), [(3, 4)], lambda x: size_of(x - np.round(x))),
     (selection.Round("above"), [(3, 4)], lambda x: size_of(x - np.round(x))),
     (
+        selection.Round("zero"),
+        [(3, 4)],
+        oracles.each(lambda v: 1 - abs(v)),  # no jump at 0
+    ),
+    (
         selection.Round("nearest"),
         [(3, 4)],
         lambda x: size_of(x + 0.5 - np.round(x + 0.5)),
@@ -108,6 +113,7 @@ EXPECTED = [
     ],
     (reduction.Max((0,)), [(1, 3)], from_the_best_other(max, (0,))),
     (reduction.Norm(), [(3, 4)], lambda x: math.sqrt(math.fsum((x * x).flat))),
+    (reduction.PNorm(), [(3, 4)], size_of),
     (reduction.Std(), [(3, 4)], lambda x: np.std(x, ddof=1)),
     *[
         (pooling.MaxPool2d(window), [(2, 2, 4, 5)], lead_in_each_window(window))
