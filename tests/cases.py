@@ -421,6 +421,17 @@ binary(elementary.LogAddExp, lambda a, b: oracles.logsumexp([a, b]))
 binary(classification.SquaredError, lambda a, b: (a - b) ** 2)
 
 
+@case(arithmetic.Remainder, "a")
+def _(d):
+    full, other = d.meeting()
+    b = d.values(other, 0.5, 2.0) * d.of((1, -1))
+    quotient = d.rng.integers(-2, 3, full) + d.rng.uniform(0.1, 0.9, full)
+    to_zero = d.bool()
+    remainder = oracles.each(math.fmod if to_zero else operator.mod)
+    a = d.laid(np.asarray(quotient * b, d.dtype))
+    return arithmetic.Remainder(to_zero), (a, b), remainder
+
+
 @case(arithmetic.Pow, label="-of-numbers")
 def _(d):
     power = d.of((0, 1, 2, 3, -1, -2, 2.0, 0.0))

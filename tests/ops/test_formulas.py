@@ -247,7 +247,11 @@ FIELDS = {
     "Clip": {"low": -0.5, "high": 1.0},
     "Dropout": {"p": 0.5},
     "Place": {"classes": SIZE},
-    **dict.fromkeys(("CumSum", "CumProd", "LogCumSumExp", "Recurrence"), {"axis": 0}),
+    "CumSum": {"axis": 0},
+    "CumProd": {"axis": 0},
+    "LogCumSumExp": {"axis": 0},
+    "Recurrence": {"axis": 0},
+    "Remainder": {"to_zero": False},
     "PNorm": {"p": 3.0},
     "Softmax": {"axis": 0},
     "LogSoftmax": {"axis": 0},
@@ -278,6 +282,8 @@ def inputs_and_letters(name):
             return (GRID / 2,), {}
         case "Acosh" | "Log1p" | "Log2" | "Log10":
             return (GRID + 3,), {}
+        case "Remainder":
+            return (GRID, weight[0] + 0 * GRID), {"q": np.floor(GRID / weight[0])}
         case "Atan2" | "Hypot" | "XLogY":
             return (GRID, GRID[::-1] + 2), {}
         case "Div" | "Log" | "Pow" | "Sqrt":

@@ -12,7 +12,14 @@ import pytest
 
 from tinygrad_cnn import Tensor
 from tinygrad_cnn.kernels import Window
-from tinygrad_cnn.ops import activation, classification, pooling, reduction, selection
+from tinygrad_cnn.ops import (
+    activation,
+    arithmetic,
+    classification,
+    pooling,
+    reduction,
+    selection,
+)
 from tinygrad_cnn.ops.base import registry
 from tinygrad_cnn.verify.branches import watch_branches
 
@@ -81,6 +88,11 @@ EXPECTED = [
     (activation.LeakyReLU(0.3), [(3, 4)], size_of),
     (activation.Hardtanh(-0.5, 0.75), [(3, 4)], nearer_bound(-0.5, 0.75)),
     (activation.Gate(), [(3, 4), (3, 4)], lambda x, by: size_of(by)),
+    (
+        arithmetic.Remainder(),
+        [(3, 4), (1,)],
+        oracles.each(lambda a, b: abs(a / b - round(a / b)) if b else math.nan),
+    ),
     (selection.Sign(), [(3, 4)], size_of),
     (selection.Abs(), [(3, 4)], size_of),
     (selection.Round("below"), [(3, 4)], lambda x: size_of(x - np.round(x))),

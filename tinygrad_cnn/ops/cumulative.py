@@ -73,9 +73,9 @@ class Recurrence(Cumulative):
 class CumProd(Cumulative):
     """y[k] = Π_j x[j] where j ≤ k.
 
-    x[k] is a factor from k on: ∂L/∂x[k] = Σ_i g[i] y[i] / x[k] where i ≥ k. Computed without
-    the division, since x may be 0: the product of what is before k, times r[k] of the
-    `Recurrence` r[k] = g[k] + x[k + 1] r[k + 1].
+    x[k] is a factor from k on: ∂L/∂x[k] = Σ_i g[i] y[i] / x[k] where i ≥ k. Computed
+    without the division, since x may be 0: the product of what is before k, times r[k] of
+    the `Recurrence` r[k] = g[k] + x[k + 1] r[k + 1].
     """
 
     def forward(self, x: Value) -> Value:

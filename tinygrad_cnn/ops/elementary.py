@@ -1,7 +1,7 @@
-"""Elementary functions of each value: trigonometric, hyperbolic, logarithms, the error function.
+"""Elementary functions: angles, hyperbolic functions, logarithms, the error function.
 
-y[i] = f(x[i]) and ∂L/∂x[i] = g[i] · f′(x[i]). (exp, ln and the root are in `arithmetic`, tanh
-and arctan in `activation`.)
+y[i] = f(x[i]) and ∂L/∂x[i] = g[i] · f′(x[i]). (exp, ln and the root are in `arithmetic`,
+tanh and arctan in `activation`.)
 """
 
 from __future__ import annotations

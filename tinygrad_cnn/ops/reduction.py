@@ -128,8 +128,8 @@ class Std(Reduction):
 class Extreme(Reduction, register=False):
     """Base of the greatest and the least value: g goes to the places that attain it.
 
-    nan_attains: where y is NaN, all of g goes to the NaNs, as for PyTorch's max(); else each
-    gradient is NaN, as for its amax().
+    nan_attains: where y is NaN, g goes to the NaNs, as in PyTorch's max(); without it, each
+    gradient is NaN, as in its amax().
     """
 
     of_two: ClassVar[np.ufunc]
