@@ -216,7 +216,8 @@ class PNorm(Reduction):
         return np.sum(powers, self.axis, keepdims=self.keepdims) ** (1 / self.p)
 
     def grad_x(self, g: Value, y: Value, x: Value) -> Value:
-        share = (Abs()(x) / spread(y, x.shape, self.axis)) ** (self.p - 1)
+        y = spread(Where()(y != 0, y, math.inf), x.shape, self.axis)
+        share = (Abs()(x) / y) ** (self.p - 1)
         return Keep()(spread(g, x.shape, self.axis) * (Sign()(x) * share), x != 0)
 
     def branch(self, x: Value) -> Value:

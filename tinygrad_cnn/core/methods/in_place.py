@@ -160,7 +160,7 @@ class InPlace(Base):
 
 METHODS: dict[type[Base], str] = {
     Arithmetic: (
-        "addcdiv addcmul arctan2 atan2 copysign div divide float_power floor_divide fmod "
+        "addcdiv addcmul arctan2 atan2 copysign div divide floor_divide fmod "
         "hypot lerp mul multiply neg negative pow remainder true_divide xlogy"
     ),
     Comparison: (

@@ -42,8 +42,15 @@ class MinMax(NamedTuple):
     max: Tensor
 
 
-def _middle(x: Any, axis: int) -> Any:
+def _summable(x: Any, dtype: DType | None) -> Any:
+    """As `dtype`, or integers and bools as int64, in which they add up."""
+    return x.to(dtype or (x.dtype if x.dtype.kind == "f" else np.int64))
+
+
+def _middle(x: Any, axis: int | None) -> Any:
     """Where the median stands along an axis; the first NaN, if there is one."""
+    if axis is None:
+        return np.zeros((), np.int64)
     order = np.argsort(x, axis, kind="stable")
     found = np.take(order, (x.shape[axis] - 1) // 2, axis)
     missing = x != x
@@ -65,7 +72,8 @@ class Reduction(Base):
     ) -> Tensor:
         """Σ over `dim` (an int, several, or None for all)."""
         x = self if dtype is None else self.to(dtype)
-        return reduction.Sum(axes_of(dim, x._array.ndim), keepdim)(x)
+        y = reduction.Sum(axes_of(dim, x._array.ndim), keepdim)(x)
+        return y if dtype is None else y.to(dtype)
 
     @numpy_names
     def mean(
@@ -101,10 +109,12 @@ class Reduction(Base):
         self, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None
     ) -> Tensor:
         """Π over `dim` (an int, or None for all)."""
-        x = self if dtype is None else self.to(dtype)
-        if dim is None or not x.ndim:
-            return cumulative.Prod((0,))(x.reshape(-1))
-        return cumulative.Prod((axis_of(dim, x.ndim),), keepdim)(x)
+        x, axis = _summable(self, dtype), axis_of(0 if dim is None else dim, self.ndim)
+        if not x.ndim:
+            return x.clone()
+        y = x.reshape(-1) if dim is None else x
+        y = cumulative.Prod((axis,), keepdim and dim is not None)(y)
+        return y if dtype is None else y.to(dtype)
 
     @numpy_names
     def var(
@@ -303,7 +313,7 @@ class Reduction(Base):
         if p == 2:
             return reduction.Norm(axes, keepdim)(x)
         if p == 0:
-            return (x != 0).sum(dim, keepdim).to(x.dtype)
+            return Where()(x != 0, 1.0, x.sign()).sum(dim, keepdim)
         size = x.abs()
         if p == 1:
             return size.sum(dim, keepdim)
@@ -332,8 +342,9 @@ class Reduction(Base):
         )
 
     def _cumulative(self, kind: Any, dim: int, dtype: DType | None) -> Tensor:
-        x, axis = self if dtype is None else self.to(dtype), axis_of(dim, self.ndim)
-        return kind(axis)(x) if x.ndim else kind(0)(x.reshape(1)).reshape(())
+        x, axis = _summable(self, dtype), axis_of(dim, self.ndim)
+        y = kind(axis)(x) if x.numel() > 1 else x.clone()
+        return y if dtype is None else y.to(dtype)
 
     def cummax(self, dim: int) -> Extreme:
         """The largest value up to each one along `dim`, and where it stands (the last)."""
