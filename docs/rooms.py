@@ -22,6 +22,7 @@ WHAT = {
     "ops": "operations and their rules",
     "core": "Tensor, records, the walk back",
     "nn": "layers, losses, modules",
+    "linalg": "norms",
     "optim": "optimizers, schedules",
     "data": "images and batches",
     "utils": "PyTorch's names",

@@ -19,7 +19,7 @@ ROOMS = [
     "kernels",
     "ops",
     "core",
-    "nn.functional",
+    "nn.functional linalg",
     "nn",
     "optim data utils metrics checkpoint",
     "planning",

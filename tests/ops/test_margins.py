@@ -91,7 +91,16 @@ EXPECTED = [
     (
         arithmetic.Remainder(),
         [(3, 4), (1,)],
-        oracles.each(lambda a, b: abs(a / b - round(a / b)) if b else math.nan),
+        oracles.each(lambda a, b: abs(a - b * round(a / b)) if b else math.nan),
+    ),
+    (
+        arithmetic.Remainder(to_zero=True),
+        [(3, 4), (1,)],
+        oracles.each(
+            lambda a, b: (
+                min(abs(abs(a) - k * abs(b)) for k in range(1, 10)) if b else math.nan
+            )
+        ),
     ),
     (selection.Sign(), [(3, 4)], size_of),
     (selection.Abs(), [(3, 4)], size_of),

@@ -78,7 +78,7 @@ class Div(Elementwise):
 
 
 class Remainder(Elementwise):
-    """y = a − q b, where q is a / b rounded down, or with `to_zero` towards 0.
+    """y = a − q b, where q is a / b rounded down; or towards 0 (`to_zero`).
 
     ∂L/∂a = g,   ∂L/∂b = −g q: q is constant between its jumps.
     """
@@ -99,8 +99,11 @@ class Remainder(Elementwise):
 
     branch = _quotient
 
-    def margin(self, a: Value, b: Value) -> Value:
-        return Round("zero" if self.to_zero else "below").margin(a / b)
+    def margin(self, y: Value, a: Value, b: Value) -> Value:
+        """How far a is from a multiple of b; towards 0, none is at 0."""
+        to_next = np.abs(b) - np.abs(y)
+        no_last = np.logical_and(self.to_zero, np.abs(a) < np.abs(b))
+        return np.where(no_last, to_next, np.minimum(np.abs(y), to_next))
 
 
 class Pow(Elementwise):

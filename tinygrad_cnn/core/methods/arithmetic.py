@@ -40,7 +40,7 @@ def _whole(name: str, function: Any, a: Value, b: Value) -> Tensor:
             f"{name} of {dtype} by {b!r}: no bools, and integers not by zero"
         )
     if isinstance(function, Op):
-        return function(a, b)  # type: ignore[no-any-return]
+        return function(a, b)
     return unrecorded(name, function, a, b)
 
 
@@ -55,7 +55,7 @@ def _constant_in(y: Value, *inputs: Value) -> Tensor:
     for x in inputs:
         if getattr(x, "requires_grad", False):
             y = selection.Where()(False, x, y)
-    return y  # type: ignore[no-any-return]
+    return y
 
 
 def _along_axis(op: Any, dim: int, x: Value) -> Tensor:
@@ -185,7 +185,7 @@ class Arithmetic(Base):
 
     def lerp(self, end: Value, weight: Value) -> Tensor:
         """self + weight · (end − self); of floats only."""
-        return float_only(self, "lerp()") + weight * (end - self)  # type: ignore[no-any-return]
+        return float_only(self, "lerp()") + weight * (end - self)
 
     def atan2(self, other: Value) -> Tensor:
         """The angle of the point with height self and abscissa other."""

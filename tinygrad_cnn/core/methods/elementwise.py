@@ -24,7 +24,7 @@ def of_each(name: str, op: type[Op]) -> Callable[[Any], Tensor]:
     apply = op()
 
     def method(self: Any) -> Tensor:
-        return apply(floating(self))  # type: ignore[no-any-return]
+        return apply(floating(self))
 
     method.__name__, method.__qualname__ = name, f"Tensor.{name}"
     method.__doc__ = formulas(op).forward.removeprefix("y = ") + "."
@@ -67,7 +67,7 @@ class Elementwise(Base):
 
     def exp2(self) -> Tensor:
         """2ˣ."""
-        return 2.0 ** floating(self)  # type: ignore[no-any-return]
+        return 2.0 ** floating(self)
 
     def rsqrt(self) -> Tensor:
         """1 / √x."""
@@ -75,25 +75,25 @@ class Elementwise(Base):
 
     def reciprocal(self) -> Tensor:
         """1 / x."""
-        return 1.0 / floating(self)  # type: ignore[no-any-return]
+        return 1.0 / floating(self)
 
     def square(self) -> Tensor:
         """x²."""
-        return self**2  # type: ignore[no-any-return, operator]
+        return self.pow(2)
 
     def logit(self, eps: float | None = None) -> Tensor:
         """ln(x / (1 − x)), of x between eps and 1 − eps if eps is given."""
         x = floating(self)
         x = x if eps is None else x.clamp(eps, 1 - eps)
-        return (x / (1 - x)).log()  # type: ignore[no-any-return]
+        return (x / (1 - x)).log()
 
     def deg2rad(self) -> Tensor:
         """Degrees as radians."""
-        return floating(self) * (math.pi / 180)  # type: ignore[no-any-return]
+        return floating(self) * (math.pi / 180)
 
     def rad2deg(self) -> Tensor:
         """Radians as degrees."""
-        return floating(self) * (180 / math.pi)  # type: ignore[no-any-return]
+        return floating(self) * (180 / math.pi)
 
     def abs(self) -> Tensor:
         """|x|."""
@@ -103,7 +103,7 @@ class Elementwise(Base):
 
     def positive(self) -> Self:
         """x itself."""
-        return _no_bools(self, "positive()")  # type: ignore[no-any-return]
+        return _no_bools(self, "positive()")
 
     def sign(self) -> Tensor:
         """−1, 0 or 1; of NaN 0."""
@@ -124,8 +124,8 @@ class Elementwise(Base):
             return selection.Round("nearest")(_no_bools(self, "round()"))
         x, unit = float_only(self, "round() to decimals"), 10.0 ** abs(decimals)
         if decimals < 0:
-            return (x / unit).round() * unit  # type: ignore[no-any-return]
-        return (x * unit).round() / unit  # type: ignore[no-any-return]
+            return (x / unit).round() * unit
+        return (x * unit).round() / unit
 
     def floor(self) -> Tensor:
         """To the next integer below; its gradient is 0."""
@@ -143,7 +143,7 @@ class Elementwise(Base):
 
     def frac(self) -> Tensor:
         """x − trunc(x)."""
-        return self - float_only(self, "frac()").trunc()  # type: ignore[no-any-return, operator]
+        return self - float_only(self, "frac()").trunc()
 
     def clamp(self, min: Value = None, max: Value = None) -> Tensor:
         """Between two numbers or Tensors, either of which may be None.
@@ -163,7 +163,7 @@ class Elementwise(Base):
                 x, bound = promote(x, bound)
                 taken = beyond(x, bound) | (bound != bound)  # NaN is the result
                 x = selection.Where()(taken, bound, x)
-        return x  # type: ignore[no-any-return]
+        return x
 
     clip = clamp
 
@@ -184,7 +184,8 @@ class Elementwise(Base):
         """Numbers for NaN (0), ∞ and −∞ (the largest and the least of the dtype)."""
         if self.dtype.kind != "f":
             return self.clone()
-        most, x = np.finfo(self.dtype), self
+        x: Any = self
+        most = np.finfo(self.dtype)
         instead = (
             (x.isnan(), nan or 0.0),
             (x == math.inf, float(most.max) if posinf is None else posinf),
@@ -192,4 +193,4 @@ class Elementwise(Base):
         )
         for at, number in instead:
             x = selection.Where()(at, number, x)
-        return x  # type: ignore[return-value]
+        return x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -180,15 +181,10 @@ METHODS: dict[type[Base], str] = {
 }
 """The methods that have a form in place, `name_`, which takes over their result."""
 
-
 OPERATORS = {
     **{"mul": "mul", "truediv": "div", "pow": "pow", "floordiv": "floor_divide"},
-    **{
-        "mod": "remainder",
-        "and": "bitwise_and",
-        "or": "bitwise_or",
-        "xor": "bitwise_xor",
-    },
+    **{name: f"bitwise_{name}" for name in ("and", "or", "xor")},
+    "mod": "remainder",
 }
 """What `*=` and its kind call."""
 
@@ -199,6 +195,8 @@ def _in_place(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         before = self._before(*args, *kwargs.values())
         return self.become(method(before, *args, **kwargs))
 
+    signature = inspect.signature(method).replace(return_annotation="Self")
+    changed.__signature__ = signature  # type: ignore[attr-defined]
     changed.__name__, changed.__qualname__ = f"{name}_", f"Tensor.{name}_"
     changed.__doc__ = f"`{name}` in place."
     return changed
