@@ -74,10 +74,10 @@ _HOMES = {
         "logical_and logical_not logical_or logical_xor logit logsumexp lt "
         "masked_fill matmul max maximum mean median min minimum mm mul multiply "
         "nan_to_num nanmean nansum ne neg negative norm not_equal numel permute "
-        "positive pow prod rad2deg reciprocal relu remainder reshape round rsqrt sgn "
-        "sigmoid sign signbit sin sinh softmax split sqrt square squeeze stack std "
-        "std_mean sub subtract sum tan tanh topk transpose true_divide trunc unbind "
-        "unsqueeze var var_mean where xlogy"
+        "positive pow prod quantile rad2deg reciprocal relu remainder reshape round "
+        "rsqrt sgn sigmoid sign signbit sin sinh softmax split sqrt square squeeze "
+        "stack std std_mean sub subtract sum tan tanh topk transpose true_divide "
+        "trunc unbind unsqueeze var var_mean where xlogy"
     ),
     "core.generator": "Generator initial_seed manual_seed",
     "core.recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",

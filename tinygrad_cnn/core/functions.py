@@ -7,14 +7,23 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ..errors import DTypeError
 from .engine import Tensor
 from .methods.arithmetic import where as where
+from .methods.base import result_type
 from .methods.shape import cat as cat
 from .methods.shape import stack as stack
 
 concat = cat
 
+
+NUMBER_FIRST = (
+    *("add", "div", "divide", "float_power", "floor_divide", "mul", "multiply", "pow"),
+    *("remainder", "sub", "subtract", "true_divide", "xlogy"),
+)
+"""Functions that may have a number before their Tensor, which is then of its dtype."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -23,7 +32,9 @@ def _make_function(method: Method, alias: str = "") -> Method:
     """`name(input, …)` for `input.name(…)`."""
     name = alias or method.__name__
 
-    def function(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+    def function(input: Any, *args: Any, **kwargs: Any) -> Any:
+        if name in NUMBER_FIRST and args and isinstance(input, int | float):
+            input = Tensor._wrap(np.asarray(input, result_type(input, args[0])))
         if not isinstance(input, Tensor):
             raise DTypeError(f"{name}() takes a Tensor, got {type(input).__name__}")
         return getattr(input, name)(*args, **kwargs)
@@ -158,6 +169,7 @@ permute = _make_function(Tensor.permute)
 positive = _make_function(Tensor.positive)
 pow = _make_function(Tensor.pow, "pow")
 prod = _make_function(Tensor.prod)
+quantile = _make_function(Tensor.quantile)
 rad2deg = _make_function(Tensor.rad2deg)
 reciprocal = _make_function(Tensor.reciprocal)
 relu = _make_function(Tensor.relu)

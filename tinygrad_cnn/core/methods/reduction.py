@@ -20,6 +20,7 @@ from .base import (
     float_only,
     floating,
     numpy_names,
+    raw,
     unrecorded,
 )
 from .shape import gather
@@ -40,6 +41,30 @@ class MinMax(NamedTuple):
 
     min: Tensor
     max: Tensor
+
+
+_BELOW: dict[str, Any] = {
+    **{"linear": np.floor, "midpoint": np.floor, "lower": np.floor},
+    **{"higher": np.ceil, "nearest": np.round},
+}
+"""Which of the values in order comes first, by the interpolation of `quantile`."""
+
+
+def _quantiles(x: Any, shares: Any, interpolation: str) -> Any:
+    """Along the first axis, a row for each share."""
+    place = shares * (len(x) - 1)
+    order, missing = np.argsort(x._array, 0), np.isnan(x._array).any(0)
+
+    def at(places: Any) -> Any:
+        found = np.where(missing, order[-1], order[places.astype(int)])
+        return gather(x, 0, x._wrap(found))
+
+    below = _BELOW[interpolation](place)
+    if interpolation not in ("linear", "midpoint"):
+        return at(below)
+    part = place - below if interpolation == "linear" else place * 0 + 0.5
+    weight = part.astype(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+    return at(below).lerp(at(np.ceil(place)), x._wrap(weight))
 
 
 def _summable(x: Any, dtype: DType | None) -> Any:
@@ -228,6 +253,39 @@ class Reduction(Base):
         # The largest of what is not above it.
         up_to = Where()(self > middle, _least(self.dtype), self)
         return reduction.Max(None, nan_attains=True)(up_to)
+
+    def quantile(
+        self,
+        q: Any,
+        dim: int | None = None,
+        keepdim: bool = False,
+        *,
+        interpolation: str = "linear",
+    ) -> Tensor:
+        """The value below which the share q lies: a number, or a Tensor of several.
+
+        Of all values or along `dim`; of several q the results stand along a new first axis.
+        interpolation: "linear", "midpoint", "lower", "higher" or "nearest". NaN wins.
+        """
+        x = float_only(self, "quantile()")
+        shares = np.asarray(raw(q), np.float64)
+        if interpolation not in _BELOW or shares.ndim > 1:
+            raise ArgumentError(
+                f"quantile() takes a number or a vector as q, got {q!r}, and as "
+                f"interpolation one of {', '.join(_BELOW)}, got {interpolation!r}"
+            )
+        if not ((shares >= 0) & (shares <= 1)).all():
+            raise ArgumentError(f"quantile() takes shares from 0 to 1, got {q!r}")
+        axis = axis_of(dim or 0, x.ndim)
+        over = range(x.ndim) if dim is None else [axis]
+        sizes = [1 if a in over else s for a, s in enumerate(x.shape)]
+        if not keepdim:
+            sizes = [s for a, s in enumerate(x.shape) if a not in over]
+        x = x.reshape(-1) if dim is None or not x.ndim else x
+        if x.ndim > 1:  # what is reduced comes first
+            x = x.unsqueeze(0).transpose(0, axis + 1).squeeze(axis + 1)
+        y = _quantiles(x, shares.reshape(-1), interpolation)
+        return y.reshape((*shares.shape, *sizes))
 
     def _extreme(self, find: Any, dim: int, keepdim: bool) -> Extreme:
         axis = axis_of(dim, self._array.ndim)
