@@ -6,7 +6,7 @@ from typing import Any
 
 from .core.engine import Tensor
 from .core.methods.base import Dim, DType
-from .errors import ArgumentError, ShapeError
+from .errors import ArgumentError, DTypeError, ShapeError
 
 __all__ = ["matrix_norm", "norm", "vector_norm"]
 
@@ -21,7 +21,7 @@ def vector_norm(
 ) -> Tensor:
     """(Σ |x|^ord)^(1/ord) of all values or over `dim`; ±inf and 0 as in `Tensor.norm`."""
     if isinstance(ord, str):
-        raise ArgumentError(f"vector_norm() takes a number as ord, not {ord!r}")
+        raise DTypeError(f"vector_norm() takes a number as ord, not {ord!r}")
     return x.norm(ord, dim, keepdim, dtype)
 
 

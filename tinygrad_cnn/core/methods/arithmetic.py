@@ -185,7 +185,10 @@ class Arithmetic(Base):
 
     def lerp(self, end: Value, weight: Value) -> Tensor:
         """self + weight · (end − self); of floats only."""
-        return float_only(self, "lerp()") + weight * (end - self)
+        x = float_only(self, "lerp()")
+        if isinstance(weight, Base) or weight < 0.5:
+            return x + weight * (end - x)
+        return end - (1 - weight) * (end - x)  # exact where the weight is 1
 
     def atan2(self, other: Value) -> Tensor:
         """The angle of the point with height self and abscissa other."""

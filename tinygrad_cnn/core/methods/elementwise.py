@@ -146,15 +146,19 @@ class Elementwise(Base):
         return self - float_only(self, "frac()").trunc()
 
     def clamp(self, min: Value = None, max: Value = None) -> Tensor:
-        """Between two numbers or Tensors, either of which may be None.
+        """Between two numbers, or two Tensors, either of which may be None.
 
         A Tensor as a bound has the gradient where it is taken.
         """
-        bounds = [raw(bound) for bound in (min, max) if bound is not None]
-        if not bounds:
-            raise DTypeError("clamp() needs at least one of min and max")
+        bounds = [bound for bound in (min, max) if bound is not None]
+        numbers = {isinstance(raw(bound), int | float) for bound in bounds}
+        if numbers != {True} and {isinstance(b, Base) for b in bounds} != {True}:
+            raise DTypeError(
+                f"clamp() takes numbers or Tensors, not both, and at least one of "
+                f"min={min!r} and max={max!r}"
+            )
         x: Any = self
-        if all(isinstance(b, int | float) for b in bounds):
+        if numbers == {True}:
             for bound in bounds:
                 x = promote(x, bound)[0]
             return selection.Clip(raw(min), raw(max))(x)

@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import AutogradError, DTypeError, ShapeError
 from ...ops import shape as ops
 from ...ops.base import Value, recorded
+from ...ops.selection import Where as Select
 from ..generator import Generator, default_generator, uniform
 from ..recording import Where, explained, grad_enabled, reader
 from .arithmetic import Arithmetic
@@ -193,7 +194,10 @@ def _in_place(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def changed(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = self._before(*args, *kwargs.values())
-        return self.become(method(before, *args, **kwargs))
+        result = method(before, *args, **kwargs)
+        if grad_enabled.get() and before._requires_grad and not result._requires_grad:
+            result = Select()(False, before, result)  # constant, with gradient 0
+        return self.become(result)
 
     signature = inspect.signature(method).replace(return_annotation="Self")
     changed.__signature__ = signature  # type: ignore[attr-defined]

@@ -274,8 +274,11 @@ class Reduction(Base):
                 f"quantile() takes a number or a vector as q, got {q!r}, and as "
                 f"interpolation one of {', '.join(_BELOW)}, got {interpolation!r}"
             )
-        if not ((shares >= 0) & (shares <= 1)).all():
-            raise ArgumentError(f"quantile() takes shares from 0 to 1, got {q!r}")
+        if not ((shares >= 0) & (shares <= 1)).all() or not x.numel():
+            raise ArgumentError(
+                f"quantile() takes shares from 0 to 1 of some values, got {q!r} of "
+                f"{list(x.shape)}"
+            )
         axis = axis_of(dim or 0, x.ndim)
         over = range(x.ndim) if dim is None else [axis]
         sizes = [1 if a in over else s for a, s in enumerate(x.shape)]
