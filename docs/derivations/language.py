@@ -21,7 +21,7 @@ FUNCTIONS = {
     **{name: rf"\{name}" for name in ("arcsin", "arccos", "arctan")},
     **{name: rf"\operatorname{{{name}}}" for name in ("sign", "softmax", "onehot")},
     **{name: rf"\operatorname{{{name}}}" for name in ("arsinh", "arcosh", "artanh")},
-    **{name: rf"\operatorname{{{name}}}" for name in ("erf", "atan2")},
+    **{name: rf"\operatorname{{{name}}}" for name in ("erf",)},
 }
 REPEATED = {"Σ": r"\sum", "Π": r"\prod"}
 GREEK = {

@@ -160,7 +160,7 @@ FUNCTIONS = NAMED | {
 }
 FUNCTIONS |= {"sqrt": math.sqrt, "π": math.pi, "exp": math.exp, "sign": np.sign}
 FUNCTIONS |= {"round": round}
-FUNCTIONS |= {"atan2": math.atan2, "σ": lambda x: 1 / (1 + math.exp(-x))}
+FUNCTIONS |= {"σ": lambda x: 1 / (1 + math.exp(-x))}
 
 
 def equal_sides(right):

@@ -50,7 +50,7 @@ class CumSum(Cumulative):
 class Recurrence(Cumulative):
     """y[k] = x[k] + a[k] y[k − 1], beginning with y = x.
 
-    Backwards it is a recurrence again, with r[k] = g[k] + a[k + 1] r[k + 1]:
+    Backwards it is the same recurrence, with r[k] = g[k] + a[k + 1] r[k + 1]:
     ∂L/∂x[k] = r[k],   ∂L/∂a[k] = r[k] y[k − 1].
     """
 
@@ -74,7 +74,7 @@ class CumProd(Cumulative):
     """y[k] = Π_j x[j] where j ≤ k.
 
     x[k] is a factor from k on: ∂L/∂x[k] = Σ_i g[i] y[i] / x[k] where i ≥ k. Computed
-    without the division, since x may be 0: the product of what is before k, times r[k] of
+    without the division, since x may be 0: the product of the earlier values, times r[k] of
     the `Recurrence` r[k] = g[k] + x[k + 1] r[k + 1].
     """
 
@@ -108,7 +108,7 @@ class Prod(Reduction):
     """y = Π_k x[k].
 
     ∂L/∂x[k] = g · y / x[k]. Computed without the division, since x may be 0: the product of
-    what is before k, times that of what is after it. `axis` is one axis.
+    the earlier values, times that of the later ones. `axis` is one axis.
     """
 
     axis: Axis = (0,)

@@ -73,7 +73,7 @@ class Acos(Function):
 
 
 class Atan2(Elementwise):
-    """y = atan2(a, b): the angle of the point with height a and abscissa b.
+    """y = arctan(a / b), where b > 0; in general the angle of the point (b, a), −π to π.
 
     Since tan y = a / b: ∂L/∂a = g b / (a² + b²);   ∂L/∂b = −g a / (a² + b²). In the origin,
     where there is no angle, both are 0, as in PyTorch.

@@ -31,7 +31,9 @@ def _power(a: Value, b: Value) -> Tensor:
     return arithmetic.Pow()(a, b)
 
 
-def _whole(name: str, function: Any, a: Value, b: Value) -> Tensor:
+def _whole(
+    name: str, function: Any, a: Value, b: Value, differentiable: bool = True
+) -> Tensor:
     """A division that has no gradient, or the remainder of one."""
     a, b = promote(a, b)
     dtype = getattr(a, "dtype", None) or b.dtype
@@ -41,7 +43,7 @@ def _whole(name: str, function: Any, a: Value, b: Value) -> Tensor:
         )
     if isinstance(function, Op):
         return function(a, b)
-    return unrecorded(name, function, a, b)
+    return unrecorded(name, function, a, b, differentiable=differentiable)
 
 
 def _quotient_to_zero(a: Value, b: Value) -> Value:
@@ -159,10 +161,9 @@ class Arithmetic(Base):
             raise ArgumentError(
                 f"div() rounds by None, 'trunc' or 'floor', not {rounding_mode!r}"
             )
-        floor = rounding_mode == "floor"
-        values = [x.detach() if isinstance(x, Base) else x for x in (self, other)]
-        function = np.floor_divide if floor else _quotient_to_zero
-        return _constant_in(_whole("div()", function, *values), self, other)
+        divide = np.floor_divide if rounding_mode == "floor" else _quotient_to_zero
+        y = _whole("div()", divide, self, other, differentiable=False)
+        return _constant_in(y, self, other)
 
     divide = div
 
