@@ -24,6 +24,7 @@ WHAT = {
     "ops": "operations and their rules",
     "core": "Tensor, records, the walk back",
     "nn": "layers, losses, modules",
+    "linalg": "norms",
     "optim": "optimizers, schedules",
     "data": "images and batches",
     "distributions": "random draws",

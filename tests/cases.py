@@ -24,6 +24,8 @@ from tinygrad_cnn.ops import (
     arithmetic,
     classification,
     convolution,
+    cumulative,
+    elementary,
     linear,
     normalization,
     pooling,
@@ -320,13 +322,30 @@ unary(arithmetic.Neg, operator.neg, "a")
 unary(arithmetic.Exp, math.exp)
 unary(arithmetic.Log, math.log, low=0.3, high=3)
 unary(arithmetic.Sqrt, math.sqrt, low=0.3, high=3)
-unary(selection.Sign, lambda a: math.copysign(1, a) if a == a else a, kinks=(0,))
+unary(elementary.Sin, math.sin)
+unary(elementary.Cos, math.cos)
+unary(elementary.Tan, math.tan, low=-1.2, high=1.2)
+unary(elementary.Asin, math.asin, low=-0.9, high=0.9)
+unary(elementary.Acos, math.acos, low=-0.9, high=0.9)
+unary(elementary.Sinh, math.sinh)
+unary(elementary.Cosh, math.cosh)
+unary(elementary.Asinh, math.asinh)
+unary(elementary.Acosh, math.acosh, low=1.3, high=3)
+unary(elementary.Atanh, math.atanh, low=-0.9, high=0.9)
+unary(elementary.Expm1, math.expm1)
+unary(elementary.Log1p, math.log1p, low=-0.7)
+unary(elementary.Log2, math.log2, low=0.3, high=3)
+unary(elementary.Log10, math.log10, low=0.3, high=3)
+unary(elementary.Erf, oracles.erf)
+unary(elementary.Erfc, lambda x: 1 - oracles.erf(x))
+unary(selection.Sign, lambda a: math.copysign(1, a) if a == a else 0.0, kinks=(0,))
 unary(selection.Abs, abs, kinks=(0,))
 
 
 @case(selection.Round)
 def _(d):
-    to, f = d.of((("below", math.floor), ("above", math.ceil), ("nearest", round)))
+    ways = {"below": math.floor, "above": math.ceil, "zero": math.trunc}
+    to, f = d.of((ways | {"nearest": round}).items())
     x = d.away(d.shape(), -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2)
     return selection.Round(to), (x,), oracles.each(lambda v: f(v) if v == v else v)
 
@@ -464,7 +483,21 @@ binary(arithmetic.Mul, operator.mul, "a b")
 binary(arithmetic.Div, operator.truediv, "a", low=0.5)
 binary(arithmetic.Div, operator.truediv, "a", "-by-negatives", low=-2.0, high=-0.5)
 binary(arithmetic.Pow, math.pow, low=0.5)
+binary(elementary.Atan2, math.atan2, low=0.3)
+binary(elementary.Hypot, math.hypot, low=0.3)
+binary(elementary.LogAddExp, lambda a, b: oracles.logsumexp([a, b]))
 binary(classification.SquaredError, lambda a, b: (a - b) ** 2)
+
+
+@case(arithmetic.Remainder, "a")
+def _(d):
+    full, other = d.meeting()
+    b = d.values(other, 0.5, 2.0) * d.of((1, -1))
+    quotient = d.rng.integers(-2, 3, full) + d.rng.uniform(0.1, 0.9, full)
+    to_zero = d.bool()
+    remainder = oracles.each(math.fmod if to_zero else operator.mod)
+    a = d.laid(np.asarray(quotient * b, d.dtype))
+    return arithmetic.Remainder(to_zero), (a, b), remainder
 
 
 @case(arithmetic.Pow, label="-of-numbers")
@@ -472,6 +505,13 @@ def _(d):
     power = d.of((0, 1, 2, 3, -1, -2, 2.0, 0.0))
     a = d.away(d.shape(), 0)
     return arithmetic.Pow(), (a, power), oracles.each(math.pow)
+
+
+@case(elementary.XLogY, "a")
+def _(d):
+    a, b = d.meeting()
+    inputs = d.values(a), d.values(b, 0.3, 3)
+    return elementary.XLogY(), inputs, oracles.each(lambda a, b: a * math.log(b))
 
 
 def apart(op, f):
@@ -695,12 +735,40 @@ reduces(
 )
 
 
-@case(reduction.Norm)
-def _(d):
-    def length(x):
-        return np.array(math.sqrt(math.fsum(v * v for v in x.flat)))
+reduces(reduction.Norm, partial(oracles.norm, p=2), distinct=True)
+reduces(reduction.PNorm, partial(oracles.norm, p=3), distinct=True)
 
-    return reduction.Norm(), (d.distinct(d.shape()),), length
+
+@case(cumulative.Prod)
+def _(d):
+    s, keepdims = d.shape(1), d.bool()
+    axis = d.int(-len(s), len(s) - 1)
+    product = partial(oracles.reduced, math.prod, axis=(axis,), keepdims=keepdims)
+    return cumulative.Prod((axis,), keepdims), (d.values(s),), product
+
+
+def cumulates(op, f, linear=""):
+    """A case for what makes of the values up to each one a value; f takes their list."""
+
+    @case(op, linear)
+    def _(d):
+        s = d.shape(1)
+        axis = d.int(-len(s), len(s) - 1)
+        up_to = partial(np.apply_along_axis, oracles.of_each_beginning(f), axis)
+        return op(axis), (d.values(s),), lambda x: up_to(x) if x.size else x
+
+
+cumulates(cumulative.CumSum, math.fsum, "x")
+cumulates(cumulative.CumProd, math.prod)
+cumulates(cumulative.LogCumSumExp, oracles.logsumexp)
+
+
+@case(cumulative.Recurrence, "x")
+def _(d):
+    s = d.shape(1)
+    axis = d.int(-len(s), len(s) - 1)
+    oracle = partial(oracles.recurrence, axis=axis)
+    return cumulative.Recurrence(axis), (d.values(s), d.values(s)), oracle
 
 
 # ------------------------------------------------------------------ classification

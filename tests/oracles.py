@@ -56,6 +56,15 @@ def logistic_loss(x, t, q):
     return -q * t * -softplus - (1 - t) * (-x - softplus)
 
 
+def erf(x):
+    """By its power series."""
+    terms, term = [], x
+    for n in range(60):
+        terms.append(term / (2 * n + 1))
+        term *= -x * x / (n + 1)
+    return 2 / math.sqrt(math.pi) * math.fsum(terms)
+
+
 # ------------------------------------------------------------------- over some axes
 
 
@@ -83,6 +92,27 @@ def variance(values, correction):
 
 def extreme(choose, values):
     return math.nan if any(map(math.isnan, values)) else choose(values)
+
+
+def norm(values, p):
+    return math.fsum(abs(v) ** p for v in values) ** (1 / p)
+
+
+def of_each_beginning(f):
+    """f of the values up to each one."""
+    return lambda values: [f(list(values[: k + 1])) for k in range(len(values))]
+
+
+def recurrence(x, a, axis):
+    """y[k] = Σ_j x[j] times all a after j up to k."""
+    y = np.zeros(x.shape)
+    for at in np.ndindex(x.shape):
+        k = at[axis]
+        line = [slice(i, i + 1) for i in at]
+        line[axis] = slice(None)
+        xs, factors = x[tuple(line)].ravel(), a[tuple(line)].ravel()
+        y[at] = sum(xs[j] * math.prod(factors[j + 1 : k + 1]) for j in range(k + 1))
+    return y
 
 
 def logsumexp(values):

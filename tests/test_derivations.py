@@ -3,7 +3,7 @@
 import re
 
 from derivations import generate
-from derivations.language import FUNCTIONS, GREEK
+from derivations.language import FUNCTIONS, GREEK, REPEATED
 from derivations.latex import latex
 from derivations.prose import Prose
 from each import for_each
@@ -32,6 +32,7 @@ SET = {
     "x[k] Σ_j g[j] x[j] / m + 1": r"x_{k} \, \frac{\sum_{j} g_{j} \, x_{j}}{m} + 1",
     "exp(x[k]) / Σ_j exp(x[j])": r"\frac{\exp(x_{k})}{\sum_{j} \exp(x_{j})}",
     "ln(Σ_k exp(x[k]))": r"\ln\left(\sum_{k} \exp(x_{k})\right)",
+    "Π_k |x[k]|^p": r"\prod_{k} \lvert x_{k} \rvert^{p}",
     # A slash without spaces stays.
     "(N, C/groups, k_y)": r"(N,C/\mathrm{groups},k_{y})",
     "e⁻ˣ + aᵇ⁻¹": "e^{-x} + a^{b-1}",
@@ -78,7 +79,8 @@ def test_a_formula_is_set(formula: str) -> None:
 COMMANDS = {
     *(command.split("{")[0] for command in FUNCTIONS.values()),
     *(rf"\{name}" for name in GREEK.values()),
-    *(r"\frac", r"\partial", r"\sum", r"\cdot", r"\sqrt", r"\hat", r"\quad", r"\infty"),
+    *REPEATED.values(),
+    *(r"\frac", r"\partial", r"\cdot", r"\sqrt", r"\hat", r"\quad", r"\infty"),
     *(r"\lvert", r"\rvert", r"\left", r"\right", r"\begin", r"\end", r"\ldots"),
     *(r"\text", r"\mathrm", r"\mathsf", r"\operatorname", r"\mathrel"),
     *(r"\le", r"\ge", r"\ne"),
@@ -147,7 +149,7 @@ def test_the_definition_and_each_gradient_are_displayed(name: str) -> None:
 
 
 MATHEMATICAL = re.compile(
-    r"[∂Σ√·=<>≤≥≠−∞∗γβμσε²ᵀ]|[A-Za-z]\[|\w_\w|\b[b-zB-HJ-Z]\b(?!-)"
+    r"[∂ΣΠ√·=<>≤≥≠−∞∗γβμσε²ᵀ]|[A-Za-z]\[|\w_\w|\b[b-zB-HJ-Z]\b(?!-)"
 )
 
 

@@ -21,7 +21,7 @@ ROOMS = [
     "kernels",
     "ops",
     "core",
-    "nn.functional",
+    "nn.functional linalg",
     "nn",
     "optim data utils metrics checkpoint distributions absent",
     "planning",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from . import distributions as distributions
     from . import errors as errors
     from . import kernels as kernels
+    from . import linalg as linalg
     from . import metrics as metrics
     from . import nn as nn
     from . import ops as ops
@@ -63,8 +64,8 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .planning import planned as planned
 
 _ROOMS = (
-    "autograd checkpoint data distributions errors kernels metrics nn ops optim training "
-    "utils"
+    "autograd checkpoint data distributions errors kernels linalg metrics nn ops optim "
+    "training utils"
 )
 _MODULES = {name: name for name in _ROOMS.split()}
 _MODULES |= {name: home for name, home in importing.HOMES.items() if "." not in name}
@@ -82,12 +83,22 @@ _HOMES = {
     ),
     "core.engine": "Tensor",
     "core.functions": (
-        "abs add all allclose amax amin any argmax argmin atan bmm cat ceil chunk "
-        "clamp clip concat div dot eq equal exp flatten flip floor gather is_tensor "
-        "isfinite isinf isnan log log_softmax logsumexp matmul max maximum mean min "
-        "minimum mm mul neg numel permute pow relu reshape round sigmoid sign softmax "
-        "split sqrt square squeeze stack std sub sum tanh topk transpose unbind "
-        "unsqueeze var where"
+        "abs absolute acos acosh add addcdiv addcmul all allclose amax amin aminmax "
+        "any arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin asin "
+        "asinh atan atan2 atanh bitwise_and bitwise_not bitwise_or bitwise_xor bmm "
+        "cat ceil chunk clamp clamp_max clamp_min clip concat copysign cos cosh "
+        "count_nonzero cummax cummin cumprod cumsum deg2rad dist div divide dot eq "
+        "equal erf erfc exp exp2 expm1 fix flatten flip float_power floor "
+        "floor_divide fmax fmin fmod frac gather ge greater greater_equal gt "
+        "heaviside hypot is_tensor isclose isfinite isinf isnan isneginf isposinf le "
+        "lerp less less_equal log log10 log1p log2 log_softmax logaddexp logcumsumexp "
+        "logical_and logical_not logical_or logical_xor logit logsumexp lt "
+        "masked_fill matmul max maximum mean median min minimum mm mul multiply "
+        "nan_to_num nanmean nansum ne neg negative norm not_equal numel permute "
+        "positive pow prod quantile rad2deg reciprocal relu remainder reshape round "
+        "rsqrt sgn sigmoid sign signbit sin sinh softmax split sqrt square squeeze "
+        "stack std std_mean sub subtract sum tan tanh topk transpose true_divide "
+        "trunc unbind unsqueeze var var_mean where xlogy"
     ),
     "core.generator": "Generator initial_seed manual_seed",
     "core.recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from .language import END, FUNCTIONS, Token, tokens
 
-SIGNS = set("=<>≤≥≠·+−Σ√∂|∞∗×^_")
+SIGNS = set("=<>≤≥≠·+−ΣΠ√∂|∞∗×^_")
 """Where one of these is, there is mathematics."""
 
 NEUTRAL = {*"()[]{},/…", "+="}

@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 FUNCTIONS = {
-    **{name: rf"\{name}" for name in ("exp", "ln", "log", "max", "min", "tanh")},
-    **{"arctan": r"\arctan", "arcsin": r"\arcsin", "sin": r"\sin", "cos": r"\cos"},
-    **{
-        name: rf"\operatorname{{{name}}}"
-        for name in ("erf", "sign", "softmax", "onehot")
-    },
+    **{name: rf"\{name}" for name in ("exp", "ln", "log", "max", "min")},
+    **{name: rf"\{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    **{name: rf"\{name}" for name in ("arcsin", "arccos", "arctan")},
+    **{name: rf"\operatorname{{{name}}}" for name in ("sign", "softmax", "onehot")},
+    **{name: rf"\operatorname{{{name}}}" for name in ("arsinh", "arcosh", "artanh")},
+    **{name: rf"\operatorname{{{name}}}" for name in ("erf",)},
 }
+REPEATED = {"Σ": r"\sum", "Π": r"\prod"}
 GREEK = {
     **{"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon"},
     **{"η": "eta", "θ": "theta", "λ": "lambda", "μ": "mu", "ρ": "rho", "σ": "sigma"},

@@ -17,6 +17,7 @@ from .language import (
     LOWERED,
     OPERATORS,
     RAISED,
+    REPEATED,
     SYMBOLS,
     Token,
     clauses,
@@ -155,15 +156,17 @@ class Setter:
                 break
             else:
                 factors += [] if tight else [r"\,"]
-                if token.text == "Σ" and not summing:
+                if token.text in REPEATED and not summing:
                     above, summing = len(factors), True
                 factors.append(self.factor())
-                tight = token.text in (*FUNCTIONS, "Σ")
+                tight = token.text in (*FUNCTIONS, *REPEATED)
         return " ".join(factors)
 
     def below(self, closing: str) -> str:
         """What is below the line of a fraction."""
-        return bare(self.term(closing) if self.next().text == "Σ" else self.factor())
+        return bare(
+            self.term(closing) if self.next().text in REPEATED else self.factor()
+        )
 
     # ------------------------------------------------------------------ a single factor
 
@@ -175,13 +178,13 @@ class Setter:
         if token.text in CLOSING:
             return self.scripted(self.bracketed(token.text), called=False)
         if token.text == "|":
-            return rf"\lvert {self.sequence('|')} \rvert"
+            return self.scripted(rf"\lvert {self.sequence('|')} \rvert", called=False)
         if token.text == "∂":
             return self.derivative()
         if token.text == "√":
             return rf"\sqrt{{{bare(self.factor())}}}"
-        if token.text == "Σ":
-            return self.scripted(r"\sum", called=False)
+        if token.text in REPEATED:
+            return self.scripted(REPEATED[token.text], called=False)
         if token.text in FUNCTIONS:
             return self.scripted(FUNCTIONS[token.text])
         if token.text == "E" and self.next().text == "[":
@@ -190,7 +193,7 @@ class Setter:
 
     def bracketed(self, opening: str) -> str:
         inside = COMMA.sub(",", self.sequence(CLOSING[opening]))
-        tall = r"\frac" in inside or r"\sum" in inside
+        tall = any(large in inside for large in (r"\frac", *REPEATED.values()))
         left, right = (r"\left", r"\right") if tall else ("", "")
         return f"{left}{opening}{inside}{right}{CLOSING[opening]}"
 

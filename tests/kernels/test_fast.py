@@ -153,6 +153,7 @@ def test_large_arrays_are_mapped_to_the_bit(layout, number, rng):
             getattr(table, name)(*arguments) for table in (fast, reference)
         )
         np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(fast.erf(x), reference.erf(x), rtol=1e-15)
 
 
 def test_large_arrays_that_lie_otherwise_are_mapped_element_by_element(number, rng):

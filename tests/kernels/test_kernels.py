@@ -153,6 +153,13 @@ def test_gate(kernels, for_arrays):
         assert_equal(kernels.gate(x, by), expected, d.dtype)
 
 
+def test_erf(kernels, for_arrays):
+    @for_arrays(10)
+    def _(d):
+        x = d.values(d.shape())
+        assert_equal(kernels.erf(x), oracles.each(oracles.erf)(x), d.dtype)
+
+
 def test_relu(kernels, for_arrays):
     @for_arrays(30)
     def _(d):

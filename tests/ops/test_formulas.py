@@ -130,23 +130,37 @@ SIZE = 4
 
 SUPERSCRIPT = str.maketrans("⁰¹²³⁻ᵃᵇˣ", "0123-abx")
 SIGNS = str.maketrans({"−": "-", "·": "*", "≤": "<=", "≥": ">=", "≠": "!="})
+NAMED = {
+    name: getattr(math, name) for name in ["sin", "cos", "tan", "sinh", "cosh", "erf"]
+}
+NAMED |= {"arcsin": math.asin, "arccos": math.acos, "arctan": math.atan}
+NAMED |= {"arsinh": math.asinh, "arcosh": math.acosh, "artanh": math.atanh}
+NAMED["ln"] = math.log
 REWRITES: list[tuple[str, Any]] = [
     (",? ?…,? ?", ""),  # x[n,…]: there are no further axes here
     (" = ", " == "),
     ("[⁰¹²³⁻ᵃᵇˣ]+", lambda m: f"**({m[0].translate(SUPERSCRIPT)})"),
     (r"\|(.+?)\|", r"abs(\1)"),
+    (r"\^", "**"),
     (r"√(\w+)", r"√(\1)"),
     ("√", "sqrt"),
-    (r"\b(ln|arctan) (\w+(?:\(\w+\))?)", r"\1(\2)"),
+    (rf"\b({'|'.join(NAMED)}) (\w+(?:\(\w+\))?)", r"\1(\2)"),
     (r"(?<=[ (])\[([^[\]]*)\]", r"(\1)"),  # [c = k] is 1 or 0
-    ("(Σ|max|min)_(\\w) ", r"\1_{\2} "),
+    ("(Σ|Π|max|min)_(\\w) ", r"\1_{\2} "),
     # What stands side by side is multiplied.
-    (r"(?<=[\w)\]])(?<!\bif)(?<!else)(?<!where) (?=[\w(Σ])(?!if|else|where)", " * "),
+    (r"(?<=[\w)\]])(?<!\bif)(?<!else)(?<!where) (?=[\w(ΣΠ])(?!if|else|where)", " * "),
 ]
-FUNCTIONS = {"Σ": sum, "max": max, "min": min, "abs": abs, "e": math.e}
-FUNCTIONS |= {"sqrt": math.sqrt, "ln": math.log, "exp": math.exp, "sign": np.sign}
-FUNCTIONS |= {"round": round, "tanh": math.tanh, "erf": math.erf, "π": math.pi}
-FUNCTIONS |= {"arctan": math.atan, "σ": lambda x: 1 / (1 + math.exp(-x))}
+FUNCTIONS = NAMED | {
+    "Σ": sum,
+    "Π": math.prod,
+    "max": max,
+    "min": min,
+    "abs": abs,
+    "e": math.e,
+}
+FUNCTIONS |= {"sqrt": math.sqrt, "π": math.pi, "exp": math.exp, "sign": np.sign}
+FUNCTIONS |= {"round": round}
+FUNCTIONS |= {"σ": lambda x: 1 / (1 + math.exp(-x))}
 
 
 def equal_sides(right):
@@ -164,7 +178,7 @@ def equal_sides(right):
 
 def summed(text):
     """Σ_{i,j} term where … as a sum in Python; the term reaches to the next + or −."""
-    found = re.fullmatch(r"(.*)(Σ|max|min)_{([\w,]+)} (.*)", text)
+    found = re.fullmatch(r"(.*)(Σ|Π|max|min)_{([\w,]+)} (.*)", text)
     if not found:
         return text
     before, function, letters, body = found.groups()
@@ -239,6 +253,12 @@ FIELDS = {
     "Clip": {"low": -0.5, "high": 1.0},
     "Dropout": {"p": 0.5},
     "Place": {"classes": SIZE},
+    "CumSum": {"axis": 0},
+    "CumProd": {"axis": 0},
+    "LogCumSumExp": {"axis": 0},
+    "Recurrence": {"axis": 0},
+    "Remainder": {"to_zero": False},
+    "PNorm": {"p": 3.0},
     "Softmax": {"axis": 0},
     "LogSoftmax": {"axis": 0},
     "Conv2d": {"stride": (2, 2), "padding": (1, 1), "dilation": (2, 2)},
@@ -274,12 +294,26 @@ def inputs_and_letters(name):
             return (GRID, GRID[::-1]), {}
         case "Where":
             return (GRID**2 > 1, GRID, GRID[::-1]), {}
+        case "Asin" | "Acos" | "Atanh":
+            return (GRID / 2,), {}
+        case "Acosh" | "Log1p" | "Log2" | "Log10":
+            return (GRID + 3,), {}
+        case "Remainder":
+            return (GRID, weight[0] + 0 * GRID), {"q": np.floor(GRID / weight[0])}
+        case "Atan2" | "Hypot" | "XLogY":
+            return (GRID, GRID[::-1] + 2), {}
         case "Div" | "Log" | "Pow" | "Sqrt":
             return (GRID + 2, 2 - GRID / 2), {}
         case "Max" | "Min":
             return (np.array([2.0, -1, 2, -1]),), {"m": 2}
-        case "Sum" | "Mean" | "Var" | "Std" | "Norm" | "LogSumExp":
+        case "Sum" | "Mean" | "Var" | "Std" | "Norm" | "PNorm" | "LogSumExp":
             return (x,), {"n": SIZE, "μ": x.mean(), "correction": 1}
+        case "Prod" | "CumSum" | "CumProd" | "LogCumSumExp":
+            return (x,), {}
+        case "Recurrence":
+            after = np.eye(SIZE) - np.diag(weight[1:], 1)
+            r = np.linalg.solve(after, np.random.default_rng(3).normal(size=SIZE))
+            return (x, weight), {"r": r}
         case "Softmax" | "LogSoftmax":
             return (x,), {"p": np.exp(x) / np.exp(x).sum()}
         case "NLLLoss":

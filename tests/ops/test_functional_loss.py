@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from agreement import agree, functional, library, refuses_as_torch
+from each import for_each
 
 from tinygrad_cnn import tensor
 from tinygrad_cnn.errors import ArgumentError, LabelError
@@ -205,6 +206,12 @@ def test_activations(name, for_drawn):
     @for_drawn(8)
     def _(d):
         agree(functional(name, **d.some(**more.get(name, {}))), d.values(d.shape()))
+
+
+@for_each("name", ["mse_loss", "l1_loss"])
+def test_a_target_without_axes_widens_the_dtype_as_in_pytorch(name):
+    with pytest.warns(UserWarning, match="different to the input size"):
+        agree(functional(name), np.array(1.0), np.ones(3, np.float32))
 
 
 def test_losses_warn_of_nothing_else(rng):

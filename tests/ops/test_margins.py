@@ -12,7 +12,14 @@ import pytest
 
 from tinygrad_cnn import Tensor
 from tinygrad_cnn.kernels import Window
-from tinygrad_cnn.ops import activation, classification, pooling, reduction, selection
+from tinygrad_cnn.ops import (
+    activation,
+    arithmetic,
+    classification,
+    pooling,
+    reduction,
+    selection,
+)
 from tinygrad_cnn.ops.base import registry
 from tinygrad_cnn.verify.branches import watch_branches
 
@@ -87,10 +94,29 @@ EXPECTED = [
     (activation.Softplus(2.0, 0.5), [(3, 4)], lambda x: size_of(x - 0.25)),
     (activation.Hardtanh(-0.5, 0.75), [(3, 4)], nearer_bound(-0.5, 0.75)),
     (activation.Gate(), [(3, 4), (3, 4)], lambda x, by: size_of(by)),
+    (
+        arithmetic.Remainder(),
+        [(3, 4), (1,)],
+        oracles.each(lambda a, b: abs(a - b * round(a / b)) if b else math.nan),
+    ),
+    (
+        arithmetic.Remainder(to_zero=True),
+        [(3, 4), (1,)],
+        oracles.each(
+            lambda a, b: (
+                min(abs(abs(a) - k * abs(b)) for k in range(1, 10)) if b else math.nan
+            )
+        ),
+    ),
     (selection.Sign(), [(3, 4)], size_of),
     (selection.Abs(), [(3, 4)], size_of),
     (selection.Round("below"), [(3, 4)], lambda x: size_of(x - np.round(x))),
     (selection.Round("above"), [(3, 4)], lambda x: size_of(x - np.round(x))),
+    (
+        selection.Round("zero"),
+        [(3, 4)],
+        oracles.each(lambda v: 1 - abs(v)),  # no jump at 0
+    ),
     (
         selection.Round("nearest"),
         [(3, 4)],
@@ -119,6 +145,7 @@ EXPECTED = [
     ],
     (reduction.Max((0,)), [(1, 3)], from_the_best_other(max, (0,))),
     (reduction.Norm(), [(3, 4)], lambda x: math.sqrt(math.fsum((x * x).flat))),
+    (reduction.PNorm(), [(3, 4)], size_of),
     (reduction.Std(), [(3, 4)], lambda x: np.std(x, ddof=1)),
     *[
         (pooling.MaxPool2d(window), [(2, 2, 4, 5)], lead_in_each_window(window))

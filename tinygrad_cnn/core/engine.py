@@ -21,6 +21,8 @@ from ..ops.base import Need, Op, Value, shape_of
 from ..ops.shape import SumTo
 from . import recording
 from .methods.arithmetic import Arithmetic
+from .methods.comparison import Comparison
+from .methods.elementwise import Elementwise
 from .methods.gradient import (
     Gradient,
     cotangent_of,
@@ -204,7 +206,9 @@ class Record:
         return f"{self.op} of ({', '.join(kinds)}){inside} at {self.where}"
 
 
-class Tensor(Arithmetic, Reduction, Shape, InPlace, Memory, Gradient):
+class Tensor(
+    Arithmetic, Elementwise, Comparison, Reduction, Shape, InPlace, Memory, Gradient
+):
     """An array that remembers how it was computed.
 
     Tensor(data, requires_grad=False): `data` is a NumPy array, which is taken over without

@@ -12,12 +12,18 @@ import numpy as np
 from ..errors import DTypeError
 from .engine import Tensor
 from .methods.arithmetic import where as where
+from .methods.base import result_type
 from .methods.shape import cat as cat
 from .methods.shape import stack as stack
-from .recording import told_reader
 
 concat = cat
 
+
+NUMBER_FIRST = (
+    *("add", "div", "divide", "float_power", "floor_divide", "mul", "multiply", "pow"),
+    *("remainder", "sub", "subtract", "true_divide", "xlogy"),
+)
+"""Functions that may have a number before their Tensor, which is then of its dtype."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -26,7 +32,9 @@ def _make_function(method: Method, alias: str = "") -> Method:
     """`name(input, …)` for `input.name(…)`."""
     name = alias or method.__name__
 
-    def function(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+    def function(input: Any, *args: Any, **kwargs: Any) -> Any:
+        if name in NUMBER_FIRST and args and isinstance(input, int | float):
+            input = Tensor._wrap(np.asarray(input, result_type(input, args[0])))
         if not isinstance(input, Tensor):
             raise DTypeError(f"{name}() takes a Tensor, got {type(input).__name__}")
         return getattr(input, name)(*args, **kwargs)
@@ -39,63 +47,162 @@ def _make_function(method: Method, alias: str = "") -> Method:
 
 
 abs = _make_function(Tensor.abs)
+absolute = _make_function(Tensor.absolute, "absolute")
+acos = _make_function(Tensor.acos)
+acosh = _make_function(Tensor.acosh)
 add = _make_function(Tensor.add)
+addcdiv = _make_function(Tensor.addcdiv)
+addcmul = _make_function(Tensor.addcmul)
 all = _make_function(Tensor.all)
+allclose = _make_function(Tensor.allclose)
 amax = _make_function(Tensor.amax)
 amin = _make_function(Tensor.amin)
+aminmax = _make_function(Tensor.aminmax)
 any = _make_function(Tensor.any)
+arccos = _make_function(Tensor.arccos, "arccos")
+arccosh = _make_function(Tensor.arccosh, "arccosh")
+arcsin = _make_function(Tensor.arcsin, "arcsin")
+arcsinh = _make_function(Tensor.arcsinh, "arcsinh")
+arctan = _make_function(Tensor.arctan, "arctan")
+arctan2 = _make_function(Tensor.arctan2, "arctan2")
+arctanh = _make_function(Tensor.arctanh, "arctanh")
 argmax = _make_function(Tensor.argmax)
 argmin = _make_function(Tensor.argmin)
+asin = _make_function(Tensor.asin)
+asinh = _make_function(Tensor.asinh)
 atan = _make_function(Tensor.atan)
+atan2 = _make_function(Tensor.atan2)
+atanh = _make_function(Tensor.atanh)
+bitwise_and = _make_function(Tensor.bitwise_and, "bitwise_and")
+bitwise_not = _make_function(Tensor.bitwise_not, "bitwise_not")
+bitwise_or = _make_function(Tensor.bitwise_or, "bitwise_or")
+bitwise_xor = _make_function(Tensor.bitwise_xor, "bitwise_xor")
 bmm = _make_function(Tensor.bmm)
 ceil = _make_function(Tensor.ceil)
 chunk = _make_function(Tensor.chunk)
 clamp = _make_function(Tensor.clamp)
+clamp_max = _make_function(Tensor.clamp_max)
+clamp_min = _make_function(Tensor.clamp_min)
 clip = _make_function(Tensor.clip, "clip")
-div = _make_function(Tensor.div, "div")
+copysign = _make_function(Tensor.copysign)
+cos = _make_function(Tensor.cos)
+cosh = _make_function(Tensor.cosh)
+count_nonzero = _make_function(Tensor.count_nonzero)
+cummax = _make_function(Tensor.cummax)
+cummin = _make_function(Tensor.cummin)
+cumprod = _make_function(Tensor.cumprod)
+cumsum = _make_function(Tensor.cumsum)
+deg2rad = _make_function(Tensor.deg2rad)
+dist = _make_function(Tensor.dist)
+div = _make_function(Tensor.div)
+divide = _make_function(Tensor.divide, "divide")
 dot = _make_function(Tensor.dot)
 eq = _make_function(Tensor.eq, "eq")
+equal = _make_function(Tensor.equal)
+erf = _make_function(Tensor.erf)
+erfc = _make_function(Tensor.erfc)
 exp = _make_function(Tensor.exp)
+exp2 = _make_function(Tensor.exp2)
+expm1 = _make_function(Tensor.expm1)
+fix = _make_function(Tensor.fix, "fix")
 flatten = _make_function(Tensor.flatten)
 flip = _make_function(Tensor.flip)
+float_power = _make_function(Tensor.float_power)
 floor = _make_function(Tensor.floor)
+floor_divide = _make_function(Tensor.floor_divide, "floor_divide")
+fmax = _make_function(Tensor.fmax)
+fmin = _make_function(Tensor.fmin)
+fmod = _make_function(Tensor.fmod)
+frac = _make_function(Tensor.frac)
 gather = _make_function(Tensor.gather)
+ge = _make_function(Tensor.ge, "ge")
+greater = _make_function(Tensor.greater, "greater")
+greater_equal = _make_function(Tensor.greater_equal, "greater_equal")
+gt = _make_function(Tensor.gt, "gt")
+heaviside = _make_function(Tensor.heaviside)
+hypot = _make_function(Tensor.hypot)
+isclose = _make_function(Tensor.isclose)
 isfinite = _make_function(Tensor.isfinite)
 isinf = _make_function(Tensor.isinf)
 isnan = _make_function(Tensor.isnan)
+isneginf = _make_function(Tensor.isneginf)
+isposinf = _make_function(Tensor.isposinf)
+le = _make_function(Tensor.le, "le")
+lerp = _make_function(Tensor.lerp)
+less = _make_function(Tensor.less, "less")
+less_equal = _make_function(Tensor.less_equal, "less_equal")
 log = _make_function(Tensor.log)
+log10 = _make_function(Tensor.log10)
+log1p = _make_function(Tensor.log1p)
+log2 = _make_function(Tensor.log2)
 log_softmax = _make_function(Tensor.log_softmax)
+logaddexp = _make_function(Tensor.logaddexp)
+logcumsumexp = _make_function(Tensor.logcumsumexp)
+logical_and = _make_function(Tensor.logical_and)
+logical_not = _make_function(Tensor.logical_not)
+logical_or = _make_function(Tensor.logical_or)
+logical_xor = _make_function(Tensor.logical_xor)
+logit = _make_function(Tensor.logit)
 logsumexp = _make_function(Tensor.logsumexp)
+lt = _make_function(Tensor.lt, "lt")
+masked_fill = _make_function(Tensor.masked_fill)
 matmul = _make_function(Tensor.matmul)
 max = _make_function(Tensor.max)
 maximum = _make_function(Tensor.maximum)
 mean = _make_function(Tensor.mean)
+median = _make_function(Tensor.median)
 min = _make_function(Tensor.min)
 minimum = _make_function(Tensor.minimum)
 mm = _make_function(Tensor.mm)
-mul = _make_function(Tensor.mul)
-neg = _make_function(Tensor.neg)
+mul = _make_function(Tensor.mul, "mul")
+multiply = _make_function(Tensor.multiply, "multiply")
+nan_to_num = _make_function(Tensor.nan_to_num)
+nanmean = _make_function(Tensor.nanmean)
+nansum = _make_function(Tensor.nansum)
+ne = _make_function(Tensor.ne, "ne")
+neg = _make_function(Tensor.neg, "neg")
+negative = _make_function(Tensor.negative, "negative")
+norm = _make_function(Tensor.norm)
+not_equal = _make_function(Tensor.not_equal, "not_equal")
 numel = _make_function(Tensor.numel)
 permute = _make_function(Tensor.permute)
-pow = _make_function(Tensor.pow)
+positive = _make_function(Tensor.positive)
+pow = _make_function(Tensor.pow, "pow")
+prod = _make_function(Tensor.prod)
+quantile = _make_function(Tensor.quantile)
+rad2deg = _make_function(Tensor.rad2deg)
+reciprocal = _make_function(Tensor.reciprocal)
 relu = _make_function(Tensor.relu)
+remainder = _make_function(Tensor.remainder, "remainder")
 reshape = _make_function(Tensor.reshape)
 round = _make_function(Tensor.round)
+rsqrt = _make_function(Tensor.rsqrt)
+sgn = _make_function(Tensor.sgn, "sgn")
 sigmoid = _make_function(Tensor.sigmoid)
 sign = _make_function(Tensor.sign)
+signbit = _make_function(Tensor.signbit)
+sin = _make_function(Tensor.sin)
+sinh = _make_function(Tensor.sinh)
 softmax = _make_function(Tensor.softmax)
 sqrt = _make_function(Tensor.sqrt)
 square = _make_function(Tensor.square)
 squeeze = _make_function(Tensor.squeeze)
 std = _make_function(Tensor.std)
+std_mean = _make_function(Tensor.std_mean)
 sub = _make_function(Tensor.sub)
+subtract = _make_function(Tensor.subtract, "subtract")
 sum = _make_function(Tensor.sum)
+tan = _make_function(Tensor.tan)
 tanh = _make_function(Tensor.tanh)
 topk = _make_function(Tensor.topk)
 transpose = _make_function(Tensor.transpose)
+true_divide = _make_function(Tensor.true_divide, "true_divide")
+trunc = _make_function(Tensor.trunc)
 unbind = _make_function(Tensor.unbind)
 unsqueeze = _make_function(Tensor.unsqueeze)
 var = _make_function(Tensor.var)
+var_mean = _make_function(Tensor.var_mean)
+xlogy = _make_function(Tensor.xlogy)
 
 
 def split(
@@ -103,24 +210,6 @@ def split(
 ) -> tuple[Tensor, ...]:
     """Pieces of one size, or of these sizes, along `dim`."""
     return tensor.split(split_size_or_sections, dim)
-
-
-def allclose(
-    input: Tensor,
-    other: Tensor,
-    rtol: float = 1e-05,
-    atol: float = 1e-08,
-    equal_nan: bool = False,
-) -> bool:
-    """Whether |input − other| ≤ atol + rtol · |other| everywhere."""
-    told_reader("allclose()")
-    return np.allclose(input._array, other._array, rtol, atol, equal_nan)
-
-
-def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether shape and all values are the same."""
-    told_reader("equal()")
-    return np.array_equal(input._array, other._array)
 
 
 def is_tensor(obj: Any) -> bool:

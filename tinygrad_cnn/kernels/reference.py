@@ -11,6 +11,7 @@ Index letters: n image, c input channel, o output channel, (i, j) output positio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from inspect import isfunction
 from typing import Any
@@ -262,6 +263,14 @@ def label_sum(x: Array, label: Array) -> np.generic | None:
 def gate(x: Array, by: Array) -> Array:
     """x where by > 0 or by is NaN, else +0."""
     return keep(x, ~(by <= 0))
+
+
+def erf(x: Array) -> Array:
+    """The error function, which NumPy has not."""
+    return np.asarray(_ERF(x)).astype(x.dtype)
+
+
+_ERF = np.frompyfunc(math.erf, 1, 1)
 
 
 def keep(x: Array, mask: Array) -> Array:

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .base import Elementwise, Value
-from .selection import Where
+from .selection import Round, Where
 
 
 class Add(Elementwise):
@@ -75,6 +75,35 @@ class Div(Elementwise):
 
     def grad_b(self, g: Value, a: Value, b: Value) -> Value:
         return -(g / b) * (a / b)
+
+
+class Remainder(Elementwise):
+    """y = a − q b, where q is a / b rounded down; or towards 0 (`to_zero`).
+
+    ∂L/∂a = g,   ∂L/∂b = −g q: q is constant between its jumps.
+    """
+
+    to_zero: bool = False
+
+    def forward(self, a: Value, b: Value) -> Value:
+        return (np.fmod if self.to_zero else np.mod)(a, b)
+
+    def grad_a(self, g: Value) -> Value:
+        return g
+
+    def grad_b(self, g: Value, y: Value, a: Value, b: Value) -> Value:
+        return -g * self._quotient(y, a, b)
+
+    def _quotient(self, y: Value, a: Value, b: Value) -> Value:
+        return Round()((a - y) / b)
+
+    branch = _quotient
+
+    def margin(self, y: Value, a: Value, b: Value) -> Value:
+        """How far a is from a multiple of b; towards 0, none is at 0."""
+        to_next = np.abs(b) - np.abs(y)
+        no_last = np.logical_and(self.to_zero, np.abs(a) < np.abs(b))
+        return np.where(no_last, to_next, np.minimum(np.abs(y), to_next))
 
 
 class Pow(Elementwise):

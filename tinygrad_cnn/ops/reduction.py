@@ -6,6 +6,7 @@ Index letter: k runs over the values that become one.
 from __future__ import annotations
 
 import math
+from dataclasses import field
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..kernels import active
 from .activation import Keep
 from .arithmetic import Exp
 from .base import Op, Value, shape_of
-from .selection import Where
+from .selection import Abs, Sign, Where
 from .shape import Cast, Expand, Reshape
 
 Axis = tuple[int, ...] | None
@@ -78,9 +79,14 @@ class Var(Reduction):
     correction: int = 1
 
     def forward(self, x: Value) -> Value:
+        return self.exact(x).astype(x.dtype)
+
+    def exact(self, x: Value) -> Value:
+        """In float64, where squares of float32 cannot overflow."""
+        x = x.astype(np.float64)
         d = x - Mean(self.axis, keepdims=True)(x)
         total = np.sum(d * d, axis=self.axis, keepdims=self.keepdims)
-        return total / np.array(self._freedom(x.shape), x.dtype)
+        return total / np.float64(self._freedom(x.shape))
 
     def grad_x(self, g: Value, x: Value) -> Value:
         d = x - Mean(self.axis, keepdims=True)(x)
@@ -103,7 +109,7 @@ class Std(Reduction):
     correction: int = 1
 
     def forward(self, x: Value) -> Value:
-        return np.sqrt(self._variance.forward(x))
+        return np.sqrt(self._variance.exact(x)).astype(x.dtype)
 
     def grad_x(self, g: Value, y: Value, x: Value) -> Value:
         return self._variance.grad_x(g / (2.0 * Where()(y != 0, y, math.inf)), x)
@@ -120,15 +126,23 @@ class Std(Reduction):
 
 
 class Extreme(Reduction, register=False):
-    """Base of the greatest and the least value: g goes to the places that attain it."""
+    """Base of the greatest and the least value: g goes to the places that attain it.
+
+    nan_attains: where y is NaN, g goes to the NaNs, as in PyTorch's max(); without it, each
+    gradient is NaN, as in its amax().
+    """
 
     of_two: ClassVar[np.ufunc]
+    nan_attains: bool = field(default=False, repr=False)
 
     def forward(self, x: Value) -> Value:
         return self.of_two.reduce(x, axis=self.axis, keepdims=self.keepdims)
 
     def grad_x(self, g: Value, y: Value, x: Value) -> Value:
-        return share(g, y, x, self.axis)
+        at = x == spread(y, x.shape, self.axis)
+        if self.nan_attains:
+            at = at | ((x != x) & spread(y != y, x.shape, self.axis))
+        return share(g, at, x.dtype, self.axis)
 
     def branch(self, y: Value, x: Value) -> Value:
         return x == spread(y, x.shape, self.axis)
@@ -155,10 +169,10 @@ class Min(Extreme):
     of_two = np.minimum
 
 
-def share(g: Value, y: Value, x: Value, axis: Axis) -> Value:
-    """g divided evenly among the places where x attains y; the places are constants."""
-    at = Cast(x.dtype)(x == spread(y, x.shape, axis))
-    return spread(g, x.shape, axis) * (at / Sum(axis, keepdims=True)(at))
+def share(g: Value, at: Value, dtype: Value, axis: Axis) -> Value:
+    """g divided evenly among the places `at`, which are constants."""
+    at = Cast(dtype)(at)
+    return spread(g, at.shape, axis) * (at / Sum(axis, keepdims=True)(at))
 
 
 def lead(gap: Value, axis: Axis) -> Value:
@@ -169,23 +183,48 @@ def lead(gap: Value, axis: Axis) -> Value:
     return np.where(first, np.where(tied, 0, others), gap)
 
 
-class Norm(Op):
-    """y = √(Σ_k x[k]²), of all values.
+class Norm(Reduction):
+    """y = √(Σ_k x[k]²).
 
     ∂L/∂x[k] = g · x[k] / y where y ≠ 0, else 0; as in PyTorch.
     """
 
     def forward(self, x: Value) -> Value:
-        return np.sqrt(np.sum(x * x))
+        return np.sqrt(np.sum(x * x, axis=self.axis, keepdims=self.keepdims))
 
     def grad_x(self, g: Value, y: Value, x: Value) -> Value:
-        return Keep()(x * (g / y), y != 0)
+        weight = spread(g / y, x.shape, self.axis)
+        return Keep()(x * weight, spread(y, x.shape, self.axis) != 0)
 
     def branch(self, y: Value) -> Value:
         return y != 0
 
     def margin(self, y: Value) -> Value:
         return y
+
+
+class PNorm(Reduction):
+    """y = (Σ_k |x[k]|^p)^(1/p), for p > 0.
+
+    ∂L/∂x[k] = g sign(x[k]) (|x[k]| / y)^(p − 1); where x[k] = 0 it is 0, as in PyTorch.
+    """
+
+    p: float = 3.0
+
+    def forward(self, x: Value) -> Value:
+        powers = np.abs(x) ** self.p
+        return np.sum(powers, self.axis, keepdims=self.keepdims) ** (1 / self.p)
+
+    def grad_x(self, g: Value, y: Value, x: Value) -> Value:
+        y = spread(Where()(y != 0, y, math.inf), x.shape, self.axis)
+        share = (Abs()(x) / y) ** (self.p - 1)
+        return Keep()(spread(g, x.shape, self.axis) * (Sign()(x) * share), x != 0)
+
+    def branch(self, x: Value) -> Value:
+        return np.sign(x).astype(np.int8)
+
+    def margin(self, x: Value) -> Value:
+        return np.abs(x)
 
 
 class LogSumExp(Reduction):

@@ -61,11 +61,12 @@ class Where(Elementwise):
 class Sign(Elementwise):
     """y = sign(a): −1, 0 or 1 as a is negative, zero or positive (`lenet`, activations).
 
-    ∂L/∂a = 0: y is constant between the jumps.
+    ∂L/∂a = 0: y is constant between the jumps. Of NaN it is 0, as in PyTorch.
     """
 
     def forward(self, a: Value) -> Value:
-        return np.sign(a)
+        above, below = (a > 0).view(np.int8), (a < 0).view(np.int8)
+        return (above - below).astype(a.dtype)
 
     def grad_a(self, g: Value) -> Value:
         return Where()(False, g, 0.0)
@@ -78,17 +79,17 @@ class Sign(Elementwise):
 
 
 class Round(Elementwise):
-    """y = round(a): the nearest integer, of two the even one; or the next below or above.
+    """y = round(a): the nearest integer, of two the even one; or the next below or above,
+    or towards zero.
 
     ∂L/∂a = 0: y is constant between the jumps.
     """
 
-    to: Literal["below", "above", "nearest"] = "nearest"
+    to: Literal["below", "above", "zero", "nearest"] = "nearest"
 
     def forward(self, a: Value) -> Value:
-        if self.to == "nearest":
-            return np.round(a)
-        return np.floor(a) if self.to == "below" else np.ceil(a)
+        ways = {"below": np.floor, "above": np.ceil, "zero": np.trunc}
+        return ways.get(self.to, np.round)(a)
 
     def grad_a(self, g: Value) -> Value:
         return Where()(False, g, 0.0)
@@ -98,7 +99,10 @@ class Round(Elementwise):
 
     def margin(self, a: Value) -> Value:
         from_jump = a + 0.5 if self.to == "nearest" else a
-        return np.abs(from_jump - np.round(from_jump))
+        jump = np.round(from_jump)
+        if self.to == "zero":  # where there is no jump
+            jump = np.where(jump == 0, np.copysign(1, a), jump)
+        return np.abs(from_jump - jump)
 
 
 class Abs(Elementwise):
@@ -118,7 +122,10 @@ class Abs(Elementwise):
 
 
 class OneOfTwo(Elementwise, register=False):
-    """Base of the larger and the smaller of two: g goes to the one that `beats`."""
+    """Base of the larger and the smaller of two: g goes to the one that `beats`.
+
+    Where one is NaN, none beats the other, and both have g, as in PyTorch.
+    """
 
     beats: ClassVar[Any]
 
@@ -126,10 +133,10 @@ class OneOfTwo(Elementwise, register=False):
         return self.ufunc(a, b)
 
     def grad_a(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(self.beats(a, b), g, 0.0))
+        return Where()(a == b, g * 0.5, Where()(self.beats(b, a), 0.0, g))
 
     def grad_b(self, g: Value, a: Value, b: Value) -> Value:
-        return Where()(a == b, g * 0.5, Where()(self.beats(b, a), g, 0.0))
+        return Where()(a == b, g * 0.5, Where()(self.beats(a, b), 0.0, g))
 
     def branch(self, a: Value, b: Value) -> Value:
         return np.sign(a - b).astype(np.int8)
@@ -139,7 +146,8 @@ class OneOfTwo(Elementwise, register=False):
 
 
 class Maximum(OneOfTwo):
-    """y = max(a, b): g goes to the larger input; where they tie, half to each.
+    """y = max(a, b): g goes to the larger input; where they tie, half to each;
+    where one is NaN, all to each.
 
     ∂L/∂a = g where a > b, g / 2 where a = b, else 0;
     ∂L/∂b = g where b > a, g / 2 where a = b, else 0.
@@ -150,7 +158,8 @@ class Maximum(OneOfTwo):
 
 
 class Minimum(OneOfTwo):
-    """y = min(a, b): g goes to the smaller input; where they tie, half to each.
+    """y = min(a, b): g goes to the smaller input; where they tie, half to each;
+    where one is NaN, all to each.
 
     ∂L/∂a = g where a < b, g / 2 where a = b, else 0;
     ∂L/∂b = g where b < a, g / 2 where a = b, else 0.

@@ -47,12 +47,20 @@ WITH_OPERAND = {
     "*=": augmented("*="),
     "/=": augmented("/="),
     "**=": augmented("**="),
+    "atan2_": lambda y, v: y.atan2_(v),
+    "lerp_": lambda y, v: y.lerp_(v, v * 2),
+    "clamp_ tensor": lambda y, v: y.clamp_(v),
     "setitem": lambda y, v: y.__setitem__(slice(None), v),
 }
 
 ALONE = {
     "clamp_": lambda y: y.clamp_(-0.5, 0.5),
     "relu_": lambda y: y.relu_(),
+    "sin_": lambda y: y.sin_(),
+    "exp_": lambda y: y.exp_(),
+    "round_": lambda y: y.round_(decimals=1),
+    "masked_fill_": lambda y: y.masked_fill_(y > 0, 2),
+    "cumsum_": lambda y: y.cumsum_(1),
     "zero_": lambda y: y.zero_(),
     "fill_": lambda y: y.fill_(3.0),
     "fill_ 0-d": lambda y: y.fill_(library(y).tensor(3.0)),
@@ -164,6 +172,16 @@ def test_under_no_grad_a_leaf_changes_and_stays_a_leaf(name):
         run(z, ones[1]) if name in WITH_OPERAND else run(z)
     same(x, z)
     assert x.is_leaf
+
+
+def test_a_comparison_in_place_leaves_a_constant_that_asks_for_a_gradient():
+    x, z = both(draw(3), requires_grad=True)
+    for t in (x, z):
+        y = t * 2
+        y.gt_(0)
+        assert y.requires_grad
+        y.sum().backward()
+    same(x.grad, z.grad)
 
 
 @for_each("name", ["normal_", "uniform_", "zero_", "fill_", "copy_"])

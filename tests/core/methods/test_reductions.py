@@ -8,6 +8,7 @@ from agreement import agree, draw, dtype_of, library
 from each import for_each
 
 import tinygrad_cnn
+from tinygrad_cnn.verify import verify
 
 DIMS = [None, 0, 1, -1, -3, (0,), (0, 2), (-1, 0), (0, 1, 2), [1, 2]]
 ONE_DIM = [0, 1, 2, -1, -3]
@@ -114,6 +115,29 @@ def test_nan_in_nan_out(name):
         x[position] = value
         agree(lambda x: getattr(x, name)(), x, gradient=False)
         agree(lambda x: getattr(x, name)(0), x, gradient=False)
+
+
+@for_each("x", [[1.0, np.nan, 3.0, np.nan], [2.0, 1.0, 2.0, 2.0, 3.0]])
+def test_the_gradient_at_nan_and_at_ties_is_pytorchs(x):
+    for name in ("max", "min", "amax", "amin", "median", "nansum", "nanmean"):
+        agree(lambda x, n=name: getattr(x, n)(), np.array(x))
+    for name in ("max", "min", "amax", "amin", "median", "cummax", "cummin"):
+        agree(lambda x, n=name: getattr(x, n)(0), np.array(x))
+    agree(lambda x: x.quantile(0.3), np.array(x))
+
+
+@for_each("p", [0.5, 1, 1.5, 3, np.inf, -np.inf])
+def test_norms_of_zeros_and_of_ties(p):
+    for x in ([[0.0, 0.0], [0.0, 1.0], [-2.0, 2.0]],):
+        agree(lambda x: x.norm(p), np.array(x))
+        agree(lambda x: x.norm(p, 1), np.array(x))
+
+
+@for_each("name", ["prod", "cumprod"])
+def test_products_with_zeros_have_the_first_and_second_derivatives_of_loops(name):
+    for x in ([2.0, 0.0, 3.0, 0.5], [0.0, 2.0, 0.0, 3.0], [0.0, 0.0, 0.0, 1.0]):
+        x = tinygrad_cnn.tensor(x).double()
+        assert verify(lambda x: getattr(x, name)(0), x, order=2)
 
 
 def test_the_first_nan_is_the_extreme():

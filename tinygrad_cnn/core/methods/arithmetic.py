@@ -1,4 +1,4 @@
-"""Operators, functions of each element, comparisons and products."""
+"""Operators, functions of two Tensors, and products."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ...errors import ArgumentError, DTypeError
-from ...ops import activation, arithmetic, classification, linear, selection
+from ...ops import Op, arithmetic, classification, elementary, linear, selection
 from ...ops.base import Value
 from .base import (
     Base,
     DType,
     axis_of,
     float_only,
-    floating,
     promote,
     raw,
     result_type,
@@ -32,31 +31,44 @@ def _power(a: Value, b: Value) -> Tensor:
     return arithmetic.Pow()(a, b)
 
 
-def _bitwise(name: str, ufunc: Any, a: Value, b: Value) -> Tensor:
-    a, b = promote(a, b)
-    for x in (a, b):
-        if isinstance(x, float) or getattr(x, "dtype", np.dtype(int)).kind == "f":
-            raise DTypeError(f"{name} needs integers or bools, got {x!r}")
-    return unrecorded(name, ufunc, a, b)
-
-
-def _whole(name: str, ufunc: Any, a: Value, b: Value) -> Tensor:
-    """Floor division, which has no gradient, and its remainder."""
+def _whole(
+    name: str, function: Any, a: Value, b: Value, differentiable: bool = True
+) -> Tensor:
+    """A division that has no gradient, or the remainder of one."""
     a, b = promote(a, b)
     dtype = getattr(a, "dtype", None) or b.dtype
     if dtype.kind == "b" or (dtype.kind != "f" and not np.all(raw(b))):
         raise DTypeError(
             f"{name} of {dtype} by {b!r}: no bools, and integers not by zero"
         )
-    if name == "%" and any(getattr(x, "requires_grad", False) for x in (a, b)):
-        # a − b ⌊a / b⌋; the quotient is locally constant.
-        return a - b * unrecorded("//", np.floor_divide, a, b, differentiable=False)
-    return unrecorded(name, ufunc, a, b)
+    if isinstance(function, Op):
+        return function(a, b)
+    return unrecorded(name, function, a, b, differentiable=differentiable)
+
+
+def _quotient_to_zero(a: Value, b: Value) -> Value:
+    if np.result_type(a, b).kind == "f":
+        return np.trunc(a / b)
+    return (a - np.fmod(a, b)) // b
+
+
+def _constant_in(y: Value, *inputs: Value) -> Tensor:
+    """y, with the gradient 0 for these inputs where they ask for one."""
+    for x in inputs:
+        if getattr(x, "requires_grad", False):
+            y = selection.Where()(False, x, y)
+    return y
 
 
 def _along_axis(op: Any, dim: int, x: Value) -> Tensor:
     axis = axis_of(dim, x.ndim)
     return op(axis)(x) if x.ndim else op(0)(x.reshape(1)).reshape(())
+
+
+def _floats(name: str, a: Value, b: Value) -> tuple[Value, Value]:
+    if not isinstance(b, Base):
+        raise DTypeError(f"{name} takes two Tensors, got {b!r}")
+    return promote(a, b, to_float=True)
 
 
 def _bounds(a: Value, b: Value) -> tuple[Value, Value]:
@@ -66,7 +78,7 @@ def _bounds(a: Value, b: Value) -> tuple[Value, Value]:
 
 
 class Arithmetic(Base):
-    """What computes new values of a Tensor's."""
+    """What computes new values of a Tensor's and another's."""
 
     __slots__ = ()
 
@@ -112,40 +124,6 @@ class Arithmetic(Base):
     def __rmatmul__(self, other: Value) -> Tensor:
         return matmul(other, self)
 
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return self._compare(np.equal, other)
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return self._compare(np.not_equal, other)
-
-    def __lt__(self, other: Value) -> Tensor:
-        return self._compare(np.less, other)
-
-    def __le__(self, other: Value) -> Tensor:
-        return self._compare(np.less_equal, other)
-
-    def __gt__(self, other: Value) -> Tensor:
-        return self._compare(np.greater, other)
-
-    def __ge__(self, other: Value) -> Tensor:
-        return self._compare(np.greater_equal, other)
-
-    __hash__ = object.__hash__
-
-    def __and__(self, other: Value) -> Tensor:
-        return _bitwise("&", np.bitwise_and, self, other)
-
-    def __or__(self, other: Value) -> Tensor:
-        return _bitwise("|", np.bitwise_or, self, other)
-
-    def __xor__(self, other: Value) -> Tensor:
-        return _bitwise("^", np.bitwise_xor, self, other)
-
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
-    def __invert__(self) -> Tensor:
-        return unrecorded("~", np.invert, self)
-
     def __floordiv__(self, other: Value) -> Tensor:
         return _whole("//", np.floor_divide, self, other)
 
@@ -153,33 +131,17 @@ class Arithmetic(Base):
         return _whole("//", np.floor_divide, other, self)
 
     def __mod__(self, other: Value) -> Tensor:
-        return _whole("%", np.mod, self, other)
+        return _whole("%", arithmetic.Remainder(), self, other)
 
     def __rmod__(self, other: Value) -> Tensor:
-        return _whole("%", np.mod, other, self)
+        return _whole("%", arithmetic.Remainder(), other, self)
 
-    def __abs__(self) -> Tensor:
-        return self.abs()
-
-    def __contains__(self, value: Value) -> bool:
-        return bool((self == value).any())
-
-    def _compare(self, ufunc: Any, other: Value) -> Tensor:
-        if other is None or isinstance(other, str):
-            return NotImplemented
-        a, b = promote(self, other)
-        return unrecorded(ufunc.__name__, ufunc, a, b, differentiable=False)
-
-    eq = __eq__
-    ne = __ne__
-    lt = __lt__
-    le = __le__
-    gt = __gt__
-    ge = __ge__
     mul = multiply = __mul__
-    div = divide = __truediv__
+    true_divide = __truediv__
+    floor_divide = __floordiv__
+    remainder = __mod__
     pow = __pow__
-    neg = __neg__
+    neg = negative = __neg__
 
     def add(self, other: Value, *, alpha: float = 1) -> Tensor:
         """self + alpha · other."""
@@ -189,45 +151,70 @@ class Arithmetic(Base):
         """self − alpha · other."""
         return self - (other if alpha == 1 else other * alpha)
 
-    def exp(self) -> Tensor:
-        """eˣ."""
-        return arithmetic.Exp()(floating(self))
+    subtract = sub
 
-    def log(self) -> Tensor:
-        """ln x."""
-        return arithmetic.Log()(floating(self))
+    def div(self, other: Value, *, rounding_mode: str | None = None) -> Tensor:
+        """self / other; rounded towards 0 ("trunc") or down ("floor"), with gradient 0."""
+        if rounding_mode is None:
+            return self / other
+        if rounding_mode not in ("trunc", "floor"):
+            raise ArgumentError(
+                f"div() rounds by None, 'trunc' or 'floor', not {rounding_mode!r}"
+            )
+        divide = np.floor_divide if rounding_mode == "floor" else _quotient_to_zero
+        y = _whole("div()", divide, self, other, differentiable=False)
+        return _constant_in(y, self, other)
 
-    def sqrt(self) -> Tensor:
-        """√x."""
-        return arithmetic.Sqrt()(floating(self))
+    divide = div
 
-    def square(self) -> Tensor:
-        """x²."""
-        return self**2
+    def fmod(self, other: Value) -> Tensor:
+        """The remainder of a division that is rounded towards 0: its sign is self's."""
+        return _whole("fmod()", arithmetic.Remainder(to_zero=True), self, other)
 
-    def abs(self) -> Tensor:
-        """|x|."""
-        return selection.Abs()(self)
+    def float_power(self, exponent: Value) -> Tensor:
+        """self^exponent in float64."""
+        b = exponent.to(np.float64) if isinstance(exponent, Base) else float(exponent)
+        return _power(self.to(np.float64), b)
 
-    def sign(self) -> Tensor:
-        """−1, 0 or 1."""
-        return selection.Sign()(self)
+    def addcmul(self, tensor1: Value, tensor2: Value, *, value: float = 1) -> Tensor:
+        """self + value · tensor1 · tensor2."""
+        return self.add(tensor1 * tensor2, alpha=value)
 
-    def atan(self) -> Tensor:
-        """arctan x."""
-        return activation.Atan()(floating(self))
+    def addcdiv(self, tensor1: Value, tensor2: Value, *, value: float = 1) -> Tensor:
+        """self + value · tensor1 / tensor2; of floats only."""
+        return self.add(float_only(tensor1, "addcdiv()") / tensor2, alpha=value)
 
-    def relu(self) -> Tensor:
-        """max(0, x)."""
-        return activation.ReLU()(self)
+    def lerp(self, end: Value, weight: Value) -> Tensor:
+        """self + weight · (end − self); of floats only."""
+        x = float_only(self, "lerp()")
+        if isinstance(weight, Base) or weight < 0.5:
+            return x + weight * (end - x)
+        return end - (1 - weight) * (end - x)  # exact where the weight is 1
 
-    def sigmoid(self) -> Tensor:
-        """1 / (1 + e⁻ˣ)."""
-        return activation.Sigmoid()(floating(self))
+    def atan2(self, other: Value) -> Tensor:
+        """The angle of the point with height self and abscissa other."""
+        return elementary.Atan2()(*_floats("atan2()", self, other))
 
-    def tanh(self) -> Tensor:
-        """The hyperbolic tangent."""
-        return activation.Tanh()(floating(self))
+    arctan2 = atan2
+
+    def hypot(self, other: Value) -> Tensor:
+        """√(self² + other²), without overflow."""
+        return elementary.Hypot()(*_floats("hypot()", self, other))
+
+    def logaddexp(self, other: Value) -> Tensor:
+        """ln(e^self + e^other), without overflow."""
+        return elementary.LogAddExp()(*_floats("logaddexp()", self, other))
+
+    def xlogy(self, other: Value) -> Tensor:
+        """self · ln other, and 0 where self is 0."""
+        other = other if isinstance(other, Base) else self._wrap(np.asarray(other))
+        return elementary.XLogY()(*promote(self, other, to_float=True))
+
+    def copysign(self, other: Value) -> Tensor:
+        """|self| with the signs of `other`."""
+        a, b = promote(self, other, to_float=True)
+        size = a.abs()
+        return _constant_in(selection.Where()(np.signbit(raw(b)), -size, size), b)
 
     def softmax(self, dim: int, dtype: DType | None = None) -> Tensor:
         """e^x_k / Σ e^x_j along `dim`."""
@@ -239,21 +226,6 @@ class Arithmetic(Base):
         x = float_only(self if dtype is None else self.to(dtype), "log_softmax()")
         return _along_axis(classification.LogSoftmax, dim, x)
 
-    def clamp(self, min: Value = None, max: Value = None) -> Tensor:
-        """Between two numbers, either of which may be None (Tensors: see maximum)."""
-        bounds = [raw(bound) for bound in (min, max) if bound is not None]
-        if not bounds or not all(isinstance(b, int | float) for b in bounds):
-            raise DTypeError(
-                f"clamp() takes numbers, at least one of min={min!r} and max={max!r}; "
-                "for Tensors use maximum() and minimum()"
-            )
-        x: Any = self
-        for bound in bounds:
-            x = promote(x, bound)[0]
-        return selection.Clip(raw(min), raw(max))(x)
-
-    clip = clamp
-
     def maximum(self, other: Value) -> Tensor:
         """The larger of two Tensors, element by element."""
         return selection.Maximum()(*_bounds(self, other))
@@ -262,29 +234,15 @@ class Arithmetic(Base):
         """The smaller of two Tensors, element by element."""
         return selection.Minimum()(*_bounds(self, other))
 
-    def round(self) -> Tensor:
-        """To the nearest integer, halves to the even one; its gradient is 0."""
-        return selection.Round("nearest")(self)
+    def fmax(self, other: Value) -> Tensor:
+        """The larger of two Tensors, element by element; NaN only where both are."""
+        a, b = _bounds(self, other)
+        return selection.Where()((a >= b) | b.isnan(), a, b)
 
-    def floor(self) -> Tensor:
-        """To the next integer below; its gradient is 0."""
-        return selection.Round("below")(self)
-
-    def ceil(self) -> Tensor:
-        """To the next integer above; its gradient is 0."""
-        return selection.Round("above")(self)
-
-    def isinf(self) -> Tensor:
-        """Where the values are infinite."""
-        return self._wrap(np.isinf(self._array))
-
-    def isnan(self) -> Tensor:
-        """Where the values are NaN."""
-        return self._wrap(np.isnan(self._array))
-
-    def isfinite(self) -> Tensor:
-        """Where the values are neither infinite nor NaN."""
-        return self._wrap(np.isfinite(self._array))
+    def fmin(self, other: Value) -> Tensor:
+        """The smaller of two Tensors, element by element; NaN only where both are."""
+        a, b = _bounds(self, other)
+        return selection.Where()((a <= b) | b.isnan(), a, b)
 
     # ---------------------------------------------------------------- products
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 
 from ...errors import AutogradError, DTypeError, ShapeError
 from ...ops import shape as ops
-from ...ops.base import Value
+from ...ops.base import Value, recorded
+from ...ops.selection import Where as Select
 from ..generator import Generator, default_generator, uniform
 from ..recording import Where, explained, grad_enabled, reader
+from .arithmetic import Arithmetic
 from .base import Base
-from .shape import checked_key
+from .comparison import Comparison
+from .elementwise import Elementwise
+from .reduction import Reduction
+from .shape import Shape, checked_key
 from .sharing import follow, others_to_change
 
 
@@ -66,13 +74,13 @@ class InPlace(Base):
                 follow(other, self)
         return self
 
-    def _before(self) -> Any:
+    def _before(self, *others: Any) -> Any:
         """Self as it was, for an operation whose gradient needs that after the change."""
         self.check_in_place()
-        if self._node is None:
+        if self._node is None and not any(recorded(x) for x in others):
             return self
         copied = self._wrap(self._array.copy(), self._record)
-        copied._requires_grad = True
+        copied._requires_grad = self._requires_grad
         return copied
 
     def add_(self, other: Value, *, alpha: Any = 1) -> Self:
@@ -85,25 +93,8 @@ class InPlace(Base):
         self.check_in_place()
         return self.become(self.sub(other, alpha=alpha))
 
-    def mul_(self, other: Value) -> Self:
-        """self *= other."""
-        return self.become(self._before() * other)
-
-    def div_(self, other: Value) -> Self:
-        """self /= other."""
-        return self.become(self._before() / other)
-
     __iadd__ = add_
-    __isub__ = sub_
-    __imul__ = mul_
-    __itruediv__ = div_
-
-    def __ipow__(self, other: Value) -> Self:
-        return self.become(self._before() ** other)
-
-    def clamp_(self, min: Value = None, max: Value = None) -> Self:
-        """Clamp in place."""
-        return self.become(self._before().clamp(min, max))
+    __isub__ = subtract_ = sub_
 
     def relu_(self) -> Self:
         """max(0, x) in place."""
@@ -165,3 +156,56 @@ class InPlace(Base):
             except (ValueError, IndexError) as error:
                 raise explained("assignment", (self, source), error) from None
             self.mark_changed()
+
+
+METHODS: dict[type[Base], str] = {
+    Arithmetic: (
+        "addcdiv addcmul arctan2 atan2 copysign div divide floor_divide fmod "
+        "hypot lerp mul multiply neg negative pow remainder true_divide xlogy"
+    ),
+    Comparison: (
+        "bitwise_and bitwise_not bitwise_or bitwise_xor eq ge greater greater_equal gt "
+        "heaviside le less less_equal logical_and logical_not logical_or logical_xor lt ne "
+        "not_equal"
+    ),
+    Elementwise: (
+        "abs absolute acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin "
+        "asinh atan atanh ceil clamp clamp_max clamp_min clip cos cosh deg2rad erf "
+        "erfc exp exp2 expm1 fix floor frac log log10 log1p log2 logit nan_to_num "
+        "rad2deg reciprocal round rsqrt sgn sigmoid sign sin sinh sqrt square tan "
+        "tanh trunc"
+    ),
+    Reduction: "cumprod cumsum",
+    Shape: "masked_fill",
+}
+"""The methods that have a form in place, `name_`, which takes over their result."""
+
+OPERATORS = {
+    **{"mul": "mul", "truediv": "div", "pow": "pow", "floordiv": "floor_divide"},
+    **{name: f"bitwise_{name}" for name in ("and", "or", "xor")},
+    "mod": "remainder",
+}
+"""What `*=` and its kind call."""
+
+
+def _in_place(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def changed(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = self._before(*args, *kwargs.values())
+        result = method(before, *args, **kwargs)
+        if grad_enabled.get() and before._requires_grad and not result._requires_grad:
+            result = Select()(False, before, result)  # constant, with gradient 0
+        return self.become(result)
+
+    signature = inspect.signature(method).replace(return_annotation="Self")
+    changed.__signature__ = signature  # type: ignore[attr-defined]
+    changed.__name__, changed.__qualname__ = f"{name}_", f"Tensor.{name}_"
+    changed.__doc__ = f"`{name}` in place."
+    return changed
+
+
+for _kind, _names in METHODS.items():
+    for _name in _names.split():
+        setattr(InPlace, f"{_name}_", _in_place(_name, getattr(_kind, _name)))
+for _operator, _name in OPERATORS.items():
+    setattr(InPlace, f"__i{_operator}__", getattr(InPlace, f"{_name}_"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +24,11 @@ def lies_in_order(x: Array) -> bool:
 def relu(x: Array) -> Array:
     """max(0, x); NaN stays."""
     return _mapped(RELU, reference.relu, x)
+
+
+def erf(x: Array) -> Array:
+    """The error function."""
+    return _mapped(ERF, reference.erf, x)
 
 
 def gate(x: Array, by: Array) -> Array:
@@ -78,6 +84,12 @@ def relu_flat(part: int, parts: int, x: Array, y: Array) -> None:
         y[i] = x.dtype.type(0) if value < 0 else value
 
 
+def erf_flat(part: int, parts: int, x: Array, y: Array) -> None:
+    """y = erf x of flat arrays."""
+    for i in range(part * x.size // parts, (part + 1) * x.size // parts):
+        y[i] = math.erf(x[i])
+
+
 def keep_flat(part: int, parts: int, x: Array, mask: Array, y: Array) -> None:
     """y = x where the mask holds, else 0, of flat arrays."""
     start, stop = part * x.size // parts, (part + 1) * x.size // parts
@@ -94,4 +106,5 @@ def gate_flat(part: int, parts: int, x: Array, by: Array, y: Array) -> None:
         y[i] = x.dtype.type(0) if by[i] <= 0 else x[i]
 
 
-RELU, KEEP, GATE = InParts(relu_flat), InParts(keep_flat), InParts(gate_flat)
+RELU, ERF = InParts(relu_flat), InParts(erf_flat)
+KEEP, GATE = InParts(keep_flat), InParts(gate_flat)

@@ -204,6 +204,11 @@ def _match(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
             UserWarning,
             stacklevel=3,
         )
+    if not (
+        input.ndim and target.ndim
+    ):  # so that the dtypes count alike, as in PyTorch
+        shape = input.shape or target.shape
+        input, target = input.expand(shape), target.expand(shape)
     return promote(input, target)
 
 
