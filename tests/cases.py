@@ -26,6 +26,7 @@ from tinygrad_cnn.ops import (
     convolution,
     cumulative,
     elementary,
+    gelu,
     linear,
     normalization,
     pooling,
@@ -353,10 +354,9 @@ def _(d):
 unary(activation.LogSigmoid, lambda x: math.log(oracles.logistic(x)))
 unary(activation.SiLU, lambda x: x / (1 + math.exp(-x)))
 unary(activation.Mish, lambda x: x * math.tanh(math.log(1 + math.exp(x))))
-unary(activation.NormalShare, statistics.NormalDist().cdf)
-unary(activation.GELU, lambda x: x * statistics.NormalDist().cdf(x))
+unary(gelu.GELU, lambda x: x * statistics.NormalDist().cdf(x))
 unary(
-    activation.TanhGELU,
+    gelu.TanhGELU,
     lambda x: x / (1 + math.exp(-math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))),
 )
 

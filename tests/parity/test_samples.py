@@ -14,7 +14,6 @@ FLAT = (
 UNUSED = "the second gradient by what is linear is 0, in PyTorch None"
 DIFFERENCES = {
     "topk": "of equal values, either may come first",
-    "__rmod__": FLAT,
     "nn_functional_conv2d": UNUSED,
     "nn_functional_conv_transpose2d": UNUSED,
     "nn_functional_adaptive_avg_pool2d": FLAT,

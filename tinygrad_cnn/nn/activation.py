@@ -145,7 +145,7 @@ class Tanhshrink(FunctionLayer, function=F.tanhshrink):
 
 
 class GELU(FunctionLayer, function=F.gelu):
-    """x times the share of a normal distribution below it. See `ops.activation.GELU`."""
+    """x times the share of a normal distribution below it. See `ops.gelu.GELU`."""
 
     approximate: str = "none"
 

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ..kernels import active
@@ -332,55 +330,6 @@ class Mish(Elementwise):
     def grad_x(self, g: Value, x: Value) -> Value:
         t = Tanh()(Softplus()(x))
         return g * (t + x * (1 - t * t) * Sigmoid()(x))
-
-
-_erf = np.frompyfunc(math.erf, 1, 1)
-
-
-class NormalShare(Elementwise):
-    """y = (1 + erf(x / √2)) / 2: the share of a normal distribution below x.
-
-    dy/dx is its density: ∂L/∂x = g · exp(−x² / 2) / √(2 π).
-    """
-
-    def forward(self, x: Value) -> Value:
-        return (1 + np.asarray(_erf(x / math.sqrt(2)), x.dtype)) / 2
-
-    def grad_x(self, g: Value, x: Value) -> Value:
-        return g * Exp()(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
-
-
-class GELU(Elementwise):
-    """y = x (1 + erf(x / √2)) / 2: x times the share of a normal distribution below it.
-
-    By the product rule ∂L/∂x = g · ((1 + erf(x / √2)) / 2 + x exp(−x² / 2) / √(2 π)).
-    """
-
-    def forward(self, x: Value) -> Value:
-        return x * NormalShare().forward(x)
-
-    def grad_x(self, g: Value, x: Value) -> Value:
-        density = Exp()(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
-        return g * (NormalShare()(x) + x * density)
-
-
-class TanhGELU(Elementwise):
-    """y = x (1 + t) / 2, where t = tanh(√(2 / π) (x + 0.044715 x³)): nearly GELU.
-
-    dt/dx = (1 − t²) u with u = √(2 / π) (1 + 0.134145 x²), so
-    ∂L/∂x = g · ((1 + t) + x (1 − t²) u) / 2.
-    """
-
-    def forward(self, x: Value) -> Value:
-        return x * (1 + np.tanh(self._argument(x))) / 2
-
-    def grad_x(self, g: Value, x: Value) -> Value:
-        t = Tanh()(self._argument(x))
-        u = math.sqrt(2 / math.pi) * (1 + 0.134145 * (x * x))
-        return g * ((1 + t) + x * (1 - t * t) * u) * 0.5
-
-    def _argument(self, x: Value) -> Value:
-        return math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
 
 
 class Hardtanh(Clip):

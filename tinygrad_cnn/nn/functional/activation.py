@@ -12,6 +12,7 @@ from ...core.generator import default_generator, uniform
 from ...core.methods.base import float_only
 from ...errors import ArgumentError, ShapeError
 from ...ops import Op, activation
+from ...ops import gelu as ops_gelu
 from ...ops.normalization import per_channel
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -83,7 +84,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     """x times the share of a normal distribution below x; approximate: "none" or "tanh"."""
-    kinds = {"none": activation.GELU, "tanh": activation.TanhGELU}
+    kinds = {"none": ops_gelu.GELU, "tanh": ops_gelu.TanhGELU}
     if approximate not in kinds:
         raise ArgumentError(
             f"approximate argument must be either none or tanh, got {approximate!r}"
