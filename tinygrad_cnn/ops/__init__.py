@@ -9,6 +9,7 @@ from . import (
     normalization,
     pooling,
     reduction,
+    resampling,
     selection,
     shape,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "pooling",
     "reduction",
     "registry",
+    "resampling",
     "selection",
     "shape",
 ]
