@@ -88,7 +88,7 @@ def _run(index: Array) -> Any:
 
 def _matrix(inputs: int, columns: Array, weights: Array | None = None) -> Taps:
     """Of the columns (outputs, taps) and their weights; what meets is added up."""
-    outputs, taps = columns.shape
+    outputs = len(columns)
     places = (np.arange(outputs)[:, None] * inputs + columns).ravel()
     found, entry = np.unique(places, return_inverse=True)
     given = np.ones(len(places)) if weights is None else weights.ravel()
@@ -199,9 +199,9 @@ class Resample(Op):
 class AdaptiveAvgPool(Resample):
     """y[n,c,i,j] = Σ_{q,r} a[i,q] · b[j,r] · x[n,c,q,r] with the weights of a mean.
 
-    Window i of o covers the rows ⌊i h / o⌋ … ⌈(i + 1) h / o⌉ − 1, which share a[i] alike;
-    so do the columns b[j]. Where h is no multiple of o, windows overlap. Each pixel gets its
-    share of every mean that it is in:
+    Window i of o covers the rows ⌊i h / o⌋ … ⌈(i + 1) h / o⌉ − 1, each with the weight 1
+    over how many they are; columns alike. Where h is no multiple of o, windows overlap.
+    Each pixel gets its share of every mean that it is in:
     ∂L/∂x[n,c,q,r] = Σ_{i,j} a[i,q] · b[j,r] · g[n,c,i,j].
     """
 

@@ -52,7 +52,7 @@ def _pooling_window(
     kernel: Ints, stride: Ints | None, padding: Ints, dilation: Ints
 ) -> Window:
     size, around = pair(kernel, "kernel_size"), pair(padding, "padding")
-    steps = size if stride is None else pair(stride, "stride")
+    steps = size if stride is None or stride == () else pair(stride, "stride")
     if any(2 * p > k for p, k in zip(around, size, strict=True)):
         raise ArgumentError(
             f"pad should be at most half of effective kernel size, but got pad={around} "
@@ -349,6 +349,8 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
 def _adaptive_mean(input: Tensor, output_size: Any, axes: int) -> Tensor:
     name = f"adaptive_avg_pool{axes}d"
     lengths, sizes = _sizes(float_only(input, f"{name}()"), output_size, axes, name)
+    if math.prod(sizes) == 1:
+        return input.mean(tuple(range(-axes, 0)), keepdim=True)
     maps = [resampling.averages(*both) for both in zip(lengths, sizes, strict=True)]
     y: Tensor = resampling.AdaptiveAvgPool(tuple(maps))(input)
     return y

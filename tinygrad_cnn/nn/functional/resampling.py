@@ -26,8 +26,9 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
             f"pixel_shuffle expects its input's channels to be divisible by {r}² = "
             f"{r * r}, got {c}"
         )
-    parts = input.reshape(-1, c // (r * r), r, r, h, w)
-    return parts.permute(0, 1, 4, 2, 5, 3).reshape(*lead, c // (r * r), h * r, w * r)
+    parts = input.reshape(math.prod(lead), c // (r * r), r, r, h, w)
+    y = parts.permute(0, 1, 4, 2, 5, 3).reshape(*lead, c // (r * r), h * r, w * r)
+    return y.clone() if r == 1 else y  # else it is one
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -38,8 +39,9 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
         raise ShapeError(
             f"pixel_unshuffle by {r} of images {h}×{w}: {r} divides not both"
         )
-    parts = input.reshape(-1, c, h // r, r, w // r, r)
-    return parts.permute(0, 1, 3, 5, 2, 4).reshape(*lead, c * r * r, h // r, w // r)
+    parts = input.reshape(math.prod(lead), c, h // r, r, w // r, r)
+    y = parts.permute(0, 1, 3, 5, 2, 4).reshape(*lead, c * r * r, h // r, w // r)
+    return y.clone() if r == 1 else y  # else it is one
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
