@@ -165,17 +165,27 @@ def interpolate(
         raise ShapeError(f"input and output need sizes above 0: {lengths} to {sizes}")
     if mode == "area":
         return _AREA[len(lengths) - 1](input, sizes)
-    build = resampling.cubic if mode == "bicubic" else resampling.linear
-    maps = []
-    for n, o, scale in zip(lengths, sizes, scales, strict=True):
-        if mode.startswith("nearest"):
-            half = 0.5 if mode == "nearest-exact" else 0.0
-            maps.append(resampling.nearest(n, o, scale, half))
-        else:
-            maps.append(build(n, o, scale, bool(align_corners)))
+    maps = [
+        _map(mode, n, o, scale, bool(align_corners))
+        for n, o, scale in zip(lengths, sizes, scales, strict=True)
+    ]
     float_only(input, "interpolate()")
     y: Tensor = resampling.Resample(tuple(maps), mode)(input)
     return y
+
+
+def _map(
+    mode: str, n: int, o: int, scale: float | None, align_corners: bool
+) -> resampling.Taps:
+    if mode == "bicubic":
+        return resampling.cubic(n, o, scale, align_corners)
+    if mode == "nearest-exact":
+        return resampling.nearest(n, o, scale, 0.5)
+    # As in PyTorch, a factor that changes no length changes no value; and by one that
+    # doubles it, each value stands twice.
+    if mode == "nearest":
+        return resampling.nearest(n, o, None if o in (n, 2 * n) else scale, 0.0)
+    return resampling.linear(n, o, None if o == n else scale, align_corners)
 
 
 def _check_mode(
