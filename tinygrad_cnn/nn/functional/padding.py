@@ -43,7 +43,7 @@ def pad(
             f"{mode} padding of {len(widths)} axes takes {len(widths) + 1} or "
             f"{len(widths) + 2} axes, got {list(input.shape)}"
         )
-    if 0 in input.shape[1:]:
+    if 0 in input.shape[1:] and mode != "circular":
         raise ShapeError(f"{mode} padding of {list(input.shape)}, which holds nothing")
     maps = []
     for axis, (before, after) in enumerate(widths, first):

@@ -165,8 +165,9 @@ def interpolate(
         raise ShapeError(f"input and output need sizes above 0: {lengths} to {sizes}")
     if mode == "area":
         return _AREA[len(lengths) - 1](input, sizes)
+    corners, images = bool(align_corners), len(lengths) == 2
     maps = [
-        _map(mode, n, o, scale, bool(align_corners))
+        _map(mode, n, o, scale, corners, images)
         for n, o, scale in zip(lengths, sizes, scales, strict=True)
     ]
     float_only(input, "interpolate()")
@@ -175,17 +176,18 @@ def interpolate(
 
 
 def _map(
-    mode: str, n: int, o: int, scale: float | None, align_corners: bool
+    mode: str, n: int, o: int, scale: float | None, corners: bool, images: bool
 ) -> resampling.Taps:
     if mode == "bicubic":
-        return resampling.cubic(n, o, scale, align_corners)
+        return resampling.cubic(n, o, scale, corners)
     if mode == "nearest-exact":
         return resampling.nearest(n, o, scale, 0.5)
-    # As in PyTorch, a factor that changes no length changes no value; and by one that
-    # doubles it, each value stands twice.
+    # As in PyTorch, a factor that changes no length changes no value; and in images, by
+    # one that doubles a length each value stands twice.
     if mode == "nearest":
-        return resampling.nearest(n, o, None if o in (n, 2 * n) else scale, 0.0)
-    return resampling.linear(n, o, None if o == n else scale, align_corners)
+        plain = images and o in (n, 2 * n)
+        return resampling.nearest(n, o, None if plain else scale, 0.0)
+    return resampling.linear(n, o, None if o == n else scale, corners)
 
 
 def _check_mode(
