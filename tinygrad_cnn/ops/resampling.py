@@ -10,6 +10,7 @@ Index letters: n image, c channel, (i, j) output position, (q, r) input pixel.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -44,14 +45,11 @@ class Taps:
         return Taps((self.shape[1], self.shape[0]), *entries)
 
     @cached_property
-    def _passes(self) -> list[tuple[Any, Any, Array]]:
+    def _passes(self) -> list[list[tuple[Any, Any, Array]]]:
         """The first entries of all rows, the second ones, and so on."""
-        starts = np.searchsorted(self.rows, self.rows)
-        place = np.arange(len(self.rows)) - starts
+        place = np.arange(len(self.rows)) - np.searchsorted(self.rows, self.rows)
         chosen = [place == k for k in range(place.max(initial=-1) + 1)]
-        return [
-            (_run(self.rows[k]), _run(self.columns[k]), self.weights[k]) for k in chosen
-        ]
+        return [_runs(self.rows[k], self.columns[k], self.weights[k]) for k in chosen]
 
     @cached_property
     def _common(self) -> float | None:
@@ -68,22 +66,56 @@ class Taps:
     def _times(self, axis: int, x: Array) -> Array:
         before, after = (slice(None),) * axis, (1,) * (x.ndim - axis - 1)
         y = np.zeros((*x.shape[:axis], self.shape[0], *x.shape[axis + 1 :]), x.dtype)
-        for rows, columns, weights in self._passes:
-            part = x[(*before, columns)]
-            if self._common is None:
-                part = part * weights.astype(x.dtype).reshape(-1, *after)
-            y[(*before, rows)] += part
+        for number, entries in enumerate(self._passes):
+            for rows, columns, weights in entries:
+                part = x[(*before, columns)]
+                if self._common is None:
+                    part = part * weights.astype(x.dtype).reshape(-1, *after)
+                if number == 0:
+                    y[(*before, rows)] = part
+                else:
+                    y[(*before, rows)] += part
         if self._common not in (None, 1.0):
             y *= self._common
         return y
 
 
-def _run(index: Array) -> Any:
-    """An index as a slice, which copies nothing, where its places are equally far apart."""
-    steps = np.unique(np.diff(index)) if len(index) > 1 else np.ones(1, int)
-    if len(steps) > 1 or steps[0] < 1:
-        return index
-    return slice(int(index[0]), int(index[-1]) + 1, int(steps[0]))
+def _runs(rows: Array, columns: Array, weights: Array) -> list[tuple[Any, Any, Array]]:
+    """The entries, a few slices at a time where they can be: these copy nothing.
+
+    Twice as large, say, the even rows read one column after the other, and the odd ones.
+    """
+    best: list[tuple[Any, Any, Array]] = [(rows, columns, weights)]
+    fewest = len(rows) // 4 + 8
+    for period in range(1, min(len(rows), 4) + 1):
+        pieces = []
+        for phase in range(period):
+            r, c, w = (part[phase::period] for part in (rows, columns, weights))
+            for start, stop in _evenly_spaced(r, c):
+                run = slice(start, stop)
+                pieces.append((_slice(r[run]), _slice(c[run]), w[run]))
+        if len(pieces) <= fewest:
+            best, fewest = pieces, len(pieces) - 1
+    return best
+
+
+def _evenly_spaced(rows: Array, columns: Array) -> Iterator[tuple[int, int]]:
+    """Where the steps from each to the next stay the same, no two columns being one."""
+    steps = list(zip(np.diff(rows), np.diff(columns), strict=True))
+    start, step = 0, None
+    for k, here in enumerate(steps, 1):
+        if step is None and here[1]:
+            step = here
+        elif here != step:
+            yield start, k
+            start, step = k, None
+    yield start, len(rows)
+
+
+def _slice(index: Array) -> slice:
+    step = int(index[1] - index[0]) if len(index) > 1 else 1
+    stop = int(index[-1]) + (1 if step > 0 else -1)
+    return slice(int(index[0]), None if stop < 0 else stop, step)
 
 
 def _matrix(inputs: int, columns: Array, weights: Array | None = None) -> Taps:

@@ -160,6 +160,8 @@ def interpolate(
             raise ArgumentError(
                 "recompute_scale_factor goes with scale_factor, not size"
             )
+    # As in PyTorch, of factors that change no length nothing comes.
+    if recompute_scale_factor or (mode == "bicubic" and sizes == lengths):
         scales = (None,) * len(lengths)
     if min(*lengths, *sizes) < 1 or 0 in input.shape[1:]:
         raise ShapeError(f"input and output need sizes above 0: {lengths} to {sizes}")
