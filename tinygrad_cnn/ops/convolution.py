@@ -122,6 +122,8 @@ def _first(y: Value, shape: tuple[int, ...]) -> Value:
 
 
 def _check_channels(groups: int, x: Value, w: Value, b: Value, channels: int) -> None:
+    if 0 in w.shape[:2]:
+        raise ShapeError(f"kernels {list(w.shape)} hold no values")
     if w.shape[0] % groups:
         raise ShapeError(f"{w.shape[0]} channels do not divide into {groups} groups")
     if b is not None and b.shape != (channels,):

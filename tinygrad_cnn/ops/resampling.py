@@ -225,7 +225,8 @@ class Resample(Op):
         return x
 
     def grad_x(self, g: Value) -> Value:
-        return Resample(tuple([taps.transposed for taps in self.maps]))(g)
+        back = tuple([taps.transposed for taps in self.maps])
+        return Resample(back, self.kind)(g)
 
 
 class AdaptiveAvgPool(Resample):

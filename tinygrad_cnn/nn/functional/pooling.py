@@ -352,7 +352,7 @@ def _adaptive_mean(input: Tensor, output_size: Any, axes: int) -> Tensor:
     if math.prod(sizes) == 1:
         return input.mean(tuple(range(-axes, 0)), keepdim=True)
     maps = [resampling.averages(*both) for both in zip(lengths, sizes, strict=True)]
-    y: Tensor = resampling.AdaptiveAvgPool(tuple(maps))(input)
+    y: Tensor = resampling.AdaptiveAvgPool(tuple(maps), "average")(input)
     return y
 
 

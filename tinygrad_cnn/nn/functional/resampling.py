@@ -155,13 +155,9 @@ def interpolate(
     lengths = tuple(input.shape[2:])
     _check_mode(input, mode, align_corners, antialias)
     sizes, scales = _output_sizes(lengths, size, scale_factor)
+    if recompute_scale_factor and size is not None:
+        raise ArgumentError("recompute_scale_factor goes with scale_factor, not size")
     if recompute_scale_factor:
-        if size is not None:
-            raise ArgumentError(
-                "recompute_scale_factor goes with scale_factor, not size"
-            )
-    # As in PyTorch, of factors that change no length nothing comes.
-    if recompute_scale_factor or (mode == "bicubic" and sizes == lengths):
         scales = (None,) * len(lengths)
     if min(*lengths, *sizes) < 1 or 0 in input.shape[1:]:
         raise ShapeError(f"input and output need sizes above 0: {lengths} to {sizes}")
