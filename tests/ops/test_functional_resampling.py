@@ -127,3 +127,48 @@ def test_a_convolution_is_a_product_with_the_windows_as_columns():
 )
 def test_what_does_not_fit_is_refused_as_by_pytorch(name, options, shape):
     refuses_as_torch(functional(name, **options), np.ones(shape), kind=RuntimeError)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border"])
+def test_grid_sample(mode, padding_mode, for_drawn):
+    @for_drawn(20)
+    def _(d):
+        n, size, places = d.batch(), d.pair(1, 4), d.pair(1, 3)
+        options = {"mode": mode, "padding_mode": padding_mode}
+        program = functional("grid_sample", align_corners=d.bool(), **options)
+        agree(program, d.values((n, 2, *size)), d.values((n, *places, 2), -1.4, 1.4))
+
+
+@pytest.mark.filterwarnings("ignore:Since version 1.3.0, affine_grid")
+@pytest.mark.parametrize("size", [(2, 1, 3, 4), (1, 2, 1, 5), (2, 1, 2, 3, 1)])
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_affine_grid(size, align_corners):
+    axes = len(size) - 2
+    program = functional("affine_grid", size=size, align_corners=align_corners)
+    agree(program, draw(size[0], axes, axes + 1))
+
+
+def test_the_grid_of_the_identity_reads_the_image_itself():
+    x = tg.tensor(draw(2, 3, 4, 5))
+    identity = tg.eye(3)[:2].double().expand(2, 2, 3)
+    with pytest.warns(UserWarning, match="align_corners"):
+        grid = F.affine_grid(identity, x.shape)
+    assert tg.allclose(F.grid_sample(x, grid, align_corners=False), x)
+
+
+@pytest.mark.parametrize(
+    ("options", "shapes"),
+    [
+        ({"mode": "cubic"}, [(1, 1, 2, 2), (1, 1, 1, 2)]),
+        ({"padding_mode": "edge"}, [(1, 1, 2, 2), (1, 1, 1, 2)]),
+        ({}, [(1, 1, 2, 2), (1, 1, 1, 3)]),
+        ({}, [(1, 1, 2, 2), (2, 1, 1, 2)]),
+        ({}, [(1, 1, 0, 2), (1, 1, 1, 2)]),
+        ({}, [(1, 2, 2), (1, 1, 1, 2)]),
+    ],
+    ids=str,
+)
+def test_grid_sample_refuses_what_pytorch_refuses(options, shapes):
+    program = functional("grid_sample", align_corners=False, **options)
+    refuses_as_torch(program, *map(np.ones, shapes), kind=RuntimeError)

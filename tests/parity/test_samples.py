@@ -14,13 +14,16 @@ FLAT = (
 DIFFERENCES = {
     "topk": "of equal values, either may come first",
     "__rmod__": FLAT,
-    "nn_functional_conv2d": "the second gradient by what is linear is 0, in PyTorch None",
-    "nn_functional_conv_transpose2d": "as of conv2d",
-    "nn_functional_adaptive_avg_pool2d": FLAT,
+    **dict.fromkeys(
+        (
+            *("nn_functional_conv1d", "nn_functional_conv2d", "nn_functional_conv3d"),
+            *("nn_functional_conv_transpose1d", "nn_functional_conv_transpose2d"),
+        ),
+        "the second gradient by what is linear is 0, in PyTorch None",
+    ),
+    **{f"nn_functional_adaptive_max_pool{axes}d": FLAT for axes in (1, 2, 3)},
+    "nn_functional_grid_sample": FLAT,
     "nn_functional_batch_norm": FLAT,
-    "nn_functional_pad_reflect": FLAT,
-    "nn_functional_pad_replicate": FLAT,
-    "nn_functional_pad_replicate_negative": FLAT,
 }
 """Operations that differ, and in what."""
 

@@ -10,6 +10,7 @@ from .convolution import (
     linear,
     true_conv2d,
 )
+from .grid import affine_grid, grid_sample
 from .loss import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -54,6 +55,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -69,6 +71,7 @@ __all__ = [
     "dropout",
     "dropout2d",
     "fold",
+    "grid_sample",
     "hardtanh",
     "interpolate",
     "l1_loss",
