@@ -44,7 +44,7 @@ class MaxPool2d(_MaxPool, function=F.max_pool2d):
 
 
 class MaxPool3d(_MaxPool, function=F.max_pool3d):
-    """MaxPool2d of volumes (N, C, D, H, W); without return_indices."""
+    """MaxPool2d of volumes (N, C, D, H, W)."""
 
 
 class AvgPool1d(_Pool, function=F.avg_pool1d):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -128,7 +127,7 @@ def max_pool1d(
 ) -> Tensor:
     """`max_pool2d` of sequences (N, C, L) or (C, L) as images of height 1."""
     window = _window_in_row(kernel_size, stride, padding)
-    options = in_row(dilation, "dilation"), ceil_mode, return_indices
+    options: Any = in_row(dilation, "dilation"), ceil_mode, return_indices
     found: Any = max_pool2d(_as_images(input, "max_pool1d"), *window, *options)
     if return_indices:
         both: Any = tuple([part.squeeze(-2) for part in found])
@@ -147,10 +146,11 @@ def avg_pool1d(
     """`avg_pool2d` of sequences (N, C, L) or (C, L) as images of height 1."""
     window = _window_in_row(kernel_size, stride, padding)
     images = _as_images(input, "avg_pool1d")
-    return avg_pool2d(images, *window, ceil_mode, count_include_pad).squeeze(-2)
+    options: Any = ceil_mode, count_include_pad
+    return avg_pool2d(images, *window, *options).squeeze(-2)
 
 
-def _window_in_row(kernel: Ints, stride: Ints | None, padding: Ints) -> tuple[Any, ...]:
+def _window_in_row(kernel: Ints, stride: Ints | None, padding: Ints) -> Any:
     steps = None if stride is None else in_row(stride, "stride")
     return in_row(kernel, "kernel_size"), steps, in_row(padding, "padding", 0)
 
@@ -170,19 +170,27 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Tensor:
-    """The maximum of each window of volumes: of frames first, then over the depth.
+    """The maximum of each window of volumes: of frames first, then over the depth."""
+    gaps, places = several(dilation, 3, "dilation"), []
 
-    return_indices is not here.
-    """
-    if return_indices:
-        raise ArgumentError("max_pool3d() has no return_indices here; use max_pool2d()")
-    gaps = several(dilation, 3, "dilation")
+    def pool(images: Tensor, axes: slice, window: Any) -> Tensor:
+        options: Any = (*gaps[axes], 1)[:2], ceil_mode, return_indices
+        found: Any = max_pool2d(images, *window, *options)
+        if return_indices:
+            found, at = found
+            places.append(at.flatten(-2) if at.ndim == 4 else at)
+        return found
 
-    def pool(images: Tensor, axes: slice, window: tuple[Any, ...]) -> Tensor:
-        across = (*gaps[axes], 1)[:2]
-        return max_pool2d(images, *window, across, ceil_mode)
-
-    return _pool_volumes(pool, input, kernel_size, stride, padding)
+    y = _pool_volumes(pool, input, kernel_size, stride, padding)
+    if not return_indices:
+        return y
+    in_frame, among_frames = (
+        places  # in the second, D rows of as many as there are windows
+    )
+    frames = in_frame.flatten(1).gather(1, among_frames.flatten(1))
+    depth = among_frames.flatten(1) // in_frame.shape[-1]
+    both: Any = y, (depth * math.prod(input.shape[-2:]) + frames).reshape(y.shape)
+    return both
 
 
 def avg_pool3d(
@@ -196,18 +204,19 @@ def avg_pool3d(
 ) -> Tensor:
     """The mean of each window of volumes: of frames first, then over the depth."""
     divisor = None if divisor_override is None else 1
+    options: Any = ceil_mode, count_include_pad, divisor
     if divisor_override == 0:
         raise ArgumentError("divisor must be not zero")
 
-    def pool(images: Tensor, axes: slice, window: tuple[Any, ...]) -> Tensor:
-        return avg_pool2d(images, *window, ceil_mode, count_include_pad, divisor)
+    def pool(images: Tensor, axes: slice, window: Any) -> Tensor:
+        return avg_pool2d(images, *window, *options)
 
     y = _pool_volumes(pool, input, kernel_size, stride, padding)
     return y if divisor_override is None else y / divisor_override
 
 
 def _pool_volumes(
-    pool: Callable[[Tensor, slice, tuple[Any, ...]], Tensor],
+    pool: Callable[[Tensor, slice, Any], Tensor],
     input: Tensor,
     kernel_size: Ints,
     stride: Ints | None,
@@ -286,10 +295,12 @@ def max_unpool2d(
             f"got {list(input.shape)} and {list(indices.shape)}"
         )
     window = zip(input.shape[-2:], steps, around, kernel, strict=True)
-    usual = [(n - 1) * s - 2 * p + k for n, s, p, k in window]
-    size = usual if output_size is None else list(output_size)[-2:]
+    usual = tuple([(n - 1) * s - 2 * p + k for n, s, p, k in window])
+    size = usual
+    if output_size is not None:
+        size = several(tuple(output_size[-2:]), 2, "output_size")
     for n, least, s in zip(size, usual, steps, strict=True):
-        if not least - s < n < least + s and n != least:
+        if not least - s < n < least + s:
             raise ArgumentError(
                 f"invalid output_size {output_size}: each length is less than a stride "
                 f"{steps} away from {usual}"
@@ -319,9 +330,9 @@ def max_unpool1d(
 ) -> Tensor:
     """`max_unpool2d` of sequences (N, C, L) or (C, L) as images of height 1."""
     window = _window_in_row(kernel_size, stride, padding)
-    size = None if output_size is None else (1, output_size[-1])
+    size: Any = [None if output_size is None else (1, output_size[-1])]
     images = _as_images(input, "max_unpool1d")
-    return max_unpool2d(images, indices.unsqueeze(-2), *window, size).squeeze(-2)
+    return max_unpool2d(images, indices.unsqueeze(-2), *window, *size).squeeze(-2)
 
 
 # ------------------------------------------------------ windows that fit, whatever the size
@@ -413,12 +424,10 @@ def _adaptive_max(
         """Where the maximum of each window stands, row-major."""
         place = np.arange(math.prod(lengths)).reshape(lengths)
         found = np.empty((*kept, *sizes), np.int64)
-        for at in itertools.product(*map(range, sizes)):
+        for at in np.ndindex(*sizes):
+            axes = zip(at, lengths, sizes, strict=True)
             window = tuple(
-                [
-                    slice(i * n // o, -(-(i + 1) * n // o))
-                    for i, n, o in zip(at, lengths, sizes, strict=True)
-                ]
+                [slice(i * n // o, -(-(i + 1) * n // o)) for i, n, o in axes]
             )
             best = x[(..., *window)].reshape(*kept, -1).argmax(-1)
             found[(..., *at)] = place[window].reshape(-1)[best]

@@ -124,9 +124,8 @@ def fold(
 
 
 def _window(kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Window:
-    given = {"kernel_size": kernel, "stride": stride, "padding": padding}
-    pairs = [pair(value, name) for name, value in given.items()]
-    return Window(*pairs, pair(dilation, "dilation"))
+    size, steps = pair(kernel, "kernel_size"), pair(stride, "stride")
+    return Window(size, steps, pair(padding, "padding"), pair(dilation, "dilation"))
 
 
 # --------------------------------------------------------------------------- interpolation
