@@ -40,8 +40,20 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .core.recording import set_grad_enabled as set_grad_enabled
     from .kernels.threads import get_num_threads as get_num_threads
     from .kernels.threads import set_num_threads as set_num_threads
+    from .nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
+    from .nn.functional import avg_pool1d as avg_pool1d
+    from .nn.functional import channel_shuffle as channel_shuffle
+    from .nn.functional import conv1d as conv1d
     from .nn.functional import conv2d as conv2d
+    from .nn.functional import conv3d as conv3d
+    from .nn.functional import conv_transpose1d as conv_transpose1d
+    from .nn.functional import conv_transpose2d as conv_transpose2d
     from .nn.functional import dropout as dropout
+    from .nn.functional import max_pool1d as max_pool1d
+    from .nn.functional import max_pool2d as max_pool2d
+    from .nn.functional import max_pool3d as max_pool3d
+    from .nn.functional import pixel_shuffle as pixel_shuffle
+    from .nn.functional import pixel_unshuffle as pixel_unshuffle
     from .planning import planned as planned
 
 _ROOMS = "autograd checkpoint data errors kernels metrics nn ops optim training utils"
@@ -69,7 +81,11 @@ _HOMES = {
     "core.generator": "Generator initial_seed manual_seed",
     "core.recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",
     "kernels.threads": "get_num_threads set_num_threads",
-    "nn.functional": "conv2d dropout",
+    "nn.functional": (
+        "adaptive_avg_pool1d avg_pool1d channel_shuffle conv1d conv2d conv3d "
+        "conv_transpose1d conv_transpose2d dropout max_pool1d max_pool2d max_pool3d "
+        "pixel_shuffle pixel_unshuffle"
+    ),
     "planning": "planned",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

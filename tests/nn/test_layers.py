@@ -345,6 +345,10 @@ def test_a_users_layer_may_derive_from_ours_as_from_any_class():
             self.calls += 1
             return super().forward(input)
 
+    class Framed(nn.ReflectionPad2d):
+        pass
+
+    assert Framed(1)(tg.arange(9.0).reshape(1, 3, 3)).shape == (1, 5, 5)
     layer = Counted(2)
     y = layer(tg.arange(9.0).reshape(1, 1, 3, 3))
     assert y.tolist() == [[[[4.0, 5.0], [7.0, 8.0]]]]

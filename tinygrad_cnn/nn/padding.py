@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ..core.engine import Tensor
-from ..errors import DTypeError
+from ..kernels.geometry import several
 from . import functional as F
 from .layer import FunctionLayer
 
@@ -18,16 +18,16 @@ class _Pad(FunctionLayer):
     axes: ClassVar[int]
     mode: ClassVar[str]
 
-    def __init_subclass__(cls, axes: int, mode: str = "") -> None:
+    def __init_subclass__(cls, axes: int = 0, mode: str = "") -> None:
         super().__init_subclass__()
-        cls.axes, cls.mode = axes, mode or cls.mode
+        if axes:
+            cls.axes = axes
+        if mode:
+            cls.mode = mode
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given, sides = self.padding, 2 * self.axes
-        self.padding = (given,) * sides if isinstance(given, int) else tuple(given)
-        if len(self.padding) != sides:
-            raise DTypeError(f"padding must be an int or {sides} of them, got {given}")
+        self.padding = several(self.padding, 2 * self.axes, "padding")
 
     def forward(self, input: Tensor) -> Tensor:
         return F.pad(input, self.padding, self.mode)
@@ -36,7 +36,7 @@ class _Pad(FunctionLayer):
         return f"{self.padding}"
 
 
-class _ConstantPad(_Pad, axes=0, mode="constant"):
+class _ConstantPad(_Pad, mode="constant"):
     value: float
 
     def forward(self, input: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...core.engine import Tensor
 from ...errors import ArgumentError, ShapeError
+from ...kernels.geometry import several
 from ...ops import resampling, shape
 
 _MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -26,8 +27,8 @@ def pad(
         raise ArgumentError(
             f"pad {tuple(pad)} does not give pairs for {input.ndim} axes"
         )
-    last_first = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)]
-    widths = last_first[::-1]
+    sides = several(tuple(pad), len(pad), "pad")
+    widths = list(zip(sides[::2], sides[1::2], strict=True))[::-1]
     first = input.ndim - len(widths)
     if mode == "constant":
         every = ((0, 0),) * first + tuple(widths)
