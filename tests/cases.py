@@ -803,6 +803,35 @@ def _(d):
     return pooling.SumPoolInput(window, x[2:], ceil_mode), (d.values(y),), oracle
 
 
+@case(pooling.AdaptiveMaxPool)
+def _(d):
+    lead, lengths = axes_to_resample(d)
+    sizes = tuple(d.int(1, 4) for _ in lengths)
+    largest = partial(oracles.adaptive, partial(oracles.extreme, max), sizes=sizes)
+    return pooling.AdaptiveMaxPool(sizes), (d.distinct((*lead, *lengths)),), largest
+
+
+def places_in(d):
+    """A batch of channels, their size, the shape of some places in it, and these."""
+    lead, lengths = axes_to_resample(d)
+    shape = (*lead, *(d.int(1, 3) for _ in lengths))
+    return lead, lengths, shape, d.integers(math.prod(lengths), shape)
+
+
+@case(pooling.PutAtPlace, "x")
+def _(d):
+    _, size, shape, place = places_in(d)
+    put = partial(oracles.put_at_place, size=size)
+    return pooling.PutAtPlace(size), (d.values(shape), place), put
+
+
+@case(pooling.PickAtPlace, "x")
+def _(d):
+    lead, size, _, place = places_in(d)
+    op = pooling.PickAtPlace(len(size))
+    return op, (d.values((*lead, *size)), place), oracles.picked_at_place
+
+
 # ----------------------------------------------------------------------- resampling
 
 
@@ -829,7 +858,7 @@ def _(d):
     lead, lengths = axes_to_resample(d)
     sizes = tuple(d.int(1, 6) for _ in lengths)
     maps = tuple(map(resampling.averages, lengths, sizes))
-    means = partial(oracles.adaptive_means, sizes=sizes)
+    means = partial(oracles.adaptive, oracles.mean, sizes=sizes)
     return resampling.AdaptiveAvgPool(maps), (d.values((*lead, *lengths)),), means
 
 

@@ -365,11 +365,32 @@ def resampled(x, matrices):
     return x
 
 
-def adaptive_means(x, sizes):
+def adaptive(f, x, sizes):
+    """f of the list of values in each of the windows that cover the last axes."""
     lead, lengths = x.shape[: -len(sizes)], x.shape[-len(sizes) :]
     y = np.zeros((*lead, *sizes))
     for at in np.ndindex(y.shape):
         axes = zip(at[len(lead) :], lengths, sizes, strict=True)
         window = [slice(i * n // o, math.ceil((i + 1) * n / o)) for i, n, o in axes]
-        y[at] = mean(list(x[(*at[: len(lead)], *window)].flat))
+        y[at] = f(list(x[(*at[: len(lead)], *window)].flat))
+    return y
+
+
+def _places(place, axes, size):
+    """Each position, and the one in an image of this size that its place stands for."""
+    for at in np.ndindex(place.shape):
+        yield at, (*at[:-axes], *np.unravel_index(place[at], size))
+
+
+def put_at_place(x, place, size):
+    y = np.zeros((*x.shape[: -len(size)], *size))
+    for at, there in _places(place, len(size), size):
+        y[there] += x[at]
+    return y
+
+
+def picked_at_place(x, place):
+    y, axes = np.zeros(place.shape), x.ndim - 2
+    for at, there in _places(place, axes, x.shape[2:]):
+        y[at] = x[there]
     return y

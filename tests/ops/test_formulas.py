@@ -220,6 +220,7 @@ def stated(formula, shape, names):
 IN_WORDS = {
     *("Clone", "Cast", "Reshape", "Permute", "Expand", "SumTo", "Concatenate", "Pad"),
     *("Index", "IndexAdd", "Put", "MaxPool2d", "MaxPoolPut", "MaxPoolPick"),
+    *("AdaptiveMaxPool", "PutAtPlace", "PickAtPlace"),
 }
 """Formulas that say in words what goes where."""
 

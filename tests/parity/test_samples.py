@@ -21,7 +21,6 @@ DIFFERENCES = {
         ),
         "the second gradient by what is linear is 0, in PyTorch None",
     ),
-    **{f"nn_functional_adaptive_max_pool{axes}d": FLAT for axes in (1, 2, 3)},
     "nn_functional_grid_sample": FLAT,
     "nn_functional_batch_norm": FLAT,
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...core.engine import Tensor
-from ...core.methods.base import float_only, raw, unrecorded
+from ...core.methods.base import float_only, raw
 from ...errors import ArgumentError, DTypeError, ShapeError
 from ...kernels import Window, pair
 from ...kernels.geometry import several
@@ -417,23 +417,10 @@ def _adaptive_max(
     input: Tensor, output_size: Any, return_indices: bool, axes: int
 ) -> Tensor:
     name = f"adaptive_max_pool{axes}d"
-    lengths, sizes = _sizes(float_only(input, f"{name}()"), output_size, axes, name)
-    kept = tuple(input.shape[:-axes])
-
-    def find(x: Any) -> Any:
-        """Where the maximum of each window stands, row-major."""
-        place = np.arange(math.prod(lengths)).reshape(lengths)
-        found = np.empty((*kept, *sizes), np.int64)
-        for at in np.ndindex(*sizes):
-            axes = zip(at, lengths, sizes, strict=True)
-            window = tuple(
-                [slice(i * n // o, -(-(i + 1) * n // o)) for i, n, o in axes]
-            )
-            best = x[(..., *window)].reshape(*kept, -1).argmax(-1)
-            found[(..., *at)] = place[window].reshape(-1)[best]
-        return found
-
-    places = unrecorded(name, find, input, differentiable=False)
-    y = input.flatten(-axes).gather(-1, places.flatten(-axes)).reshape(places.shape)
-    both: Any = y, places
-    return both if return_indices else y
+    _, sizes = _sizes(float_only(input, f"{name}()"), output_size, axes, name)
+    op = pooling.AdaptiveMaxPool(sizes)
+    y: Tensor = op(input)
+    if not return_indices:
+        return y
+    both: Any = y, Tensor._wrap(op.forward(input._array)[1])
+    return both
