@@ -129,6 +129,23 @@ def test_what_does_not_fit_is_refused_as_by_pytorch(name, options, shape):
     refuses_as_torch(functional(name, **options), np.ones(shape), kind=RuntimeError)
 
 
+@pytest.mark.parametrize(
+    ("options", "shapes"),
+    [
+        ({"stride": (0, 1, 1)}, [(1, 1, 3, 3, 3), (1, 1, 2, 2, 2)]),
+        ({"padding": (-1, 0, 0)}, [(1, 1, 3, 3, 3), (1, 1, 2, 2, 2)]),
+        ({"padding": (1, 1)}, [(1, 1, 3, 3, 3), (1, 1, 2, 2, 2)]),
+        ({}, [(1, 1, 3, 3, 3), (1, 1, 0, 2, 2)]),
+        ({}, [(1, 1, 3, 3, 3), (1, 1, 4, 2, 2)]),
+        ({}, [(1, 2, 3, 3, 3), (1, 1, 2, 2, 2)]),
+        ({}, [(3, 3, 3), (1, 1, 2, 2, 2)]),
+    ],
+    ids=str,
+)
+def test_conv3d_refuses_what_pytorch_refuses(options, shapes):
+    refuses_as_torch(functional("conv3d", **options), *map(np.ones, shapes))
+
+
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
 @pytest.mark.parametrize("padding_mode", ["zeros", "border"])
 def test_grid_sample(mode, padding_mode, for_drawn):

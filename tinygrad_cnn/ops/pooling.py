@@ -169,8 +169,9 @@ class SumPoolInput(Op):
 class AdaptiveMaxPool(Op):
     """y[n,c,i,j] = max x[n,c,q,r] over the window (i, j).
 
-    `size` windows cover the image: i of o covers the rows ⌊i h / o⌋ … ⌈(i + 1) h / o⌉ − 1, and columns alike; of any
-    number of axes. g goes to the largest value, added where windows overlap:
+    `size` windows cover the image, of any number of axes: i of o covers the rows
+    ⌊i h / o⌋ … ⌈(i + 1) h / o⌉ − 1, and columns alike. g goes to the largest value, added
+    where windows overlap:
     ∂L/∂x[n,c,q,r] = Σ_{i,j} g[n,c,i,j] where x[n,c,q,r] won the window (i, j).
     `place` is where it stood, row-major in the image: the first of equal ones.
     """

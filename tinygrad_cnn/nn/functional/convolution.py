@@ -120,13 +120,8 @@ def conv3d(
     if min(*widths, 0) < 0:
         raise ArgumentError(f"padding must be at least 0, got {padding}")
     volumes = pad(input, widths) if any(widths) else input
-    span = gaps[0] * (kernel[0] - 1)
-    count = (volumes.shape[2] - span - 1) // steps[0] + 1
-    if count < 1:
-        raise ShapeError(
-            f"the window spans {span + 1} frames, more than the {volumes.shape[2]} of "
-            "the padded input"
-        )
+    deep = Window((kernel[0], 1), (steps[0], 1), dilation=(gaps[0], 1))
+    count, _ = deep.output_size((volumes.shape[2], 1))
     total, layout = None, (steps[1:], 0, gaps[1:], groups)
     for u in range(kernel[0]):
         first = gaps[0] * u
