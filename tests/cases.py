@@ -31,6 +31,7 @@ from tinygrad_cnn.ops import (
     normalization,
     pooling,
     reduction,
+    resampling,
     selection,
     shape,
 )
@@ -886,6 +887,21 @@ def _(d):
     return op, (d.values(x), d.values(y)), oracle
 
 
+@case(convolution.Unfold, "x")
+def _(d):
+    window, _, (x, _, _) = convolution_shapes(d)
+    unfolded = partial(oracles.unfolded, window=window)
+    return convolution.Unfold(window), (d.values(x),), unfolded
+
+
+@case(convolution.Fold, "x")
+def _(d):
+    window, _, (x, _, y) = convolution_shapes(d)
+    parts = d.values((*x[:2], *window.kernel, *y[2:]))
+    folded = partial(oracles.folded, size=x[2:], window=window)
+    return convolution.Fold(window, x[2:]), (parts,), folded
+
+
 # -------------------------------------------------------------------------- pooling
 
 
@@ -936,6 +952,77 @@ def _(d):
     window, ceil_mode, x, y = pooling_shapes(d)
     oracle = partial(oracles.sum_pool2d_input, size=x[2:], window=window)
     return pooling.SumPoolInput(window, x[2:], ceil_mode), (d.values(y),), oracle
+
+
+@case(pooling.AdaptiveMaxPool)
+def _(d):
+    lead, lengths = axes_to_resample(d)
+    sizes = tuple(d.int(1, 4) for _ in lengths)
+    largest = partial(oracles.adaptive, partial(oracles.extreme, max), sizes=sizes)
+    return pooling.AdaptiveMaxPool(sizes), (d.distinct((*lead, *lengths)),), largest
+
+
+def places_in(d):
+    """A batch of channels, their size, the shape of some places in it, and these."""
+    lead, lengths = axes_to_resample(d)
+    shape = (*lead, *(d.int(1, 3) for _ in lengths))
+    return lead, lengths, shape, d.integers(math.prod(lengths), shape)
+
+
+@case(pooling.PutAtPlace, "x")
+def _(d):
+    _, size, shape, place = places_in(d)
+    put = partial(oracles.put_at_place, size=size)
+    return pooling.PutAtPlace(size), (d.values(shape), place), put
+
+
+@case(pooling.PickAtPlace, "x")
+def _(d):
+    lead, size, _, place = places_in(d)
+    op = pooling.PickAtPlace(len(size))
+    return op, (d.values((*lead, *size)), place), oracles.picked_at_place
+
+
+# ----------------------------------------------------------------------- resampling
+
+
+def axes_to_resample(d):
+    """A batch of channels, and the lengths of one to three axes."""
+    return (d.batch(), d.int(1, 2)), tuple(d.int(1, 5) for _ in range(d.int(1, 3)))
+
+
+@case(resampling.Resample, "x")
+def _(d):
+    lead, lengths = axes_to_resample(d)
+    matrices = [
+        d.rng.choice([0, 0.5, 1, -2], (d.int(1, 4), n)) for n in lengths
+    ]  # also with rows and columns of zeros
+    taps = [
+        resampling.Taps(a.shape, *np.nonzero(a), a[np.nonzero(a)]) for a in matrices
+    ]
+    oracle = partial(oracles.resampled, matrices=matrices)
+    return resampling.Resample(tuple(taps)), (d.values((*lead, *lengths)),), oracle
+
+
+@case(resampling.AdaptiveAvgPool, "x")
+def _(d):
+    lead, lengths = axes_to_resample(d)
+    sizes = tuple(d.int(1, 6) for _ in lengths)
+    maps = tuple(map(resampling.averages, lengths, sizes))
+    means = partial(oracles.adaptive, oracles.mean, sizes=sizes)
+    return resampling.AdaptiveAvgPool(maps), (d.values((*lead, *lengths)),), means
+
+
+@case(resampling.PadWithin, "x")
+def _(d):
+    lead, lengths = axes_to_resample(d)
+    mode = d.of(("reflect", "edge"))
+    most = [n - 1 if mode == "reflect" else 2 for n in lengths]
+    widths = [(d.int(0, min(m, 2)), d.int(0, min(m, 2))) for m in most]
+    sides = zip(lengths, widths, strict=True)
+    maps = tuple([resampling.around(n, *both, mode) for n, both in sides])
+    padded = partial(np.pad, pad_width=[(0, 0), (0, 0), *widths], mode=mode)
+    return resampling.PadWithin(maps, mode), (d.values((*lead, *lengths)),), padded
 
 
 # -------------------------------------------------------------------- normalisation

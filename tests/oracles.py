@@ -362,3 +362,65 @@ def sum_pool2d_input(g, size, window):
     for n, c, i, j in np.ndindex(g.shape):
         whole[(n, c, *_under(window, i, j))] += g[n, c, i, j]
     return _inside(whole, size, window)
+
+
+def unfolded(x, window):
+    counts = positions(x.shape[2:], window)
+    y = np.zeros((*x.shape[:2], *window.kernel, *counts))
+    x = _around(x, window, counts)
+    for n, c, i, j in np.ndindex(*x.shape[:2], *counts):
+        y[n, c, :, :, i, j] = x[(n, c, *_under(window, i, j))]
+    return y
+
+
+def folded(parts, size, window):
+    counts = parts.shape[4:]
+    whole = _around(np.zeros((*parts.shape[:2], *size)), window, counts)
+    for n, c, i, j in np.ndindex(*parts.shape[:2], *counts):
+        whole[(n, c, *_under(window, i, j))] += parts[n, c, :, :, i, j]
+    return _inside(whole, size, window)
+
+
+# ----------------------------------------------------------------------- resampling
+
+
+def resampled(x, matrices):
+    """A matrix along each of the last axes; where it is 0, x does not matter."""
+    for axis, a in enumerate(matrices, x.ndim - len(matrices)):
+        values = np.moveaxis(x, axis, 0)
+        y = np.zeros((len(a), *values.shape[1:]))
+        for i, q in np.argwhere(a):
+            y[i] += a[i, q] * values[q]
+        x = np.moveaxis(y, 0, axis)
+    return x
+
+
+def adaptive(f, x, sizes):
+    """f of the list of values in each of the windows that cover the last axes."""
+    lead, lengths = x.shape[: -len(sizes)], x.shape[-len(sizes) :]
+    y = np.zeros((*lead, *sizes))
+    for at in np.ndindex(y.shape):
+        axes = zip(at[len(lead) :], lengths, sizes, strict=True)
+        window = [slice(i * n // o, math.ceil((i + 1) * n / o)) for i, n, o in axes]
+        y[at] = f(list(x[(*at[: len(lead)], *window)].flat))
+    return y
+
+
+def _places(place, axes, size):
+    """Each position, and the one in an image of this size that its place stands for."""
+    for at in np.ndindex(place.shape):
+        yield at, (*at[:-axes], *np.unravel_index(place[at], size))
+
+
+def put_at_place(x, place, size):
+    y = np.zeros((*x.shape[: -len(size)], *size))
+    for at, there in _places(place, len(size), size):
+        y[there] += x[at]
+    return y
+
+
+def picked_at_place(x, place):
+    y, axes = np.zeros(place.shape), x.ndim - 2
+    for at, there in _places(place, axes, x.shape[2:]):
+        y[at] = x[there]
+    return y

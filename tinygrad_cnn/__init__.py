@@ -46,13 +46,25 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .core.recording import set_grad_enabled as set_grad_enabled
     from .kernels.threads import get_num_threads as get_num_threads
     from .kernels.threads import set_num_threads as set_num_threads
+    from .nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
+    from .nn.functional import avg_pool1d as avg_pool1d
     from .nn.functional import celu as celu
     from .nn.functional import celu_ as celu_
+    from .nn.functional import channel_shuffle as channel_shuffle
+    from .nn.functional import conv1d as conv1d
     from .nn.functional import conv2d as conv2d
+    from .nn.functional import conv3d as conv3d
+    from .nn.functional import conv_transpose1d as conv_transpose1d
+    from .nn.functional import conv_transpose2d as conv_transpose2d
     from .nn.functional import cosine_similarity as cosine_similarity
     from .nn.functional import dropout as dropout
     from .nn.functional import hardshrink as hardshrink
+    from .nn.functional import max_pool1d as max_pool1d
+    from .nn.functional import max_pool2d as max_pool2d
+    from .nn.functional import max_pool3d as max_pool3d
     from .nn.functional import pairwise_distance as pairwise_distance
+    from .nn.functional import pixel_shuffle as pixel_shuffle
+    from .nn.functional import pixel_unshuffle as pixel_unshuffle
     from .nn.functional import prelu as prelu
     from .nn.functional import relu_ as relu_
     from .nn.functional import rrelu as rrelu
@@ -105,8 +117,11 @@ _HOMES = {
     "importing": "in_place_of_torch real_torch",
     "kernels.threads": "get_num_threads set_num_threads",
     "nn.functional": (
-        "celu celu_ conv2d cosine_similarity dropout hardshrink pairwise_distance "
-        "prelu relu_ rrelu rrelu_ selu selu_ threshold threshold_"
+        "adaptive_avg_pool1d avg_pool1d celu celu_ channel_shuffle conv1d "
+        "conv2d conv3d conv_transpose1d conv_transpose2d cosine_similarity "
+        "dropout hardshrink max_pool1d max_pool2d max_pool3d pairwise_distance "
+        "pixel_shuffle pixel_unshuffle prelu relu_ rrelu rrelu_ selu selu_ "
+        "threshold threshold_"
     ),
     "planning": "planned",
 }

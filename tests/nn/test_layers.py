@@ -87,6 +87,58 @@ LAYERS = [
     ("LogSoftmax", (), {"dim": 0}, (3, 4)),
     ("ZeroPad2d", (1,), {}, (2, 1, 3, 3)),
     ("ZeroPad2d", ((1, 2, 0, -1),), {}, (2, 1, 3, 3)),
+    *(
+        (f"{kind}Pad{axes}d", (padding, *value), {}, (2, 3, 4, 5, 3)[-axes - 2 :])
+        for kind, *value in (
+            ("Constant", 1.5),
+            *(("Zero",), ("Reflection",), ("Replication",), ("Circular",)),
+        )
+        for axes in (1, 2, 3)
+        for padding in (1, (2, 1, 0, 1, 1, 2)[: 2 * axes])
+        if (kind, axes) != ("Zero", 2)
+    ),
+    ("Conv1d", (2, 4, 3), {}, (2, 2, 7)),
+    ("Conv1d", (4, 6, 2, 2, 1, 2, 2, False, "circular"), {}, (4, 9)),
+    ("Conv1d", (2, 3, 4), {"padding": "same", "padding_mode": "reflect"}, (2, 2, 7)),
+    ("Conv3d", (2, 4, (2, 3, 1)), {"padding": (0, 1, 2)}, (2, 2, 4, 5, 3)),
+    ("Conv3d", (4, 6, 2, (2, 1, 3), 1, (2, 1, 1), 2), {}, (4, 6, 5, 4)),
+    ("Conv3d", (2, 3, (3, 3, 1)), {"padding": "same", "bias": False}, (1, 2, 4, 5, 3)),
+    ("ConvTranspose1d", (4, 6, 3), {}, (2, 4, 5)),
+    ("ConvTranspose1d", (4, 6, 3, 3, 1, 2, 2, False, 2), {}, (4, 5)),
+    ("MaxPool1d", (3, 2, 1), {"dilation": 1, "ceil_mode": True}, (2, 3, 8)),
+    ("MaxPool3d", (2,), {}, (2, 3, 4, 5, 6)),
+    (
+        "MaxPool3d",
+        ((1, 2, 3), 2, (0, 1, 1), (2, 1, 2)),
+        {"ceil_mode": True},
+        (3, 6, 7, 9),
+    ),
+    ("AvgPool1d", (3, 2, 1), {"count_include_pad": False}, (3, 8)),
+    ("AvgPool3d", ((3, 2, 2), 2, 1, True, False), {}, (2, 3, 4, 5, 6)),
+    ("AvgPool3d", (2,), {"divisor_override": 3}, (3, 4, 5, 6)),
+    ("LPPool1d", (3, 3, 2), {}, (2, 3, 8)),
+    ("LPPool2d", (2, (3, 2), 2), {"ceil_mode": True}, (3, 7, 8)),
+    ("AdaptiveAvgPool1d", (3,), {}, (2, 3, 7)),
+    ("AdaptiveAvgPool3d", ((2, None, 3),), {}, (3, 5, 4, 7)),
+    ("AdaptiveMaxPool1d", (3,), {}, (2, 3, 7)),
+    ("AdaptiveMaxPool2d", ((None, 3),), {}, (3, 7, 5)),
+    ("AdaptiveMaxPool3d", (2,), {}, (3, 5, 4, 7)),
+    ("PixelShuffle", (2,), {}, (2, 8, 3, 2)),
+    ("PixelUnshuffle", (2,), {}, (2, 4, 6)),
+    ("ChannelShuffle", (3,), {}, (2, 6, 3, 2)),
+    (
+        "Unfold",
+        ((2, 3),),
+        {"dilation": (2, 1), "padding": 1, "stride": 2},
+        (2, 2, 5, 4),
+    ),
+    ("Fold", ((5, 4), (2, 3)), {"padding": (1, 0), "stride": (3, 1)}, (2, 12, 4)),
+    ("Upsample", (), {"scale_factor": 2}, (2, 3, 4)),
+    ("Upsample", ((5, 3), None, "bicubic", True), {}, (2, 3, 4, 4)),
+    ("Upsample", (None, 1.6, "linear"), {"recompute_scale_factor": True}, (2, 3, 4)),
+    ("Upsample", (None, (0.7, 1.3, 2.5), "trilinear"), {}, (1, 2, 4, 3, 3)),
+    ("UpsamplingNearest2d", ((3, 7),), {}, (2, 3, 4, 4)),
+    ("UpsamplingBilinear2d", (), {"scale_factor": (2, 0.5)}, (2, 3, 4, 4)),
     ("Identity", (3,), {"anything": True}, (3, 4)),
     *(
         ("Conv2d", (2, 3, (3, 4), 1, padding, 1, 1, True, mode), {}, (2, 2, 6, 7))
@@ -243,18 +295,28 @@ def test_a_loss_of_three_inputs_is_pytorchs(name, kwargs):
     same_pass(ours, theirs, *DRAW.random((3, 4, 5)))
 
 
+CLASSES = {
+    name: value
+    for name, value in vars(nn).items()
+    if isinstance(value, type) and not name.startswith("Lazy")  # in test_lazy
+}
+IN_SEQUENCES = ("attention", "embedding", "recurrent", "transformer")
 LAYER_NAMES = sorted(
     {case[0] for case in (*LAYERS, *CLASSIFICATION, *REGRESSION, *SIGNED, *TRIPLETS)}
+    | {"MaxUnpool1d", "MaxUnpool2d"}
 )
 
 
 def test_every_layer_is_tested():
-    classes = {name for name, value in vars(nn).items() if isinstance(value, type)}
     others = {"Module", "Parameter", "Sequential"}
     others |= {"ModuleList", "ModuleDict", "ParameterList"}
     others |= {"NLLLoss2d", "Hardsigmoid"}  # PyTorch's has a slope of float32
-    named = {name for name in classes if not name.startswith("Lazy")}  # in test_lazy
-    assert named - others == set(LAYER_NAMES)
+    others |= {
+        name
+        for name, value in CLASSES.items()
+        if value.__module__.rpartition(".")[2] in IN_SEQUENCES  # in test_sequences
+    }
+    assert CLASSES.keys() - others == {*LAYER_NAMES}
 
 
 @pytest.mark.parametrize("name", LAYER_NAMES)
@@ -299,6 +361,22 @@ def test_max_pooling_returns_the_places_that_pytorchs_returns():
     _, ours = nn.MaxPool2d(3, 2, 1, return_indices=True)(tg.tensor(x))
     _, theirs = torch.nn.MaxPool2d(3, 2, 1, return_indices=True)(torch.tensor(x))
     assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+def test_maxima_go_back_where_they_stood(axes):
+    x = DRAW.integers(0, 4, (2, 3, 7, 6)[: axes + 2]).astype(np.float64)
+
+    def there_and_back(library):
+        pool = getattr(library.nn, f"MaxPool{axes}d")(3, 2, 1, return_indices=True)
+        unpool = getattr(library.nn, f"MaxUnpool{axes}d")(3, 2, 1)
+        given = library.tensor(x, requires_grad=True)
+        y = unpool(*pool(given), output_size=x.shape)
+        (y * y).sum().backward()
+        return y, given.grad
+
+    for ours, theirs in zip(there_and_back(tg), there_and_back(torch), strict=True):
+        close(ours, theirs)
 
 
 @pytest.mark.parametrize("output_size", [(7, 9), (2, 6, 8, 9), [7, 10]])
@@ -368,6 +446,10 @@ def test_a_users_layer_may_derive_from_ours_as_from_any_class():
             self.calls += 1
             return super().forward(input)
 
+    class Framed(nn.ReflectionPad2d):
+        pass
+
+    assert Framed(1)(tg.arange(9.0).reshape(1, 3, 3)).shape == (1, 5, 5)
     layer = Counted(2)
     y = layer(tg.arange(9.0).reshape(1, 1, 3, 3))
     assert y.tolist() == [[[[4.0, 5.0], [7.0, 8.0]]]]

@@ -9,7 +9,7 @@ from each import for_each
 
 from tinygrad_cnn import autograd, tensor
 from tinygrad_cnn.kernels import Window
-from tinygrad_cnn.ops import Op, registry
+from tinygrad_cnn.ops import Op, registry, resampling
 from tinygrad_cnn.ops.formulas import formulas
 
 GREEK = {"gamma": "γ", "beta": "β"}
@@ -234,6 +234,7 @@ def stated(formula, shape, names):
 IN_WORDS = {
     *("Clone", "Cast", "Reshape", "Permute", "Expand", "SumTo", "Concatenate", "Pad"),
     *("Index", "IndexAdd", "Put", "MaxPool2d", "MaxPoolPut", "MaxPoolPick"),
+    *("AdaptiveMaxPool", "PutAtPlace", "PickAtPlace"),
 }
 """Formulas that say in words what goes where."""
 
@@ -267,7 +268,21 @@ FIELDS = {
 FIELDS["Conv2dInput"] = FIELDS["Conv2d"] | {"size": (4, 4)}
 FIELDS["ConvTranspose2d"] = FIELDS["Conv2dInput"]
 FIELDS["Conv2dWeight"] = FIELDS["Conv2d"] | {"kernel": (2, 2)}
+FIELDS["Unfold"] = {"window": Window((2, 2), (2, 2), (1, 1), (2, 2))}
+FIELDS["Fold"] = FIELDS["Unfold"] | {"size": (4, 4)}
+FIELDS["Resample"] = {
+    "maps": (resampling.linear(4, 3, None, False), resampling.averages(4, 3))
+}
+FIELDS["AdaptiveAvgPool"] = FIELDS["Resample"]
+FIELDS["PadWithin"] = {"maps": (resampling.around(3, 1, 0, "reflect"),)}
 FIELDS["SumPoolInput"] = FIELDS["SumPool2d"] | {"size": (8, 8)}
+
+
+def dense(taps):
+    """A sparse matrix with all its zeros."""
+    a = np.zeros(taps.shape)
+    a[taps.rows, taps.columns] = taps.weights
+    return a
 
 
 def inputs_and_letters(name):
@@ -339,6 +354,15 @@ def inputs_and_letters(name):
             return (images, results), LAYOUT
         case "SumPool2d":
             return (draw(2, 3, 8, 8),), LAYOUT
+        case "Unfold":
+            return (images,), LAYOUT
+        case "Fold":
+            return (draw(2, 3, 2, 2, 2, 2),), LAYOUT
+        case "Resample" | "AdaptiveAvgPool":
+            a, b = map(dense, FIELDS[name]["maps"])
+            return (images,), {"a": a, "b": b}
+        case "PadWithin":
+            return (draw(3),), {"a": np.array([1, 0, 1, 2])}
         case "SumPoolInput":
             return (results,), LAYOUT
     return (GRID, GRID[[0, 2, 1, 3, 6, 4, 5]], GRID**2), {}

@@ -79,6 +79,16 @@ def lead_in_each_window(window):
     return leads
 
 
+def lead_in_each_part(sizes):
+    """As above, in windows that cover the last axes."""
+
+    def lead(values):
+        first, second, *_ = [*sorted(values, reverse=True), -math.inf]
+        return first - second
+
+    return lambda x: oracles.adaptive(lead, x, sizes)
+
+
 OVERLAPPING = Window((2, 3), (1, 2), (1, 1), (1, 1))
 SPREAD = Window((2, 2), (2, 1), (0, 1), (2, 1))
 
@@ -150,6 +160,14 @@ EXPECTED = [
     *[
         (pooling.MaxPool2d(window), [(2, 2, 4, 5)], lead_in_each_window(window))
         for window in (Window((2, 2), (2, 2)), OVERLAPPING, SPREAD)
+    ],
+    *[
+        (
+            pooling.AdaptiveMaxPool(sizes),
+            [(2, 1, 4, 5)],
+            lead_in_each_part(sizes),
+        )
+        for sizes in ((2, 3), (1, 1), (4, 5))
     ],
 ]
 

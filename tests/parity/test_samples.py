@@ -14,14 +14,25 @@ FLAT = (
 UNUSED = "the second gradient by what is linear is 0, in PyTorch None"
 DIFFERENCES = {
     "topk": "of equal values, either may come first",
-    "nn_functional_conv2d": UNUSED,
-    "nn_functional_conv_transpose2d": UNUSED,
-    "nn_functional_adaptive_avg_pool2d": FLAT,
+    **dict.fromkeys(
+        (
+            *("nn_functional_conv1d", "nn_functional_conv2d", "nn_functional_conv3d"),
+            *("nn_functional_conv_transpose1d", "nn_functional_conv_transpose2d"),
+        ),
+        UNUSED,
+    ),
+    "nn_functional_grid_sample": FLAT,
     "nn_functional_hardsigmoid": "PyTorch takes the sixth of its slope from float32",
     "nn_functional_layer_norm": FLAT,
-    "nn_functional_pad_reflect": FLAT,
-    "nn_functional_pad_replicate": FLAT,
-    "nn_functional_pad_replicate_negative": FLAT,
+    "copysign": "the second gradient is None, in PyTorch 0",
+    "quantile": FLAT,
+    **dict.fromkeys(
+        (
+            *("norm", "linalg_norm", "linalg_norm_subgradients_at_zero"),
+            "linalg_vector_norm",
+        ),
+        "of p = 0 the gradient is 0, in PyTorch None",
+    ),
 }
 """Operations that differ, and in what."""
 

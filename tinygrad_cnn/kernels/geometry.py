@@ -19,14 +19,22 @@ Pair = tuple[int, int]
 
 def pair(value: Any, name: str) -> Pair:
     """(vertical, horizontal) from one integer for both, or from two."""
+    y, x = several(value, 2, name)
+    return y, x
+
+
+def several(value: Any, count: int, name: str) -> tuple[int, ...]:
+    """One integer for each of `count` axes, from as many or from one for all."""
     values = value if isinstance(value, tuple | list) else (value,)
     try:
         ints = [operator.index(v) for v in values if not isinstance(v, bool)]
     except TypeError:
         ints = []
-    if len(ints) != len(values) or len(ints) not in (1, 2):
-        raise DTypeError(f"{name} must be an int or a pair of ints, got {value!r}")
-    return ints[0], ints[-1]
+    if len(ints) != len(values) or len(ints) not in (1, count):
+        most = {1: "an int", 2: "an int or a pair of ints"}
+        kind = most.get(count, f"an int or {count} ints")
+        raise DTypeError(f"{name} must be {kind}, got {value!r}")
+    return tuple(ints * count if len(ints) == 1 else ints)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from ..core.engine import Tensor
@@ -70,53 +70,6 @@ class Identity(Layer):
 
     def forward(self, input: Tensor) -> Tensor:
         return input
-
-
-# ------------------------ pooling of images (N, C, H, W) or (C, H, W), channel by channel
-
-
-class _Pool(FunctionLayer):
-    kernel_size: Ints
-    stride: Ints | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.stride is None:
-            self.stride = self.kernel_size
-
-
-class MaxPool2d(_Pool, function=F.max_pool2d):
-    """The maximum of each window, padded with −∞; stride None is kernel_size.
-
-    Of equal maxima the first in row-major order counts. ceil_mode: windows may overhang.
-    return_indices: (maxima, their places). See `ops.pooling.MaxPool2d`.
-    """
-
-    padding: Ints = 0
-    dilation: Ints = 1
-    return_indices: bool = field(default=False, repr=False)
-    ceil_mode: bool = False
-
-
-class AvgPool2d(_Pool, function=F.avg_pool2d):
-    """The mean of each window; stride None is kernel_size. See `ops.pooling.SumPool2d`.
-
-    count_include_pad: padding counts as zeros. divisor_override: instead of the count.
-    """
-
-    padding: Ints = 0
-    ceil_mode: bool = field(default=False, repr=False)
-    count_include_pad: bool = field(default=True, repr=False)
-    divisor_override: int | None = field(default=None, repr=False)
-
-
-class AdaptiveAvgPool2d(FunctionLayer, function=F.adaptive_avg_pool2d):
-    """The means over output_size windows that cover the image, whatever its size.
-
-    output_size: an int or a pair; None keeps a length. See `F.adaptive_avg_pool2d`.
-    """
-
-    output_size: Any
 
 
 # --------------------------------------------------------------------------- dropout
@@ -189,20 +142,3 @@ class Unflatten(FunctionLayer):
         axis = axis_of(self.dim, input.ndim)
         before, after = input.shape[:axis], input.shape[axis + 1 :]
         return input.reshape(*before, *self.unflattened_size, *after)
-
-
-class ZeroPad2d(FunctionLayer):
-    """Zeros around images (…, H, W): an int, or (left, right, top, bottom)."""
-
-    padding: int | tuple[int, int, int, int]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.padding, int):
-            self.padding = (self.padding,) * 4
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.pad(input, self.padding)  # type: ignore[arg-type]
-
-    def extra_repr(self) -> str:
-        return f"{self.padding}"

@@ -13,8 +13,9 @@ import numpy as np
 
 from ..core.engine import Tensor
 from ..errors import ArgumentError, ModuleError
+from .convolution import Conv2d, ConvTranspose2d
 from .layer import Ints, Layer
-from .linear import Conv2d, ConvTranspose2d, Linear
+from .linear import Linear
 from .normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .parameter import Parameter
 

@@ -12,6 +12,7 @@ from . import (
     normalization,
     pooling,
     reduction,
+    resampling,
     selection,
     shape,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "pooling",
     "reduction",
     "registry",
+    "resampling",
     "selection",
     "shape",
 ]

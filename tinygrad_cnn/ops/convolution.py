@@ -17,8 +17,12 @@ eq. 17.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from operator import attrgetter
+from typing import Any
+
+import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..kernels import Pair, Window, active, pair
@@ -118,6 +122,8 @@ def _first(y: Value, shape: tuple[int, ...]) -> Value:
 
 
 def _check_channels(groups: int, x: Value, w: Value, b: Value, channels: int) -> None:
+    if 0 in w.shape[:2]:
+        raise ShapeError(f"kernels {list(w.shape)} hold no values")
     if w.shape[0] % groups:
         raise ShapeError(f"{w.shape[0]} channels do not divide into {groups} groups")
     if b is not None and b.shape != (channels,):
@@ -220,6 +226,65 @@ class Conv2dWeight(Convolution):
 
     def multiply_adds(self, shapes: Shapes, y_shape: Position) -> int:
         return math.prod(shapes[1]) * math.prod(y_shape[1:])
+
+
+def _under_taps(
+    window: Window, positions: tuple[int, ...]
+) -> Iterator[tuple[Any, ...]]:
+    """For each tap (u, v): itself, and the padded pixels that it meets."""
+    layout = window.stride, window.dilation, positions
+    for tap in np.ndindex(window.kernel):
+        axes = zip(tap, *layout, strict=True)
+        met = [slice(d * u, d * u + s * (n - 1) + 1, s) for u, s, d, n in axes]
+        yield tap, met
+
+
+class Unfold(Op):
+    """y[n,c,u,v,i,j] = x[n, c, s i + d u − p, s j + d v − p]; 0 outside.
+
+    The window at each position (i, j), side by side: a convolution is a matrix product with
+    them. A pixel stands once in each window that it is in:
+    ∂L/∂x[n,c,q,r] = Σ_{i,j,u,v} g[n,c,u,v,i,j]
+    where (q, r) = (s i + d u − p, s j + d v − p): Fold.
+    """
+
+    window: Window
+
+    def forward(self, x: Value) -> Value:
+        if x.ndim != 4:
+            raise ShapeError(f"unfold takes images (N, C, H, W), got {list(x.shape)}")
+        positions = self.window.output_size((x.shape[2], x.shape[3]))
+        (py, px), shape = self.window.padding, (*self.window.kernel, *positions)
+        padded = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)))
+        y = np.empty((*x.shape[:2], *shape), x.dtype)
+        for (u, v), (rows, columns) in _under_taps(self.window, positions):
+            y[:, :, u, v] = padded[:, :, rows, columns]
+        return y
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        return Fold(self.window, (x_shape[2], x_shape[3]))(g)
+
+
+class Fold(Op):
+    """y[n,c,q,r] = Σ_{i,j,u,v} x[n,c,u,v,i,j]
+    where (q, r) = (s i + d u − p, s j + d v − p).
+
+    The adjoint of Unfold: windows are added up where they lie on each other.
+    ∂L/∂x[n,c,u,v,i,j] = g[n, c, s i + d u − p, s j + d v − p]; 0 outside.
+    """
+
+    window: Window
+    size: Pair
+
+    def forward(self, x: Value) -> Value:
+        (h, w), (py, px) = self.size, self.window.padding
+        y = np.zeros((*x.shape[:2], h + 2 * py, w + 2 * px), x.dtype)
+        for (u, v), (rows, columns) in _under_taps(self.window, x.shape[4:]):
+            y[:, :, rows, columns] += x[:, :, u, v]
+        return y[:, :, py : py + h, px : px + w]
+
+    def grad_x(self, g: Value) -> Value:
+        return Unfold(self.window)(g)
 
 
 # Made once for each layout: a rule asks for the same ones at every step.

@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from ..errors import ShapeError
@@ -160,3 +164,103 @@ class SumPoolInput(Op):
 
     def grad_x(self, g: Value) -> Value:
         return SumPool2d(self.window, self.ceil_mode)(g)
+
+
+class AdaptiveMaxPool(Op):
+    """y[n,c,i,j] = max x[n,c,q,r] over the window (i, j).
+
+    `size` windows cover the image, of any number of axes: i of o covers the rows
+    ⌊i h / o⌋ … ⌈(i + 1) h / o⌉ − 1, and columns alike. g goes to the largest value, added
+    where windows overlap:
+    ∂L/∂x[n,c,q,r] = Σ_{i,j} g[n,c,i,j] where x[n,c,q,r] won the window (i, j).
+    `place` is where it stood, row-major in the image: the first of equal ones.
+    """
+
+    size: tuple[int, ...]
+    keeps = ("place",)
+    flat_slope = True
+    keeps_channels = True
+
+    def forward(self, x: Value) -> tuple[Value, Value]:
+        lead = x.shape[: -len(self.size)]
+        y = np.empty((*lead, *self.size), x.dtype)
+        place = np.empty(y.shape, np.int64)
+        for at, values, places in self._windows(x):
+            best = values.argmax(-1)[..., None]
+            y[(..., *at)] = np.take_along_axis(values, best, -1)[..., 0]
+            place[(..., *at)] = places[best[..., 0]]
+        return y, place
+
+    def _windows(self, x: Value) -> Iterator[tuple[Any, Value, Value]]:
+        """For each position: the values of its window, and the place of each."""
+        lead, lengths = x.shape[: -len(self.size)], x.shape[-len(self.size) :]
+        every = np.arange(math.prod(lengths)).reshape(lengths)
+        for at in np.ndindex(self.size):
+            axes = zip(at, lengths, self.size, strict=True)
+            window = tuple(
+                [slice(i * n // o, -(-(i + 1) * n // o)) for i, n, o in axes]
+            )
+            places = every[window].reshape(-1)
+            yield at, x[(..., *window)].reshape(*lead, len(places)), places
+
+    def grad_x(self, g: Value, place: Value, x_shape: tuple[int, ...]) -> Value:
+        return PutAtPlace(x_shape[-len(self.size) :])(g, place)
+
+    def branch(self, place: Value) -> Value:
+        return place
+
+    def margin(self, x: Value, y: Value) -> Value:
+        lead = np.full_like(y, np.inf)
+        for at, values, places in self._windows(x):
+            if len(places) > 1:
+                second = np.partition(values, -2, -1)[..., -2]
+                lead[(..., *at)] = y[(..., *at)] - second
+        return lead
+
+
+class PutAtPlace(Op):
+    """y[n,c,q,r] = Σ_{i,j} x[n,c,i,j] where the place of (i, j) is (q, r).
+
+    Linear, and the transposed matrix of PickAtPlace: ∂L/∂x[n,c,i,j] = g[n,c,q,r] for that
+    place.
+    """
+
+    size: tuple[int, ...]
+    constant = ("place",)
+
+    def forward(self, x: Value, place: Value) -> Value:
+        axes = len(self.size)
+        y = np.zeros((*x.shape[:-axes], *self.size), x.dtype)
+        flat = y.reshape(math.prod(x.shape[:-axes]), math.prod(self.size))
+        rows = place.reshape(len(flat), math.prod(place.shape[-axes:]))
+        np.add.at(flat, (np.arange(len(flat))[:, None], rows), x.reshape(rows.shape))
+        return y
+
+    def grad_x(self, g: Value, place: Value) -> Value:
+        return PickAtPlace(len(self.size))(g, place)
+
+    def branch(self, place: Value) -> Value:
+        return place
+
+
+class PickAtPlace(Op):
+    """y[n,c,i,j] = x[n,c,q,r] for the place (q, r) of (i, j).
+
+    Linear, and the transposed matrix of PutAtPlace:
+    ∂L/∂x[n,c,q,r] = Σ_{i,j} g[n,c,i,j] where the place of (i, j) is (q, r).
+    """
+
+    axes: int
+    constant = ("place",)
+
+    def forward(self, x: Value, place: Value) -> Value:
+        lead, size = x.shape[: -self.axes], x.shape[-self.axes :]
+        flat = x.reshape(*lead, math.prod(size))
+        rows = place.reshape(*lead, math.prod(place.shape[-self.axes :]))
+        return np.take_along_axis(flat, rows, -1).reshape(place.shape)
+
+    def grad_x(self, g: Value, place: Value, x_shape: tuple[int, ...]) -> Value:
+        return PutAtPlace(x_shape[-self.axes :])(g, place)
+
+    def branch(self, place: Value) -> Value:
+        return place

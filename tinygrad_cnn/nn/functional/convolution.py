@@ -1,17 +1,19 @@
-"""Dense layers, convolutions, and padding of images (N, C, H, W) or (C, H, W)."""
+"""Dense layers and convolutions: of images (N, C, H, W), of sequences (N, C, L), of volumes
+(N, C, D, H, W); or of one of them, without N.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ...core.engine import Tensor
 from ...errors import ArgumentError, ShapeError
 from ...kernels import Pair, Window, pair
-from ...ops import convolution, shape
+from ...kernels.geometry import several
+from ...ops import convolution
 from ...ops import linear as dense
+from .padding import pad
 
 Ints = int | Sequence[int]
 
@@ -35,11 +37,12 @@ def conv2d(
     padding: an int, a pair, "valid" (0) or "same" (stride 1 only).
     See `ops.convolution.Conv2d` for the formula and its gradients.
     """
+    check_kernels("conv2d", 2, input, weight)
     input, single = make_batch(input)
     around: Any = padding
     if isinstance(padding, str):
         steps, gaps = pair(stride, "stride"), pair(dilation, "dilation")
-        kernel = (weight.shape[2], weight.shape[3])
+        kernel = tuple(weight.shape[2:])
         left, right, top, bottom = resolve_padding(padding, kernel, steps, gaps)
         around = (top, left)
         if (top, left) != (bottom, right):
@@ -50,9 +53,12 @@ def conv2d(
 
 
 def resolve_padding(
-    name: str, kernel: Pair, stride: Pair, dilation: Pair
+    name: str,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
 ) -> tuple[int, ...]:
-    """How much "same" or "valid" pads: left, right, top, bottom.
+    """How much "same" or "valid" pads: left, right, top, bottom, …
 
     Of an odd number, the larger half goes to the right and below, as in PyTorch.
     """
@@ -61,11 +67,71 @@ def resolve_padding(
             f"Invalid padding string {name!r}, should be one of 'same', 'valid'"
         )
     if name == "valid":
-        return 0, 0, 0, 0
-    if stride != (1, 1):
+        return (0, 0) * len(kernel)
+    if any(s != 1 for s in stride):
         raise ArgumentError("padding='same' is not supported for strided convolutions")
-    y, x = (d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
-    return x // 2, x - x // 2, y // 2, y - y // 2
+    last_first = zip(dilation[::-1], kernel[::-1], strict=True)
+    both = [d * (k - 1) for d, k in last_first]
+    return tuple([half for n in both for half in (n // 2, n - n // 2)])
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Ints = 1,
+    padding: Ints | str = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`conv2d` of sequences (N, C, L) as images of height 1; weight (O, C/groups, k)."""
+    check_kernels("conv1d", 1, input, weight)
+    around = padding if isinstance(padding, str) else in_row(padding, "padding", 0)
+    steps, gaps = in_row(stride, "stride"), in_row(dilation, "dilation")
+    images, kernels = input.unsqueeze(-2), weight.unsqueeze(-2)
+    return conv2d(images, kernels, bias, steps, around, gaps, groups).squeeze(-2)
+
+
+def conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Ints = 1,
+    padding: Ints | str = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Of volumes (N, C, D, H, W) with kernels (O, C/groups, k_z, k_y, k_x).
+
+    The sum of `conv2d` over the depth of the kernel, each of its slices meeting the frames
+    that lie as deep; padding as that of `conv2d`, with three numbers.
+    """
+    check_kernels("conv3d", 3, input, weight)
+    if input.ndim == 4:
+        options = stride, padding, dilation, groups
+        return conv3d(input.unsqueeze(0), weight, bias, *options).squeeze(0)
+    steps, gaps = several(stride, 3, "stride"), several(dilation, 3, "dilation")
+    kernel = tuple(weight.shape[2:])
+    if isinstance(padding, str):
+        widths = resolve_padding(padding, kernel, steps, gaps)
+    else:
+        around = several(padding, 3, "padding")
+        widths = tuple([p for p in around[::-1] for _ in "lr"])
+    if min(*widths, 0) < 0:
+        raise ArgumentError(f"padding must be at least 0, got {padding}")
+    volumes = pad(input, widths) if any(widths) else input
+    deep = Window((kernel[0], 1), (steps[0], 1), dilation=(gaps[0], 1))
+    count, _ = deep.output_size((volumes.shape[2], 1))
+    total, layout = None, (steps[1:], 0, gaps[1:], groups)
+    for u in range(kernel[0]):
+        first = gaps[0] * u
+        frames = volumes[:, :, first : first + (count - 1) * steps[0] + 1 : steps[0]]
+        images = frames.transpose(1, 2).flatten(0, 1)
+        y = conv2d(images, weight[:, :, u], bias if u == 0 else None, *layout)
+        total = y if total is None else total + y
+    assert total is not None  # kernels have a depth
+    y = total.reshape(len(input), count, *total.shape[1:])
+    return y.transpose(1, 2)
 
 
 def true_conv2d(
@@ -93,6 +159,7 @@ def conv_transpose2d(
     Output size: (h − 1) s − 2 p + d (k − 1) + output_padding + 1. See
     `ops.convolution.ConvTranspose2d`.
     """
+    check_kernels("conv_transpose2d", 2, input, weight)
     input, single = make_batch(input)
     steps, around = pair(stride, "stride"), pair(padding, "padding")
     gaps, extra = pair(dilation, "dilation"), pair(output_padding, "output_padding")
@@ -102,16 +169,30 @@ def conv_transpose2d(
             "output padding must be smaller than either stride or dilation, "
             f"got {extra} for stride {steps}, dilation {gaps}"
         )
-    if input.ndim != 4 or weight.ndim != 4:
-        raise ShapeError(
-            "conv_transpose2d takes images (N, C, H, W) and kernels (C, O/groups, k_y, "
-            f"k_x), got {list(input.shape)} and {list(weight.shape)}"
-        )
     smallest = get_smallest_output(window, (input.shape[2], input.shape[3]))
     size = (smallest[0] + extra[0], smallest[1] + extra[1])
     op = convolution.ConvTranspose2d(steps, around, gaps, groups, size=size)
     y = op(input, weight, bias)
     return y.squeeze(0) if single else y
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Ints = 1,
+    padding: Ints = 0,
+    output_padding: Ints = 0,
+    groups: int = 1,
+    dilation: Ints = 1,
+) -> Tensor:
+    """The adjoint of `conv1d`: sequences (N, C, l) and kernels (C, O/groups, k)."""
+    check_kernels("conv_transpose1d", 1, input, weight)
+    steps, gaps = in_row(stride, "stride"), in_row(dilation, "dilation")
+    around, extra = in_row(padding, "padding", 0), in_row(output_padding, "output", 0)
+    options: Any = steps, around, extra, groups, gaps
+    images, kernels = input.unsqueeze(-2), weight.unsqueeze(-2)
+    return conv_transpose2d(images, kernels, bias, *options).squeeze(-2)
 
 
 def get_smallest_output(window: Window, size: Pair) -> Pair:
@@ -125,52 +206,23 @@ def get_smallest_output(window: Window, size: Pair) -> Pair:
     return rows, columns
 
 
+def in_row(value: Any, name: str, across: int = 1) -> Pair:
+    """What holds along a sequence, for images of height 1; `across` in the other axis."""
+    return across, several(value, 1, name)[0]
+
+
 def make_batch(input: Tensor) -> tuple[Tensor, bool]:
     """An image (C, H, W) as a batch of one, and whether it was one."""
     single = input.ndim == 3
     return (input.unsqueeze(0) if single else input), single
 
 
-def pad(
-    input: Tensor,
-    pad: Sequence[int],
-    mode: str = "constant",
-    value: float | None = None,
-) -> Tensor:
-    """Padding of the last axes: (left, right, top, bottom, …); negative numbers crop.
-
-    mode: "constant" (with `value`, 0 unless given), "reflect", "replicate", "circular".
-    """
-    if len(pad) % 2 or len(pad) // 2 > input.ndim:
-        raise ArgumentError(
-            f"pad {tuple(pad)} does not give pairs for {input.ndim} axes"
+def check_kernels(name: str, axes: int, input: Tensor, weight: Tensor) -> None:
+    """Refuse what is not (N, C, …) or (C, …), and kernels of another number of axes."""
+    if input.ndim - axes not in (1, 2) or weight.ndim != axes + 2:
+        shown = ("L", "H, W", "D, H, W")[axes - 1]
+        kernel = ("k", "k_y, k_x", "k_z, k_y, k_x")[axes - 1]
+        raise ShapeError(
+            f"{name} takes (N, C, {shown}) or (C, {shown}) and kernels (two axes of "
+            f"channels, {kernel}); got {list(input.shape)} and {list(weight.shape)}"
         )
-    last_first = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)]
-    widths = [(0, 0)] * (input.ndim - len(last_first)) + last_first[::-1]
-    if mode == "constant":
-        return shape.Pad(tuple(widths), 0.0 if value is None else value)(input)
-    if value is not None:
-        raise ArgumentError(f"padding mode {mode!r} takes no value, got {value}")
-    modes = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-    if mode not in modes:
-        raise ArgumentError(
-            f"unknown padding mode {mode!r}; one of constant, {', '.join(modes)}"
-        )
-    padded = input
-    for axis, (before, after) in enumerate(widths):
-        room = input.shape[axis] - (mode == "reflect")
-        if max(before, after) > room and mode != "replicate":
-            raise ArgumentError(
-                f"{mode} padding {(before, after)} exceeds what axis {axis} of length "
-                f"{input.shape[axis]} allows"
-            )
-        if before or after:
-            places = np.arange(input.shape[axis])
-            crop = max(-before, 0), max(-after, 0)
-            if mode == "circular":  # around what is left
-                places, crop = places[crop[0] : len(places) - crop[1]], (0, 0)
-            kind: Any = modes[mode]
-            source = np.pad(places, (max(before, 0), max(after, 0)), mode=kind)
-            source = source[crop[0] : len(source) - crop[1]]
-            padded = shape.Index((slice(None),) * axis + (source,))(padded)
-    return padded.clone() if padded is input else padded

@@ -16,7 +16,7 @@ from ...kernels import active
 from ...ops import normalization
 from ...ops.normalization import per_channel
 from .activation import SELU_ALPHA, SELU_SCALE
-from .convolution import pad
+from .padding import pad
 from .pooling import avg_pool2d
 
 
