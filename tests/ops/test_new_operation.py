@@ -34,7 +34,7 @@ BEFORE = dict(registry), list(cases.CASES)
 
 
 @dataclass(frozen=True)
-class Softshrink(Elementwise):
+class SoftThreshold(Elementwise):
     """y = x − size where x > size, x + size where x < −size, else 0.
 
     ∂L/∂x = g where y ≠ 0, else 0.
@@ -96,7 +96,7 @@ class Silent(Op):
 # --------------------------------------------------------------- 2. the cases
 
 cases.unary(
-    Softshrink,
+    SoftThreshold,
     lambda x: x - 0.5 if x > 0.5 else x + 0.5 if x < -0.5 else 0.0,
     kinks=(-0.5, 0.5),
 )
@@ -110,7 +110,7 @@ def _(d):
 
 
 CASES = cases.CASES[len(BEFORE[1]) :]
-OPERATIONS = {op.__name__: op for op in (Softshrink, Score, Silent)}
+OPERATIONS = {op.__name__: op for op in (SoftThreshold, Score, Silent)}
 
 # What is defined here is no operation of the package: other tests must not see it.
 registry.clear()
@@ -129,8 +129,8 @@ def defined():
 # ------------------------------------------------------------ 3. the functions
 
 
-def softshrink(input, size=0.5):
-    return Softshrink(size)(input)
+def soft_threshold(input, size=0.5):
+    return SoftThreshold(size)(input)
 
 
 def score(input, weight, bias):
@@ -145,7 +145,7 @@ class Net(nn.Module):
         self.last = nn.Linear(4, 3)
 
     def forward(self, x):
-        return self.last(softshrink(score(x, self.weight, self.bias)))
+        return self.last(soft_threshold(score(x, self.weight, self.bias)))
 
 
 @pytest.fixture
@@ -171,19 +171,19 @@ def test_gradients_of_both_orders(case, for_drawn):
             np.testing.assert_allclose(found.flat[at], slope, rtol=1e-6, atol=1e-9)
 
     x, w, b = (torch.randn(*s, dtype=np.float64) for s in ((2, 3), (3, 4), (4,)))
-    assert verify(lambda x, w, b: softshrink(score(x, w, b)), (x, w, b), order=2)
+    assert verify(lambda x, w, b: soft_threshold(score(x, w, b)), (x, w, b), order=2)
 
 
 def test_the_verifier_passes_it_and_skips_its_kinks():
     x = tensor(np.array([0.5, -0.5, 1.0, -2.0, 0.1]))
-    report = verify(Softshrink(), x)
+    report = verify(SoftThreshold(), x)
     assert report
     assert report.tensors[0].kinks
     assert verify(Silent(), x, order=2)
 
 
 def test_a_mistake_in_its_rule_is_found_and_named():
-    class Mistaken(Softshrink, register=False):
+    class Mistaken(SoftThreshold, register=False):
         def grad_x(self, g):
             return g
 
@@ -199,7 +199,7 @@ def test_the_drawing_shows_its_formulas_and_how_much_is_alive(net):
     assert shown["Score"].formula == "y[n,o] = Σ_i x[n,i] · w[i,o] − b[o]"
     assert shown["Score"].gradients["b"] == "∂L/∂b[o] = −Σ_n g[n,o]"
     hidden = score(x, model.weight, model.bias).detach().numpy()
-    alive = shown["Softshrink"].branches
+    alive = shown["SoftThreshold"].branches
     assert (alive.what, alive.total) == ("alive", 20)
     assert alive.count == sum(abs(value) > 0.5 for value in hidden.flat)
 
@@ -209,7 +209,7 @@ def test_its_multiply_adds_are_counted(net):
     rows = summary(model, x, labels=labels).rows
     assert rows[0].macs == 5 * 6 * 4 + 5 * 4 * 3
     graph = walk(model(x))
-    assert {node.label for node in graph.operations()} >= {"Score", "Softshrink"}
+    assert {node.label for node in graph.operations()} >= {"Score", "SoftThreshold"}
 
 
 def test_explain_names_the_entries_that_it_multiplies(net):
@@ -302,12 +302,12 @@ def test_a_plan_uses_the_functions_that_it_says_and_no_others():
 def test_every_view_of_a_model_calls_it_by_its_name(net):
     model, x, labels = net
     graph = walk(F.cross_entropy(model(x), labels), {"": model})
-    assert "Softshrink" in json.dumps(graph.to_json())
+    assert "SoftThreshold" in json.dumps(graph.to_json())
     measured = measure_of(model, x, labels)
     rows = {row.name for row in profile(measured, 1.0, Roofline(1e9, 1e9, 1)).rows}
-    assert {"Score", "Softshrink"} <= rows
+    assert {"Score", "SoftThreshold"} <= rows
     moments = memory(model, x, labels=labels)
-    assert "Softshrink" in str(moments.to_dict())
+    assert "SoftThreshold" in str(moments.to_dict())
 
 
 def measure_of(model, x, labels):
@@ -320,7 +320,7 @@ def measure_of(model, x, labels):
 def test_its_derivation_is_a_section_of_the_site():
     text = generate.section("Score")
     assert r"\frac{\partial L}{\partial b_{o}} = - \sum_{n} g_{n,o}" in text
-    assert "Softshrink(size=0.5)(x)" in generate.section("Softshrink")
+    assert "SoftThreshold(size=0.5)(x)" in generate.section("SoftThreshold")
 
 
 # ------------------------------------------- the name for users of a known operation
