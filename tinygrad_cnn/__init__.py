@@ -59,12 +59,22 @@ _HOMES = {
     ),
     "core.engine": "Tensor",
     "core.functions": (
-        "abs add all allclose amax amin any argmax argmin atan bmm cat ceil chunk "
-        "clamp clip concat div dot eq equal exp flatten flip floor gather is_tensor "
-        "isfinite isinf isnan log log_softmax logsumexp matmul max maximum mean min "
-        "minimum mm mul neg numel permute pow relu reshape round sigmoid sign softmax "
-        "split sqrt square squeeze stack std sub sum tanh topk transpose unbind "
-        "unsqueeze var where"
+        "abs add addbmm addmm addmv addr all allclose amax amin any argmax argmin "
+        "argsort argwhere atan atleast_1d atleast_2d atleast_3d baddbmm bincount "
+        "block_diag bmm broadcast_shapes broadcast_tensors broadcast_to bucketize "
+        "cartesian_prod cat ceil chunk clamp clip column_stack combinations concat "
+        "diag diag_embed diagflat diagonal div dot dsplit dstack einsum eq equal exp "
+        "flatten flip fliplr flipud floor gather ger histc hsplit hstack index_add "
+        "index_copy index_fill index_put index_select inner is_tensor isfinite isin "
+        "isinf isnan kron kthvalue log log_softmax logsumexp masked_fill "
+        "masked_scatter masked_select matmul matrix_power max maximum mean meshgrid "
+        "min minimum mm moveaxis movedim msort mul mv narrow neg nonzero numel outer "
+        "permute pow ravel relu repeat_interleave reshape roll rot90 round row_stack "
+        "scatter scatter_add scatter_reduce searchsorted select sigmoid sign softmax "
+        "sort split sqrt square squeeze stack std sub sum swapaxes swapdims t take "
+        "take_along_dim tanh tensor_split tensordot tile topk trace transpose tril "
+        "triu unbind unflatten unique unique_consecutive unsqueeze var vdot vsplit "
+        "vstack where"
     ),
     "core.generator": "Generator initial_seed manual_seed",
     "core.recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",

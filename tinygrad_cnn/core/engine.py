@@ -21,6 +21,7 @@ from ..ops.base import Need, Op, Value, shape_of
 from ..ops.shape import SumTo
 from . import recording
 from .methods.arithmetic import Arithmetic
+from .methods.arranging import Arranging
 from .methods.gradient import (
     Gradient,
     cotangent_of,
@@ -32,9 +33,12 @@ from .methods.gradient import (
     run_leaf_hooks,
 )
 from .methods.in_place import InPlace
+from .methods.indexing import Indexing
 from .methods.memory import Memory, numbers, taken_over
+from .methods.products import Products
 from .methods.reduction import Reduction
 from .methods.shape import Shape
+from .methods.sorting import Sorting
 from .recording import Version, Where, grad_enabled, module_path, observer, quiet
 
 # What NumPy raises for operands that do not fit.
@@ -203,7 +207,18 @@ class Record:
         return f"{self.op} of ({', '.join(kinds)}){inside} at {self.where}"
 
 
-class Tensor(Arithmetic, Reduction, Shape, InPlace, Memory, Gradient):
+class Tensor(
+    Arithmetic,
+    Products,
+    Reduction,
+    Sorting,
+    Shape,
+    Arranging,
+    Indexing,
+    InPlace,
+    Memory,
+    Gradient,
+):
     """An array that remembers how it was computed.
 
     Tensor(data, requires_grad=False): `data` is a NumPy array, which is taken over without

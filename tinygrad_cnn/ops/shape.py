@@ -170,6 +170,31 @@ class Pad(Op):
         return Pad(tuple((-before, -after) for before, after in self.widths))(g)
 
 
+class Diagonal(Op):
+    """y[…, i] = x[…, i + r, i + c], r = max(−offset, 0), c = max(offset, 0).
+
+    ∂L/∂x[…, i + r, i + c] = g[…, i], 0 elsewhere: IndexAdd.
+    """
+
+    offset: int = 0
+    view = True
+    moves = True
+
+    def forward(self, x: Value) -> Value:
+        y = np.diagonal(x, self.offset, -2, -1)
+        y.flags.writeable = x.flags.writeable
+        return y
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        return IndexAdd(diagonal_key(self.offset, g.shape[-1]), x_shape)(g)
+
+
+def diagonal_key(offset: int, length: int) -> tuple[Any, ...]:
+    """The index of a diagonal of the last two axes."""
+    i = np.arange(length)
+    return ..., i + max(-offset, 0), i + max(offset, 0)
+
+
 class Index(Op, eq=False):
     """y = x[key] for slices, integers, None, …, integer arrays, masks.
 

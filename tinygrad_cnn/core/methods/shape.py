@@ -104,7 +104,7 @@ class Shape(Base):
             axes[a], axes[b] = axes[b], axes[a]
         return ops.Permute(tuple(axes))(self)
 
-    swapaxes = transpose
+    swapaxes = swapdims = transpose
 
     def t(self) -> Tensor:
         """The transpose of a matrix (a vector stays)."""
@@ -256,21 +256,73 @@ def checked_key(key: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
         elif isinstance(part, float | str):
             raise IndexingError(f"{part!r} cannot index a Tensor")
         read.append(part)
-    _refuse_split(read)
+    if _split(read):
+        return _meshed(read, shape)
     if not any(part is Ellipsis for part in read):
         read.append(Ellipsis)  # so that a single element is a view as well
     return tuple(read)
 
 
-def _refuse_split(parts: list[Any]) -> None:
-    """PyTorch and NumPy order the axes differently where a slice parts int and array."""
+def _split(parts: list[Any]) -> bool:
+    """Whether something stands between an integer and an array, which NumPy and PyTorch
+    order differently: there the integer counts as an array.
+    """
     places = [i for i, p in enumerate(parts) if isinstance(p, int | np.ndarray)]
     kinds = {type(parts[i]) is np.ndarray for i in places}
-    if len(kinds) == 2 and places[-1] - places[0] >= len(places):
-        raise IndexingError(
-            "an integer and an array index with something between them; index in two "
-            "steps, x[i][:, array]"
-        )
+    return len(kinds) == 2 and places[-1] - places[0] >= len(places)
+
+
+def _meshed(parts: list[Any], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The same index by arrays and integers alone, laid so that the axes of the result are
+    in PyTorch's order: those of the arrays together, in front where a slice parts them.
+    """
+    key: list[Any] = []  # an array for each axis but the new ones, which are None
+    sliced: list[bool] = []
+    whole = len(shape) - sum(_axes_taken(p) for p in parts)
+    if not any(p is Ellipsis for p in parts):
+        parts = [*parts, Ellipsis]
+    axes = iter(shape)
+    for part in parts:
+        if part is Ellipsis:
+            found = [np.arange(next(axes)) for _ in range(whole)]
+        elif part is None or isinstance(part, int):
+            found = [part]
+        elif isinstance(part, slice):
+            found = [np.arange(next(axes, 0))[part]]
+        else:
+            found = [*part.nonzero()] if part.dtype == bool else [part]
+        is_slice = part is None or part is Ellipsis or isinstance(part, slice)
+        if not is_slice:
+            for _ in range(_axes_taken(part)):
+                next(axes, 0)
+        key += found
+        sliced += [is_slice] * len(found)
+    arrays = [i for i, p in enumerate(key) if not sliced[i] and not isinstance(p, int)]
+    block = np.broadcast_shapes(*[key[i].shape for i in arrays])
+    apart = any(sliced[i] for i in range(arrays[0], arrays[-1]))
+    before = 0 if apart else sum(sliced[: arrays[0]])
+    after = sum(sliced) - before
+    axis = 0
+    for i, part in enumerate(key):
+        if sliced[i]:
+            behind = sum(sliced) - axis - 1 + (len(block) if axis < before else 0)
+            axis += 1
+            if part is not None:
+                key[i] = part.reshape(-1, *[1] * behind)
+        elif not isinstance(part, int):
+            key[i] = part.reshape(part.shape + (1,) * after)
+    # a new axis has length 1 already, as some array has all axes of the result
+    front = (1,) * (before + len(block) + after)
+    i = arrays[0]
+    key[i] = key[i].reshape(front[: len(front) - key[i].ndim] + key[i].shape)
+    return tuple([part for part in key if part is not None])
+
+
+def _axes_taken(part: Any) -> int:
+    """How many axes of what is indexed a part of an index stands for."""
+    if part is None or part is Ellipsis:
+        return 0
+    return int(part.ndim) if getattr(part, "dtype", None) == bool else 1
 
 
 def gather(x: Any, dim: int, index: Any) -> Tensor:
