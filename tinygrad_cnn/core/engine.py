@@ -34,7 +34,8 @@ from .methods.gradient import (
 )
 from .methods.in_place import InPlace
 from .methods.indexing import Indexing
-from .methods.memory import Memory, numbers, taken_over
+from .methods.making import Making, sized_or_given
+from .methods.memory import Memory, taken_over
 from .methods.products import Products
 from .methods.reduction import Reduction
 from .methods.shape import Shape
@@ -216,6 +217,7 @@ class Tensor(
     Arranging,
     Indexing,
     InPlace,
+    Making,
     Memory,
     Gradient,
 ):
@@ -223,7 +225,8 @@ class Tensor(
 
     Tensor(data, requires_grad=False): `data` is a NumPy array, which is taken over without
     a copy (and locked against changes from outside, which no gradient could notice), or
-    nested lists of numbers, which become float32; `tensor()` copies. Everything that can
+    nested lists of numbers, which become float32; `tensor()` copies. Tensor(2, 3) are
+    zeros of these sizes. Everything that can
     be done with a Tensor stands in `methods`, by theme.
     Raises DTypeError where a gradient is asked of integers.
 
@@ -252,18 +255,15 @@ class Tensor(
     __array_ufunc__ = None  # so that array * tensor asks the Tensor
     __hash__ = object.__hash__
 
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        if np.isscalar(data):
-            raise errors.DTypeError(
-                f"Tensor({data!r}) is ambiguous; use tensor({data!r})"
-            )
+    def __init__(self, *data_or_sizes: Any, requires_grad: bool = False) -> None:
+        data = data_or_sizes[0] if len(data_or_sizes) == 1 else None
         if isinstance(data, Tensor):
             Tensor._wrap(data.lie_in_rows(), into=self)
             self._version = data._version
         elif isinstance(data, np.ndarray):
             Tensor._wrap(taken_over(data), into=self)
         else:
-            Tensor._wrap(numbers(data).astype(np.float32), into=self)
+            Tensor._wrap(sized_or_given(data_or_sizes, np.float32), into=self)
         self.requires_grad_(requires_grad)
 
     @staticmethod

@@ -195,6 +195,32 @@ def diagonal_key(offset: int, length: int) -> tuple[Any, ...]:
     return ..., i + max(-offset, 0), i + max(offset, 0)
 
 
+class Windows(Op):
+    """y[…, i, k] = x[…, i · step + k], 0 ≤ k < size: windows along the last axis.
+
+    Each x goes back from all windows that it is in:
+    ∂L/∂x[…, j] = Σ_i g[…, i, j − i · step], where 0 ≤ j − i · step < size: IndexAdd.
+    """
+
+    size: int
+    step: int
+    view = True
+    moves = True
+
+    def forward(self, x: Value) -> Value:
+        n = x.shape[-1] - self.size + 1
+        alone = self.step >= self.size and x.flags.writeable
+        if not self.size:
+            return np.empty((*x.shape[:-1], len(range(0, n, self.step)), 0), x.dtype)
+        slide = np.lib.stride_tricks.sliding_window_view
+        return slide(x, self.size, -1, writeable=alone)[..., :: self.step, :]
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        starts = np.arange(0, x_shape[-1] - self.size + 1, self.step)
+        key = ..., starts[:, None] + np.arange(self.size)
+        return IndexAdd(key, x_shape)(g)
+
+
 class Index(Op, eq=False):
     """y = x[key] for slices, integers, None, …, integer arrays, masks.
 

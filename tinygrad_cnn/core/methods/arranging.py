@@ -52,7 +52,7 @@ class Arranging(Base):
         return self[(slice(None),) * axis + (n,)]
 
     def movedim(self, source: Any, destination: Any) -> Tensor:
-        """The axes `source` moved to the places `destination`; the others keep their order."""
+        """The axes `source` moved to the places `destination`, the others in order."""
         sources, places = listed(source), listed(destination)
         if len(sources) != len(places):
             raise ArgumentError(f"movedim of the axes {source} to {destination}")
@@ -61,7 +61,7 @@ class Arranging(Base):
         rest = iter([i for i in range(self.ndim) if i not in from_])
         moved = dict(zip(to, from_, strict=True))
         order = [moved[i] if i in moved else next(rest) for i in range(self.ndim)]
-        return self.permute(order) if order else self.permute(())
+        return self.permute(order)
 
     moveaxis = movedim
 
@@ -80,7 +80,7 @@ class Arranging(Base):
         return x.clone() if x is self else x  # type: ignore[no-any-return]
 
     def tile(self, *dims: Any) -> Tensor:
-        """Repeated so often along each axis; fewer numbers than axes are for the last ones."""
+        """Repeated so often along each axis; fewer numbers are for the last axes."""
         times = ints(dims)
         return self.repeat((1,) * (self.ndim - len(times)) + times)
 
@@ -128,7 +128,7 @@ class Arranging(Base):
     def tensor_split(
         self, indices_or_sections: Any, dim: int = 0
     ) -> tuple[Tensor, ...]:
-        """So many pieces along `dim`, the first ones larger by one; or cut before indices."""
+        """So many pieces along `dim`, of nearly one length; or cut before indices."""
         if not self.ndim:
             raise ShapeError("tensor_split expects at least one axis, got a 0-d tensor")
         axis = axis_of(dim, self.ndim)
@@ -199,24 +199,15 @@ class Arranging(Base):
         return self.flip(a).transpose(a, b)
 
     def unfold(self, dimension: int, size: int, step: int) -> Tensor:
-        """Windows of `size` along an axis, one each `step`, laid along a new last axis.
-
-        Where windows neither meet nor leave gaps it is a view; else a copy.
-        """
+        """Windows of `size`, one each `step`, along a new last axis: a view."""
         x: Any = self if self.ndim else self.reshape(1)
         axis = axis_of(dimension, x.ndim)
-        n = x.shape[axis]
-        if size < 0 or step < 1 or size > n:
+        if not 0 <= size <= x.shape[axis] or step < 1:
             raise ArgumentError(
-                f"unfold: windows of {size}, each {step}, along an axis of {n}"
+                f"unfold: windows of {size}, each {step}, along an axis of {x.shape[axis]}"
             )
-        starts = np.arange(0, n - size + 1, step)
-        if size == step:
-            whole = x.narrow(axis, 0, len(starts) * size)
-            return whole.unflatten(axis, (-1, size)).movedim(axis + 1, -1)
-        key = (slice(None),) * axis + (starts[:, None] + np.arange(size),)
-        y = self._share_with(ops.Index((*key, ...))(x))
-        return y.movedim(axis + 1, -1) if self.ndim else y.reshape(-1)
+        windows = ops.Windows(size, step)(x.movedim(axis, -1)).movedim(-2, axis)
+        return windows if self.ndim else windows.reshape(size)  # type: ignore[no-any-return]
 
     # ------------------------------------------------- another shape for self itself
 

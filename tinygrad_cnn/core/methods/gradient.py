@@ -259,6 +259,11 @@ class Gradient(Base):
         t._version = self._version
         return t
 
+    def detach_(self) -> Self:
+        """Forget how self was computed, so that it is a leaf without a gradient."""
+        self._record, self._requires_grad = None, False
+        return self
+
     @property
     def data(self) -> Tensor:
         """As `detach`; assigning a Tensor shares its memory, graph or no graph."""

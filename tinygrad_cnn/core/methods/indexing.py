@@ -13,9 +13,9 @@ from ...ops import shape as ops
 from ...ops.base import Value
 from ...ops.selection import Where
 from . import arithmetic
-from .arranging import broadcast_tensors
+from .arranging import broadcast_shapes, broadcast_tensors
 from .base import Array, Base, axis_of, unrecorded
-from .shape import checked_key, gather
+from .shape import checked_key, gather, places_of, spots
 
 if TYPE_CHECKING:
     from ..engine import Tensor
@@ -37,19 +37,6 @@ def in_place(method: Method) -> Method:
     return changed  # type: ignore[return-value]
 
 
-def places_of(name: str, index: Any, length: int) -> Array:
-    """A copy of an index of integers, each of 0 … length − 1."""
-    if not isinstance(index, Base) or index.dtype not in (np.int64, np.int32):
-        raise IndexingError(f"{name} takes an index of int64 or int32, got {index!r}")
-    places = np.array(index._array)
-    if places.size and not 0 <= places.min() <= places.max() < length:
-        raise IndexingError(
-            f"{name}: index {places.min()} … {places.max()} is out of bounds for "
-            f"{length} places"
-        )
-    return places
-
-
 def _along(name: str, x: Any, dim: int, index: Any) -> tuple[Key, tuple[int, ...]]:
     """The key of the slices that a vector names along `dim`, and the shape of these."""
     axis = axis_of(dim, x.ndim)
@@ -60,26 +47,6 @@ def _along(name: str, x: Any, dim: int, index: Any) -> tuple[Key, tuple[int, ...
         return (...,), ()
     shape = (*x.shape[:axis], places.size, *x.shape[axis + 1 :])
     return ((slice(None),) * axis + (places.reshape(-1), ...)), shape
-
-
-def _spots(name: str, x: Any, dim: int, index: Any) -> Key:
-    """The key of the places (i, j, …) with one of them replaced by index[i, j, …]."""
-    axis = axis_of(dim, x.ndim)
-    places = places_of(name, index, x.shape[axis] if x.ndim else 1)
-    if places.size and max(places.ndim, 1) != max(x.ndim, 1):
-        raise IndexingError(f"{name} takes an index of {x.ndim} axes, got {index!r}")
-    if not x.ndim:
-        return (...,)
-    if not places.size:  # nothing is named, in whatever shape
-        places = places.reshape([0] * x.ndim)
-    other = [i for i in range(x.ndim) if i != axis]
-    if any(places.shape[i] > x.shape[i] for i in other):
-        raise ShapeError(
-            f"{name}: an index {list(places.shape)} for {list(x.shape)} along {axis}"
-        )
-    key = list(np.indices(places.shape, sparse=True))
-    key[axis] = places
-    return tuple(key)
 
 
 def _source(name: str, x: Any, key: Key, index: Any, src: Any) -> Any:
@@ -145,16 +112,11 @@ class Indexing(Base):
         axis = axis_of(dim, self.ndim)
         if self.ndim != indices.ndim:
             raise ShapeError(f"take_along_dim: {self.ndim} and {indices.ndim} axes")
-        rest = [
-            self.narrow(axis, 0, min(1, self.shape[axis])),
-            indices.narrow(axis, 0, 0),
-        ]
-        shape = list(
-            np.broadcast_shapes(
-                *[(*x.shape[:axis], 1, *x.shape[axis + 1 :]) for x in rest]
-            )
-        )
-        wide = [*shape[:axis], -1, *shape[axis + 1 :]]
+        n, at = self.shape[axis], indices._array
+        indices = self._wrap(np.where(at < 0, at + n, at))
+        shapes = [(*x.shape[:axis], 1, *x.shape[axis + 1 :]) for x in (self, indices)]
+        shape = broadcast_shapes(*shapes)
+        wide = *shape[:axis], -1, *shape[axis + 1 :]
         return gather(self.expand(wide), axis, indices.expand(wide))
 
     def masked_select(self, mask: Any) -> Tensor:
@@ -178,7 +140,7 @@ class Indexing(Base):
         src: a Tensor, or one number (also by the name `value`). reduce: "add" or
         "multiply", instead of putting.
         """
-        key = _spots("scatter", self, dim, index)
+        key = spots("scatter", self, dim, index)
         given = value if src is None else src
         source = _source("scatter", self, key, index, given)
         if reduce is not None:
@@ -187,7 +149,7 @@ class Indexing(Base):
 
     def scatter_add(self, dim: int, index: Any, src: Any) -> Tensor:
         """A copy in which src[i, j, …] is added to y[index[i, j, …], j, …], for dim 0, …"""
-        key = _spots("scatter_add", self, dim, index)
+        key = spots("scatter_add", self, dim, index)
         source = _source("scatter_add", self, key, index, src)
         return self._reduced(key, source, "sum", True)
 
@@ -199,7 +161,7 @@ class Indexing(Base):
         reduce: "sum", "prod" (without a gradient), "mean", "amax" or "amin", of which ties
         share the gradient. include_self: with the value of self among them.
         """
-        key = _spots("scatter_reduce", self, dim, index)
+        key = spots("scatter_reduce", self, dim, index)
         source = _source("scatter_reduce", self, key, index, src)
         return self._reduced(key, source, reduce, include_self)
 
@@ -244,7 +206,7 @@ class Indexing(Base):
         return chosen / shares  # type: ignore[no-any-return]
 
     def index_add(self, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
-        """A copy with alpha · source added to the slices along `dim` that a vector names."""
+        """A copy, alpha · source added to the slices along `dim` that a vector names."""
         key, shape = _along("index_add", self, dim, index)
         source = _fitting("index_add", self, source, shape)
         return self + ops.IndexAdd(key, self.shape)(
@@ -258,7 +220,10 @@ class Indexing(Base):
 
     def index_fill(self, dim: int, index: Any, value: Any) -> Tensor:
         """A copy with one value in the slices along `dim` that a vector names."""
-        key, _ = _along("index_fill", self, dim, index)
+        once = self._wrap(
+            np.unique(index._array)
+        )  # a gradient goes to `value` for each
+        key, _ = _along("index_fill", self, dim, once)
         if getattr(value, "ndim", 0):
             raise ShapeError(f"index_fill takes one value, got {list(value.shape)}")
         if not isinstance(value, Base):
@@ -279,8 +244,9 @@ class Indexing(Base):
         return self + ops.IndexAdd(key, self.shape)(values.expand(shape))
 
     def masked_scatter(self, mask: Any, source: Any) -> Tensor:
-        """A copy with the values of `source`, one after the other, where the mask is true."""
-        x, at = broadcast_tensors(self, _bools("masked_scatter", mask))
+        """A copy with the values of `source`, in order, where the mask is true."""
+        shape = broadcast_shapes(self.shape, _bools("masked_scatter", mask).shape)
+        x, at = self if self.shape == shape else self.expand(shape), mask.expand(shape)
         count = int(np.count_nonzero(at._array))
         if source.dtype != self.dtype:
             raise DTypeError(f"masked_scatter puts {source.dtype} into {self.dtype}")
@@ -303,7 +269,7 @@ class Indexing(Base):
     # ------------------------------------------------------------------ finding
 
     def nonzero(self, *, as_tuple: bool = False) -> Any:
-        """Where the values are not 0: a row of indices for each; or a vector for each axis."""
+        """Where the values are not 0: a row of indices each; or a vector for each axis."""
         x: Any = self if self.ndim or not as_tuple else self.reshape(1)
         find = lambda a: np.argwhere(a).astype(np.int64)
         found = unrecorded("nonzero()", find, x, differentiable=False)

@@ -26,11 +26,12 @@ Labels = list[Any]
 
 def plus(x: Any, product: Any, beta: float, alpha: float) -> Tensor:
     """beta · x + alpha · product; x broadcasts, and with beta 0 its NaN do not count."""
+    beta, alpha = [x.dtype.type(factor).item() for factor in (beta, alpha)]
     scaled = product if alpha == 1 else product * alpha
     x = x.expand(product.shape)
     if beta == 0:
-        return scaled + Where()(False, x, x.dtype.type(0))
-    return (x if beta == 1 else x * beta) + scaled
+        return scaled + Where()(False, x, x.dtype.type(0))  # type: ignore[no-any-return]
+    return (x if beta == 1 else x * beta) + scaled  # type: ignore[no-any-return]
 
 
 def _of_axes(name: str, *factors: tuple[Value, int]) -> None:
@@ -219,7 +220,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
 
 
 def _read(equation: str, operands: Sequence[Any]) -> tuple[list[Labels], Labels]:
-    """The labels of each factor and of the result; axes of "..." are −1, −2, … from right."""
+    """The labels of each factor and of the result; those of "..." are …, −2, −1."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(operands):

@@ -13,7 +13,17 @@ from ...ops import shape as ops
 from ...ops.base import Value
 from ...ops.selection import Where
 from ..recording import told_reader
-from .base import Base, axes_of, axis_of, ints, of_array, promote, raw
+from .base import (
+    Array,
+    Base,
+    axes_of,
+    axis_of,
+    int64,
+    ints,
+    of_array,
+    promote,
+    raw,
+)
 
 if TYPE_CHECKING:
     from ..engine import Tensor
@@ -170,6 +180,8 @@ class Shape(Base):
 
     def narrow(self, dim: int, start: int, length: int) -> Tensor:
         """`length` entries from `start` along `dim`."""
+        if not self.ndim:
+            raise IndexingError("narrow() cannot be applied to a 0-d tensor")
         axis = axis_of(dim, self.ndim)
         start += self.shape[axis] if start < 0 else 0
         if length < 0 or not 0 <= start <= start + length <= self.shape[axis]:
@@ -322,27 +334,49 @@ def _axes_taken(part: Any) -> int:
     """How many axes of what is indexed a part of an index stands for."""
     if part is None or part is Ellipsis:
         return 0
-    return int(part.ndim) if getattr(part, "dtype", None) == bool else 1
+    return int(part.ndim) if getattr(part, "dtype", int64).kind == "b" else 1
+
+
+def places_of(name: str, index: Any, length: int) -> Array:
+    """A copy of an index of integers, each of 0 … length − 1."""
+    fits = isinstance(index, Base) and not (
+        index.numel() and index.dtype not in (np.int64, np.int32)
+    )
+    if not fits:
+        raise IndexingError(f"{name} takes an index of int64 or int32, got {index!r}")
+    places = np.array(index._array, int64)
+    if places.size and not 0 <= places.min() <= places.max() < length:
+        raise IndexingError(
+            f"{name}: index {places.min()} … {places.max()} is out of bounds for "
+            f"{length} places"
+        )
+    return places
+
+
+def spots(name: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
+    """The key of the places (i, j, …) with one of them replaced by index[i, j, …]."""
+    axis = axis_of(dim, x.ndim)
+    places = places_of(name, index, x.shape[axis] if x.ndim else 1)
+    if places.size and max(places.ndim, 1) != max(x.ndim, 1):
+        raise IndexingError(f"{name} takes an index of {x.ndim} axes, got {index!r}")
+    if not x.ndim:
+        return (...,)
+    if not places.size:  # nothing is named, in whatever shape
+        places = places.reshape([0] * x.ndim)
+    other = [i for i in range(x.ndim) if i != axis]
+    if any(places.shape[i] > x.shape[i] for i in other):
+        raise ShapeError(
+            f"{name}: an index {list(places.shape)} for {list(x.shape)} along {axis}"
+        )
+    key = list(np.indices(places.shape, sparse=True))
+    key[axis] = places
+    return tuple(key)
 
 
 def gather(x: Any, dim: int, index: Any) -> Tensor:
     """See `Tensor.gather`."""
-    axis = axis_of(dim, x.ndim)
-    places = raw(index)
-    if places.dtype.kind not in "iu" or places.ndim != x.ndim:
-        raise IndexingError(f"gather takes integers of {x.ndim} axes, got {index!r}")
-    length = x.shape[axis] if x.ndim else 1
-    if places.size and not 0 <= places.min() <= places.max() < length:
-        raise IndexingError(
-            f"gather: index {places.min()} … {places.max()} is out of bounds for "
-            f"dimension {axis} with size {length}"
-        )
-    if not x.ndim:
-        return x.clone()
-    where = np.indices(index.shape, sparse=True)
-    key = list(where)
-    key[axis] = np.array(index._array)
-    return ops.Index(tuple(key))(x)
+    key = spots("gather", x, dim, index)
+    return ops.Index(key)(x) if x.ndim else x.expand(index.shape).clone()
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:

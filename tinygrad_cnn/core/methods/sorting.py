@@ -95,11 +95,11 @@ class Sorting(Base):
         return_counts: bool = False,
         dim: int | None = None,
     ) -> Any:
-        """The values (along `dim`, slices) that differ from the one before; see `unique`."""
+        """The values (along `dim`, slices) unlike the one before; see `unique`."""
         axis = 0 if dim is None else axis_of(dim, self.ndim)
         x = self._array.reshape(-1) if dim is None else self._array
         rows = np.moveaxis(x, axis, 0)
-        changes = (rows[1:] != rows[:-1]).reshape(max(len(rows) - 1, 0), -1).any(1)
+        changes = (rows[1:] != rows[:-1]).any(tuple(range(1, rows.ndim)))
         first = np.flatnonzero(
             np.concatenate([np.ones(min(len(rows), 1), bool), changes])
         )
@@ -162,13 +162,17 @@ def searchsorted(
     out_int32: bool = False,
     right: bool = False,
     side: str | None = None,
+    sorter: Any = None,
 ) -> Tensor:
     """Where each value would be put in to keep the order: before equal ones, or (`right`)
     behind them. Of several axes, each row of values belongs to a row of the sequence.
+    sorter: the order of a sequence that is in none itself, as of `argsort`.
     """
     if side not in (None, "left", "right") or (right and side == "left"):
         raise ArgumentError(f"searchsorted: right={right} and side={side!r}")
     at = "right" if right or side == "right" else "left"
+    if sorter is not None:
+        sorted_sequence = gather(sorted_sequence, -1, sorter)
     if not isinstance(input, Base):
         input = sorted_sequence._wrap(np.asarray(input, sorted_sequence.dtype))
     rows, values = sorted_sequence._array, input._array
