@@ -219,7 +219,16 @@ def stated(formula, shape, names):
 
 IN_WORDS = {
     *("Clone", "Cast", "Reshape", "Permute", "Expand", "SumTo", "Concatenate", "Pad"),
-    *("Index", "IndexAdd", "Put", "MaxPool2d", "MaxPoolPut", "MaxPoolPick"),
+    *(
+        "Diagonal",
+        "Windows",
+        "Index",
+        "IndexAdd",
+        "Put",
+        "MaxPool2d",
+        "MaxPoolPut",
+        "MaxPoolPick",
+    ),
 }
 """Formulas that say in words what goes where."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from .methods.base import Size as Size
 from .methods.base import result_type as result_type
 from .methods.memory import bfloat16 as bfloat16
 from .methods.memory import device as device
@@ -23,7 +24,6 @@ int32 = int = np.dtype(np.int32)
 int64 = long = np.dtype(np.int64)
 uint8 = np.dtype(np.uint8)
 bool = np.dtype(np.bool_)
-Size: type = tuple
 finfo, iinfo = np.finfo, np.iinfo
 inf, nan, pi = math.inf, math.nan, math.pi
 
@@ -47,7 +47,7 @@ def set_printoptions(**options: object) -> None:
 
 
 def promote_types(type1: Any, type2: Any) -> np.dtype[Any]:
-    """The dtype of a sum of Tensors of these: of the higher kind, bool < integer < float."""
+    """The dtype of a sum of Tensors of these: the higher kind, bool < integer < float."""
     a, b = dtype_of(type1), dtype_of(type2)
     if kind_of(a) == kind_of(b):
         return np.promote_types(a, b)

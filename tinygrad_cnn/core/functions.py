@@ -73,6 +73,7 @@ argsort = _make_function(Tensor.argsort)
 argwhere = _make_function(Tensor.argwhere)
 atan = _make_function(Tensor.atan)
 baddbmm = _make_function(Tensor.baddbmm)
+bernoulli = _make_function(Tensor.bernoulli)
 bincount = _make_function(Tensor.bincount)
 bmm = _make_function(Tensor.bmm)
 broadcast_to = _make_function(Tensor.broadcast_to)
@@ -80,6 +81,7 @@ ceil = _make_function(Tensor.ceil)
 chunk = _make_function(Tensor.chunk)
 clamp = _make_function(Tensor.clamp)
 clip = _make_function(Tensor.clip, "clip")
+clone = _make_function(Tensor.clone)
 diag = _make_function(Tensor.diag)
 diag_embed = _make_function(Tensor.diag_embed)
 diagflat = _make_function(Tensor.diagflat)
@@ -127,6 +129,7 @@ moveaxis = _make_function(Tensor.moveaxis, "moveaxis")
 movedim = _make_function(Tensor.movedim)
 msort = _make_function(Tensor.msort)
 mul = _make_function(Tensor.mul)
+multinomial = _make_function(Tensor.multinomial)
 mv = _make_function(Tensor.mv)
 narrow = _make_function(Tensor.narrow)
 neg = _make_function(Tensor.neg)
@@ -211,6 +214,16 @@ def equal(input: Tensor, other: Tensor) -> bool:
     """Whether shape and all values are the same."""
     told_reader("equal()")
     return np.array_equal(input._array, other._array)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the values are floats."""
+    return input.is_floating_point()
+
+
+def is_complex(input: Tensor) -> bool:
+    """False: there are real numbers only."""
+    return input.is_complex()
 
 
 def is_tensor(obj: Any) -> bool:

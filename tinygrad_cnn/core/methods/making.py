@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import ArgumentError, DTypeError, ShapeError
 from ..generator import Generator, default_generator
-from .base import Array, Base, int64, ints
+from .base import Array, Base, Size, int64, ints
 from .memory import check_device, dtype_of, numbers
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Making(Base):
         *,
         generator: Generator | None = None,
     ) -> Self:
-        """Draw integers: random_(to) from 0, random_(from, to) below `to`, or any that fit."""
+        """Draw integers: random_(to) from 0, random_(from, to), or any that fit."""
         low, high = (from_, to) if to is not None or not from_ else (0, from_)
         if high is None:
             kind = self.dtype.kind
@@ -136,7 +136,7 @@ def _tossed(odds: Array, dtype: Any, generator: Generator | None) -> Array:
 
 def sized_or_given(data: tuple[Any, ...], dtype: Any) -> Array:
     """Zeros of these sizes, f(2, 3), or the values given, f([2.0, 3.0]), in a dtype."""
-    if len(data) == 1 and not isinstance(data[0], int):
+    if len(data) == 1 and not isinstance(data[0], int | Size):
         if np.isscalar(data[0]):
             raise DTypeError(f"a size is an int, got {data[0]!r}; see tensor()")
         return numbers(data[0], None).astype(dtype)

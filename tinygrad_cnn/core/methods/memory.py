@@ -358,8 +358,8 @@ def check_device(device: Any) -> None:
     """Only the processor is there to compute on."""
     if device is not None and str(device).split(":")[0] != "cpu":
         raise DTypeError(
-            f"device {device!s} is not available; tensors live on 'cpu', where this package "
-            "computes with NumPy. For a GPU, run the same file with PyTorch itself."
+            f"device {device!s} is not available; tensors live on 'cpu', where this "
+            "package computes with NumPy. For a GPU, run the same file with PyTorch itself."
         )
 
 
@@ -388,7 +388,7 @@ def dtype_of(dtype: Any) -> DType:
         found = None
     if found is None or found.kind not in "biuf":
         raise DTypeError(
-            f"a dtype is one of float32, float64, float16, int64, int32, int16, int8, uint8 "
-            f"and bool, got {dtype!r}"
+            "a dtype is one of float32, float64, float16, int64, int32, int16, int8, "
+            f"uint8 and bool, got {dtype!r}"
         )
     return found

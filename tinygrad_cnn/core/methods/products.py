@@ -16,6 +16,7 @@ from ...ops.base import Value
 from ...ops.selection import Where
 from .arithmetic import matmul
 from .base import Base, axes_of, axis_of, promote
+from .indexing import in_place
 
 if TYPE_CHECKING:
     from ..engine import Tensor
@@ -176,6 +177,8 @@ class Products(Base):
     def triu(self, diagonal: int = 0) -> Tensor:
         """What is not below the diagonal, 0 elsewhere; of the last two axes."""
         return self._where_in_rows("triu", diagonal - 1, lower=False)
+
+    tril_, triu_ = in_place(tril), in_place(triu)
 
     def _where_in_rows(self, name: str, diagonal: int, lower: bool) -> Tensor:
         if self.ndim < 2:

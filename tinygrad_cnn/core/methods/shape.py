@@ -16,6 +16,7 @@ from ..recording import told_reader
 from .base import (
     Array,
     Base,
+    Size,
     axes_of,
     axis_of,
     int64,
@@ -34,7 +35,11 @@ class Shape(Base):
 
     __slots__ = ()
 
-    shape: tuple[int, ...] = of_array("shape", "Length of each axis.")
+    @property
+    def shape(self) -> Size:
+        """Length of each axis."""
+        return Size(self._array.shape)
+
     ndim: int = of_array("ndim", "How many axes.")
 
     def size(self, dim: int | None = None) -> Any:
@@ -361,7 +366,7 @@ def spots(name: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
         raise IndexingError(f"{name} takes an index of {x.ndim} axes, got {index!r}")
     if not x.ndim:
         return (...,)
-    if not places.size:  # nothing is named, in whatever shape
+    if places.ndim != x.ndim:  # nothing is named, in whatever shape
         places = places.reshape([0] * x.ndim)
     other = [i for i in range(x.ndim) if i != axis]
     if any(places.shape[i] > x.shape[i] for i in other):
@@ -376,7 +381,10 @@ def spots(name: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
 def gather(x: Any, dim: int, index: Any) -> Tensor:
     """See `Tensor.gather`."""
     key = spots("gather", x, dim, index)
-    return ops.Index(key)(x) if x.ndim else x.expand(index.shape).clone()
+    if not x.ndim:
+        return x.expand(index.shape).clone()  # type: ignore[no-any-return]
+    y = ops.Index(key)(x)
+    return y if y.ndim == index.ndim else y.reshape(index.shape)
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
