@@ -287,6 +287,17 @@ REFUSED_CALLS = {
     "another device": lambda lib: lib.zeros(2, device="nowhere"),
     "another device for a tensor": lambda lib: lib.tensor([1.0], device="nowhere"),
     "integers that ask": lambda lib: lib.arange(3, requires_grad=True),
+    "arange from nan": lambda lib: lib.arange(float("nan"), 1),
+    "arange to inf": lambda lib: lib.arange(0, float("inf")),
+    "a dtype that there is not": lambda lib: lib.zeros(2, dtype="x"),
+    "an argument that there is not": lambda lib: lib.zeros(2, foo=1),
+    "linspace from a string": lambda lib: lib.linspace("a", 1, 2),
+    "linspace by a float": lambda lib: lib.linspace(0, 3, 1.0),
+    "eye of a string": lambda lib: lib.eye("a"),
+    "bernoulli beyond 1": lambda lib: lib.bernoulli(lib.tensor([1.5])),
+    "normal of std < 0": lambda lib: lib.normal(0.0, -1.0, (2,)),
+    "exponential": lambda lib: lib.ones(2).exponential_(-1),
+    "multinomial of none": lambda lib: lib.multinomial(lib.zeros(2), 1),
 }
 
 

@@ -77,7 +77,7 @@ class Arranging(Base):
             n = x.size(dim)
             at = n - shift % n if n else 0
             x = cat([x.narrow(dim, at, n - at), x.narrow(dim, 0, at)], dim)
-        return x.clone() if x is self else x  # type: ignore[no-any-return]
+        return x.clone() if x is self else x
 
     def tile(self, *dims: Any) -> Tensor:
         """Repeated so often along each axis; fewer numbers are for the last axes."""
@@ -207,7 +207,7 @@ class Arranging(Base):
                 f"unfold: windows of {size}, each {step}, along an axis of {x.shape[axis]}"
             )
         windows = ops.Windows(size, step)(x.movedim(axis, -1)).movedim(-2, axis)
-        return windows if self.ndim else windows.reshape(size)  # type: ignore[no-any-return]
+        return windows if self.ndim else windows.reshape(size)
 
     # ------------------------------------------------- another shape for self itself
 
@@ -344,7 +344,7 @@ def cartesian_prod(*tensors: Any) -> Tensor:
     """All ways to take one value of each vector, a row each."""
     parts = each_of(tensors)
     if len(parts) == 1:
-        return parts[0]  # type: ignore[no-any-return]
+        return parts[0]
     return stack([x.reshape(-1) for x in meshgrid(*parts)], 1)
 
 
@@ -356,7 +356,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Tens
     ways = (choose if with_replacement else itertools.combinations)(
         range(input.shape[0]), r
     )
-    return input[np.array(list(ways), np.int64).reshape(-1, r if r else 0)]  # type: ignore[no-any-return]
+    return input[np.array(list(ways), np.int64).reshape(-1, r if r else 0)]
 
 
 def block_diag(*tensors: Any) -> Tensor:

@@ -262,7 +262,8 @@ class Gradient(Base):
 
     def detach_(self) -> Self:
         """Forget how self was computed, so that it is a leaf without a gradient."""
-        self._record, self._requires_grad = None, False
+        nothing: Any = None
+        self._record, self._requires_grad = nothing, False
         return self
 
     @property

@@ -177,11 +177,11 @@ class Indexing(Base):
         if reduce in ("sum", "mean"):
             total = start + spread(src)
             if reduce == "sum":
-                return total  # type: ignore[no-any-return]
+                return total
             one = np.ones((), np.int64)
             counts = spread(np.broadcast_to(one, src.shape)) + include
             counts = self._wrap(np.maximum(counts, 1).astype(self.dtype))
-            return total / counts if self.dtype.kind == "f" else total // counts  # type: ignore[no-any-return]
+            return total / counts if self.dtype.kind == "f" else total // counts
         ufunc = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[reduce]
 
         def gathered(x: Array, src: Array) -> Array:
@@ -196,14 +196,14 @@ class Indexing(Base):
             return unrecorded(name, gathered, self, src)
         y: Any = unrecorded(name, gathered, self, src, differentiable=False)
         if not (self._requires_grad or src._requires_grad):
-            return y  # type: ignore[no-any-return]
+            return y
         # Where values equal the extreme they are it, each with an equal share.
         named = spread(np.ones(src.shape)) > 0
         of_self = (start == y) & self._wrap(np.logical_or(include, ~named))
         of_src = src == ops.Index(key)(y)
         shares = of_self.to(self.dtype) + spread(of_src.to(self.dtype))
         chosen = Where()(of_self, start, 0.0) + spread(Where()(of_src, src, 0.0))
-        return chosen / shares  # type: ignore[no-any-return]
+        return chosen / shares
 
     def index_add(self, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Tensor:
         """A copy, alpha · source added to the slices along `dim` that a vector names."""
@@ -277,7 +277,7 @@ class Indexing(Base):
 
     def argwhere(self) -> Tensor:
         """Where the values are not 0: a row of indices for each."""
-        return self.nonzero()  # type: ignore[no-any-return]
+        return self.nonzero()
 
     def where(self, condition: Any, other: Value) -> Tensor:
         """Self where the condition (bools) holds, else `other`."""

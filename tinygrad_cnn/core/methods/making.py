@@ -121,10 +121,10 @@ class Making(Base):
             raise ArgumentError(
                 f"multinomial: {num_samples} places of {able} whose weight is not 0"
             )
-        rng = (generator or default_generator).numpy
-        draw = lambda w: rng.choice(len(w), num_samples, replacement, w / w.sum())
-        drawn = np.array([draw(w) for w in weights], int64).reshape(-1, num_samples)
-        return self._wrap(drawn.reshape(*self.shape[:-1], num_samples))
+        choice = (generator or default_generator).numpy.choice
+        drawn = [choice(len(w), num_samples, replacement, w / w.sum()) for w in weights]
+        shape = *self.shape[:-1], num_samples
+        return self._wrap(np.array(drawn, int64).reshape(shape))
 
 
 def _tossed(odds: Array, dtype: Any, generator: Generator | None) -> Array:

@@ -31,8 +31,8 @@ def plus(x: Any, product: Any, beta: float, alpha: float) -> Tensor:
     scaled = product if alpha == 1 else product * alpha
     x = x.expand(product.shape)
     if beta == 0:
-        return scaled + Where()(False, x, x.dtype.type(0))  # type: ignore[no-any-return]
-    return (x if beta == 1 else x * beta) + scaled  # type: ignore[no-any-return]
+        return scaled + Where()(False, x, x.dtype.type(0))
+    return (x if beta == 1 else x * beta) + scaled
 
 
 def _of_axes(name: str, *factors: tuple[Value, int]) -> None:
@@ -183,7 +183,8 @@ class Products(Base):
     def _where_in_rows(self, name: str, diagonal: int, lower: bool) -> Tensor:
         if self.ndim < 2:
             raise ShapeError(f"{name}() needs two axes or more, got {list(self.shape)}")
-        below = np.tri(*self.shape[-2:], operator.index(diagonal), dtype=np.bool_)
+        rows, columns = self.shape[-2:]
+        below = np.tri(rows, columns, operator.index(diagonal), np.bool_)
         return Where()(below if lower else ~below, self, self.dtype.type(0))
 
 

@@ -274,7 +274,7 @@ def checked_key(key: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
             raise IndexingError(f"{part!r} cannot index a Tensor")
         read.append(part)
     if _split(read):
-        return _meshed(read, shape)
+        return _in_two_steps(read, shape)
     if not any(part is Ellipsis for part in read):
         read.append(Ellipsis)  # so that a single element is a view as well
     return tuple(read)
@@ -289,57 +289,25 @@ def _split(parts: list[Any]) -> bool:
     return len(kinds) == 2 and places[-1] - places[0] >= len(places)
 
 
-def _meshed(parts: list[Any], shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """The same index by arrays and integers alone, laid so that the axes of the result are
-    in PyTorch's order: those of the arrays together, in front where a slice parts them.
-    """
-    key: list[Any] = []  # an array for each axis but the new ones, which are None
-    sliced: list[bool] = []
-    whole = len(shape) - sum(_axes_taken(p) for p in parts)
-    if not any(p is Ellipsis for p in parts):
-        parts = [*parts, Ellipsis]
-    axes = iter(shape)
+def _in_two_steps(parts: list[Any], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The same index by arrays alone, as PyTorch reads it: integers first, then arrays."""
+    if any(isinstance(part, bool) for part in parts):
+        raise IndexingError("True and False beside integers and arrays cannot index")
+    places = np.arange(math.prod(shape)).reshape(shape)
+    first: list[Any] = []
+    second: list[Any] = []
     for part in parts:
-        if part is Ellipsis:
-            found = [np.arange(next(axes)) for _ in range(whole)]
-        elif part is None or isinstance(part, int):
-            found = [part]
-        elif isinstance(part, slice):
-            found = [np.arange(next(axes, 0))[part]]
+        if isinstance(part, np.ndarray):
+            first += [slice(None)] * (part.ndim if part.dtype.kind == "b" else 1)
+            second.append(part)
         else:
-            found = [*part.nonzero()] if part.dtype == bool else [part]
-        is_slice = part is None or part is Ellipsis or isinstance(part, slice)
-        if not is_slice:
-            for _ in range(_axes_taken(part)):
-                next(axes, 0)
-        key += found
-        sliced += [is_slice] * len(found)
-    arrays = [i for i, p in enumerate(key) if not sliced[i] and not isinstance(p, int)]
-    block = np.broadcast_shapes(*[key[i].shape for i in arrays])
-    apart = any(sliced[i] for i in range(arrays[0], arrays[-1]))
-    before = 0 if apart else sum(sliced[: arrays[0]])
-    after = sum(sliced) - before
-    axis = 0
-    for i, part in enumerate(key):
-        if sliced[i]:
-            behind = sum(sliced) - axis - 1 + (len(block) if axis < before else 0)
-            axis += 1
-            if part is not None:
-                key[i] = part.reshape(-1, *[1] * behind)
-        elif not isinstance(part, int):
-            key[i] = part.reshape(part.shape + (1,) * after)
-    # a new axis has length 1 already, as some array has all axes of the result
-    front = (1,) * (before + len(block) + after)
-    i = arrays[0]
-    key[i] = key[i].reshape(front[: len(front) - key[i].ndim] + key[i].shape)
-    return tuple([part for part in key if part is not None])
-
-
-def _axes_taken(part: Any) -> int:
-    """How many axes of what is indexed a part of an index stands for."""
-    if part is None or part is Ellipsis:
-        return 0
-    return int(part.ndim) if getattr(part, "dtype", int64).kind == "b" else 1
+            first.append(part)
+            if not isinstance(part, int):
+                second.append(part if part is Ellipsis else slice(None))
+    try:
+        return np.unravel_index(places[tuple(first)][tuple(second)], shape)
+    except IndexError as error:
+        raise IndexingError(f"{error}, in an index of {list(shape)}") from None
 
 
 def places_of(name: str, index: Any, length: int) -> Array:
@@ -373,7 +341,7 @@ def spots(name: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
         raise ShapeError(
             f"{name}: an index {list(places.shape)} for {list(x.shape)} along {axis}"
         )
-    key = list(np.indices(places.shape, sparse=True))
+    key: list[Any] = list(np.indices(places.shape, sparse=True))
     key[axis] = places
     return tuple(key)
 
@@ -382,7 +350,7 @@ def gather(x: Any, dim: int, index: Any) -> Tensor:
     """See `Tensor.gather`."""
     key = spots("gather", x, dim, index)
     if not x.ndim:
-        return x.expand(index.shape).clone()  # type: ignore[no-any-return]
+        return x.expand(index.shape).clone()
     y = ops.Index(key)(x)
     return y if y.ndim == index.ndim else y.reshape(index.shape)
 

@@ -170,7 +170,7 @@ def searchsorted(
     """
     if side not in (None, "left", "right") or (right and side == "left"):
         raise ArgumentError(f"searchsorted: right={right} and side={side!r}")
-    at = "right" if right or side == "right" else "left"
+    at: Any = "right" if right or side == "right" else "left"
     if sorter is not None:
         sorted_sequence = gather(sorted_sequence, -1, sorter)
     if not isinstance(input, Base):
