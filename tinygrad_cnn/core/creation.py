@@ -12,6 +12,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, TinygradError
+from ..ops.selection import Where
 from .engine import Tensor
 from .generator import Generator, default_generator, uniform
 from .methods.base import float32, int64, ints
@@ -222,11 +223,14 @@ def arange(
 def linspace(start: Any, end: Any, steps: int, **options: Unpack[Options]) -> Tensor:
     """`steps` values from start to end, both included; cut to an integer dtype first."""
 
-    def make(dtype: Any) -> Any:
-        cut = math.trunc if dtype.kind in "iu" else lambda x: x * 1.0
-        return np.linspace(cut(start), cut(end), operator.index(steps))
-
+    make = lambda dtype: _spaced(start, end, steps, dtype)
     return make_tensor(make, float32, **options)
+
+
+def _spaced(start: Any, end: Any, steps: int, dtype: np.dtype[Any]) -> Any:
+    cut = math.trunc if dtype.kind in "iu" else lambda x: x * 1.0
+    ends = [cut(x.item() if isinstance(x, Tensor) else x) for x in (start, end)]
+    return np.linspace(ends[0], ends[1], operator.index(steps))
 
 
 @with_options
@@ -235,9 +239,7 @@ def logspace(
 ) -> Tensor:
     """`steps` powers of the base, from base^start to base^end, both included."""
 
-    def make(dtype: Any) -> Any:
-        return float(base) ** np.linspace(start, end, operator.index(steps))
-
+    make = lambda dtype: float(base) ** _spaced(start, end, steps, dtype)
     return make_tensor(make, float32, **options)
 
 
@@ -312,7 +314,10 @@ def normal(
     options.setdefault("dtype", dtype)
     draw = randn(size, generator=generator, **options)
     with no_grad():
-        return draw * std + mean
+        drawn = draw * std + mean
+    for x in given:  # it asks for gradients, which are 0, as in PyTorch
+        drawn = Where()(True, drawn, x)
+    return drawn
 
 
 class TypedTensor(type):

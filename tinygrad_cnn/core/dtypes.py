@@ -42,7 +42,14 @@ def set_default_dtype(d: np.dtype[Any]) -> None:
         )
 
 
-def set_printoptions(**options: object) -> None:
+def set_printoptions(
+    precision: Any = None,
+    threshold: Any = None,
+    edgeitems: Any = None,
+    linewidth: Any = None,
+    profile: Any = None,
+    sci_mode: Any = None,
+) -> None:
     """Accepted; Tensors are shown with four digits."""
 
 
@@ -64,7 +71,7 @@ def kind_of(dtype: np.dtype[Any]) -> builtins.int:
     return {"b": 0, "f": 2}.get(dtype.kind, 1)
 
 
-class memory_format:
+class _MemoryFormat:
     """How PyTorch lays images in memory; accepted, and left to the library here."""
 
     def __init__(self, name: str) -> None:
@@ -74,9 +81,9 @@ class memory_format:
         return f"memory_format({self.name!r})"
 
 
-channels_last = memory_format("channels_last")
-contiguous_format = memory_format("contiguous_format")
-preserve_format = memory_format("preserve_format")
+channels_last = _MemoryFormat("channels_last")
+contiguous_format = _MemoryFormat("contiguous_format")
+preserve_format = _MemoryFormat("preserve_format")
 
 
 class cuda:

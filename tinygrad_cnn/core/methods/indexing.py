@@ -84,6 +84,10 @@ def _fitting(name: str, x: Any, source: Any, shape: tuple[int, ...]) -> Any:
 
 REDUCTIONS = {"sum": "sum", "add": "sum", "prod": "prod", "multiply": "prod"}
 REDUCTIONS |= {"mean": "mean", "amax": "amax", "amin": "amin"}
+REDUCTIONS |= {
+    "max": "amax",
+    "min": "amin",
+}  # as PyTorch has them in scatter_reduce too
 
 
 class Indexing(Base):
@@ -144,7 +148,7 @@ class Indexing(Base):
         given = value if src is None else src
         source = _source("scatter", self, key, index, given)
         if reduce is not None:
-            return self._reduced(key, source, REDUCTIONS.get(reduce, reduce), True)
+            return self._reduced(key, source, reduce, True)
         return ops.Put(key)(self, source)
 
     def scatter_add(self, dim: int, index: Any, src: Any) -> Tensor:
@@ -166,10 +170,11 @@ class Indexing(Base):
         return self._reduced(key, source, reduce, include_self)
 
     def _reduced(self, key: Key, src: Any, reduce: str, include: bool) -> Tensor:
-        if reduce not in REDUCTIONS.values():
+        if reduce not in REDUCTIONS:
             raise ArgumentError(
                 f"reduce is one of sum, prod, mean, amax and amin, not {reduce!r}"
             )
+        reduce = REDUCTIONS[reduce]
         start: Any = self
         if not include:
             start = ops.Put(key)(self, self._wrap(np.zeros((), self.dtype)))

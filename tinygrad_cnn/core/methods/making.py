@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ...errors import ArgumentError, DTypeError, ShapeError
+from ...ops.selection import Where
 from ..generator import Generator, default_generator
 from .base import Array, Base, Size, int64, ints
 from .memory import check_device, dtype_of, numbers
@@ -59,9 +60,10 @@ class Making(Base):
     def bernoulli(
         self, p: float | None = None, *, generator: Generator | None = None
     ) -> Tensor:
-        """1 with the probability that self says (or p), else 0; no gradient passes."""
+        """1 with the probability that self says (or p), else 0; its gradient is 0."""
         odds = self._array if p is None else np.broadcast_to(p, self.shape)
-        return self._wrap(_tossed(odds, self.dtype, generator))
+        tossed = self._wrap(_tossed(odds, self.dtype, generator))
+        return Where()(True, tossed, self)
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Self:
         """Make every value 1 with probability p (a number, or one for each), else 0."""

@@ -191,17 +191,20 @@ class Products(Base):
 # ------------------------------------------------------------------ Einstein's sums
 
 
-def einsum(equation: str, *operands: Any) -> Tensor:
+def einsum(*args: Any) -> Tensor:
     """Σ of products with named axes: einsum("bij,bjk->bik", a, b) is a batched product.
+
+    args: the equation, then the Tensors, or a list of them.
 
     A letter in several factors runs through them together; one that is not in the result
     is summed over; twice in one factor, it takes the diagonal. "..." are further axes,
     which broadcast. Without "->", the result has the letters that occur once, in order.
     """
-    if len(operands) == 1 and isinstance(operands[0], list | tuple):
-        operands = tuple(operands[0])
-    if not isinstance(equation, str):
+    if not args or not isinstance(args[0], str):
         raise DTypeError("einsum takes an equation first, such as 'ij,jk->ik'")
+    equation, *operands = args
+    if len(operands) == 1 and isinstance(operands[0], list | tuple):
+        operands = list(operands[0])
     if not operands or not all(isinstance(x, Base) for x in operands):
         raise DTypeError("einsum takes one Tensor or more after the equation")
     factors, result = _read(equation, operands)
