@@ -674,6 +674,25 @@ def once_key(d, s):
 KEYS = {"basic": basic_key, "arrays": array_key, "mask": mask_key}
 
 
+@case(shape.Diagonal, "x")
+def _(d):
+    s = (*d.shape(1, 2), d.int(1, 4), d.int(1, 4))
+    offset = d.int(1 - s[-2], s[-1] - 1)
+    r, c = max(-offset, 0), max(offset, 0)
+    length = min(s[-2] - r, s[-1] - c)
+    diagonal = lambda x: np.stack([x[..., r + i, c + i] for i in range(length)], -1)
+    return shape.Diagonal(offset), (d.values(s),), diagonal
+
+
+@case(shape.Windows, "x")
+def _(d):
+    s, step = (*d.shape(1, 2), d.int(1, 5)), d.int(1, 3)
+    size = d.int(1, s[-1])
+    starts = range(0, s[-1] - size + 1, step)
+    windows = lambda x: np.stack([x[..., i : i + size] for i in starts], -2)
+    return shape.Windows(size, step), (d.values(s),), windows
+
+
 def index_cases(label, key_of):
     @case(shape.Index, "x", f"-{label}")
     def _(d):

@@ -90,8 +90,57 @@ def test_the_class_makes_float32_of_lists():
     alike(lambda library: library.Tensor([1, 2]))
     alike(lambda library: library.Tensor([[1.5]]))
     assert Tensor([1.0], requires_grad=True).requires_grad
-    with pytest.raises(TinygradError):
-        Tensor(3)  # PyTorch gives three uninitialised values
+    assert Tensor(3).tolist() == [0.0] * 3  # PyTorch gives uninitialised values
+
+
+TYPES = {
+    "sizes": lambda library: library.FloatTensor(2, 0),
+    "a size": lambda library: library.Tensor(library.zeros(2, 0).shape),
+    "nothing": lambda library: library.Tensor(),
+    "values": lambda library: library.DoubleTensor([1, 2]),
+    "cut": lambda library: library.LongTensor([1.7]),
+    "bools": lambda library: library.BoolTensor([0, 2]),
+    "new": lambda library: library.ones(1, dtype=library.float64).new([2, 3]),
+    "new_full": lambda library: library.ones(1, dtype=library.int64).new_full((2,), 3),
+    "new_tensor": lambda library: library.ones(1).new_tensor([1, 2]),
+    "new_zeros": lambda library: library.ones(1).new_zeros(2, dtype=library.int8),
+}
+
+
+@for_each("name", TYPES)
+def test_classes_named_by_dtype_make_what_pytorchs_make(name):
+    alike(TYPES[name])
+
+
+@for_each("data", [2.5, -1, "a"])
+def test_classes_named_by_dtype_refuse_what_pytorchs_refuse(data):
+    kinds = refused_by_pytorch(lambda: torch.FloatTensor(data))
+    with pytest.raises(kinds) as refused:
+        tinygrad_cnn.FloatTensor(data)
+    assert isinstance(refused.value, TinygradError)
+
+
+def test_a_class_named_by_dtype_is_that_of_the_tensors_of_that_dtype():
+    x = tinygrad_cnn.nn.Parameter(Tensor(2, 3))
+    assert isinstance(x, tinygrad_cnn.FloatTensor)
+    assert not isinstance(x, tinygrad_cnn.DoubleTensor | tinygrad_cnn.LongTensor)
+    assert not isinstance(x.detach().numpy(), tinygrad_cnn.FloatTensor)
+
+
+def test_what_is_drawn_is_distributed_as_said():
+    tinygrad_cnn.manual_seed(0)
+    x = tinygrad_cnn.zeros(20000)
+    assert abs(x.exponential_(2.0).mean().item() - 0.5) < 0.02
+    assert abs(x.bernoulli_(0.25).mean().item() - 0.25) < 0.02
+    assert set(x.random_(2, 5).tolist()) == {2.0, 3.0, 4.0}
+    weights = tensor([[0.0, 1.0, 3.0], [2.0, 0.0, 2.0]])
+    drawn = weights.multinomial(20000, replacement=True)
+    shares = [(drawn == k).to(np.float64).mean(1).tolist() for k in range(3)]
+    np.testing.assert_allclose(shares, [[0, 0.5], [0.25, 0], [0.75, 0.5]], atol=0.02)
+    assert sorted(weights.multinomial(2)[1].tolist()) == [0, 2]
+    spread = tinygrad_cnn.normal(tensor([3.0]).expand(20000), 0.5)
+    assert abs(spread.mean().item() - 3) < 0.02
+    assert abs(spread.std().item() - 0.5) < 0.02
 
 
 REFUSED = {
@@ -238,6 +287,17 @@ REFUSED_CALLS = {
     "another device": lambda lib: lib.zeros(2, device="nowhere"),
     "another device for a tensor": lambda lib: lib.tensor([1.0], device="nowhere"),
     "integers that ask": lambda lib: lib.arange(3, requires_grad=True),
+    "arange from nan": lambda lib: lib.arange(float("nan"), 1),
+    "arange to inf": lambda lib: lib.arange(0, float("inf")),
+    "a dtype that there is not": lambda lib: lib.zeros(2, dtype="x"),
+    "an argument that there is not": lambda lib: lib.zeros(2, foo=1),
+    "linspace from a string": lambda lib: lib.linspace("a", 1, 2),
+    "linspace by a float": lambda lib: lib.linspace(0, 3, 1.0),
+    "eye of a string": lambda lib: lib.eye("a"),
+    "bernoulli beyond 1": lambda lib: lib.bernoulli(lib.tensor([1.5])),
+    "normal of std < 0": lambda lib: lib.normal(0.0, -1.0, (2,)),
+    "exponential": lambda lib: lib.ones(2).exponential_(-1),
+    "multinomial of none": lambda lib: lib.multinomial(lib.zeros(2), 1),
 }
 
 

@@ -19,7 +19,7 @@ import tinygrad_cnn
 from tinygrad_cnn import Tensor, no_grad, tensor
 from tinygrad_cnn.core.methods.in_place import METHODS
 from tinygrad_cnn.core.methods.in_place import OPERATORS as IN_PLACE_OPERATORS
-from tinygrad_cnn.errors import AutogradError, DTypeError, MutationError
+from tinygrad_cnn.errors import AutogradError, MutationError, TinygradError
 
 from .operations import MASK, OPERATIONS, POSITIVE
 
@@ -66,7 +66,32 @@ CHANGES = {
     "view of detached": lambda t: t.detach().reshape(-1)[:1].fill_(0),
     "row": lambda t: t[0].zero_() if t.ndim else t.zero_(),
     "optimiser": lambda t: t.sub_(t, alpha=0.5),
+    "scatter_": lambda t: t.scatter_(0, first(t), 1),
+    "scatter_add_": lambda t: t.scatter_add_(0, first(t), wiped(t) + 1),
+    "scatter_reduce_": lambda t: t.scatter_reduce_(0, first(t), wiped(t), "amin"),
+    "index_add_": lambda t: t.index_add_(0, tensor([0]), t[:1] if t.ndim else t),
+    "index_copy_": lambda t: t.index_copy_(0, tensor([0]), wiped(t)[:1]),
+    "index_fill_": lambda t: t.index_fill_(0, tensor([0]), 1),
+    "index_put_": lambda t: t.index_put_((t == t,), t.sum().to(t.dtype)),
+    "masked_scatter_": lambda t: t.masked_scatter_(t == t, wiped(t)),
+    "tril_": lambda t: t.tril_(-1),
+    "triu_": lambda t: t.triu_(1),
+    "bernoulli_": lambda t: t.bernoulli_(0.0),
+    "exponential_": lambda t: t.exponential_(),
+    "random_": lambda t: t.random_(1),
+    "detach_": lambda t: t.detach_().zero_(),
+    "squeeze_": lambda t: t.squeeze_().zero_(),
+    "unsqueeze_": lambda t: t.unsqueeze_(0).zero_(),
+    "transpose_": lambda t: t.transpose_(0, -1).zero_(),
+    "swapaxes_": lambda t: t.swapaxes_(0, -1).zero_(),
+    "swapdims_": lambda t: t.swapdims_(0, -1).zero_(),
+    "t_": lambda t: t.t_().zero_(),
 }
+
+
+def first(t):
+    """The index of the first value along axis 0."""
+    return tensor(np.zeros((1,) * t.ndim, np.int64))
 
 
 def in_place_methods():
@@ -132,7 +157,7 @@ def changed(operation, arrays, position, change, recorded):
         else:
             with no_grad():
                 change(target)
-    except (AutogradError, DTypeError):
+    except TinygradError:
         pass  # refused: then nothing may have changed, which the gradients show
     try:
         loss.backward()

@@ -235,6 +235,7 @@ IN_WORDS = {
     *("Clone", "Cast", "Reshape", "Permute", "Expand", "SumTo", "Concatenate", "Pad"),
     *("Index", "IndexAdd", "Put", "MaxPool2d", "MaxPoolPut", "MaxPoolPick"),
     *("AdaptiveMaxPool", "PutAtPlace", "PickAtPlace"),
+    *("Diagonal", "Windows"),
 }
 """Formulas that say in words what goes where."""
 

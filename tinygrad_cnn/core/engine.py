@@ -21,6 +21,7 @@ from ..ops.base import Need, Op, Value, shape_of
 from ..ops.shape import SumTo
 from . import recording
 from .methods.arithmetic import Arithmetic
+from .methods.arranging import Arranging
 from .methods.comparison import Comparison
 from .methods.elementwise import Elementwise
 from .methods.gradient import (
@@ -34,10 +35,14 @@ from .methods.gradient import (
     run_leaf_hooks,
 )
 from .methods.in_place import InPlace
-from .methods.memory import Memory, numbers, taken_over
+from .methods.indexing import Indexing
+from .methods.making import Making, sized_or_given
+from .methods.memory import Memory, taken_over
+from .methods.products import Products
 from .methods.reduction import Reduction
 from .methods.shape import Shape
 from .methods.sharing import join
+from .methods.sorting import Sorting
 from .recording import Version, Where, grad_enabled, module_path, observer, quiet
 
 # What NumPy raises for operands that do not fit.
@@ -207,13 +212,26 @@ class Record:
 
 
 class Tensor(
-    Arithmetic, Elementwise, Comparison, Reduction, Shape, InPlace, Memory, Gradient
+    Arithmetic,
+    Elementwise,
+    Comparison,
+    Products,
+    Reduction,
+    Sorting,
+    Shape,
+    Arranging,
+    Indexing,
+    InPlace,
+    Making,
+    Memory,
+    Gradient,
 ):
     """An array that remembers how it was computed.
 
     Tensor(data, requires_grad=False): `data` is a NumPy array, which is taken over without
     a copy (and locked against changes from outside, which no gradient could notice), or
-    nested lists of numbers, which become float32; `tensor()` copies. Everything that can
+    nested lists of numbers, which become float32; `tensor()` copies. Tensor(2, 3) are
+    zeros of these sizes. Everything that can
     be done with a Tensor stands in `methods`, by theme.
     Raises DTypeError where a gradient is asked of integers.
 
@@ -244,18 +262,15 @@ class Tensor(
     __array_ufunc__ = None  # so that array * tensor asks the Tensor
     __hash__ = object.__hash__
 
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        if np.isscalar(data):
-            raise errors.DTypeError(
-                f"Tensor({data!r}) is ambiguous; use tensor({data!r})"
-            )
+    def __init__(self, *data_or_sizes: Any, requires_grad: bool = False) -> None:
+        data = data_or_sizes[0] if len(data_or_sizes) == 1 else None
         if isinstance(data, Tensor):
             Tensor._wrap(data.lie_in_rows(), into=self)
             self._version = data._version
         elif isinstance(data, np.ndarray):
             Tensor._wrap(taken_over(data), into=self)
         else:
-            Tensor._wrap(numbers(data).astype(np.float32), into=self)
+            Tensor._wrap(sized_or_given(data_or_sizes, np.float32), into=self)
         self.requires_grad_(requires_grad)
 
     @staticmethod

@@ -32,7 +32,7 @@ class UninitializedParameter(Parameter):
         super().__init__(Tensor._wrap(values), requires_grad)
 
     @property
-    def shape(self) -> Any:  # type: ignore[override]
+    def shape(self) -> Any:
         """There is none yet."""
         raise ArgumentError(
             "Can't access the shape of an uninitialized parameter. Call `forward` to "

@@ -170,6 +170,57 @@ class Pad(Op):
         return Pad(tuple((-before, -after) for before, after in self.widths))(g)
 
 
+class Diagonal(Op):
+    """y[…, i] = x[…, i + r, i + c], r = max(−offset, 0), c = max(offset, 0).
+
+    ∂L/∂x[…, i + r, i + c] = g[…, i], 0 elsewhere: IndexAdd.
+    """
+
+    offset: int = 0
+    view = True
+    moves = True
+
+    def forward(self, x: Value) -> Value:
+        y = np.diagonal(x, self.offset, -2, -1)
+        y.flags.writeable = x.flags.writeable
+        return y
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        return IndexAdd(diagonal_key(self.offset, g.shape[-1]), x_shape)(g)
+
+
+def diagonal_key(offset: int, length: int) -> tuple[Any, ...]:
+    """The index of a diagonal of the last two axes."""
+    i = np.arange(length)
+    return ..., i + max(-offset, 0), i + max(offset, 0)
+
+
+class Windows(Op):
+    """y[…, i, k] = x[…, i · step + k], 0 ≤ k < size: windows along the last axis.
+
+    Each x goes back from all windows that it is in:
+    ∂L/∂x[…, j] = Σ_i g[…, i, j − i · step], where 0 ≤ j − i · step < size: IndexAdd.
+    """
+
+    size: int
+    step: int
+    view = True
+    moves = True
+
+    def forward(self, x: Value) -> Value:
+        n = x.shape[-1] - self.size + 1
+        alone = self.step >= self.size and x.flags.writeable
+        if not self.size:
+            return np.empty((*x.shape[:-1], len(range(0, n, self.step)), 0), x.dtype)
+        slide = np.lib.stride_tricks.sliding_window_view
+        return slide(x, self.size, -1, writeable=alone)[..., :: self.step, :]
+
+    def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
+        starts = np.arange(0, x_shape[-1] - self.size + 1, self.step)
+        key = ..., starts[:, None] + np.arange(self.size)
+        return IndexAdd(key, x_shape)(g)
+
+
 class Index(Op, eq=False):
     """y = x[key] for slices, integers, None, …, integer arrays, masks.
 

@@ -71,6 +71,10 @@ ADVANCED = {
     "slice int tensor": lambda x: (slice(None), 0, ints(x, 0, 1)),
     "slice tensor int": lambda x: (slice(None), ints(x, 0, 1), 2),
     "int ellipsis tensor": lambda x: (0, ..., ints(x, 0, 1, 2)),
+    "tensor int slice": lambda x: (ints(x, 0, 1), 2, slice(1, None)),
+    "tensor int ellipsis tensor": lambda x: (ints(x, 0, 1), 2, ..., ints(x, 3, 0)),
+    "int none tensor": lambda x: (0, None, ints(x, 0, 1)),
+    "int slice mask": lambda x: (1, slice(2), mask(x, True, False, False, True)),
     "none tensor": lambda x: (None, ints(x, 0, 1)),
     "tensor none": lambda x: (ints(x, 0, 1), None),
     "tensor none tensor": lambda x: (ints(x, 0, 1), None, ints(x, 0, 1)),
@@ -127,9 +131,7 @@ def test_the_usual_indices_are_not_refused():
             x[ADVANCED[name](x)]
         except TinygradError:
             refused.append(name)
-    allowed = {"mask slice mask", "0-d tensor slice tensor"}
-    allowed |= {"int slice tensor", "tensor slice int", "int ellipsis tensor"}
-    assert set(refused) <= allowed
+    assert not refused
 
 
 def test_a_nested_list_is_a_tensor_of_integers():

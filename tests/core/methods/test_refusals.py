@@ -11,6 +11,11 @@ from each import for_each
 import tinygrad_cnn
 from tinygrad_cnn.errors import ArgumentError, DTypeError, ShapeError, TinygradError
 
+
+def _at(x, place):
+    return library(x).tensor([place])
+
+
 REFUSED = {
     "add shapes": lambda x: x + library(x).ones(5),
     "mul shapes": lambda x: x * library(x).ones(2),
@@ -81,6 +86,37 @@ REFUSED = {
     "stack nothing": lambda x: library(x).stack([]),
     "stack shapes": lambda x: library(x).stack([x, x[0]]),
     "stack no axis": lambda x: library(x).stack([x, x], 3),
+    "narrow 0-d": lambda x: x.sum().narrow(0, 0, 1),
+    "select": lambda x: x.select(0, 2),
+    "movedim": lambda x: x.movedim((0, 1), (0,)),
+    "roll": lambda x: x.roll((1, 2), 0),
+    "tile negative": lambda x: x.tile(-1),
+    "repeat_interleave negative": lambda x: x.repeat_interleave(-1),
+    "unflatten": lambda x: x.unflatten(1, (2, -1)),
+    "unfold": lambda x: x.unfold(0, 3, 1),
+    "hsplit": lambda x: x.hsplit(2),
+    "meshgrid": lambda x: library(x).meshgrid(x[0], x),
+    "block_diag": lambda x: library(x).block_diag(x[None]),
+    "broadcast": lambda x: library(x).broadcast_tensors(x, x.T),
+    "diagonal of a vector": lambda x: x[0].diagonal(),
+    "tril of a vector": lambda x: x[0].tril(),
+    "outer": lambda x: library(x).outer(x, x[0]),
+    "tensordot": lambda x: library(x).tensordot(x, x, 1),
+    "addmm": lambda x: x.addmm(x, x.T),
+    "matrix_power": lambda x: x.matrix_power(2),
+    "sort no axis": lambda x: x.sort(2),
+    "kthvalue": lambda x: x.kthvalue(4),
+    "histc of nothing": lambda x: x.histc(0),
+    "bincount of negatives": lambda x: (x[0] * 0).long().sub(1).bincount(),
+    "index_select floats": lambda x: x.index_select(0, x[0]),
+    "index_add lengths": lambda x: x.index_add(0, _at(x, 0), x),
+    "index_put beyond": lambda x: x.index_put((_at(x, 4),), x[0, 0]),
+    "scatter beyond": lambda x: x[0].scatter(0, _at(x, 5), 1.0),
+    "scatter dtypes": lambda x: x[0].scatter(0, _at(x, 1), _at(x, 1)),
+    "scatter_reduce": lambda x: x[0].scatter_reduce(0, _at(x, 1), x[0], "median"),
+    "take beyond": lambda x: x.take(_at(x, 6)),
+    "masked_select floats": lambda x: x.masked_select(x),
+    "masked_scatter few": lambda x: x.masked_scatter(x == x, x[0]),
     "sum no axis": lambda x: x.sum(2),
     "sum negative no axis": lambda x: x.sum(-3),
     "sum twice": lambda x: x.sum((0, 0)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +35,20 @@ float32 = np.dtype(np.float32)
 int64 = np.dtype(np.int64)
 
 
+class Size(tuple[int, ...]):
+    """The lengths of axes: a tuple, of which `numel` is how many values there are."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The product."""
+        return math.prod(self)
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return Size(found) if isinstance(key, slice) else found
+
+
 class Base(Operand):
     """A Tensor, as its mixins see it: they rely on the engine and on one another."""
 
@@ -44,6 +59,8 @@ class Base(Operand):
         _requires_grad: bool
 
         def __getattr__(self, name: str) -> Any: ...
+
+        def __getitem__(self, key: Any) -> Any: ...
 
         def __setattr__(self, name: str, value: Any) -> None: ...
 

@@ -46,7 +46,7 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: DType, what: str) -> Any:
     """`g`, if it is a Tensor that can be the gradient of one of this shape and dtype."""
     if not isinstance(g, Base):
         raise DTypeError(f"{what} must be a Tensor, got {type(g).__name__}")
-    if g.shape != shape:
+    if g._array.shape != shape:
         raise ShapeError(
             f"Mismatch in shape: {what} has {list(g.shape)}, its tensor {list(shape)}"
         )
@@ -71,7 +71,7 @@ def cotangent_of(output: Any, given: Any) -> Tensor:
         return output._wrap(np.ones_like(output._array))
     if isinstance(given, Base) and given.dtype != output.dtype:
         given = given.to(output.dtype)
-    return fitted(given, output.shape, output.dtype, "the gradient")
+    return fitted(given, output._array.shape, output.dtype, "the gradient")
 
 
 def inputs_first(
@@ -147,7 +147,8 @@ def deposit(node: Any, g: Any, wrap: Callable[[Any], Any]) -> None:
         before._array += g
         before.mark_changed()
         return
-    if isinstance(node, Base) and (grad.shape, grad.dtype) != (node.shape, node.dtype):
+    a, b = grad._array, getattr(node, "_array", grad._array)
+    if (a.shape, a.dtype) != (b.shape, b.dtype):
         fitted(grad, node.shape, node.dtype, "the assigned grad")
     node._grad = grad
 
@@ -258,6 +259,12 @@ class Gradient(Base):
         t = self._wrap(self.lie_in_rows())
         t._version = self._version
         return t
+
+    def detach_(self) -> Self:
+        """Forget how self was computed, so that it is a leaf without a gradient."""
+        nothing: Any = None
+        self._record, self._requires_grad = nothing, False
+        return self
 
     @property
     def data(self) -> Tensor:

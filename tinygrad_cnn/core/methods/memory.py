@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import AutogradError, DTypeError, ShapeError
 from ...ops import shape as ops
 from ..recording import observer, told_reader
-from .base import Array, Base, DType, int64, of_array
+from .base import Array, Base, DType, axis_of, int64, of_array
 
 if TYPE_CHECKING:
     from ..engine import Tensor
@@ -108,6 +108,24 @@ class Memory(Base):
         """How many bytes one value takes."""
         return int(self._array.itemsize)
 
+    @property
+    def is_cuda(self) -> bool:
+        """False: the values lie in the memory of the processor."""
+        return False
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How far apart values lie in memory along each axis (or one), in values."""
+        steps = tuple([s // self._array.itemsize for s in self.lie_in_rows().strides])
+        return steps if dim is None else steps[axis_of(dim, len(steps))]
+
+    def data_ptr(self) -> builtins.int:
+        """The address of the first value."""
+        return int(self.lie_in_rows().__array_interface__["data"][0])
+
+    def is_complex(self) -> bool:
+        """False: there are real numbers only."""
+        return False
+
     def is_floating_point(self) -> bool:
         """Whether the values are floats."""
         return bool(self._array.dtype.kind == "f")
@@ -119,21 +137,25 @@ class Memory(Base):
         device: Any = None,
         copy: Any = False,
         non_blocking: Any = False,
+        memory_format: Any = None,
     ) -> Tensor:
-        """In another dtype: to(dtype), to(device), to(device, dtype), to(other)."""
+        """In another dtype: to(dtype), to(device), to(device, dtype), to(other).
+
+        memory_format: accepted; how values lie in memory is the library's business.
+        """
         for arg in args:
             if isinstance(arg, Base):
                 dtype = arg._array.dtype
             elif isinstance(arg, bool) or arg is None:
                 continue
-            elif isinstance(arg, np.dtype | type):
+            elif isinstance(arg, np.dtype | type | Refused):
                 dtype = arg
             else:
                 device = arg
         check_device(device)
-        if dtype is None or np.dtype(dtype) == self.dtype:
+        if dtype is None or dtype_of(dtype) == self.dtype:
             return self.clone() if copy else self  # type: ignore[return-value]
-        return ops.Cast(np.dtype(dtype))(self)
+        return ops.Cast(dtype_of(dtype))(self)
 
     def type(self, dtype: Any) -> Tensor:
         """In another dtype."""
@@ -167,17 +189,37 @@ class Memory(Base):
         """In bool."""
         return self.to(np.bool_)
 
-    def cpu(self) -> Self:
+    def short(self) -> Tensor:
+        """In int16."""
+        return self.to(np.int16)
+
+    def char(self) -> Tensor:
+        """In int8."""
+        return self.to(np.int8)
+
+    def byte(self) -> Tensor:
+        """In uint8."""
+        return self.to(np.uint8)
+
+    def bfloat16(self) -> Tensor:
+        """Refused: NumPy has no such dtype."""
+        return self.to(bfloat16)
+
+    def cuda(self, device: Any = None, *args: Any, **kwargs: Any) -> Tensor:
+        """Refused: there is no GPU here."""
+        return self.to(device="cuda")
+
+    def cpu(self, memory_format: Any = None) -> Self:
         """Itself."""
         return self
 
-    def contiguous(self) -> Tensor:
+    def contiguous(self, memory_format: Any = None) -> Tensor:
         """Itself if it is in row-major order, or else a copy that is."""
         if self.is_contiguous():
             return self  # type: ignore[return-value]
         return self._share_with(ops.Clone(order="C")(self))
 
-    def is_contiguous(self) -> builtins.bool:
+    def is_contiguous(self, memory_format: Any = None) -> builtins.bool:
         """Whether the values lie in row-major order."""
         return bool(self.lie_in_rows().flags.c_contiguous)
 
@@ -220,7 +262,7 @@ class Memory(Base):
             result._version = version
         return result
 
-    def clone(self) -> Tensor:
+    def clone(self, *, memory_format: Any = None) -> Tensor:
         """A copy, through which gradients flow."""
         return ops.Clone()(self)
 
@@ -238,9 +280,12 @@ class Memory(Base):
         told_reader("tolist()")
         return self._array.tolist()
 
-    def numpy(self) -> Array:
-        """The values as a read-only array sharing memory; copy it to change it."""
-        if self._requires_grad:
+    def numpy(self, *, force: builtins.bool = False) -> Array:
+        """The values as a read-only array sharing memory; copy it to change it.
+
+        force: also where a gradient is asked for, as `detach().numpy()`.
+        """
+        if self._requires_grad and not force:
             raise AutogradError(
                 "Can't call numpy() on Tensor that requires grad. "
                 "Use tensor.detach().numpy() instead."
@@ -312,4 +357,38 @@ class Memory(Base):
 def check_device(device: Any) -> None:
     """Only the processor is there to compute on."""
     if device is not None and str(device).split(":")[0] != "cpu":
-        raise DTypeError(f"device {device!s} is not available; tensors live on 'cpu'")
+        raise DTypeError(
+            f"device {device!s} is not available; tensors live on 'cpu', where this "
+            "package computes with NumPy. For a GPU, run the same file with PyTorch itself."
+        )
+
+
+class Refused:
+    """A dtype of PyTorch's by its name, which is refused where it is used."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+bfloat16 = Refused("bfloat16")
+
+
+def dtype_of(dtype: Any) -> DType:
+    """NumPy's dtype of what is given; DTypeError for other than real numbers."""
+    if isinstance(dtype, Refused):
+        raise DTypeError(
+            f"NumPy has no {dtype}; use float32, or float16 for less memory"
+        )
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "biuf":
+        raise DTypeError(
+            "a dtype is one of float32, float64, float16, int64, int32, int16, int8, "
+            f"uint8 and bool, got {dtype!r}"
+        )
+    return found

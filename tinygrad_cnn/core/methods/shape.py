@@ -13,7 +13,18 @@ from ...ops import shape as ops
 from ...ops.base import Value
 from ...ops.selection import Where
 from ..recording import told_reader
-from .base import Base, axes_of, axis_of, ints, of_array, promote, raw
+from .base import (
+    Array,
+    Base,
+    Size,
+    axes_of,
+    axis_of,
+    int64,
+    ints,
+    of_array,
+    promote,
+    raw,
+)
 
 if TYPE_CHECKING:
     from ..engine import Tensor
@@ -24,7 +35,11 @@ class Shape(Base):
 
     __slots__ = ()
 
-    shape: tuple[int, ...] = of_array("shape", "Length of each axis.")
+    @property
+    def shape(self) -> Size:
+        """Length of each axis."""
+        return Size(self._array.shape)
+
     ndim: int = of_array("ndim", "How many axes.")
 
     def size(self, dim: int | None = None) -> Any:
@@ -104,7 +119,7 @@ class Shape(Base):
             axes[a], axes[b] = axes[b], axes[a]
         return ops.Permute(tuple(axes))(self)
 
-    swapaxes = transpose
+    swapaxes = swapdims = transpose
 
     def t(self) -> Tensor:
         """The transpose of a matrix (a vector stays)."""
@@ -170,6 +185,8 @@ class Shape(Base):
 
     def narrow(self, dim: int, start: int, length: int) -> Tensor:
         """`length` entries from `start` along `dim`."""
+        if not self.ndim:
+            raise IndexingError("narrow() cannot be applied to a 0-d tensor")
         axis = axis_of(dim, self.ndim)
         start += self.shape[axis] if start < 0 else 0
         if length < 0 or not 0 <= start <= start + length <= self.shape[axis]:
@@ -256,41 +273,86 @@ def checked_key(key: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
         elif isinstance(part, float | str):
             raise IndexingError(f"{part!r} cannot index a Tensor")
         read.append(part)
-    _refuse_split(read)
+    if _split(read):
+        return _in_two_steps(read, shape)
     if not any(part is Ellipsis for part in read):
         read.append(Ellipsis)  # so that a single element is a view as well
     return tuple(read)
 
 
-def _refuse_split(parts: list[Any]) -> None:
-    """PyTorch and NumPy order the axes differently where a slice parts int and array."""
+def _split(parts: list[Any]) -> bool:
+    """Whether something stands between an integer and an array, which NumPy and PyTorch
+    order differently: there the integer counts as an array.
+    """
     places = [i for i, p in enumerate(parts) if isinstance(p, int | np.ndarray)]
     kinds = {type(parts[i]) is np.ndarray for i in places}
-    if len(kinds) == 2 and places[-1] - places[0] >= len(places):
+    return len(kinds) == 2 and places[-1] - places[0] >= len(places)
+
+
+def _in_two_steps(parts: list[Any], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The same index by arrays alone, as PyTorch reads it: integers first, then arrays."""
+    if any(isinstance(part, bool) for part in parts):
+        raise IndexingError("True and False beside integers and arrays cannot index")
+    places = np.arange(math.prod(shape)).reshape(shape)
+    first: list[Any] = []
+    second: list[Any] = []
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            first += [slice(None)] * (part.ndim if part.dtype.kind == "b" else 1)
+            second.append(part)
+        else:
+            first.append(part)
+            if not isinstance(part, int):
+                second.append(part if part is Ellipsis else slice(None))
+    try:
+        return np.unravel_index(places[tuple(first)][tuple(second)], shape)
+    except IndexError as error:
+        raise IndexingError(f"{error}, in an index of {list(shape)}") from None
+
+
+def places_of(name: str, index: Any, length: int) -> Array:
+    """A copy of an index of integers, each of 0 … length − 1."""
+    fits = isinstance(index, Base) and not (
+        index.numel() and index.dtype not in (np.int64, np.int32)
+    )
+    if not fits:
+        raise IndexingError(f"{name} takes an index of int64 or int32, got {index!r}")
+    places = np.array(index._array, int64)
+    if places.size and not 0 <= places.min() <= places.max() < length:
         raise IndexingError(
-            "an integer and an array index with something between them; index in two "
-            "steps, x[i][:, array]"
+            f"{name}: index {places.min()} … {places.max()} is out of bounds for "
+            f"{length} places"
         )
+    return places
+
+
+def spots(name: str, x: Any, dim: int, index: Any) -> tuple[Any, ...]:
+    """The key of the places (i, j, …) with one of them replaced by index[i, j, …]."""
+    axis = axis_of(dim, x.ndim)
+    places = places_of(name, index, x.shape[axis] if x.ndim else 1)
+    if places.size and max(places.ndim, 1) != max(x.ndim, 1):
+        raise IndexingError(f"{name} takes an index of {x.ndim} axes, got {index!r}")
+    if not x.ndim:
+        return (...,)
+    if places.ndim != x.ndim:  # nothing is named, in whatever shape
+        places = places.reshape([0] * x.ndim)
+    other = [i for i in range(x.ndim) if i != axis]
+    if any(places.shape[i] > x.shape[i] for i in other):
+        raise ShapeError(
+            f"{name}: an index {list(places.shape)} for {list(x.shape)} along {axis}"
+        )
+    key: list[Any] = list(np.indices(places.shape, sparse=True))
+    key[axis] = places
+    return tuple(key)
 
 
 def gather(x: Any, dim: int, index: Any) -> Tensor:
     """See `Tensor.gather`."""
-    axis = axis_of(dim, x.ndim)
-    places = raw(index)
-    if places.dtype.kind not in "iu" or places.ndim != x.ndim:
-        raise IndexingError(f"gather takes integers of {x.ndim} axes, got {index!r}")
-    length = x.shape[axis] if x.ndim else 1
-    if places.size and not 0 <= places.min() <= places.max() < length:
-        raise IndexingError(
-            f"gather: index {places.min()} … {places.max()} is out of bounds for "
-            f"dimension {axis} with size {length}"
-        )
+    key = spots("gather", x, dim, index)
     if not x.ndim:
-        return x.clone()
-    where = np.indices(index.shape, sparse=True)
-    key = list(where)
-    key[axis] = np.array(index._array)
-    return ops.Index(tuple(key))(x)
+        return x.expand(index.shape).clone()
+    y = ops.Index(key)(x)
+    return y if y.ndim == index.ndim else y.reshape(index.shape)
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
