@@ -72,12 +72,13 @@ def test_a_damaged_file_is_compiled_again(damage, folder, capsys):
 
 
 def test_what_cannot_be_written_is_not_kept(folder, monkeypatch, capsys):
-    def full(path):
+    def full(*paths):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeping, "replacing", full)
+    monkeypatch.setattr(keeping.os, "replace", full)
     keeping._not_kept.cache_clear()
     assert [fresh(), fresh()] == [0, 0]
+    assert list(folder.iterdir()) == []
     (line,) = capsys.readouterr().err.splitlines()
     assert "not kept for later runs: No space left on device" in line
 

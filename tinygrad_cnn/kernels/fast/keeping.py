@@ -20,8 +20,6 @@ from typing import Any
 
 import numba
 
-from ...output.files import replacing
-
 CHECKSUM = hashlib.sha256().digest_size
 """A file begins with so many bytes, the SHA-256 of all that follow."""
 
@@ -93,8 +91,13 @@ def load(file: Path) -> Any:
 
 def save(file: Path, pickled: bytes) -> None:
     """Keep this for `load`, if it can be written."""
+    # Not by `output.files`, which removes what another process is writing just now. What a
+    # crash leaves incomplete need not be kept from the disk: its checksum is wrong.
+    temporary = file.with_name(f"{file.name}.{os.urandom(8).hex()}")
     try:
-        with replacing(file) as opened:
-            opened.write(hashlib.sha256(pickled).digest() + pickled)
+        temporary.write_bytes(hashlib.sha256(pickled).digest() + pickled)
+        os.replace(temporary, file)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         _not_kept(error.strerror or str(error))
