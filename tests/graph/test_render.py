@@ -41,14 +41,20 @@ def pygraphviz(monkeypatch, tmp_path):
 
 @pytest.fixture
 def dot(monkeypatch, tmp_path):
-    """A machine with a program `dot` that does as it is told."""
+    """A machine with a program `dot` of some version that does as it is told."""
 
-    def install(script):
+    def install(script, version="3.0.0"):
         program = tmp_path / "bin" / "dot"
         program.parent.mkdir(exist_ok=True)
-        program.write_text(f"#!{sys.executable}\nimport sys, time\n{script}\n")
+        answer = (
+            f"if '-V' in sys.argv: sys.exit('dot - graphviz version {version} (0)')"
+        )
+        program.write_text(
+            f"#!{sys.executable}\nimport sys, time\n{answer}\n{script}\n"
+        )
         program.chmod(program.stat().st_mode | stat.S_IEXEC)
         monkeypatch.setenv("PATH", str(program.parent))
+        render._is_old.cache_clear()
 
     return install
 
@@ -114,6 +120,38 @@ def test_the_program_comes_first(dot):
     assert (
         render_dot("digraph {" + " " * 100 + "}", "svg") == b"<svg> -Tsvg True </svg>\n"
     )
+
+
+@pytest.mark.parametrize("version", ["2.43.0", "2.50.0"])
+def test_the_program_comes_last_if_it_is_old(dot, version, monkeypatch):
+    """Edges strike through formulas; it is asked for its version once."""
+    pytest.importorskip("pygraphviz")
+    dot("print('<svg/>')", version)
+    asked = []
+    run = render.subprocess.run
+
+    def count(command, **options):
+        asked.append(command[1])
+        return run(command, **options)
+
+    monkeypatch.setattr(render.subprocess, "run", count)
+    for _ in range(2):
+        assert b"</svg>" in render_dot("digraph {}", "svg")
+    assert asked == ["-V", "-c", "-c"]
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    assert render_dot("digraph {}", "svg") == b"<svg/>\n"
+
+
+def test_what_graphviz_says_to_a_picture_is_a_warning(dot):
+    said = "Fontconfig warning: old\\nWarning: node a, no image"
+    dot(f"print('<svg/>'); print('{said}', file=sys.stderr)")
+    with pytest.warns(UserWarning, match="said: Warning: node a, no image$"):
+        assert render_dot("digraph {}", "svg") == b"<svg/>\n"
+
+
+def test_what_graphviz_brought_by_a_package_says_is_a_warning(pygraphviz):
+    with pytest.warns(UserWarning, match="nowhere"):
+        render_dot('digraph { a [image="nowhere.png"] }', "svg")
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+@pytest.fixture(params=[0, 1, 2], ids=["before its pool", "one thread", "two threads"])
 def number(request, monkeypatch):
+    """The threads of the pool; before it is started, a kernel must not compute nothing."""
     monkeypatch.setattr(threads.Pool, "compiled", request.param)
     return request.param
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -22,6 +23,7 @@ class Pool:
 
     asked = 0
     compiled = 0  # 0: the compiled kernels are not loaded
+    lost = False  # this process was forked from one whose pool may have been started
 
 
 def _checked(number: int, source: str) -> int:
@@ -56,7 +58,8 @@ def set_num_threads(number: int) -> None:
     """Let so many threads compute, in the kernels or in BLAS, whichever serves.
 
     DTypeError for other than an int, ArgumentError below 1. For the compiled kernels more
-    than the cores that there are count as that many.
+    than the cores that there are count as that many, and any number as one in a child that
+    was forked from a process with Numba.
     """
     Pool.asked = _checked(number, "set_num_threads")
     if Pool.compiled:
@@ -66,8 +69,8 @@ def set_num_threads(number: int) -> None:
 
 
 def start_pool() -> None:
-    """Ready Numba's threads: one where its only pool is its own, which is slow and fails
-    when two threads of Python use it.
+    """Ready Numba's threads: one in a forked child, and where Numba's only pool is its own,
+    which is slow and fails when two threads of Python use it.
     """
     # Waiting threads give up their core soon: a pool that spins, as this one does by
     # itself, brings itself to a crawl on a machine that does something else as well.
@@ -76,7 +79,7 @@ def start_pool() -> None:
 
     blas_on(1)
     Pool.compiled = 1
-    for pool in ("tbbpool", "omppool"):
+    for pool in () if Pool.lost else ("tbbpool", "omppool"):
         try:
             importlib.import_module(f"numba.np.ufunc.{pool}")
         except ImportError:
@@ -106,6 +109,7 @@ def threads_of_blas() -> None:
 
 def _alone() -> None:
     # The pool's threads do not survive a fork, and waiting for them would end the process.
+    Pool.lost = "numba" in sys.modules
     Pool.compiled = min(Pool.compiled, 1)
 
 

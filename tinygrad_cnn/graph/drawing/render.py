@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import functools
 import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -36,14 +38,17 @@ class RenderError(TinygradError, RuntimeError):
 def render_dot(dot: str, format: str, seconds: float = 600) -> bytes:
     """The picture of this DOT text as "svg", "png" or "pdf".
 
-    By the program `dot` if it is on the PATH, else by pygraphviz, which brings a Graphviz;
-    in a process of its own, whose crash or endless layout is an error here, no more.
-    Raises RenderError where neither is there, or it fails, or takes longer.
+    By the program `dot` if it is on the PATH, else by pygraphviz, which brings a Graphviz
+    and comes first where the program is an old one; in a process of its own, whose crash
+    or endless layout is an error here, no more. What Graphviz says to a picture that it
+    draws is a warning. Raises RenderError where neither is there, or it fails, or takes
+    longer.
     """
     program = shutil.which("dot")
-    if program is not None:
+    brought = importlib.util.find_spec("pygraphviz") is not None
+    if program is not None and not (brought and _is_old(program)):
         command = [program, f"-T{format}"]
-    elif importlib.util.find_spec("pygraphviz") is not None:
+    elif brought:
         command = [sys.executable, "-c", WITH_PYGRAPHVIZ, format]
     else:
         raise RenderError(f"no Graphviz was found; {HINT}")
@@ -55,10 +60,27 @@ def render_dot(dot: str, format: str, seconds: float = 600) -> bytes:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RenderError(f"Graphviz did not draw the graph: {error}") from error
+    said = done.stderr.decode(errors="replace").strip()
     if done.returncode or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip() or "it said nothing"
-        raise RenderError(f"Graphviz did not draw the graph: {said}")
+        raise RenderError(
+            f"Graphviz did not draw the graph: {said or 'it said nothing'}"
+        )
+    # Fontconfig speaks of the machine's settings, at every picture.
+    lines = [line for line in said.splitlines() if not line.startswith("Fontconfig")]
+    if lines:
+        warnings.warn("Graphviz drew the graph and said: " + "\n".join(lines))
     return done.stdout
+
+
+@functools.cache
+def _is_old(program: str) -> bool:
+    """Whether it lets edges strike through formulas, as Graphviz did before version 3."""
+    try:
+        done = subprocess.run([program, "-V"], capture_output=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return True  # it will not draw either
+    version = re.search(rb"version (\d+)\.", done.stderr)
+    return version is not None and int(version[1]) < 3
 
 
 def render_with_images(

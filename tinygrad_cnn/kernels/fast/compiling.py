@@ -1,22 +1,21 @@
-"""How the kernels are compiled: on first use, then kept on disk.
-
-Numba finds a kept kernel by the time stamp of the one file that defines it, and would miss
-a change in a file that it calls. The folder that they are kept in is therefore named by
-what all files of this package say.
-"""
+"""How the kernels are compiled: on first use, then kept on disk (see `keeping`)."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
 from numba.core.event import Listener, register
+from numba.core.serialize import dumps
+
+from . import keeping
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,31 +36,36 @@ class _Told(Listener):  # type: ignore[misc]
 
 register("numba:compile", _Told())
 
-
-def _folder() -> Path | None:
-    """Where kernels are kept: NUMBA_CACHE_DIR or the user's cache; None if read-only."""
-    digest = hashlib.sha256(numba.__version__.encode())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
-    base = os.environ.get("NUMBA_CACHE_DIR")
-    root = Path(base) if base else _user_cache() / "tinygrad_cnn" / "kernels"
-    folder = root / digest.hexdigest()[:16]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
+FOLDER = keeping.find_folder()
 
 
-def _user_cache() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home()))
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+class Kept(NullCache):  # type: ignore[misc]
+    """A kernel's files, one for each choice of types and processor.
 
+    Numba's own cache loads what it finds: a damaged file ends the run, or the process. It
+    also has an index, which two processes at once overwrite for each other.
+    """
 
-FOLDER = _folder()
+    def __init__(self, folder: Path, function: Callable[..., Any]) -> None:
+        self.folder = folder
+        self.name = f"{function.__module__}.{function.__qualname__}"
+
+    def file(self, signature: Any, codegen: Any) -> Path:
+        """The file of this kernel for these types, on this processor, by this Python."""
+        of = signature, codegen.magic_tuple(), sys.implementation.cache_tag
+        digest = hashlib.sha256(repr((self.name, of)).encode())
+        return self.folder / f"{self.name.rpartition('.')[2]}-{digest.hexdigest()[:32]}"
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The kept result of compiling, or None."""
+        target_context.refresh()
+        state = keeping.load(self.file(sig, target_context.codegen()))
+        return None if state is None else CompileResult._rebuild(target_context, *state)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the result of compiling, unless addresses of this process are in it."""
+        if not data.library.has_dynamic_globals:
+            keeping.save(self.file(sig, data.codegen), dumps(data._reduce()))
 
 
 def compiled(function: F, parallel: bool = False) -> F:
@@ -70,16 +74,13 @@ def compiled(function: F, parallel: bool = False) -> F:
     Additions may be regrouped and fused with multiplications, nothing else: inf and NaN
     stay what they are. It runs without the interpreter's lock.
     """
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(FOLDER or "")
-    try:
-        kernel: F = numba.njit(
-            nogil=True,
-            parallel=parallel,
-            cache=FOLDER is not None,
-            error_model="numpy",
-            no_cfunc_wrapper=True,
-            fastmath={"reassoc", "contract"},
-        )(function)
-        return kernel
-    finally:
-        numba.config.CACHE_DIR = before
+    kernel = numba.njit(
+        nogil=True,
+        parallel=parallel,
+        error_model="numpy",
+        no_cfunc_wrapper=True,
+        fastmath={"reassoc", "contract"},
+    )(function)
+    if FOLDER is not None:
+        kernel._cache = Kept(FOLDER, function)
+    return kernel
