@@ -19,7 +19,7 @@ from tinygrad_cnn.missing import closest, pytorch_names
         (optim, "Adamm", "Adam"),
         (optim.lr_scheduler, "StepLr", "StepLR"),
         (data.transforms, "ToTensr", "ToTensor"),
-        (nn.init, "kaiming_uniform__", "kaiming_uniform_"),
+        (nn.init, "kaimin_uniform_", "kaiming_uniform"),
         (ours.ones(2), "sofmax", "softmax"),
         (ours.ones(2), "requires_gard", "requires_grad"),
     ],

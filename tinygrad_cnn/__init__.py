@@ -83,7 +83,7 @@ _MODULES = {name: name for name in _ROOMS.split()}
 _MODULES |= {name: home for name, home in importing.HOMES.items() if "." not in name}
 _HOMES = {
     "absent.amp": "autocast GradScaler",
-    "absent.compiler": "compile",
+    "absent.compiler": "compile _assert",
     "checkpoint": "load save",
     "core.creation": (
         "BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor "
@@ -108,7 +108,7 @@ _HOMES = {
         "broadcast_tensors broadcast_to bucketize cartesian_prod cat ceil chunk "
         "clamp clamp_max clamp_min clip clone column_stack combinations concat "
         "copysign cos cosh count_nonzero cummax cummin cumprod cumsum deg2rad diag "
-        "diag_embed diagflat diagonal dist div divide dot dsplit dstack einsum eq "
+        "diag_embed diagflat diagonal diff dist div divide dot dsplit dstack einsum eq "
         "equal erf erfc exp exp2 expm1 fix flatten flip fliplr flipud float_power "
         "floor floor_divide fmax fmin fmod frac gather ge ger greater greater_equal "
         "gt heaviside histc hsplit hstack hypot index_add index_copy index_fill "

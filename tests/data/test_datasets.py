@@ -247,10 +247,14 @@ def test_reprs_tell_number_and_size_of_the_images(idx_folder):
     )
 
 
-def test_load_knows_four_names_and_says_so():
-    assert data.NAMES == ("digits", "mnist", "fashion-mnist", "cifar10")
+def test_load_knows_its_names_and_says_so():
+    assert (
+        *("digits", "colour-digits", "mnist", "fashion-mnist", "cifar10"),
+    ) == data.NAMES
     assert len(data.load("digits", train=False)) == 1000
-    with pytest.raises(ArgumentError, match="'emnist'; known: digits, mnist"):
+    with pytest.raises(
+        ArgumentError, match="'emnist'; known: digits, .*; did you mean mnist"
+    ):
         data.load("emnist")
 
 

@@ -60,7 +60,7 @@ steps = st.sampled_from(
         T.Resize(8),
         T.Resize(6),
         T.Pad((1, 2), fill=9),
-        T.Grayscale(),
+        T.MeanOfChannels(),
         T.ToTensor(),
         T.Scale(2 / 255, -1),
         T.Lambda(lambda image: image + 1),

@@ -28,7 +28,8 @@ def generator(*key):
 def test_resize_is_pytorchs_bilinear_interpolation(n, c, h, w, new_h, new_w):
     x = image_batch((n, c, h, w), np.float64)
     expected = F.interpolate(torch.tensor(x), (new_h, new_w), mode="bilinear")
-    np.testing.assert_allclose(T.Resize((new_h, new_w))(x), expected, atol=1e-9)
+    resized = T.Resize((new_h, new_w), antialias=False)(x)
+    np.testing.assert_allclose(resized, expected, atol=1e-9)
 
 
 def test_resize_of_uint8_rounds_and_stays_uint8():
@@ -124,11 +125,13 @@ def test_normalize_refuses_integers_wrong_channels_and_a_zero_std():
 
 def test_grayscale_is_the_channel_mean_not_a_weighted_one():
     x = np.array([[[[255]], [[0]], [[3]]]], np.uint8)
-    gray = T.Grayscale()(x)
+    gray = T.MeanOfChannels()(x)
     assert gray.dtype == np.uint8
     assert gray.tolist() == [[[[86]]]]
     x = image_batch((2, 3, 4, 4))
-    np.testing.assert_allclose(T.Grayscale()(x), x.sum(1, keepdims=True) / 3, rtol=1e-6)
+    np.testing.assert_allclose(
+        T.MeanOfChannels()(x), x.sum(1, keepdims=True) / 3, rtol=1e-6
+    )
 
 
 def windows_of(image, size):
@@ -192,7 +195,7 @@ ALL = [
     T.Normalize((0.5,), (2.0,)),
     T.Pad(1),
     T.Resize(7),
-    T.Grayscale(),
+    T.MeanOfChannels(),
     T.RandomCrop(4),
     T.RandomHorizontalFlip(1.0),
 ]
@@ -264,3 +267,42 @@ def test_a_generator_is_made_when_it_is_first_drawn_from_and_once():
         assert made == []
         np.testing.assert_array_equal([T.RandomCrop(5)(x) for _ in "ab"], expected)
     assert made == [1]
+
+
+@pytest.mark.parametrize("size", [(5, 7), (3, 20), (11, 4), 6])
+def test_a_smaller_image_takes_all_pixels_around_as_in_pytorch(size):
+    torch = pytest.importorskip("torch")
+    x = image_batch((2, 3, 12, 13)).astype(np.float64)
+    new = size if isinstance(size, tuple) else (6, 6 * 13 // 12)
+    expected = torch.nn.functional.interpolate(
+        torch.tensor(x), new, mode="bilinear", antialias=True
+    ).numpy()
+    np.testing.assert_allclose(T.Resize(size)(x), expected, rtol=1e-9)
+    plain = torch.nn.functional.interpolate(
+        torch.tensor(x), new, mode="bilinear"
+    ).numpy()
+    found = T.Resize(size, antialias=False)(x)
+    np.testing.assert_allclose(found, plain, rtol=1e-9)
+
+
+def test_grey_is_weighed_as_eyes_do():
+    x = np.zeros((3, 1, 3), np.float32)
+    x[[0, 1, 2], 0, [0, 1, 2]] = 1
+    assert T.Grayscale()(x)[0, 0].tolist() == pytest.approx([0.2989, 0.587, 0.114])
+    assert T.Grayscale(3)(x).shape == (3, 1, 3)
+    np.testing.assert_array_equal(T.Grayscale(3)(x[:1]), np.repeat(x[:1], 3, 0))
+
+
+@pytest.mark.parametrize("size", [4, (2, 7), (12, 3), (11, 12)])
+def test_the_middle_is_cut_out_and_zeros_are_around_it(size):
+    x = image_batch((3, 9, 8))
+    h, w = (size, size) if isinstance(size, int) else size
+    found = T.CenterCrop(size)(x)
+    assert found.shape == (3, h, w)
+    middle = np.zeros((3, 29, 28))
+    middle[:, 10:19, 10:18] = x
+    top, left = 10 + round((9 - h) / 2), 10 + round((8 - w) / 2)
+    if h > 9 or w > 8:  # padding below and right is the larger half
+        top = 10 - max(h - 9, 0) // 2 if h > 9 else top
+        left = 10 - max(w - 8, 0) // 2 if w > 8 else left
+    np.testing.assert_array_equal(found, middle[:, top : top + h, left : left + w])

@@ -197,7 +197,7 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
     label through `target_transform`; images that are uint8 then (so always without a
     transform) become float32 in 0..1.
 
-    What leading Resize, Pad and Grayscale make of an image is kept once a batch has
+    What leading Resize, Pad and the like make of an image is kept once a batch has
     needed it, up to 1 GiB, if the images are locked (`images.flags.writeable = False`).
     """
 

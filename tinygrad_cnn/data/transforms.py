@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -208,11 +208,15 @@ class Pad(Transform):
 class Resize(Transform):
     """Bilinear interpolation to (height, width), or of the shorter side to a number.
 
-    As `interpolate(mode="bilinear", align_corners=False)` without antialiasing: the
-    output pixel i lies at (i + ½) · n_in / n_out − ½ among the input pixels.
+    The output pixel i lies at (i + ½) · n_in / n_out − ½ among the input pixels. Where the
+    image gets smaller, all pixels around count, within n_in / n_out to both sides, unless
+    antialias is False.
     """
 
     size: int | tuple[int, int]
+    interpolation: str = field(default="bilinear", repr=False)
+    max_size: int | None = field(default=None, repr=False)
+    antialias: bool | None = field(default=True, repr=False)
 
     def apply(self, images: Array) -> Array:
         height, width = images.shape[-2:]
@@ -223,9 +227,15 @@ class Resize(Transform):
             new = self.size
         if min(*new, height, width) < 1:
             raise ArgumentError(f"cannot resize {height} x {width} pixels to {new}")
+        if self.interpolation != "bilinear" or self.max_size is not None:
+            raise ArgumentError("Resize is bilinear here, and knows no max_size")
         if tuple(new) == (height, width):
             return images.copy()
         floating = images.dtype if images.dtype.kind == "f" else np.dtype(np.float32)
+        if self.antialias and (new[0] < height or new[1] < width):
+            down, across = _weigh(height, new[0]), _weigh(width, new[1])
+            x = down @ images.astype(np.float64) @ across.T
+            return _round_to(x, images.dtype).astype(images.dtype)
         rows = _find_neighbours(height, new[0], floating)
         columns = _find_neighbours(width, new[1], floating)
         # Weights as large as an image make a product one long loop.
@@ -253,6 +263,15 @@ def _find_neighbours(size: int, new: int, dtype: Any) -> tuple[Array, Array, Arr
     return low, np.minimum(low + 1, size - 1), (position - low).astype(dtype)
 
 
+def _weigh(size: int, new: int) -> Array:
+    """(new, size): the share of each old pixel in each new one, falling off linearly."""
+    scale = max(size / new, 1.0)
+    centers = (np.arange(new) + 0.5) * (size / new)
+    away = np.abs(np.arange(size) + 0.5 - centers[:, None]) / scale
+    weights = np.maximum(1 - away, 0)
+    return weights / weights.sum(1, keepdims=True)
+
+
 def _interpolate(low: Array, high: Array, weight: Array) -> Array:
     """low · (1 − weight) + high · weight, in their memory."""
     low *= 1 - weight
@@ -267,14 +286,51 @@ def _round_to(x: Array, dtype: np.dtype[Any]) -> Array:
 
 @dataclass(frozen=True)
 class Grayscale(Transform):
-    """The mean over the channels: (..., C, H, W) to (..., 1, H, W), as in `patches`.
+    """0.2989 red + 0.587 green + 0.114 blue, in one channel or in three equal ones."""
 
-    Not torchvision's, which weights red, green and blue by 0.299, 0.587 and 0.114.
-    """
+    num_output_channels: int = 1
+
+    def apply(self, images: Array) -> Array:
+        if self.num_output_channels not in (1, 3):
+            raise ArgumentError("num_output_channels should be either 1 or 3")
+        grey = images
+        if images.shape[-3] != 1:
+            dtype = images.dtype if images.dtype.kind == "f" else np.dtype(np.float32)
+            weights = np.array([0.2989, 0.587, 0.114], dtype)
+            grey = np.einsum("...chw,c->...hw", images, weights)[..., None, :, :]
+            grey = _round_to(grey, images.dtype)
+        return np.repeat(grey, self.num_output_channels, -3)
+
+
+@dataclass(frozen=True)
+class MeanOfChannels(Transform):
+    """The mean over the channels: (..., C, H, W) to (..., 1, H, W), as in `patches`."""
 
     def apply(self, images: Array) -> Array:
         dtype = images.dtype if images.dtype.kind == "f" else np.float32
         return _round_to(images.mean(-3, dtype=dtype, keepdims=True), images.dtype)
+
+
+@dataclass(frozen=True)
+class CenterCrop(Transform):
+    """The middle of the image: (height, width), or a square; zeros where it is smaller."""
+
+    size: int | tuple[int, int]
+
+    def apply(self, images: Array) -> Array:
+        window = (self.size, self.size) if isinstance(self.size, int) else self.size
+        height, width = images.shape[-2:]
+        missing = max(window[0] - height, 0), max(window[1] - width, 0)
+        if any(missing):
+            (up, left), (down, right) = zip(
+                *[(n // 2, (n + 1) // 2) for n in missing], strict=True
+            )
+            images = Pad((left, up, right, down)).apply(images)
+            height, width = images.shape[-2:]
+        top, start = (
+            round((n - w) / 2) for n, w in zip((height, width), window, strict=True)
+        )
+        return images[..., top : top + window[0], start : start + window[1]].copy()
 
 
 class _Random(Transform):

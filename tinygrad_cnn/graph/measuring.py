@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import statistics
-import struct
 import timeit
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -21,6 +19,7 @@ from ..core.replaying import require_unchanged
 from ..core.user_function import FunctionCtx
 from ..errors import ArgumentError
 from ..ops.base import SHARES, Op, Value
+from ..output.png import png
 from .backward import cotangents_of
 from .data import Branches, Graph, Node, Saved, Statistics
 from .walker import Walk, memory_of
@@ -315,17 +314,3 @@ def _tiled(maps: Array) -> Array:
     tiles[:c, :h, :w] = maps
     tiles = tiles.reshape(rows, columns, h + 1, w + 1).swapaxes(1, 2)
     return tiles.reshape(rows * (h + 1), columns * (w + 1))[:-1, :-1]
-
-
-def png(pixels: Array) -> bytes:
-    """A PNG file of bytes (H, W, 1) in grey, or (H, W, 3) in colour (RFC 2083)."""
-    h, w, channels = pixels.shape
-    rows = np.zeros((h, 1 + w * channels), np.uint8)  # each begins with 0: no filter
-    rows[:, 1:] = pixels.reshape(h, -1)
-    header = struct.pack(">IIBBBBB", w, h, 8, 2 if channels == 3 else 0, 0, 0, 0)
-    chunks = {b"IHDR": header, b"IDAT": zlib.compress(rows.tobytes()), b"IEND": b""}
-    parts = [
-        struct.pack(f">I4s{len(x)}sI", len(x), name, x, zlib.crc32(name + x))
-        for name, x in chunks.items()
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -108,10 +108,8 @@ class Memory(Base):
         """How many bytes one value takes."""
         return int(self._array.itemsize)
 
-    @property
-    def is_cuda(self) -> bool:
-        """False: the values lie in the memory of the processor."""
-        return False
+    is_cuda = is_mps = is_xpu = is_sparse = is_quantized = False
+    """The values lie in the memory of the processor, all of them."""
 
     def stride(self, dim: int | None = None) -> Any:
         """How far apart values lie in memory along each axis (or one), in values."""

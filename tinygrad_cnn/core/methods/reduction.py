@@ -23,7 +23,7 @@ from .base import (
     raw,
     unrecorded,
 )
-from .shape import gather
+from .shape import cat, gather
 
 if TYPE_CHECKING:
     from ..engine import Tensor
@@ -387,6 +387,26 @@ class Reduction(Base):
         return (self - other).norm(p)
 
     # ------------------------------------------------------------- up to each value
+
+    def diff(
+        self, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None
+    ) -> Tensor:
+        """The differences of neighbours along `dim`, n times; of bools: do they differ?
+
+        prepend, append: Tensors that count as values before the first and after the last.
+        """
+        if n < 0 or self.ndim == 0:
+            raise ArgumentError(f"diff(n={n}) of {self.ndim} axes: n ≥ 0 and an axis")
+        if n == 0:
+            return self.clone()
+        parts = [t for t in (prepend, self, append) if t is not None]
+        x: Any = cat(parts, dim) if len(parts) > 1 else self
+        for _ in range(n):
+            length = x.shape[dim]
+            late = x.narrow(dim, min(1, length), max(length - 1, 0))
+            early = x.narrow(dim, 0, max(length - 1, 0))
+            x = late.logical_xor(early) if x.dtype == np.bool_ else late - early
+        return x
 
     def cumsum(self, dim: int, *, dtype: DType | None = None) -> Tensor:
         """The sum of the values up to each one, along `dim`."""

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..nn import Module
-from . import refusing
-
-_WHY = "this package runs in one process; PyTorch distributes the same file"
-
-DistributedDataParallel = refusing("DistributedDataParallel", _WHY)
+from ..errors import UnavailableError
+from .module import Module
 
 
 class DataParallel(Module):
@@ -39,3 +35,13 @@ def data_parallel(
     """module(*inputs)."""
     inputs = inputs if isinstance(inputs, tuple) else (inputs,)
     return module(*inputs, **(module_kwargs or {}))
+
+
+class DistributedDataParallel(Module):
+    """Refused: this package runs in one process."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise UnavailableError(
+            "DistributedDataParallel is not available: this package runs in one process; "
+            "PyTorch distributes the same file"
+        )
