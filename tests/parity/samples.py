@@ -31,6 +31,7 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 1e-2}
 RANDOM = (
     *("rand_like", "randn", "randn_like", "randint", "empty", "empty_like", "rrelu"),
     *("dropout", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"),
+    *("bernoulli", "multinomial", "normal", "randint_like", "new_empty"),
 )
 """What draws, or leaves values unwritten: compared in shape and dtype alone."""
 
@@ -76,6 +77,10 @@ def samples_of(
         yield sample.input, list(sample.args), dict(sample.kwargs)
 
 
+def _second_first(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda first, second, *more, **named: function(second, first, *more, **named)
+
+
 def forms_of(entry: Any) -> dict[str, tuple[Callable[..., Any], Callable[..., Any]]]:
     """PyTorch's and ours, as a function, a method and in place, where there are both."""
     name = entry.name.rpartition(".")[2]
@@ -87,6 +92,10 @@ def forms_of(entry: Any) -> dict[str, tuple[Callable[..., Any], Callable[..., An
     function, method = find(entry.name), getattr(Tensor, name, None)
     if name == "where":  # whose samples begin with what is chosen
         function = method = lambda x, condition, y: tinygrad_cnn.where(condition, x, y)
+    if name == "embedding":  # whose samples begin with the weight
+        function = _second_first(function)
+    if name == "einsum":  # and here with the Tensors
+        function = lambda tensors, equation: tinygrad_cnn.einsum(equation, *tensors)
     if isinstance(method, property):
         method = method.fget
     ours = {
