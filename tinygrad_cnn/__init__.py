@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .core.generator import initial_seed as initial_seed
     from .core.generator import manual_seed as manual_seed
     from .core.recording import enable_grad as enable_grad
+    from .core.recording import inference_mode as inference_mode
     from .core.recording import is_grad_enabled as is_grad_enabled
     from .core.recording import no_grad as no_grad
     from .core.recording import set_grad_enabled as set_grad_enabled
@@ -90,7 +91,7 @@ _HOMES = {
         "unsqueeze var where"
     ),
     "core.generator": "Generator initial_seed manual_seed",
-    "core.recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",
+    "core.recording": "enable_grad inference_mode is_grad_enabled no_grad set_grad_enabled",
     "importing": "in_place_of_torch real_torch",
     "kernels.threads": "get_num_threads set_num_threads",
     "nn.functional": (
