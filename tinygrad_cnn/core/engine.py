@@ -147,7 +147,7 @@ class Record:
 
     def _tie(self, d: Tensor, parent: Node) -> Tensor:
         """A gradient as a function of its input, if only with the derivative 0."""
-        if d._requires_grad:
+        if d._requires_grad and self.op.flat_slope == "alone":
             return d
         if isinstance(parent, Record):  # whose values do not matter
             zero = np.broadcast_to(np.zeros((), parent.dtype), parent.shape)
