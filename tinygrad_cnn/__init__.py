@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from . import data as data
     from . import distributions as distributions
     from . import errors as errors
+    from . import func as func
     from . import kernels as kernels
     from . import metrics as metrics
     from . import nn as nn
@@ -44,6 +45,7 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .core.recording import is_grad_enabled as is_grad_enabled
     from .core.recording import no_grad as no_grad
     from .core.recording import set_grad_enabled as set_grad_enabled
+    from .func import vmap as vmap
     from .kernels.threads import get_num_threads as get_num_threads
     from .kernels.threads import set_num_threads as set_num_threads
     from .nn.functional import celu as celu
@@ -64,8 +66,8 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .planning import planned as planned
 
 _ROOMS = (
-    "autograd checkpoint data distributions errors kernels metrics nn ops optim training "
-    "utils"
+    "autograd checkpoint data distributions errors func kernels metrics nn ops optim "
+    "training utils"
 )
 _MODULES = {name: name for name in _ROOMS.split()}
 _MODULES |= {name: home for name, home in importing.HOMES.items() if "." not in name}
@@ -92,6 +94,7 @@ _HOMES = {
     ),
     "core.generator": "Generator initial_seed manual_seed",
     "core.recording": "enable_grad inference_mode is_grad_enabled no_grad set_grad_enabled",
+    "func": "vmap",
     "importing": "in_place_of_torch real_torch",
     "kernels.threads": "get_num_threads set_num_threads",
     "nn.functional": (

@@ -37,12 +37,11 @@ class _IncompatibleKeys(NamedTuple):
         )
 
 
-def _refusing(
-    name: str, why: str = "this package computes with NumPy on the CPU"
-) -> Function:
-    def refused(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+def _refusing(name: str) -> Function:
+    def refused(self: Any, device: Any = None) -> NoReturn:
         raise UnavailableError(
-            f"{type(self).__name__}.{name}() is not available: {why}"
+            f"{type(self).__name__}.{name}() is not available: this package computes with "
+            "NumPy on the CPU"
         )
 
     return refused
@@ -313,7 +312,12 @@ class State:
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Does nothing: there is no compiler, and none would change a number."""
 
-    bfloat16 = _refusing("bfloat16", "NumPy has no such dtype")
+    def bfloat16(self) -> Self:
+        """Refused: NumPy has no such dtype."""
+        raise UnavailableError(
+            f"{type(self).__name__}.bfloat16() is not available: NumPy has no such dtype"
+        )
+
     cuda, ipu, xpu, mtia = map(_refusing, ("cuda", "ipu", "xpu", "mtia"))
 
 
