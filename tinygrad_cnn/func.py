@@ -164,6 +164,19 @@ def hessian(func: Function, argnums: Places = 0) -> Function:
     return jacrev(jacrev(func, argnums), argnums)
 
 
+class _Turn:
+    """Whether a function that is differentiated has returned."""
+
+    over = False
+
+
+class _Leaf(Tensor):
+    """What a function is differentiated by, and in which call."""
+
+    __slots__ = ("turn",)
+    turn: _Turn
+
+
 class _Call:
     """func(*args) as it is differentiated by the Tensors in the arguments at `argnums`."""
 
@@ -171,7 +184,7 @@ class _Call:
         self, func: Function, args: Any, kwargs: Any, argnums: Places, has_aux: bool
     ) -> None:
         self.recorded = is_grad_enabled()
-        self.own: set[Tensor] = set()
+        self.turn = _Turn()
         places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         for at in places:
             if not -len(args) <= at < len(args):
@@ -183,6 +196,7 @@ class _Call:
             for at in dict.fromkeys([at % len(args) for at in places]):
                 given[at] = tree_map(self.entered, given[at])
             output = func(*given, **kwargs)
+        self.turn.over = True
         chosen = [given[at] for at in places]
         self.given = chosen[0] if isinstance(argnums, int) else tuple(chosen)
         self.inputs: list[Tensor] = leaves(self.given)
@@ -206,14 +220,19 @@ class _Call:
             )
         if self.recorded and x.requires_grad:
             return x.clone()
-        leaf = x.detach().requires_grad_()
-        self.own.add(leaf)
-        return leaf
+        leaf = Tensor._wrap(x.lie_in_rows(), into=_Leaf.__new__(_Leaf))
+        leaf._version, leaf.turn = x._version, self.turn
+        return leaf.requires_grad_()
 
     def reaches_out(self, tensors: Sequence[Tensor]) -> bool:
         """Whether these depend on a Tensor of outside that requires a gradient."""
         asking = [t for t in tensors if t.requires_grad]
-        return self.recorded and any(x not in self.own for x in leaves_of(asking))
+        return self.recorded and any(self.outside(x) for x in leaves_of(asking))
+
+    def outside(self, leaf: Tensor) -> bool:
+        """Not made here, nor by a call inside of this one."""
+        made = isinstance(leaf, _Leaf) and leaf.turn
+        return not made or not (made is self.turn or made.over)
 
     def freed(self, tree: Any) -> Any:
         """With the Tensors cut off that depend on this call's own leaves alone."""
