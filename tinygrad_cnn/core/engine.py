@@ -19,10 +19,11 @@ from .. import errors
 from ..ops import selection
 from ..ops.base import Need, Op, Value, shape_of
 from ..ops.shape import SumTo
-from . import recording
+from . import node_hooks, recording
 from .methods.arithmetic import Arithmetic
 from .methods.gradient import (
     Gradient,
+    HookHandle,
     cotangent_of,
     deposit,
     hooks_of,
@@ -116,6 +117,17 @@ class Record:
     def hooks(self) -> dict[int, Any]:
         """What was given to `register_hook`, by key."""
         return hooks_of(self, "_hooks")
+
+    def register_hook(self, hook: Any) -> HookHandle:
+        """Call hook(grad_inputs, grad_outputs), tuples, when the rules have been run.
+
+        A tuple that it returns replaces grad_inputs; there, None is no gradient.
+        """
+        return node_hooks.add_hook_after(self, hook, Tensor._wrap)
+
+    def register_prehook(self, hook: Any) -> HookHandle:
+        """Call hook(grad_outputs) before the rules are run; its tuple replaces these."""
+        return node_hooks.add_hook_before(self, hook)
 
     def gradients(
         self, asked: Sequence[int], g: Value, create_graph: bool
