@@ -34,6 +34,7 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "jvp",
+    "linearize",
     "stack_module_state",
     "vjp",
     "vmap",
@@ -87,11 +88,7 @@ def vjp(func: Function, *primals: Any, has_aux: bool = False) -> Any:
     call = _Call(func, primals, {}, tuple(range(len(primals))), has_aux)
 
     def product(cotangents: Any) -> Any:
-        if _shape(cotangents) != _shape(call.output):
-            raise ShapeError(
-                f"vjp: the vector must be as the output, {_kind(call.output)}, "
-                f"but it is {_kind(cotangents)}"
-            )
+        _check_alike("cotangents", cotangents, "output", call.output)
         return call.pulled(leaves(cotangents))
 
     output = call.freed(call.output)
@@ -114,15 +111,22 @@ def jvp(
     for name, given in (("primals", primals), ("tangents", tangents)):
         if not isinstance(given, tuple):
             raise DTypeError(f"jvp: Expected {name} to be a tuple, got {_kind(given)}")
-    if _shape(primals) != _shape(tangents):
-        raise ShapeError(
-            f"jvp: tangents must be as primals, {_kind(primals)}, but they are "
-            f"{_kind(tangents)}"
-        )
+    _check_alike("tangents", tangents, "primals", primals)
     call = _Call(func, primals, {}, tuple(range(len(primals))), has_aux)
     slope = call.pushed(leaves(tangents), strict)
     found = call.freed(call.output), slope
     return (*found, call.aux) if has_aux else found
+
+
+def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
+    """func(*primals), and f: f(*tangents) is what `jvp` gives for these, without func."""
+    call = _Call(func, primals, {}, tuple(range(len(primals))), False)
+
+    def slope(*tangents: Any) -> Any:
+        _check_alike("tangents", tangents, "primals", primals)
+        return call.pushed(leaves(tangents), False)
+
+    return call.freed(call.output), slope
 
 
 def jacrev(
@@ -449,9 +453,12 @@ def _spread(dims: Any, tree: Any, name: str, what: str) -> list[Any]:
     return [dim for d, part in pairs() for dim in _spread(d, part, name, what)]
 
 
-def _shape(tree: Any) -> Any:
-    """The tree with shapes for Tensors."""
-    return tree_map(lambda t: getattr(t, "shape", None), tree)
+def _check_alike(name: str, tree: Any, of: str, other: Any) -> None:
+    """ShapeError if two trees differ in shape, of themselves or of their Tensors."""
+    if _kind(tree) != _kind(other):
+        raise ShapeError(
+            f"{name} must be as {of}, {_kind(other)}, but they are {_kind(tree)}"
+        )
 
 
 def _kind(tree: Any) -> str:

@@ -170,6 +170,22 @@ def test_random_numbers_are_the_same_or_different_in_each_call():
         func.vmap(cube)(tinygrad_cnn.zeros(0, 2))
 
 
+def test_a_linearized_function_is_its_jvp_at_one_point():
+    calls = []
+
+    def noted(x):
+        calls.append(x)
+        return cube(x) * x
+
+    x, v = tinygrad_cnn.tensor([1.0, 2.0]), tinygrad_cnn.tensor([3.0, -1.0])
+    y, slope = func.linearize(noted, x)
+    expected = func.jvp(noted, (x,), (v,))
+    assert [y.tolist(), slope(v).tolist()] == [t.tolist() for t in expected]
+    assert (slope(v * 2) == slope(v) * 2).all() and len(calls) == 2
+    with pytest.raises(ShapeError, match="tangents must be as primals"):
+        slope(v[:1])
+
+
 def ensemble(lib, states=None):
     """Models side by side, in one call of each on a batch of its own."""
     models = [

@@ -30,8 +30,8 @@ _LISTINGS = {"state_dict"} | {
 }
 
 
-class _NoAttribute(ModuleError):
-    """The text is worked out when it is read, for `hasattr` asks as well."""
+class ModuleAttributeError(ModuleError):
+    """No such attribute; the text is made when it is read, for `hasattr` asks too."""
 
     def __init__(self, module: Module, name: str) -> None:
         super().__init__(f"'{module._get_name()}' object has no attribute '{name}'")
@@ -128,7 +128,7 @@ class Module(State, Hooked):
             members = self.__dict__.get(store, ())
             if name in members:
                 return members[name]
-        raise _NoAttribute(self, name)
+        raise ModuleAttributeError(self, name)
 
     def __dir__(self) -> list[str]:
         held = [name for store in _STORES for name in self.__dict__.get(store, ())]
