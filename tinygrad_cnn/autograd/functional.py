@@ -28,6 +28,8 @@ __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
 Found = Sequence[Tensor | None]
 
+INDEPENDENT = " of the user-provided function is independent of input {}"
+
 
 @enable_grad()
 def jacobian(
@@ -149,7 +151,7 @@ def vhp(
     along = call.vectors(v, call.inputs)
     slopes = call.gradients(create_graph=True)
     found = pulled(slopes, call.inputs, along, create_graph)
-    what = "the jacobian of func"
+    what = "The jacobian" + INDEPENDENT
     return call.results(), call.as_inputs(call.filled(found, call.inputs, what))
 
 
@@ -228,11 +230,11 @@ class _Call:
         keep = self.create_graph if create_graph is None else create_graph
         weights = [None] * len(self.outputs) if weights is None else weights
         found = pulled(self.outputs, self.inputs, weights, keep)
-        return self.filled(found, self.inputs, "the output of func")
+        return self.filled(found, self.inputs, "The output" + INDEPENDENT)
 
     def jacobian(self, i: int) -> list[Tensor]:
         """∂(output i)/∂input for each input."""
-        output, what = self.outputs[i], f"output {i} of func"
+        output, what = self.outputs[i], f"Output {i}{INDEPENDENT}"
         found = each_row(output, self.inputs, self.create_graph)
         return as_jacobians(
             [self.filled(row, self.inputs, what) for row in found], output, self.inputs
@@ -241,18 +243,22 @@ class _Call:
     def pushed(self, results: list[Tensor], along: list[Tensor]) -> list[Tensor]:
         """Σ ∂result/∂input · along for each result."""
         found = pushed(results, self.inputs, along, self.create_graph)
-        return self.filled(found, results, "what func makes")
+        what = "Result {} does not depend on the inputs"
+        return self.filled(found, results, what)
 
     def filled(self, found: Found, like: Sequence[Tensor], what: str) -> list[Tensor]:
-        """With zeros in place of None, but for strict calls."""
+        """With zeros in place of None; strict calls refuse these.
+
+        what: the sentence then, {} being the place.
+        """
         for i, d in enumerate(found):
             if self.strict and (
                 d is None or (self.create_graph and not d.requires_grad)
             ):
+                sentence = what if d is None else "The jacobian" + INDEPENDENT
                 order = "" if d is None else " when create_graph=True"
                 raise AutogradError(
-                    f"{what}, or its gradient, is independent of input {i}. This is not "
-                    f"allowed in strict mode{order}."
+                    f"{sentence.format(i)}. This is not allowed in strict mode{order}."
                 )
         pairs = zip(found, like, strict=True)
         return [zeros_like(x) if d is None else d for d, x in pairs]
