@@ -37,6 +37,7 @@ WHAT = {
     "verify": "is it right? what is wrong?",
     "graph": "seen, measured, compared",
     "autograd": "PyTorch's names",
+    "func": "functions of functions",
     "benchmark": "beside PyTorch and JAX",
     "reproduce": "the documents' figures",
     "cli": "the commands",

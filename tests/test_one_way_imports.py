@@ -28,6 +28,7 @@ ROOMS = [
     "training",
     "verify",
     "graph autograd",
+    "func",
     "benchmark",
     "reproduce",
     "cli __main__",

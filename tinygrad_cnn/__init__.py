@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from . import data as data
     from . import distributions as distributions
     from . import errors as errors
+    from . import func as func
     from . import kernels as kernels
     from . import linalg as linalg
     from . import metrics as metrics
@@ -41,9 +42,11 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .core.generator import initial_seed as initial_seed
     from .core.generator import manual_seed as manual_seed
     from .core.recording import enable_grad as enable_grad
+    from .core.recording import inference_mode as inference_mode
     from .core.recording import is_grad_enabled as is_grad_enabled
     from .core.recording import no_grad as no_grad
     from .core.recording import set_grad_enabled as set_grad_enabled
+    from .func import vmap as vmap
     from .kernels.threads import get_num_threads as get_num_threads
     from .kernels.threads import set_num_threads as set_num_threads
     from .nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
@@ -76,8 +79,8 @@ if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and edito
     from .planning import planned as planned
 
 _ROOMS = (
-    "autograd checkpoint data distributions errors kernels linalg metrics nn ops optim "
-    "training utils"
+    "autograd checkpoint data distributions errors func kernels linalg metrics nn ops "
+    "optim training utils"
 )
 _MODULES = {name: name for name in _ROOMS.split()}
 _MODULES |= {name: home for name, home in importing.HOMES.items() if "." not in name}
@@ -129,7 +132,8 @@ _HOMES = {
         "vdot vsplit vstack where xlogy"
     ),
     "core.generator": "Generator initial_seed manual_seed",
-    "core.recording": "enable_grad is_grad_enabled no_grad set_grad_enabled",
+    "core.recording": "enable_grad inference_mode is_grad_enabled no_grad set_grad_enabled",
+    "func": "vmap",
     "importing": "in_place_of_torch real_torch",
     "kernels.threads": "get_num_threads set_num_threads",
     "nn.functional": (

@@ -51,6 +51,7 @@ _PLACES = {
     "absent.tuples": "nn.modules.utils",
     "absent.version": "version",
     "autograd.function": "autograd.function",
+    "core.recording": "autograd.grad_mode",
     "autograd": "autograd.variable",
     "core.creation": "creation",
     "core.generator": "random",

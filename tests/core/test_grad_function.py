@@ -150,10 +150,34 @@ def test_hooks_run_and_change_what_is_handed_over():
         alike(program, draw(3))
 
 
-def test_batched_gradients_are_not_offered():
+BATCHED = {
+    "alone": {},
+    "recorded": {"create_graph": True},
+    "kept": {"retain_graph": True},
+    "with an unused input": {"allow_unused": True},
+    "with zeros for an unused input": {"materialize_grads": True},
+}
+
+
+@pytest.mark.parametrize("case", BATCHED)
+def test_batched_gradients_are_pytorchs(case):
+    def program(library, x, unused, g, h):
+        y, z = x**3, (x * x).sum()
+        inputs = [x, unused] if "unused" in case else [x]
+        given = g.detach(), h.detach()
+        options = BATCHED[case] | {"is_grads_batched": True}
+        found = library.autograd.grad([y, z], inputs, given, **options)
+        return [d for d in found if d is not None] + [len(found)]
+
+    alike(program, draw(3), draw(2), draw(4, 3), draw(4))
+
+
+@pytest.mark.parametrize("shapes", [[()], [(2, 1), (3, 1)], [(2, 4)], [(0, 1)]])
+def test_what_is_no_batch_of_gradients_is_refused(shapes):
     x = leaf(1)
+    given = [tinygrad_cnn.ones(shape, dtype=x.dtype) for shape in shapes]
     with pytest.raises(TinygradError):
-        autograd.grad(x, x, is_grads_batched=True)
+        autograd.grad([x * 2] * len(shapes), x, given, is_grads_batched=True)
 
 
 def test_a_gradient_handed_over_has_memory_of_its_own():

@@ -197,17 +197,80 @@ def test_no_grad_without_parentheses_decorates_as_in_pytorch():
     assert is_grad_enabled()
 
 
-def test_a_decorated_generator_records_nothing_or_is_refused():
-    def batches():
-        for _ in range(2):
-            yield is_grad_enabled()
+def generators(library):
+    """The modes inside and outside of decorated generators, through all of their life."""
+    seen = []
 
-    try:
-        seen = list(no_grad()(batches)())
-    except tinygrad_cnn.errors.TinygradError as error:
-        assert "with block" in str(error)
-    else:
-        assert seen == [False, False]
+    def note(where):
+        seen.append([where, library.is_grad_enabled()])
+
+    for block in (library.no_grad(), library.inference_mode(), library.enable_grad()):
+
+        @block
+        def steps(n):
+            note("start")
+            try:
+                for i in range(n):
+                    note(["got", (yield i)])
+            except KeyError:
+                note("caught")
+                yield "after"
+            finally:
+                note("end")
+            return "result"
+
+        for stop in ("close", "throw", "run out"):
+            generator = steps(2)
+            note(next(generator))
+            note(generator.send("sent"))
+            if stop == "close":
+                generator.close()
+            elif stop == "throw":
+                note(generator.throw(KeyError()))
+                generator.close()
+            else:
+                try:
+                    next(generator)
+                except StopIteration as done:
+                    note(done.value)
+    return seen
+
+
+def test_decorated_generators_are_pytorchs():
+    assert generators(tinygrad_cnn) == from_pytorch(lambda: generators(torch))
+
+
+def test_a_coroutine_is_not_decorated():
+    async def wait():
+        pass
+
+    with pytest.raises(tinygrad_cnn.errors.ArgumentError, match="with block inside"):
+        no_grad()(wait)
+
+
+def inference(library):
+    """What asks for a gradient in and after inference_mode, in all of its forms."""
+    x, seen = library.ones(2).requires_grad_(), []
+
+    @library.inference_mode
+    def bare():
+        return (x * 2).requires_grad
+
+    @library.inference_mode()
+    def called():
+        return (x * 2).requires_grad
+
+    with library.no_grad(), library.inference_mode(False):
+        seen.append((x * 2).requires_grad)
+    with library.inference_mode():
+        seen.append((x * 2).requires_grad)
+        with library.inference_mode(mode=False):
+            seen.append((x * 2).requires_grad)
+    return [*seen, bare(), called(), (x * 2).requires_grad]
+
+
+def test_inference_mode_is_pytorchs():
+    assert inference(tinygrad_cnn) == from_pytorch(lambda: inference(torch))
 
 
 def test_set_grad_enabled_works_at_once_and_as_a_block():

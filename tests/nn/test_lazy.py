@@ -7,7 +7,10 @@ from pytorch import torch
 
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn, optim
+from tinygrad_cnn.core.running import unchanged
 from tinygrad_cnn.errors import ArgumentError, ModuleError
+from tinygrad_cnn.graph import draw, memory, summary
+from tinygrad_cnn.verify import lint, verify
 
 LAYERS = [
     ("LazyLinear", (3,), (2, 4)),
@@ -73,3 +76,38 @@ def test_a_state_gives_the_shapes_and_cannot_be_taken_without_them():
     for loaded in (other, copied):
         loaded.load_state_dict(net.state_dict())
         assert tg.equal(loaded.eval()(x), net.eval()(x))
+
+
+def parts(net):
+    """All objects that the model is made of, with their classes."""
+    held = [
+        m for module in net.modules() for m in (module, *module._parameters.values())
+    ]
+    return [(type(m), id(m)) for m in held] + [b.shape for b in net.buffers()]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_run_that_is_put_back_leaves_a_lazy_model_lazy(tied):
+    net, x = model(), tg.randn(2, 1, 5, 5)
+    if tied:
+        net.append(nn.LazyLinear(3))
+        net[4].bias = net[3].bias
+    before = parts(net)
+    with unchanged(net):
+        y = net(x)
+        assert type(net[3]) is nn.Linear and net[3].weight.shape == (3, 36)
+    assert parts(net) == before
+    y.sum().backward()  # what was recorded still has its parameters
+    for look in (summary, draw, memory):
+        look(net, x)
+        assert parts(net) == before
+    total = summary(net, x).total.parameters
+    net(x)
+    assert total == sum(p.numel() for p in net.parameters())
+
+
+def test_what_names_parameters_needs_their_shapes():
+    x, labels = tg.randn(2, 1, 5, 5), tg.tensor([0, 1])
+    for look in (lint, lambda m, x, y: verify(m, x, labels=y)):
+        with pytest.raises(ModuleError, match=r"3\.bias of Sequential have no shape"):
+            look(model(), x, labels)

@@ -1,6 +1,7 @@
 """A Module finds, names, guards and switches its parts as PyTorch's does."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -8,6 +9,10 @@ import pytest
 import tinygrad_cnn as tg
 from tinygrad_cnn import nn
 from tinygrad_cnn.core.recording import module_path
+
+
+def pickled(x):
+    return pickle.loads(pickle.dumps(x))
 
 
 def network(lib):
@@ -314,3 +319,139 @@ def test_a_failing_forward_leaves_no_path_behind():
     with pytest.raises(ValueError, match="in 0\n"):
         net(tg.ones(1, 3))
     assert module_path.get() == ""
+
+
+def everything(module):
+    """What a copy must have, by value."""
+    state = {k: v.tolist() for k, v in module.state_dict(keep_vars=True).items()}
+    asks = [p.requires_grad for p in module.parameters()]
+    return repr(module), state, asks, module.training
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Linear(2, 2),
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()).eval(),
+        lambda: nn.Sequential(nn.LazyLinear(3)).requires_grad_(False),
+        lambda: nn.ModuleDict({"a": nn.ParameterList([tg.ones(2)]), "b": nn.GELU()}),
+    ],
+)
+def test_modules_are_copied_and_pickled(make, copied):
+    module = make()
+    if "Lazy" in repr(module):
+        again = copied(module)
+        assert type(again[0].weight) is type(module[0].weight)
+        again, module = (m(tg.ones(1, 2)) is not None and m for m in (again, module))
+        for parameter in [*again.parameters(), *module.parameters()]:
+            parameter.detach().fill_(0.5)
+    else:
+        again = copied(module)
+    assert everything(again) == everything(module)
+    shared = next(again.parameters()) is next(module.parameters())
+    assert shared == (copied is copy.copy)
+
+
+def test_a_copied_or_pickled_tensor_is_pytorchs(agree):
+    def copies(lib):
+        leaf = lib.arange(4.0).requires_grad_()
+        leaf.grad = lib.ones(4)
+        parameter = lib.nn.Parameter(lib.ones(2), requires_grad=False)
+        found = []
+        for x in (leaf, leaf * 2, leaf.detach()[::2], parameter, lib.arange(3)):
+            for f in (copy.copy, pickled):
+                y = f(x)
+                found += [y, type(y) is type(x), y.is_leaf, y.requires_grad, y.grad]
+            with lib.no_grad():
+                copy.copy(x)[0] = 9  # shares the memory
+            found.append(x)
+        assert pickled([parameter, parameter])[0].shape == parameter.shape
+        one, two = pickled([parameter, parameter])
+        return [*found, one is two]
+
+    agree(copies)
+
+
+def test_a_result_is_not_copied_deeply():
+    with pytest.raises(tg.errors.AutogradError, match="only leaf Tensors"):
+        copy.deepcopy(tg.ones(1).requires_grad_() * 2)
+
+
+def test_a_change_of_a_shallow_copy_is_noticed():
+    x = tg.ones(2).requires_grad_()
+    y = x * x
+    with tg.no_grad():
+        copy.copy(x).add_(1)
+    with pytest.raises(tg.errors.MutationError):
+        y.sum().backward()
+
+
+def test_converting_all_of_a_module_is_pytorchs(agree):
+    def converted(lib):
+        found = []
+        for convert in (
+            lambda m: m.type(lib.float64),
+            lambda m: m.double().half().float().half(),
+            lambda m: m.to_empty(device="cpu"),
+            lambda m: m.to_empty(device="cpu", recurse=False),
+            lambda m: m.share_memory().cpu(),
+        ):
+            m = lib.nn.Sequential(lib.nn.Linear(1, 2), lib.nn.BatchNorm1d(2))
+            weight = m[0].weight
+            found.append(convert(m) is m and m[0].weight is weight)
+            found += [[str(v.dtype), v.shape] for v in m.state_dict().values()]
+        return found
+
+    agree(converted)
+    assert nn.ReLU().compile(mode="max-autotune") is None
+
+
+@pytest.mark.parametrize("name", ["cuda", "xpu", "ipu", "mtia", "bfloat16"])
+def test_what_a_cpu_has_not_is_refused(name):
+    with pytest.raises(
+        tg.errors.UnavailableError, match=rf"^Linear\.{name}\(\) is not"
+    ):
+        getattr(nn.Linear(1, 1), name)()
+
+
+SUBMODULES = {
+    "in the place of one": ("1.0", True),
+    "where there is none": ("1.5", False),
+    "where there must be one": ("1.5", True),
+    "at no path": ("", False),
+    "below nothing": ("9.1", False),
+    "in a parameter's place": ("0.weight", False),
+}
+
+
+@pytest.mark.parametrize("case", SUBMODULES)
+def test_a_submodule_is_set_as_in_pytorch(agree, case):
+    target, strict = SUBMODULES[case]
+
+    def put(lib):
+        m = lib.nn.Sequential(lib.nn.Linear(1, 1), lib.nn.Sequential(lib.nn.ReLU()))
+        m.set_submodule(target, lib.nn.Tanh(), strict=strict)
+        return repr(m)
+
+    agree(put)
+    with pytest.raises(tg.errors.ArgumentError, match="`module` is not"):
+        nn.Sequential().set_submodule("0", 3)
+
+
+def test_a_missing_attribute_suggests_what_is_there():
+    layer = nn.Linear(1, 1)
+    assert {"weight", "register_buffer"} <= {*dir(layer)}
+    assert "0" not in dir(nn.Sequential(layer))
+    for wrong, right in {
+        "wieght": "weight",
+        "regster_buffer": "register_buffer",
+    }.items():
+        with pytest.raises(AttributeError, match=f"'{wrong}'; did you mean {right}?"):
+            getattr(layer, wrong)
+
+
+@pytest.mark.parametrize("name", ["modules", "parameters", "named_children"])
+def test_a_list_in_the_place_of_a_listing_method_is_refused(name):
+    with pytest.raises(tg.errors.ModuleError, match=f"'list' as '{name}', the method"):
+        setattr(nn.ReLU(), name, [nn.Linear(1, 1)])

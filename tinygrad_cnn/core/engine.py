@@ -19,13 +19,14 @@ from .. import errors
 from ..ops import selection
 from ..ops.base import Need, Op, Value, shape_of
 from ..ops.shape import SumTo
-from . import recording
+from . import node_hooks, recording
 from .methods.arithmetic import Arithmetic
 from .methods.arranging import Arranging
 from .methods.comparison import Comparison
 from .methods.elementwise import Elementwise
 from .methods.gradient import (
     Gradient,
+    HookHandle,
     cotangent_of,
     deposit,
     hooks_of,
@@ -124,6 +125,17 @@ class Record:
         """What was given to `register_hook`, by key."""
         return hooks_of(self, "_hooks")
 
+    def register_hook(self, hook: Any) -> HookHandle:
+        """Call hook(grad_inputs, grad_outputs), tuples, when the rules have been run.
+
+        A tuple that it returns replaces grad_inputs; there, None is no gradient.
+        """
+        return node_hooks.add_hook_after(self, hook, Tensor._wrap)
+
+    def register_prehook(self, hook: Any) -> HookHandle:
+        """Call hook(grad_outputs) before the rules are run; its tuple replaces these."""
+        return node_hooks.add_hook_before(self, hook)
+
     def gradients(
         self, asked: Sequence[int], g: Value, create_graph: bool
     ) -> Iterator[tuple[int, Value | None]]:
@@ -154,7 +166,7 @@ class Record:
 
     def _tie(self, d: Tensor, parent: Node) -> Tensor:
         """A gradient as a function of its input, if only with the derivative 0."""
-        if d._requires_grad:
+        if d._requires_grad and self.op.flat_slope == "alone":
             return d
         if isinstance(parent, Record):  # whose values do not matter
             zero = np.broadcast_to(np.zeros((), parent.dtype), parent.shape)

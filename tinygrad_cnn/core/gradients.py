@@ -13,6 +13,7 @@ from ..errors import ArgumentError, AutogradError, DTypeError
 from ..ops.base import Value
 from .engine import BackwardObserver, Record, Tensor, run_backward
 from .methods.base import raw
+from .methods.shape import stack
 from .recording import backward_observer, enable_grad
 
 __all__ = ["backward", "detect_anomaly", "grad", "set_detect_anomaly"]
@@ -51,25 +52,51 @@ def grad(
     """The gradient of Σ ⟨output, grad_output⟩ for each input, leaving every `.grad` alone.
 
     An input that the outputs do not depend on raises AutogradError, unless allow_unused
-    (its gradient is None) or materialize_grads (it is zeros).
+    (its gradient is None) or materialize_grads (it is zeros). is_grads_batched: each
+    grad_output has a first axis more; a backward pass for each place along it, and the
+    gradients side by side.
     """
-    if is_grads_batched or not only_inputs:
-        raise ArgumentError(
-            "grad() has no is_grads_batched, and only_inputs is always on"
-        )
+    if not only_inputs:
+        raise ArgumentError("only_inputs is always on; `backward` is for all leaves")
     results, targets = _listed(outputs), _listed(inputs)
     if materialize_grads and allow_unused is False:
         raise ArgumentError(
             "materialize_grads needs allow_unused to be True or left out"
         )
     cotangents = cotangents_for(results, grad_outputs)
+    unused = bool(allow_unused) or materialize_grads
+    if is_grads_batched:
+        keep = create_graph if retain_graph is None else retain_graph
+        rows, found = _rows(cotangents), []
+        for i, row in enumerate(rows, 1):
+            retain = keep or i < len(rows)
+            options = retain, create_graph, True, unused
+            found.append(grad(results, targets, row, *options))
+        pairs = zip(zip(*found, strict=True), targets, strict=True)
+        return tuple([_side_by_side(ds, t, materialize_grads) for ds, t in pairs])
     arrived = run_backward(
         results, cotangents, retain_graph, create_graph, targets, False
     )
-    return tuple(
-        _found(arrived, t, bool(allow_unused) or materialize_grads, materialize_grads)
-        for t in targets
-    )
+    return tuple(_found(arrived, t, unused, materialize_grads) for t in targets)
+
+
+def _rows(cotangents: list[Tensor | None]) -> list[list[Tensor]]:
+    """What is at each place along the first axis of all of these."""
+    lengths = {0 if c is None or not c.ndim else len(c) for c in cotangents}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ArgumentError(
+            "with is_grads_batched each grad_output has a first axis more than its output, "
+            "of one length for all, but there are "
+            f"{[None if c is None else list(c.shape) for c in cotangents]}"
+        )
+    return [list(row) for row in zip(*cotangents, strict=True)]
+
+
+def _side_by_side(ds: Sequence[Any], target: Tensor, materialize: bool) -> Any:
+    with enable_grad():
+        if ds[0] is not None:
+            return stack(ds)
+    return Tensor._wrap(np.zeros_like(target._array)) if materialize else None
 
 
 def _found(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, copy_context
 from types import CodeType
@@ -138,11 +139,16 @@ class no_grad(ContextDecorator):
         self.before: list[bool] = []
 
     def __call__(self, function: F) -> F:
-        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(
-            function
-        ):
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def run(*args: Any, **kwargs: Any) -> Iterator[Any]:
+                return (yield from Steps(function(*args, **kwargs), self._recreate_cm))
+
+            return run  # type: ignore[return-value]
+        if inspect.iscoroutinefunction(function):
             raise ArgumentError(
-                f"@{type(self).__name__}() would end before the generator or coroutine "
+                f"@{type(self).__name__}() would end before the coroutine "
                 f"{function.__qualname__} runs; use a with block inside it"
             )
         return super().__call__(function)
@@ -156,6 +162,26 @@ class no_grad(ContextDecorator):
 
     def __exit__(self, *error: Any) -> None:
         grad_enabled.set(self.before.pop())
+
+
+class Steps(Generator[Any, Any, Any]):
+    """A generator, each of whose steps runs in a block of its own.
+
+    So the block does not hold for the code that takes the values.
+    """
+
+    def __init__(
+        self, steps: Generator[Any, Any, Any], block: Callable[[], Any]
+    ) -> None:
+        self.steps, self.block = steps, block
+
+    def send(self, value: Any) -> Any:
+        with self.block():
+            return self.steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        with self.block():
+            return self.steps.throw(*error)
 
 
 class enable_grad(no_grad):
@@ -186,6 +212,24 @@ class set_grad_enabled(no_grad):
 
     def __exit__(self, *error: Any) -> None:
         grad_enabled.set(self.outside)
+
+
+class inference_mode(no_grad):
+    """Record nothing, as `no_grad`; mode=False records again, as `enable_grad`.
+
+    What is computed within is an ordinary Tensor, which PyTorch would not let take part in
+    what is recorded later.
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return cls()(mode) if callable(mode) else object.__new__(cls)
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self.mode = not mode
+
+    def _recreate_cm(self) -> Self:
+        return type(self)(not self.mode)
 
 
 def explained(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from operator import is_
 from typing import Any, Protocol
@@ -34,11 +35,13 @@ def unchanged(
 ) -> Iterator[list[str]]:
     """Put back, at the end of the block, what running these models changes.
 
-    That is, of each module: its attributes (`training` is one), which parameters and
-    buffers it has, the values of its buffers, `.grad` and `requires_grad`; and the state of
-    the random generators: this package's, NumPy's, Python's, and those that are attributes
-    of a module. Values are put back in place, for others may share the memory, and count
-    as never changed. What the models return is left alone.
+    That is, of each module: its class (a lazy layer becomes another), its attributes
+    (`training` is one), which parameters and buffers it has, the values of its buffers,
+    `.grad` and `requires_grad`; and the state of the random generators: this package's,
+    NumPy's, Python's, and those that are attributes of a module. Values are put back in
+    place, for others may share the memory, and count as never changed. In the block a
+    parameter without a shape is another object, which may get one there. What the models
+    return is left alone.
 
     parameters: also the values of parameters and of `.grad`, which takes a copy of them.
     draws: False leaves the random generators out, to save time where none is used.
@@ -65,11 +68,33 @@ def _snapshot(
         uncopied = set()
     else:
         uncopied = {p for module in modules for p in module._parameters.values()}
-    put_back = [_stores(stores), _tensors(list(tensors), uncopied)]
+    put_back = [_classes(modules), _stores(stores), _tensors(list(tensors), uncopied)]
+    _replace_uninitialized(modules)
     return put_back + list(_generators(held)) if draws else put_back
 
 
 # One function for all of a kind: verification comes here at every evaluation.
+
+
+def _classes(modules: Iterable[Any]) -> PutBack:
+    before = [(module, type(module)) for module in modules]
+
+    def put_back() -> str:
+        changed = [(m, kind) for m, kind in before if type(m) is not kind]
+        for module, kind in changed:
+            module.__class__ = kind
+        return REPLACED if changed else ""
+
+    return put_back
+
+
+def _replace_uninitialized(modules: Iterable[Any]) -> None:
+    """By copies: what is recorded in the block needs a shape after it, too."""
+    copies: dict[Tensor, Tensor] = {}
+    for module in modules:
+        for name, p in module._parameters.items():
+            if hasattr(type(p), "materialize"):
+                module._parameters[name] = copies.setdefault(p, copy(p))
 
 
 def _stores(stores: list[dict[str, Any]]) -> PutBack:
@@ -93,19 +118,19 @@ def _stores(stores: list[dict[str, Any]]) -> PutBack:
 def _tensors(tensors: list[Tensor], uncopied: set[Tensor]) -> PutBack:
     before = []
     for t in tensors:
-        copy = None if t in uncopied else t._array.copy()
+        values = None if t in uncopied else t._array.copy()
         held = t._array, t._version, t._grad, t._record, t._requires_grad
-        before.append((t, held, copy, t._version.count))
+        before.append((t, held, values, t._version.count))
 
     def put_back() -> str:
         change = ""
-        for t, held, copy, count in before:
+        for t, held, values, count in before:
             now = t._array, t._version, t._grad, t._record, t._requires_grad
             if not all(map(is_, now, held)):
                 t._array, t._version, t._grad, t._record, t._requires_grad = held
                 change = REPLACED
-            if copy is not None and t._version.count != count:
-                t._array[...] = copy
+            if values is not None and t._version.count != count:
+                t._array[...] = values
                 t._version.count = count
         return change
 

@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core.engine import Tensor
+from ..core.recording import observer, setting
 from ..errors import ArgumentError, ModuleError
 from .convolution import Conv2d, ConvTranspose2d
 from .layer import Ints, Layer
 from .linear import Linear
+from .module import Module
 from .normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .parameter import Parameter
 
@@ -87,9 +89,10 @@ class _Lazy(Layer):
         size = next(iter([*args, *kwargs.values()])).shape[self._axis]
         if waiting := self._open():
             args_of_layer, options = self._given
-            whole = self._becomes(size, *args_of_layer, **options)
-            for name in waiting:
-                self._settle(name, getattr(whole, name))
+            with setting(observer, None):  # drawing values is no part of the model
+                whole = self._becomes(size, *args_of_layer, **options)
+                for name in waiting:
+                    self._settle(name, getattr(whole, name))
         del self._given
         setattr(self, self._size, size)
         self.__class__ = self._becomes
@@ -105,11 +108,7 @@ class _Lazy(Layer):
             self._buffers[name] = values.to(member.dtype)
 
     def _own_state(self) -> dict[str, Any]:
-        if waiting := self._open():
-            raise ModuleError(
-                f"{', '.join(waiting)} of {self._get_name()} have no shape before the "
-                "first call; run the model on a batch, then take or load its state"
-            )
+        _refuse(self, self._open())
         return super()._own_state()
 
     def _load_from_state_dict(
@@ -120,6 +119,20 @@ class _Lazy(Layer):
                 values = np.zeros_like(state_dict[prefix + name])
                 self._settle(name, Tensor._wrap(values))
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def require_shapes(model: Module) -> None:
+    """ModuleError if a parameter of the model has no shape yet."""
+    named = model.named_parameters()
+    _refuse(model, [name for name, p in named if isinstance(p, UninitializedParameter)])
+
+
+def _refuse(module: Module, waiting: list[str]) -> None:
+    if waiting:
+        raise ModuleError(
+            f"{', '.join(waiting)} of {module._get_name()} have no shape before the first "
+            "call; run the model on a batch first"
+        )
 
 
 def _empty(t: Tensor) -> bool:

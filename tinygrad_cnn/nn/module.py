@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Self, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from ..core.engine import Tensor
 from ..core.recording import module_path
 from ..errors import ArgumentError, DTypeError, ModuleError
+from ..missing import suggest
 from .hooks import Hooked
 from .parameter import Parameter
 from .state import State
@@ -21,6 +22,23 @@ _paths: ContextVar[dict[int, str] | None] = ContextVar("paths", default=None)
 
 _STORES = {"_parameters": "parameter", "_modules": "module", "_buffers": "buffer"}
 _KINDS = {"parameter": "nn.Parameter", "module": "nn.Module", "buffer": "Tensor"}
+
+_LISTINGS = {"state_dict"} | {
+    f"{named}{parts}"
+    for named in ("", "named_")
+    for parts in ("buffers", "children", "modules", "parameters")
+}
+
+
+class ModuleAttributeError(ModuleError):
+    """No such attribute; the text is made when it is read, for `hasattr` asks too."""
+
+    def __init__(self, module: Module, name: str) -> None:
+        super().__init__(f"'{module._get_name()}' object has no attribute '{name}'")
+        self.module, self.missing = module, name
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}{suggest(self.missing, dir(self.module))}"
 
 
 class Children(dict[str, Any]):
@@ -58,6 +76,7 @@ class Module(State, Hooked):
             _forward_hooks=OrderedDict(),
             _backward_pre_hooks=OrderedDict(),
             _backward_hooks=OrderedDict(),
+            _state_hooks=defaultdict(OrderedDict),
         )
 
     def _forward_unimplemented(self, *args: Any, **kwargs: Any) -> Any:
@@ -109,7 +128,11 @@ class Module(State, Hooked):
             members = self.__dict__.get(store, ())
             if name in members:
                 return members[name]
-        raise ModuleError(f"'{self._get_name()}' object has no attribute '{name}'")
+        raise ModuleAttributeError(self, name)
+
+    def __dir__(self) -> list[str]:
+        held = [name for store in _STORES for name in self.__dict__.get(store, ())]
+        return sorted({n for n in [*super().__dir__(), *held] if not n[:1].isdigit()})
 
     def __setattr__(self, name: str, value: Any) -> None:
         bearer = next((s for s in _STORES if name in self.__dict__.get(s, ())), "")
@@ -120,6 +143,12 @@ class Module(State, Hooked):
             self._make_room(name, "_modules")
             self._modules[name] = value
         elif not bearer:
+            if name in _LISTINGS and not callable(value):
+                raise ModuleError(
+                    f"cannot assign '{type(value).__name__}' as '{name}', the method of "
+                    "nn.Module that lists its parts; choose another name (and "
+                    "nn.ModuleList for a list of modules, so that they are found)"
+                )
             super().__setattr__(name, value)
         elif value is None or (bearer == "_buffers" and isinstance(value, Tensor)):
             self.__dict__[bearer][name] = value
@@ -207,6 +236,21 @@ class Module(State, Hooked):
         for name in target.split(".") if target else ():
             module = _get_member(module, name, Module)
         return module
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module at a dotted path such as "features.0".
+
+        strict: only in the place of one. ModuleError where the path leads to none.
+        """
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ArgumentError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ArgumentError(f"`module` is not an nn.Module, found {type(module)}")
+        parent = self.get_submodule(path)
+        if strict or hasattr(parent, name):
+            _get_member(parent, name, Module)
+        setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted path such as "features.0.weight"."""

@@ -91,13 +91,16 @@ class _BatchNorm(_Affine):
         options = self.weight, self.bias, training, momentum, self.eps
         return F.batch_norm(input, mean, var, *options)
 
+    _version = 2
+
     def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any
+        self, state_dict: Any, prefix: str, local_metadata: Any, *args: Any
     ) -> None:
-        # Files of before PyTorch 0.4.1 have no count.
-        if (count := self.num_batches_tracked) is not None:
+        # Files of before PyTorch 0.4.1, of version 1, have no count.
+        count = self.num_batches_tracked
+        if count is not None and (local_metadata.get("version") or 1) < 2:
             state_dict.setdefault(f"{prefix}num_batches_tracked", count)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     def extra_repr(self) -> str:
         return (

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 
+from ..core.creation import empty_like
 from ..core.engine import Tensor
+from ..core.methods.gradient import HookHandle
 from ..core.recording import no_grad
-from ..errors import CheckpointError, DTypeError
+from ..errors import CheckpointError, DTypeError, UnavailableError
 from .parameter import Parameter
+
+Function = Callable[..., Any]
+
+EXTRA = "_extra_state"
+"""The name of what is no Tensor in a module's state."""
 
 
 class _IncompatibleKeys(NamedTuple):
@@ -29,14 +37,72 @@ class _IncompatibleKeys(NamedTuple):
         )
 
 
+def _refusing(name: str) -> Function:
+    def refused(self: Any, device: Any = None) -> NoReturn:
+        raise UnavailableError(
+            f"{type(self).__name__}.{name}() is not available: this package computes with "
+            "NumPy on the CPU"
+        )
+
+    return refused
+
+
 class State:
     """Saving, loading and converting the parameters and buffers of a module."""
+
+    _version: int = 1
+    """Of what the state_dict holds; a subclass that changes that raises it."""
 
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _non_persistent_buffers_set: set[str]
     _modules: dict[str, Any]
-    named_modules: Callable[..., Iterator[tuple[str, Any]]]
+    _state_hooks: defaultdict[str, OrderedDict[int, Function]]
+
+    # ------------------------------------------------------------------------ hooks
+
+    def register_state_dict_pre_hook(self, hook: Function) -> HookHandle:
+        """Call hook(module, prefix, keep_vars) before this module's state is taken."""
+        return HookHandle(self._state_hooks["before taking"], hook)
+
+    def register_state_dict_post_hook(self, hook: Function) -> HookHandle:
+        """Call hook(module, state_dict, prefix, local_metadata) once its state is taken.
+
+        It may change the dict in place; it returns None.
+        """
+        return self._register_state_dict_hook(partial(_without_result, hook))
+
+    def _register_state_dict_hook(self, hook: Function) -> HookHandle:
+        """As `register_state_dict_post_hook`; what the hook returns replaces the dict."""
+        return HookHandle(self._state_hooks["after taking"], hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Function) -> HookHandle:
+        """Call hook(module, …) before this module loads, to change what it is given.
+
+        … are the arguments of `_load_from_state_dict`: state_dict, prefix, local_metadata,
+        strict, missing_keys, unexpected_keys, error_msgs.
+        """
+        return self._register_load_state_dict_pre_hook(hook, with_module=True)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Function, with_module: bool = False
+    ) -> HookHandle:
+        called = hook if with_module else partial(_without_module, hook)
+        return HookHandle(self._state_hooks["before loading"], called)
+
+    def register_load_state_dict_post_hook(self, hook: Function) -> HookHandle:
+        """Call hook(module, incompatible_keys) once this module and those below loaded.
+
+        It may change the two lists of names in place; it returns None.
+        """
+        called = partial(_without_result, hook)
+        return HookHandle(self._state_hooks["after loading"], called)
+
+    def _run_state_hooks(self, when: str, *args: Any) -> list[Any]:
+        hooks = list(self._state_hooks[when].values())
+        return [hook(self, *args) for hook in hooks]
+
+    # ------------------------------------------------------------- taking and loading
 
     def state_dict(
         self, destination: Any = None, prefix: str = "", keep_vars: bool = False
@@ -45,20 +111,53 @@ class State:
 
         Own parameters, own buffers, then the children's, in order of definition. Shared
         ones appear under each name. keep_vars: the Tensors themselves, not detached.
+        Its attribute `_metadata` says the `_version` of each module, by its path.
         """
-        found = OrderedDict() if destination is None else destination
-        for name, tensor in self._own_state().items():
-            found[prefix + name] = tensor if keep_vars else tensor.detach()
+        if destination is None:
+            destination = OrderedDict()
+            destination._metadata = OrderedDict()
+        found, own = destination, {"version": self._version}
+        if hasattr(found, "_metadata"):
+            found._metadata[prefix[:-1]] = own
+        self._run_state_hooks("before taking", prefix, keep_vars)
+        self._save_to_state_dict(found, prefix, keep_vars)
         for name, child in self._modules.items():
             if child is not None:
                 path = f"{prefix}{name}."
                 child.state_dict(destination=found, prefix=path, keep_vars=keep_vars)
+        for hook in list(self._state_hooks["after taking"].values()):
+            replaced = hook(self, found, prefix, own)
+            found = found if replaced is None else replaced
         return found
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        """Put what is this module's own into destination."""
+        for name, tensor in self._own_state().items():
+            destination[prefix + name] = tensor if keep_vars else tensor.detach()
+        if self._has_extra_state():
+            destination[prefix + EXTRA] = self.get_extra_state()
 
     def _own_state(self) -> dict[str, Any]:
         members = {**self._parameters, **self._buffers}
         left_out = self._non_persistent_buffers_set
         return {k: v for k, v in members.items() if v is not None and k not in left_out}
+
+    def _has_extra_state(self) -> bool:
+        return type(self).get_extra_state is not State.get_extra_state
+
+    def get_extra_state(self) -> Any:
+        """What a subclass wants in its state_dict besides Tensors; none by default."""
+        raise CheckpointError(
+            f"{type(self).__name__} has no extra state; define get_extra_state() and "
+            "set_extra_state(state) where a module has one"
+        )
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take back what `get_extra_state` gave."""
+        self.get_extra_state()
+        raise CheckpointError(f"{type(self).__name__} defines no set_extra_state()")
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -73,12 +172,25 @@ class State:
             raise DTypeError(
                 f"Expected state_dict to be dict-like, got {type(state_dict)}."
             )
-        given, metadata = OrderedDict(state_dict), {"assign_to_params_buffers": assign}
+        given: Any = OrderedDict(state_dict)
+        given._metadata = metadata = getattr(state_dict, "_metadata", None) or {}
         missing, unexpected, errors = list[str](), list[str](), list[str]()
-        for path, module in self.named_modules(remove_duplicate=False):
-            prefix = f"{path}." if path else ""
-            args = given, prefix, metadata, True, missing, unexpected, errors
+        found = _IncompatibleKeys(missing, unexpected)
+
+        def load(module: State, given: dict[str, Any], prefix: str) -> None:
+            own = dict(metadata.get(prefix[:-1], {}))
+            if assign:
+                own["assign_to_params_buffers"] = True
+            args = given, prefix, own, True, missing, unexpected, errors
             module._load_from_state_dict(*args)
+            for name, child in module._modules.items():
+                if child is not None:
+                    start = f"{prefix}{name}."
+                    below = {k: v for k, v in given.items() if k.startswith(start)}
+                    load(child, below, start)
+            module._run_state_hooks("after loading", found)
+
+        load(self, given, "")
         for kind, keys in (("Unexpected", unexpected), ("Missing", missing)):
             if strict and keys:
                 quoted = ", ".join(f'"{key}"' for key in keys)
@@ -88,7 +200,7 @@ class State:
                 f"Error(s) in loading state_dict for {type(self).__name__}:\n\t"
                 + "\n\t".join(errors)
             )
-        return _IncompatibleKeys(missing, unexpected)
+        return found
 
     def _load_from_state_dict(
         self,
@@ -100,12 +212,18 @@ class State:
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """Load what is this module's own; a layer may override it to adapt old names."""
+        """Load what is this module's own; a layer may override it to adapt old names.
+
+        local_metadata: what the state_dict's `_metadata` says of the module: the "version"
+        of its class when it was saved. What goes wrong is added to the lists.
+        """
+        args = local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        self._run_state_hooks("before loading", state_dict, prefix, *args)
         own = self._own_state()
         for name, target in own.items():
             key = prefix + name
             if key not in state_dict:
-                missing_keys.append(key)
+                missing_keys += [key] if strict else []
                 continue
             try:
                 value = _fit_to(target, key, state_dict[key])
@@ -118,16 +236,23 @@ class State:
                     setattr(self, name, value)
             except CheckpointError as error:
                 error_msgs.append(str(error))
-        for key in state_dict:
+        known = {*own, EXTRA} if self._has_extra_state() else {*own}
+        if EXTRA in known and prefix + EXTRA in state_dict:
+            self.set_extra_state(state_dict[prefix + EXTRA])
+        elif EXTRA in known and strict:
+            missing_keys.append(prefix + EXTRA)
+        for key in state_dict if strict else ():
             if key.startswith(prefix):
                 name, _, below = key[len(prefix) :].partition(".")
-                if name not in (self._modules if below else own):
+                if name not in (self._modules if below else known):
                     unexpected_keys.append(key)
 
-    def _apply(self, fn: Callable[[Any], Any]) -> Self:
+    # -------------------------------------------------------------------- converting
+
+    def _apply(self, fn: Function, recurse: bool = True) -> Self:
         """Put fn(tensor) in the place of each; parameters and their grads stay objects."""
         for child in self._modules.values():
-            if child is not None:
+            if child is not None and recurse:
                 child._apply(fn)
         parameters = [p for p in self._parameters.values() if p is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -168,9 +293,43 @@ class State:
         """All floating parameters and buffers in float16."""
         return self.to(np.float16)
 
+    def type(self, dst_type: Any) -> Self:
+        """All parameters and buffers in this dtype, those of integers as well."""
+        return self._apply(lambda t: t.type(dst_type))
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Other parameters and buffers of the same shapes, whose values are arbitrary."""
+        return self._apply(lambda t: empty_like(t, device=device), recurse)
+
     def cpu(self) -> Self:
         """Itself."""
         return self
+
+    def share_memory(self) -> Self:
+        """Itself: there are no other processes to share memory with."""
+        return self
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Does nothing: there is no compiler, and none would change a number."""
+
+    def bfloat16(self) -> Self:
+        """Refused: NumPy has no such dtype."""
+        raise UnavailableError(
+            f"{type(self).__name__}.bfloat16() is not available: NumPy has no such dtype"
+        )
+
+    cuda, ipu, xpu, mtia = map(_refusing, ("cuda", "ipu", "xpu", "mtia"))
+
+
+def _without_module(hook: Function, module: Any, *args: Any) -> Any:
+    return hook(*args)
+
+
+def _without_result(hook: Function, *args: Any) -> None:
+    if hook(*args) is not None:
+        raise CheckpointError(
+            f"the hook {hook!r} must return None; it may change what it is given in place"
+        )
 
 
 def _fit_to(target: Tensor, key: str, value: Any) -> Tensor:

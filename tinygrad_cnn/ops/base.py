@@ -39,7 +39,8 @@ For the engine and for costs:
     constant              inputs that no gradient is ever asked for: labels, masks
     view                  the result may share the memory of the first input
     flat_slope            its recorded gradient counts as a function of the input, with the
-                          derivative 0, as in PyTorch, even where no value of it is read
+                          derivative 0, as in PyTorch, even where no value of it is read;
+                          "alone": only where it is a function of nothing else
     opaque                runs code of which nothing is known: not planned, not counted
     multiply_adds         how many multiplications, each with an addition, it takes
 
@@ -84,7 +85,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import FrozenInstanceError, dataclass, field
-from typing import Any, ClassVar, NamedTuple, dataclass_transform
+from typing import Any, ClassVar, Literal, NamedTuple, dataclass_transform
 
 import numpy as np
 
@@ -153,7 +154,7 @@ class Op:
     keeps: ClassVar[tuple[str, ...]] = ()
     """Names of what `forward` returns after its result."""
     view: ClassVar[bool] = False
-    flat_slope: ClassVar[bool] = False
+    flat_slope: ClassVar[bool | Literal["alone"]] = False
     opaque: ClassVar[bool] = False
     bilinear: ClassVar[bool] = False
     moves: ClassVar[bool] = False

@@ -44,7 +44,7 @@ class Convolution(Op):
     dilation: Pair = (1, 1)
     groups: int = 1
     bilinear = True
-    flat_slope = True
+    flat_slope = "alone"
 
     def __post_init__(self) -> None:
         if self.groups < 1:

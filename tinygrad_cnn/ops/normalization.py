@@ -98,7 +98,7 @@ class BatchNormEval(Op):
 
     eps: float = 1e-5
     compiled = "batch_norm_eval"
-    flat_slope = True
+    flat_slope = "alone"
 
     def forward(
         self, x: Value, mean: Value, var: Value, gamma: Value, beta: Value

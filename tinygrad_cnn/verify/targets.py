@@ -12,6 +12,7 @@ from ..core.engine import Tensor
 from ..core.replaying import as_dtype, leaves_of, nodes_of, replay
 from ..errors import ArgumentError, DTypeError
 from ..nn import Module
+from ..nn.lazy import require_shapes
 from ..nn.loss import loss_of
 from ..ops.base import Op
 from .handwritten.foreign import is_float, parameters_of
@@ -61,6 +62,7 @@ def _of_call(
     name = getattr(target, "__name__", None) or str(target)
     parameters: dict[str, Tensor] = {}
     if isinstance(target, Module):
+        require_shapes(target)
         name, target = type(target).__name__, _copied(target, dtype)
         parameters = {k: p for k, p in target.named_parameters() if p.requires_grad}
         for p in parameters.values():

@@ -339,17 +339,34 @@ class Memory(Base):
         asked = ", requires_grad=True" if self._requires_grad else ""
         return f"tensor({body}{dtype}{asked})"
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """For pickle: type, values, whether a gradient is asked; it comes out a leaf."""
+        given = type(self), self._array, self._requires_grad
+        return _unpickled, given, getattr(self, "__dict__", None)
+
+    def __copy__(self) -> Self:
+        """A leaf that shares the memory."""
+        copied = _unpickled(type(self), self.lie_in_rows(), self._requires_grad)
+        copied._version = self._version
+        return copied
+
     def __deepcopy__(self, memo: dict[Any, Any]) -> Self:
         if self._record is not None:
             raise AutogradError(
                 "only leaf Tensors support deepcopy; use detach().clone() first"
             )
-        copied = type(self).__new__(type(self))
+        copied = _unpickled(type(self), np.array(self._array), self._requires_grad)
         memo[id(self)] = copied
-        self._wrap(np.array(self._array), into=copied)
-        copied._requires_grad = self._requires_grad
         copied._grad = copying.deepcopy(self._grad, memo)
         return copied
+
+
+def _unpickled(kind: Any, array: Array, requires_grad: builtins.bool) -> Any:
+    """A leaf of this type on an array of its own."""
+    made = kind.__new__(kind)
+    made._wrap(array, into=made)
+    made._requires_grad = requires_grad
+    return made
 
 
 def check_device(device: Any) -> None:

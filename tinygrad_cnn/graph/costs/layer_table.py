@@ -50,15 +50,16 @@ def summary(
     batch. The model stays as it was: buffers, `.grad`, and the random generators.
     """
     trace = _Trace(model)
-    with unchanged(model), trace.watching():
-        result = loss_of(model, output_of(model, x), labels, loss)
-    existing = [*model.parameters(), *model.buffers(), *tensors_in((x, labels))]
-    trace.outputs[LOSS] = [t.shape for t in tensors_in(result)]
-    with np.errstate(all="ignore"):
-        fresh = trace.measure(result, [t._array for t in existing], repeats)
-    total = Row("", "total", "total", parameters=_parameters(model, ""))
-    _add_up(total, trace.steps)
-    rows = _rows(trace)
+    with unchanged(model):
+        with trace.watching():
+            result = loss_of(model, output_of(model, x), labels, loss)
+        existing = [*model.parameters(), *model.buffers(), *tensors_in((x, labels))]
+        trace.outputs[LOSS] = [t.shape for t in tensors_in(result)]
+        with np.errstate(all="ignore"):
+            fresh = trace.measure(result, [t._array for t in existing], repeats)
+        total = Row("", "total", "total", parameters=_parameters(model, ""))
+        _add_up(total, trace.steps)
+        rows = _rows(trace)
     for row in rows:
         time = total.seconds + total.backward_seconds
         row.share = (row.seconds + row.backward_seconds) / time if time else 0.0

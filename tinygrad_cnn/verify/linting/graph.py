@@ -23,6 +23,7 @@ from ...core.replaying import nodes_of, replay
 from ...core.running import unchanged
 from ...errors import ArgumentError
 from ...nn import Module
+from ...nn.lazy import require_shapes
 from ...nn.loss import loss_of
 from ...nn.utils.stateless import functional_call
 from ...ops.base import Op, Value
@@ -47,6 +48,7 @@ def run(
         raise ArgumentError(
             "to run a model, lint needs inputs, and labels or a loss of the output alone"
         )
+    require_shapes(model)
     trace: list[Step] = []
 
     def note(op: Op, arrays: list[Value], y: Value, kept: Any) -> None:
