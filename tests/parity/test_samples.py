@@ -13,7 +13,13 @@ FLAT = (
 )
 UNUSED = "the second gradient by what is linear is 0, in PyTorch None"
 DIFFERENCES = {
-    "topk": "of equal values, either may come first",
+    **dict.fromkeys(
+        ("topk", "kthvalue", "sort", "argsort"),
+        "of equal values, either may come first",
+    ),
+    "nn_functional_scaled_dot_product_attention": "the numbers that dropout draws",
+    "normal_in_place": "PyTorch's form here draws into its first argument",
+    "nn_functional_normalize": "of p = 0 the second gradient is 0, in PyTorch None",
     **dict.fromkeys(
         (
             *("nn_functional_conv1d", "nn_functional_conv2d", "nn_functional_conv3d"),
@@ -37,15 +43,22 @@ DIFFERENCES = {
 """Operations that differ, and in what."""
 
 OF_MODULES = {
-    "AdaptiveAvgPool2d": FLAT,
-    "BatchNorm1d": FLAT,
-    "BatchNorm2d": FLAT,
-    "Conv2d": UNUSED,
-    "ConvTranspose2d": UNUSED,
+    **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), FLAT),
+    **dict.fromkeys(("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"), UNUSED),
+    **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d"), UNUSED),
+    **dict.fromkeys(("ConvTranspose1d", "ConvTranspose2d"), UNUSED),
+    **dict.fromkeys(("LazyConv2d", "LazyConvTranspose2d"), UNUSED),
+    **dict.fromkeys(("LayerNorm", "Transformer"), FLAT),
+    **dict.fromkeys(("TransformerEncoderLayer", "TransformerDecoderLayer"), FLAT),
 }
 """Modules that differ, and in what."""
 
-NOT_REFUSED = {}
+NOT_REFUSED = {
+    "nn_functional_max_pool1d": "images (0, L), of which there are none",
+    "nn_functional_max_pool3d": "a volume without channels",
+    "NLLLoss": "weights of another dtype, which are taken to that of the input",
+    "HuberLoss": "a complex delta, before it is used",
+}
 """What PyTorch refuses, and is not refused here."""
 
 

@@ -52,7 +52,8 @@ def _make_function(method: Method, alias: str = "") -> Method:
     name = alias or method.__name__
 
     def function(input: Any, *args: Any, **kwargs: Any) -> Any:
-        if name in NUMBER_FIRST and args and isinstance(input, int | float):
+        tensor_next = bool(args) and isinstance(args[0], Tensor)
+        if name in NUMBER_FIRST and tensor_next and isinstance(input, int | float):
             input = Tensor._wrap(np.asarray(input, result_type(input, args[0])))
         if not isinstance(input, Tensor):
             raise DTypeError(f"{name}() takes a Tensor, got {type(input).__name__}")

@@ -263,7 +263,10 @@ class _Layers(_Recurrent):
                 f"dropout={self.dropout} and num_layers={self.num_layers}",
                 stacklevel=4,
             )
-        for name in ("hidden_size", "num_layers"):
+        for name in ("bias", "batch_first", "bidirectional"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise DTypeError(f"{name} should be of type bool, got {value!r}")
+        for name in ("input_size", "hidden_size", "num_layers"):
             value = getattr(self, name)
             if not isinstance(value, int):
                 raise DTypeError(f"{name} should be of type int, got {value!r}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DTypeError
+from ...errors import ArgumentError, DTypeError
 from ...ops.base import Value
 from ..recording import told_reader
 from .base import Base, promote, raw, unrecorded
@@ -24,6 +24,8 @@ def _bitwise(name: str, ufunc: Any, a: Value, b: Value) -> Tensor:
 
 
 def _same_dtype(name: str, a: Value, b: Value) -> None:
+    if not isinstance(b, Base):
+        raise DTypeError(f"{name}() compares with a Tensor, got {b!r}")
     if a.dtype != b.dtype:
         raise DTypeError(f"{name}() compares one dtype, got {a.dtype} and {b.dtype}")
 
@@ -78,6 +80,10 @@ class Comparison(Base):
     ) -> Tensor:
         """Where |self − other| ≤ atol + rtol · |other|."""
         _same_dtype("isclose", self, other)
+        if rtol < 0 or atol < 0:
+            raise ArgumentError(
+                f"isclose() takes no negative rtol={rtol} or atol={atol}"
+            )
         arrays = raw(self), raw(other)
         return self._wrap(np.isclose(*arrays, rtol, atol, equal_nan))
 

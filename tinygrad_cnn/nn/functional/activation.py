@@ -35,6 +35,8 @@ def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
     """x between min_val and max_val; floats only."""
+    if min_val > max_val:
+        raise ArgumentError(f"min_val {min_val} is larger than max_val {max_val}")
     return _apply(activation.Hardtanh(min_val, max_val), input, inplace)
 
 
@@ -157,6 +159,8 @@ def rrelu(
     inplace: bool = False,
 ) -> Tensor:
     """leaky_relu of slopes drawn from [lower, upper), each its own; their mean else."""
+    if lower > upper:
+        raise ArgumentError(f"lower {lower} is larger than upper {upper}")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     drawn = uniform(default_generator, input.shape, input.dtype)

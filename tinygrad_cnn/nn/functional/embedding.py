@@ -29,6 +29,8 @@ def embedding(
     shortened to it, in place. Refuses scale_grad_by_freq and sparse gradients.
     """
     check_options(scale_grad_by_freq, sparse)
+    if weight.ndim != 2:
+        raise ShapeError(f"weight is (num_embeddings, d), got {list(weight.shape)}")
     padding = check_padding(padding_idx, weight.shape[0])
     _check_indices(input, weight)
     if max_norm is not None:

@@ -94,6 +94,8 @@ def cross_entropy(
     logs = input.log_softmax(classes)
     share = label_smoothing / input.shape[classes]
     if raw(target).dtype.kind == "f":
+        if ignore_index >= 0:
+            raise ArgumentError("ignore_index is for class indices, not probabilities")
         if target.shape != logs.shape:
             raise ShapeError(
                 f"class probabilities {target.shape} for scores {logs.shape}"

@@ -45,6 +45,8 @@ def batch_norm(
         bias=bias,
     )
     if training:
+        if eps <= 0:
+            raise ArgumentError(f"eps must be positive in training, got {eps}")
         if input.shape[1] and input.numel() == input.shape[1]:
             raise ShapeError(
                 "Expected more than 1 value per channel when training, got input size "
