@@ -66,7 +66,10 @@ def compare(entry: Any, dtype: Any, training: bool, sample: Any) -> Found:
         ]
     except NotHere as reason:
         return Found("unknown", str(reason))
-    theirs = entry.module_cls(*built.args, **built.kwargs).to(dtype).train(training)
+    theirs, error = run_quietly(entry.module_cls, built.args, built.kwargs)
+    if error is not None:
+        return Found("unknown", f"PyTorch refuses to build it: {error}")
+    theirs.to(dtype).train(training)
     kind = getattr(nn, name_of(entry))
     ours, refusal = run_quietly(kind, *given)
     if refusal is not None:

@@ -51,5 +51,6 @@ def test_fifty_steps_are_those_of_pytorch(name):
     assert expected[-5:].mean() < expected[:5].mean()
     assert (np.abs(found - expected) / expected).max() <= 1e-10
     for key, value in end.items():
-        scale = np.linalg.norm(value) or 1.0
+        # What normalisation makes of no effect, a bias before it, is only rounding.
+        scale = max(np.linalg.norm(value), 1e-6)
         assert np.linalg.norm(own_end[key] - value) <= 1e-8 * scale, key
