@@ -1,5 +1,6 @@
 """PyTorch's own samples of its operations and modules give here what they give there."""
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -67,13 +68,15 @@ def operations(first_only=False):
     from . import samples  # with seconds of imports
 
     for entry in samples.operations():
-        for form in samples.forms_of(entry):
-            for dtype in samples.DTYPES:
-                for sample in samples.samples_of(entry, dtype):
-                    found = samples.compare(entry, form, sample)
-                    yield entry.formatted_name, f"{form}, {dtype}", found
-                    if first_only:
-                        break
+        forms = list(samples.forms_of(entry))[: 1 if first_only else None]
+        for form, dtype in itertools.product(forms, samples.DTYPES):
+            for sample in samples.samples_of(entry, dtype):
+                found = samples.compare(entry, form, sample)
+                yield entry.formatted_name, f"{form}, {dtype}", found
+                if first_only:
+                    break
+            if first_only:
+                break
 
 
 def modules(first_only=False):
@@ -81,14 +84,14 @@ def modules(first_only=False):
     from . import module_samples as samples
 
     for entry in samples.modules():
-        for dtype in samples.DTYPES:
-            for training in (True, False):
-                for sample in samples.samples_of(entry, dtype, training):
-                    found = samples.compare(entry, dtype, training, sample)
-                    where = f"{dtype}, training {training}"
-                    yield samples.name_of(entry), where, found
-                    if first_only:
-                        break
+        for dtype, training in itertools.product(samples.DTYPES, (True, False)):
+            for sample in samples.samples_of(entry, dtype, training):
+                found = samples.compare(entry, dtype, training, sample)
+                yield samples.name_of(entry), f"{dtype}, training {training}", found
+                if first_only:
+                    break
+            if first_only:
+                break
 
 
 def errors():
