@@ -31,6 +31,12 @@ EXCEPTIONS = {
     "ModuleDict.pop": "a default is allowed, as of any dict",
     "ModuleDict.update": "items as keywords are allowed, as of any dict",
     "random_split": "the default is each library's own generator",
+    "autocast": "`torch.cuda.amp` has the device as its default; it is one class here",
+    "compile": "takes any options, since all do nothing",
+    **dict.fromkeys(
+        ("Transformer", "TransformerDecoderLayer", "TransformerEncoderLayer"),
+        "the usual activation is each library's own relu",
+    ),
     **dict.fromkeys(
         (
             f"{kind}.{method}"

@@ -39,7 +39,15 @@ class autocast(ContextDecorator):  # PyTorch's name
 class GradScaler:
     """Scales by 1, and takes the optimizer's step as it is."""
 
-    def __init__(self, device: str = "cuda", *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        device: str = "cuda",
+        init_scale: float = 2.0**16,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
         self.device = device
 
     def scale(self, outputs: Any) -> Any:
