@@ -96,7 +96,7 @@ _HOMES = {
         "tensor tril_indices triu_indices zeros zeros_like"
     ),
     "core.dtypes": (
-        "Size bfloat16 bool can_cast channels_last contiguous_format cuda device "
+        "Size bfloat16 bool can_cast channels_last contiguous_format device "
         "double finfo float float16 float32 float64 get_default_dtype half iinfo inf "
         "int int16 int32 int64 int8 long nan pi preserve_format "
         "promote_types result_type set_default_dtype set_printoptions short uint8"

@@ -79,8 +79,8 @@ def home_of(name: str) -> str:
 class _Alias:
     """Gives a module of this package under a name of PyTorch's.
 
-    Where that is only the beginning of the name, it is the module itself; else another one
-    with the same contents, since the import may set its parts.
+    It is the module itself, but for `torch`, and what stands below another of these names:
+    the import sets that as a part of the module above, and may not change one of ours.
     """
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -93,7 +93,7 @@ class _Alias:
             if error.name is None or not home.startswith(error.name):
                 raise
             raise ModuleNotFoundError(explain(spec.name), name=spec.name) from None
-        if home != name or not rest:
+        if not rest or (home != name and "." in rest):
             return _forwarding(spec.name, module)
         spec.loader_state = module.__spec__
         return module

@@ -84,21 +84,3 @@ class _MemoryFormat:
 channels_last = _MemoryFormat("channels_last")
 contiguous_format = _MemoryFormat("contiguous_format")
 preserve_format = _MemoryFormat("preserve_format")
-
-
-class cuda:
-    """As `torch.cuda` on a machine without one."""
-
-    @staticmethod
-    def is_available() -> builtins.bool:
-        """False."""
-        return False
-
-    @staticmethod
-    def device_count() -> builtins.int:
-        """0."""
-        return 0
-
-    @staticmethod
-    def manual_seed_all(seed: object) -> None:
-        """Nothing: there is no other device to seed."""
