@@ -321,6 +321,9 @@ class Reduction(Base):
     ) -> Extreme:
         """The k largest (or smallest) along `dim`, in order: (values, indices)."""
         axis = axis_of(dim, self.ndim)
+        if not self.ndim:
+            values, indices = self.unsqueeze(0).topk(k, 0, largest, sorted)
+            return Extreme(values.squeeze(0), indices.squeeze(0))
         if not 0 <= k <= self.size(axis):
             raise ArgumentError(f"topk: {k} of {self.size(axis)} values")
         order = np.argsort(-self._array if largest else self._array, axis, "stable")

@@ -221,7 +221,9 @@ class Shape(Base):
             raise ArgumentError(
                 f"chunk expects `chunks` to be greater than 0, got {chunks}"
             )
-        return self.split(max(-(-total // chunks), 1), dim)
+        if not total:  # then there are as many as were asked for
+            return self.split([0] * chunks, dim)
+        return self.split(-(-total // chunks), dim)
 
     def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
         """The slices along `dim`, without it."""
