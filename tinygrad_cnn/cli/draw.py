@@ -8,8 +8,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from ..core.recording import no_grad
+from ..core.running import unchanged
+from ..errors import ShapeError
 from ..graph import Graph, draw
-from ..nn import BatchNorm1d
 from ..training.model_file import split_spec
 from ..verify import Report, verify
 from .models import Batch, opened
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--highlight", type=_words, default="", metavar="WORDS", help=highlighted)
     add("--theme", choices=("light", "dark"), default="light")
     add("--data", choices=DATA, help="default: as trained, or digits")
-    images = "images; default: 1, or 2 for BatchNorm1d, which needs several"
+    images = "images; default: 1, or 2 where the model needs several"
     add("--batch-size", type=count, metavar="N", help=images)
     add("--checkpoint", type=Path, metavar="FILE", help="what `train` has written")
     file = ".svg, .png, .pdf, .dot or .json; default: MODEL.svg"
@@ -80,12 +82,21 @@ def run(args: argparse.Namespace) -> int:
 def _opened(args: argparse.Namespace) -> Batch:
     """The model, and as many images as are asked for, or needed."""
     of = opened(args, args.batch_size or 2)
-    several = any(isinstance(part, BatchNorm1d) for part in of.model.modules())
-    if not (args.batch_size or several):
+    if not args.batch_size and _runs_on_one(of):
         of = replace(of, images=of.images[:1], labels=of.labels[:1])
     if args.mode == "forward":
         of.images.requires_grad_()  # so that all that is done to them is in the graph
     return of
+
+
+def _runs_on_one(of: Batch) -> bool:
+    """Whether one image is enough: where a batch is normalised, it may not be."""
+    with unchanged(of.model), no_grad():
+        try:
+            of.model(of.images[:1])
+        except ShapeError:
+            return False
+    return True
 
 
 def _report(of: Batch) -> Report:
