@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import textwrap
+import threading
 from types import ModuleType
 
 import pytest
@@ -86,6 +87,39 @@ def test_an_error_in_the_block_leaves_nothing_either():
 
         raise ZeroDivisionError
     assert (torch_modules(), sys.meta_path, sys.path) == (before, finders, path)
+
+
+def test_a_block_may_be_entered_again_and_by_several_threads():
+    theirs = pytest.importorskip("torch")
+    block, wrong = in_place_of_torch(), []
+    with block, block, in_place_of_torch():
+        import torch as ours
+    assert sys.modules["torch"] is theirs
+
+    def enter():
+        for _ in range(30):
+            with in_place_of_torch():
+                import torch
+            if torch.nn is not nn:
+                wrong.append(torch)
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert sys.modules["torch"] is theirs is not ours
+
+
+def test_what_is_imported_later_is_the_same_module_as_before(tmp_path, monkeypatch):
+    text = "import torch\ntorch.flag = 1\ndef later():\n    import torch as t\n    return t"
+    (tmp_path / "setter.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with in_place_of_torch():
+        import setter
+    assert setter.later() is setter.torch
+    assert setter.later().flag == 1
 
 
 def test_pytorch_itself_is_as_it_was_and_can_be_had_in_the_block():

@@ -15,6 +15,7 @@ import builtins
 import importlib
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -100,9 +101,7 @@ class _Alias:
 
     def exec_module(self, module: ModuleType) -> None:
         if isinstance(own := module.__spec__, ModuleSpec) and own.loader_state:
-            module.__spec__ = (
-                own.loader_state
-            )  # the import has put another in its place
+            module.__spec__ = own.loader_state  # another was put in its place
 
 
 def _forwarding(name: str, ours: ModuleType) -> ModuleType:
@@ -153,28 +152,32 @@ class in_place_of_torch:  # a context manager is named like a function
     def __init__(self, *beside: Path) -> None:
         self.beside = [str(folder) for folder in beside]
         self.theirs: dict[str, ModuleType] = {}
+        """What was imported in the block: PyTorch's names, and the user's code."""
+        self._outside: list[tuple[dict[str, ModuleType], set[str]]] = []
         self._builtins = vars(builtins) | {"__import__": self._import}
 
     def __enter__(self) -> in_place_of_torch:
-        self._hidden = {n: m for n, m in sys.modules.items() if _stands_for(n)}
-        for name in self._hidden:
+        _lock.acquire()
+        modules = dict(sys.modules)
+        hidden = {n: m for n, m in modules.items() if _stands_for(n)}
+        for name in hidden:
             del sys.modules[name]
-        self._known = set(sys.modules)
+        self._outside.append((hidden, modules.keys() - hidden.keys()))
         sys.modules.update(self.theirs)
         sys.meta_path.insert(0, self)
         sys.path.extend(self.beside)
         return self
 
     def __exit__(self, *error: Any) -> None:
+        hidden, known = self._outside.pop()
         sys.meta_path.remove(self)
         for folder in self.beside:
             sys.path.remove(folder)
-        for name, module in list(sys.modules.items()):
-            if _stands_for(name):
-                del sys.modules[name]
-            elif name not in self._known and _has_ours(module):
+        for name, module in dict(sys.modules).items():
+            if _stands_for(name) or (name not in known and _has_ours(module)):
                 self.theirs[name] = sys.modules.pop(name)
-        sys.modules.update(self._hidden)
+        sys.modules.update(hidden)
+        _lock.release()
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: Any = None
@@ -194,11 +197,27 @@ class in_place_of_torch:  # a context manager is named like a function
         """Let a module, before it is run, import as in the block at any later time."""
         module.__dict__["__builtins__"] = self._builtins
 
-    def _import(self, *arguments: Any, **named: Any) -> Any:
+    def _import(
+        self,
+        name: str,
+        globals: Any = None,
+        locals: Any = None,
+        fromlist: Any = (),
+        level: int = 0,
+    ) -> Any:
+        arguments = name, globals, locals, fromlist, level
         if self in sys.meta_path:
-            return builtins.__import__(*arguments, **named)
+            return builtins.__import__(*arguments)
+        if level == 0 and name in self.theirs and _stands_for(name):
+            return self.theirs[name if fromlist else name.partition(".")[0]]
+        if level == 0 and name in sys.modules and not _stands_for(name):
+            return builtins.__import__(*arguments)
         with self:
-            return builtins.__import__(*arguments, **named)
+            return builtins.__import__(*arguments)
+
+
+_lock = threading.RLock()
+"""One block at a time: what `import torch` finds is the same for all threads."""
 
 
 def _stands_for(name: str) -> bool:
@@ -239,13 +258,13 @@ def real_torch() -> Iterator[None]:
     ours = {n: sys.modules.pop(n) for n in list(sys.modules) if _stands_for(n)}
     for block in blocks:
         sys.meta_path.remove(block)
-        sys.modules.update(block._hidden)
+        sys.modules.update(block._outside[-1][0])
     try:
         yield
     finally:
         theirs = {n: sys.modules.pop(n) for n in list(sys.modules) if _stands_for(n)}
         for block in blocks:
-            block._hidden |= theirs
+            block._outside[-1][0].update(theirs)
         sys.modules.update(ours)
         sys.meta_path[:0] = blocks
 

@@ -55,6 +55,11 @@ def test_a_script_runs_with_its_own_arguments_and_files(run, script, working_dir
     assert (sys.argv, sys.path) == (words, path)
 
 
+def test_all_that_follows_the_script_is_its_own(run, script):
+    script.write_text("import sys; print(sys.argv[1:])")
+    assert run(f"run {script} -- -k --debug").out == "['--', '-k', '--debug']\n"
+
+
 def test_its_exit_status_is_ours(run, script):
     script.write_text("import sys; sys.exit(3)")
     assert run(f"run {script}").status == 3

@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
         raise ModelFileError(f"there is no script {args.script}")
     script = str(args.script)
     words, path = sys.argv, sys.path[0]
-    sys.argv = [script, *args.arguments]
+    # argparse would take a first "--" for its own.
+    sys.argv = [script, *args.words[args.words.index(script) + 1 :]]
     sys.path[0] = str(args.script.resolve().parent)
     try:
         with in_place_of_torch():

@@ -321,8 +321,8 @@ class _Layers(_Recurrent):
             states = tuple([s.unsqueeze(1) for s in states])
         steps, batch = x.shape[:2]
         self._check_input(x)
-        y, states = self._run(x.reshape(steps * batch, -1), [batch] * steps, states)
-        y = y.reshape(steps, batch, -1)
+        y, states = self._run(x.flatten(0, 1), [batch] * steps, states)
+        y = y.reshape(steps, batch, y.shape[-1])
         if single:
             y, states = y.squeeze(1), tuple([s.squeeze(1) for s in states])
         return y.transpose(0, 1) if axis == 0 else y, self._as_given(states)

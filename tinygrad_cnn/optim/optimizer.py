@@ -205,7 +205,9 @@ class Optimizer:
         with no_grad(), np.errstate(all="ignore"):
             where = Where()
             for group in self.param_groups:
-                decay = float(group.get("weight_decay", 0))
+                decay = 0.0
+                if "weight_decay" in self.defaults:
+                    decay = float(group["weight_decay"])
                 if group.get("decoupled_weight_decay"):
                     decay = 0.0
                 for p in group["params"]:

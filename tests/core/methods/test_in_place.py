@@ -324,3 +324,18 @@ def test_a_changed_operand_is_found_out_even_through_detach_and_data():
         change(x)
         with pytest.raises(MutationError, match=r"Mul\(\)"):
             y.sum().backward()
+
+
+@for_each("changed", ["itself", "its view", "its base"])
+def test_a_gradient_that_is_kept_is_that_of_what_it_became(changed):
+    def program(x):
+        base = x * 2
+        y = base[:1] if changed == "its base" else base
+        y.retain_grad()
+        target = {"itself": y, "its view": y[0], "its base": base}[changed]
+        target.mul_(3)
+        (y * y).sum().backward()
+        return y.grad
+
+    x, z = both(draw(2, 3), requires_grad=True)
+    same(program(x), program(z))

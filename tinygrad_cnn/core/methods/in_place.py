@@ -21,7 +21,7 @@ from .comparison import Comparison
 from .elementwise import Elementwise
 from .reduction import Reduction
 from .shape import Shape, checked_key
-from .sharing import follow, others_to_change
+from .sharing import follow, others_to_change, take_history
 
 
 class InPlace(Base):
@@ -69,7 +69,7 @@ class InPlace(Base):
         self._array[...] = result._array
         self.mark_changed()
         if grad_enabled.get():
-            self._record, self._requires_grad = result._record, result._requires_grad
+            take_history(self, result)
             for other in others:
                 follow(other, self)
         return self

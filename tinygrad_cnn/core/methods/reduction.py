@@ -326,7 +326,12 @@ class Reduction(Base):
             return Extreme(values.squeeze(0), indices.squeeze(0))
         if not 0 <= k <= self.size(axis):
             raise ArgumentError(f"topk: {k} of {self.size(axis)} values")
-        order = np.argsort(-self._array if largest else self._array, axis, "stable")
+        order = np.argsort(self._array, axis, kind="stable")
+        if (
+            largest
+        ):  # in the opposite order, but of equal values still the first one first
+            rear = np.argsort(np.flip(self._array, axis), axis, kind="stable")
+            order = self._array.shape[axis] - 1 - np.flip(rear, axis)
         indices = self._wrap(np.take(order, np.arange(k), axis))
         return Extreme(gather(self, axis, indices), indices)
 

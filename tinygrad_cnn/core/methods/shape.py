@@ -93,6 +93,8 @@ class Shape(Base):
             raise ArgumentError(
                 "flatten() has invalid args: start_dim comes after end_dim"
             )
+        if start == end and self.ndim:
+            return self  # type: ignore[return-value]
         s = self.shape
         joined = math.prod(s[start : end + 1])
         return self.reshape((*s[:start], joined, *s[end + 1 :]))

@@ -42,13 +42,21 @@ def others_to_change(tensor: Any) -> list[Any]:
     return others
 
 
+def take_history(tensor: Any, new: Any) -> None:
+    """Give a Tensor the history of another, and what it was told: to keep its gradient."""
+    before, now = tensor._record, new._record
+    if before is not None and before.retains_grad and now is not None:
+        before.retains_grad, now.retains_grad = False, True
+    tensor._record, tensor._requires_grad = now, new._requires_grad
+
+
 def follow(other: Any, changed: Any) -> None:
     """Give `other` the history that a change of `changed`, which shares memory, makes."""
     if not (other._requires_grad or changed._requires_grad):
         return
     new = _as_changed(other, changed)
     if new is not None:
-        other._record, other._requires_grad = new._record, new._requires_grad
+        take_history(other, new)
 
 
 def _as_changed(other: Any, changed: Any) -> Any:
