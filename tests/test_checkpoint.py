@@ -663,3 +663,12 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_checkpoint(kills, tmp_pat
         assert half_way > kills / 10
     save(0, path)
     assert os.listdir(tmp_path) == ["a.ckpt"]
+
+
+def test_a_state_keeps_what_it_says_of_versions(tmp_path):
+    state = tg.nn.Sequential(tg.nn.BatchNorm1d(2)).state_dict()
+    save({"model": state}, tmp_path / "state.ckpt")
+    found = load(tmp_path / "state.ckpt")["model"]
+    assert found._metadata == state._metadata
+    assert found._metadata["0"] == {"version": 2}
+    assert list(found) == list(state)

@@ -8,6 +8,7 @@ object with one key, its tag:
     {"$tensor": [name, requires_grad]} a Tensor
     {"$tuple": [...]}                  a tuple
     {"$dict": [[key, value], ...]}     a dict with a key that is an int or begins with "$"
+    {"$state": [dict, metadata]}       a module's state_dict, and its `_metadata`
     {"$int": "0x..."}                  an int of more than 64 bits
     {"$float": "nan"}                  a float that is not finite
 
@@ -24,6 +25,7 @@ import math
 import os
 import re
 import zipfile
+from collections import OrderedDict
 from contextlib import nullcontext
 from typing import IO, Any, NoReturn
 
@@ -111,7 +113,10 @@ def _encode(value: Any, path: tuple[Any, ...], arrays: dict[str, Array]) -> Any:
         items = [_encode(v, (*path, i), arrays) for i, v in enumerate(value)]
         return items if isinstance(value, list) else {"$tuple": items}
     if isinstance(value, dict):
-        return _encode_dict(value, path, arrays)
+        encoded = _encode_dict(value, path, arrays)
+        if (metadata := getattr(value, "_metadata", None)) is None:
+            return encoded
+        return {"$state": [encoded, _encode(dict(metadata), (), arrays)]}
     if isinstance(value, Tensor):
         return {"$tensor": [_put(value._array, path, arrays), value.requires_grad]}
     if isinstance(value, np.ndarray):
@@ -243,6 +248,10 @@ def _decode(node: Any, arrays: dict[str, Array]) -> Any:
         case "$dict", list():
             pairs = _decode(content, arrays)
             return _require_unique([(key, value) for key, value in pairs])
+        case "$state", [dict() as state, dict() as metadata]:
+            found: Any = OrderedDict(_decode(state, arrays))
+            found._metadata = OrderedDict(_decode(metadata, arrays))
+            return found
         case "$int", str():
             return int(content, 16)
         case "$float", str():

@@ -49,13 +49,19 @@ def test_the_checkpoint_of_another_file_is_never_written_over(run, working_direc
     before = weights("runs/net.ckpt")
     for more in ("", "--out runs/net.ckpt"):
         found = run(f"train other/net.py {quick} {more}")
-        assert found.status == 2
-        assert f"runs/net.ckpt is the checkpoint of {working_directory}" in found.err
-        assert "--out FILE" in found.err
+        assert found.status == 1
+        assert (
+            "runs/net.ckpt is the checkpoint of another model, ../net.py:Net"
+            in found.err
+        )
+        assert "--out OTHER.ckpt" in found.err
     np.testing.assert_equal(weights("runs/net.ckpt"), before)
     assert run(f"train net.py {quick}").status == 0
     assert run(f"train other/net.py {quick} --out runs/other.ckpt").status == 0
     assert "runs/net.Net.ckpt" in run(f"train net.py:Net {quick}").out
+    (working_directory / "notes.txt").write_text("mine")
+    assert run(f"train net.py {quick} --out notes.txt").status == 1
+    assert (working_directory / "notes.txt").read_text() == "mine"
 
 
 def test_a_network_learns_the_built_in_digits(train):

@@ -395,7 +395,7 @@ def test_converting_all_of_a_module_is_pytorchs(agree):
             lambda m: m.double().half().float().half(),
             lambda m: m.to_empty(device="cpu"),
             lambda m: m.to_empty(device="cpu", recurse=False),
-            lambda m: m.share_memory().cpu(),
+            lambda m: m.cpu(),
         ):
             m = lib.nn.Sequential(lib.nn.Linear(1, 2), lib.nn.BatchNorm1d(2))
             weight = m[0].weight

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,10 @@ from ..checkpoint import load
 from ..core.engine import Tensor
 from ..core.generator import manual_seed
 from ..data import load as load_data
-from ..errors import ArgumentError, CheckpointError, DatasetError
+from ..errors import ArgumentError, CheckpointError, DatasetError, ModelFileError
 from ..nn import Module
 from ..nn.loss import default_loss
-from ..training.model_file import Maker, build, load_class
+from ..training.model_file import Maker, build, load_class, split_spec
 from ..training.recipe import DEFAULTS, facts, open_data, says
 from .options import note
 
@@ -31,14 +33,22 @@ class Saved:
     """How a model was built and trained, as the checkpoint has it.
 
     settings: its keyword arguments. options: those of `train`. image_shape: (C, H, W) of
-    its data before the transform. classes: their names. file: where the model file was.
+    its data before the transform. classes: their names. origin: as `origin_of`.
     """
 
     settings: dict[str, Any]
     options: dict[str, Any]
     image_shape: tuple[int, ...]
     classes: tuple[str, ...]
-    file: str = ""
+    origin: str = ""
+
+
+def origin_of(spec: str, maker: Maker, checkpoint: Path) -> str:
+    """The file, from the folder of the checkpoint (both may move), and ":name"."""
+    file = split_spec(spec)[0].resolve()
+    with suppress(ValueError):  # two drives of Windows
+        file = Path(os.path.relpath(file, checkpoint.resolve().parent))
+    return f"{file.as_posix()}:{maker.__name__}"
 
 
 def read(path: Path) -> tuple[Saved, dict[str, Any]]:
@@ -61,9 +71,17 @@ def restore(spec: str, path: Path, changes: dict[str, Any]) -> tuple[Module, Sav
     changes: keyword arguments of the model that take the place of those recorded.
     """
     saved, state = read(path)
-    model, _ = build(load_class(spec), saved.settings | changes, {})
-    model.to(np.dtype(saved.options["dtype"]))
-    model.load_state_dict(state["model"])
+    maker = load_class(spec)
+    try:
+        model, _ = build(maker, saved.settings | changes, {})
+        model.to(np.dtype(saved.options["dtype"]))
+        model.load_state_dict(state["model"])
+    except (CheckpointError, ModelFileError) as error:
+        trained = saved.origin.rpartition(":")[2]
+        if trained in ("", maker.__name__):
+            raise
+        text = f"{path} is a checkpoint of {trained}, not of {maker.__name__}"
+        raise CheckpointError(f"{text}: {error}") from error
     return model.eval(), saved
 
 

@@ -22,7 +22,7 @@ from ..training import recipe
 from ..training.fitting import BatchRecord, EndRecord, EpochRecord, Record, fit
 from ..training.model_file import build, load_class, split_spec
 from .display import Display, figures, show
-from .models import KEY, Saved, default_data, read
+from .models import KEY, Saved, default_data, origin_of, read
 from .options import DATA, UsageError, add_json, add_model, note, number_from
 
 CHANGEABLE = {"epochs", "stop_at", "patience"}
@@ -75,8 +75,6 @@ def run(args: argparse.Namespace) -> int:
     usual = args.out or Path("runs", f"{path.stem}{f'.{name}' if name else ''}.ckpt")
     resume = None if args.resume is None else Path(args.resume or usual)
     out = args.out or resume or usual
-    if resume != out:
-        _require_own(out, path)
     name, epochs, records = _begin(args, out, resume)
     start, written, last = time.perf_counter(), _modified(out), None
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +119,13 @@ def _begin(
 ) -> tuple[str, int, Generator[Record, None, None]]:
     """What is trained on what, the number of epochs, and the records of `fit`."""
     kind = load_class(args.model)
+    origin = origin_of(args.model, kind, out)
+    old = read(out)[0].origin if out.exists() else ""
+    if old and old != origin:
+        raise CheckpointError(
+            f"{out} is the checkpoint of another model, {old}: keep it, and give this one "
+            "another place: --out OTHER.ckpt"
+        )
     before = read(resume)[0] if resume else None
     given = {k: v for k in recipe.DEFAULTS if (v := getattr(args, k)) is not None}
     if before:
@@ -141,7 +146,6 @@ def _begin(
     except ArgumentError as error:
         raise UsageError(str(error)) from error
     shape, classes = training.images.shape[1:], tuple(training.classes)
-    file = str(split_spec(args.model)[0].resolve())
     rate = f"lr {optimizer.defaults['lr']:g} {options['scheduler']}"
     note(
         f"{kind.__name__} with {sum(p.numel() for p in model.parameters()):,} parameters "
@@ -162,7 +166,7 @@ def _begin(
         checkpoint=out,
         log=args.log,
         resume=resume,
-        metadata={KEY: asdict(Saved(settings, options, shape, classes, file))},
+        metadata={KEY: asdict(Saved(settings, options, shape, classes, origin))},
         planned=options["planned"],
     )
     return f"{kind.__name__} on {data}", options["epochs"], records
@@ -187,19 +191,6 @@ def _resumed(
             "--epochs cannot be changed with --resume"
         )
     return options
-
-
-def _require_own(out: Path, file: Path) -> None:
-    """Refuse to write over the checkpoint of another model file."""
-    try:
-        before = read(out)[0].file if out.exists() else ""
-    except CheckpointError:
-        return  # nobody's, or damaged
-    if before and before != str(file.resolve()):
-        raise UsageError(
-            f"{out} is the checkpoint of {before}: give that of {file} another name, by "
-            "--out FILE, or move it away"
-        )
 
 
 def _modified(path: Path) -> int | None:

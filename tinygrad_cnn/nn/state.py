@@ -306,8 +306,11 @@ class State:
         return self
 
     def share_memory(self) -> Self:
-        """Itself: there are no other processes to share memory with."""
-        return self
+        """Refused: each process would train a copy of its own."""
+        raise UnavailableError(
+            "share_memory() is not available: processes share no Tensors here, each would "
+            "train a copy of its own; PyTorch runs the same file"
+        )
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Does nothing: there is no compiler, and none would change a number."""
