@@ -19,6 +19,7 @@
     ├── CheckpointError (RuntimeError) a checkpoint that cannot be read or does not fit
     ├── ModelFileError (RuntimeError)  a model file that cannot be loaded
     ├── BenchmarkError (RuntimeError)  a benchmark that cannot be run
+    ├── OutOfMemoryError (MemoryError) a result that is larger than the memory there is
     ├── PlanningError (RuntimeError)   a computation that cannot be replayed
     └── UnavailableError (RuntimeError) what there is none of here: a GPU, a compiler
 
@@ -107,6 +108,10 @@ class BenchmarkError(TinygradError, RuntimeError):
 
 class PlanningError(TinygradError, RuntimeError):
     """A computation cannot be recorded once and replayed."""
+
+
+class OutOfMemoryError(TinygradError, MemoryError, RuntimeError):
+    """A result needs more memory than there is; the message says how much."""
 
 
 class UnavailableError(TinygradError, RuntimeError):

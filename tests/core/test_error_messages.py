@@ -10,7 +10,7 @@ from each import for_each
 import tinygrad_cnn
 import tinygrad_cnn.nn.functional as F
 from tinygrad_cnn import enable_grad, no_grad, tensor
-from tinygrad_cnn.errors import ShapeError, TinygradError
+from tinygrad_cnn.errors import OutOfMemoryError, ShapeError, TinygradError
 
 A = tensor(np.ones((2, 3)))
 B = tensor(np.ones((4, 5), np.float32))
@@ -157,3 +157,13 @@ def test_a_message_about_shapes_shows_every_size_that_disagrees():
         F.conv2d(IMAGES, KERNELS)
     with pytest.raises(ShapeError, match=r"\[4, 2\].*size 6"):
         A.reshape(4, 2)
+
+
+def test_what_is_too_large_says_how_large():
+    for make in (
+        lambda: tinygrad_cnn.zeros(10**15),
+        lambda: tinygrad_cnn.zeros(1).expand(10**8, 10**8).clone(),
+    ):
+        with pytest.raises(OutOfMemoryError, match="Unable to allocate") as caught:
+            make()
+        assert isinstance(caught.value, MemoryError)

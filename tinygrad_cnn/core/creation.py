@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, TinygradError
+from ..errors import ArgumentError, DTypeError, OutOfMemoryError, TinygradError
 from ..ops.selection import Where
 from .engine import Tensor
 from .generator import Generator, default_generator, uniform
@@ -53,6 +53,8 @@ def make_tensor(
         raise
     except TypeError as error:
         raise DTypeError(f"cannot make such a tensor: {error}") from None
+    except MemoryError as error:
+        raise OutOfMemoryError(f"cannot make such a tensor: {error}") from None
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise ArgumentError(f"cannot make such a tensor: {error}") from None
     return Tensor._wrap(np.asarray(array, dtype)).requires_grad_(requires_grad)

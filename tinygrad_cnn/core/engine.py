@@ -47,7 +47,10 @@ from .methods.sorting import Sorting
 from .recording import Version, Where, grad_enabled, module_path, observer, quiet
 
 # What NumPy raises for operands that do not fit.
-UNFIT = (ValueError, TypeError, IndexError, RuntimeError, OverflowError)
+UNFIT = (
+    *(ValueError, TypeError, IndexError, RuntimeError, OverflowError),
+    MemoryError,
+)
 
 
 class Record:

@@ -15,7 +15,14 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from ..errors import ArgumentError, DTypeError, IndexingError, ShapeError, TinygradError
+from ..errors import (
+    ArgumentError,
+    DTypeError,
+    IndexingError,
+    OutOfMemoryError,
+    ShapeError,
+    TinygradError,
+)
 from ..ops.base import Memo, Op, Value
 
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
@@ -250,4 +257,6 @@ def explained(
         TypeError: DTypeError,
         OverflowError: DTypeError,
     }
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError(text)
     return kinds.get(type(error), ShapeError)(text)

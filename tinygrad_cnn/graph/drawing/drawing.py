@@ -136,6 +136,11 @@ def _run(model: Module, x: Any, labels: Any, loss: Any) -> Any:
     if x is None:
         raise ArgumentError("a model is drawn with an input: draw(model, x)")
     with unchanged(model):
+        if isinstance(x, list):
+            raise ArgumentError(
+                "several inputs are a tuple, draw(model, (a, b)); a list that is the one "
+                "input is draw(model, ([a, b],))"
+            )
         y = model(*x) if isinstance(x, tuple) else model(x)
         return loss_of(model, y, labels, loss)
 

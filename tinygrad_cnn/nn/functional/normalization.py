@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core import generator as random
 from ...core.engine import Tensor
+from ...core.methods.base import float_only
 from ...core.recording import change
 from ...errors import ArgumentError, DTypeError, ShapeError
 from ...kernels import active
@@ -35,6 +36,7 @@ def batch_norm(
     Training updates the running figures in place: r ← (1 − momentum) r + momentum · batch,
     with the *unbiased* variance. See `ops.normalization.BatchNorm`.
     """
+    float_only(input, "batch_norm()")
     if input.ndim < 2:
         raise ShapeError(f"batch_norm takes (N, C, …), got {list(input.shape)}")
     _check_channels(

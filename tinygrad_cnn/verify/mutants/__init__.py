@@ -25,6 +25,7 @@ from . import elementwise as elementwise
 from . import layers as layers
 from . import reductions as reductions
 from . import second_order as second_order
+from . import various as various
 from .mutant import CATALOGUE, Example, Mutant
 
 __all__ = ["CATALOGUE", "Example", "Mutant", "SelfTest", "self_test"]
