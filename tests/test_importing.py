@@ -112,6 +112,23 @@ def test_a_block_may_be_entered_again_and_by_several_threads():
     assert sys.modules["torch"] is theirs is not ours
 
 
+def test_a_file_that_was_imported_with_pytorch_is_imported_anew(folder):
+    theirs = pytest.importorskip("torch")
+    import net
+
+    with in_place_of_torch():
+        import net as ours
+
+    import net as after
+
+    assert after is net is not ours
+    assert issubclass(net.Net, theirs.nn.Linear)
+    assert issubclass(ours.Net, nn.Linear)
+    assert sys.modules["their_package.layers"].nn is theirs.nn
+    for name in ("net", "their_package", "their_package.layers"):
+        del sys.modules[name]
+
+
 def test_what_is_imported_later_is_the_same_module_as_before(tmp_path, monkeypatch):
     text = "import torch\ntorch.flag = 1\ndef later():\n    import torch as t\n    return t"
     (tmp_path / "setter.py").write_text(text)

@@ -12,6 +12,7 @@ imports later, when its functions run, it finds as in the block.
 from __future__ import annotations
 
 import builtins
+import functools
 import importlib
 import sys
 import sysconfig
@@ -160,6 +161,7 @@ class in_place_of_torch:  # a context manager is named like a function
         _lock.acquire()
         modules = dict(sys.modules)
         hidden = {n: m for n, m in modules.items() if _stands_for(n)}
+        hidden |= _made_with(hidden, modules)
         for name in hidden:
             del sys.modules[name]
         self._outside.append((hidden, modules.keys() - hidden.keys()))
@@ -224,16 +226,34 @@ def _stands_for(name: str) -> bool:
     return name.partition(".")[0] in STANDS_FOR
 
 
+def _made_with(
+    pytorch: dict[str, ModuleType], modules: dict[str, ModuleType]
+) -> dict[str, ModuleType]:
+    """The user's modules that were imported with PyTorch itself, and their packages."""
+    known = {id(module) for module in pytorch.values()}
+    tops = {
+        name.partition(".")[0]
+        for name, module in modules.items()
+        if known
+        and name != "__main__"
+        and is_users(getattr(module, "__file__", None))
+        and any(
+            id(value) in known
+            or str(getattr(value, "__module__", "")).partition(".")[0] == "torch"
+            for value in list(vars(module).values())
+        )
+    }
+    return {n: m for n, m in modules.items() if n.partition(".")[0] in tops}
+
+
+@functools.cache
 def is_users(origin: str | None) -> bool:
     """Whether a file is the user's own: not Python's, not installed, not this package's."""
     path = Path(origin or "<")
-    if path.is_relative_to(PACKAGE) or path.is_relative_to(
-        sysconfig.get_path("stdlib")
-    ):
+    if any(path.is_relative_to(of) for of in (PACKAGE, sysconfig.get_path("stdlib"))):
         return False
-    return path.suffix == ".py" and not {"site-packages", "dist-packages"} & {
-        *path.parts
-    }
+    installed = {"site-packages", "dist-packages"} & {*path.parts}
+    return path.suffix == ".py" and not installed
 
 
 def _has_ours(module: ModuleType) -> bool:
