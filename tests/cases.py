@@ -490,7 +490,7 @@ binary(elementary.LogAddExp, lambda a, b: oracles.logsumexp([a, b]))
 binary(classification.SquaredError, lambda a, b: (a - b) ** 2)
 
 
-@case(arithmetic.Remainder, "a")
+@case(arithmetic.Remainder)
 def _(d):
     full, other = d.meeting()
     b = d.values(other, 0.5, 2.0) * d.of((1, -1))

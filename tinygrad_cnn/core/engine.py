@@ -163,8 +163,8 @@ class Record:
             d = function(op, g, *values)
             if op.broadcasts and d.shape != (shape := self.parents[i].shape):
                 d = SumTo(shape)(d)
-            if create_graph and op.flat_slope and grad_enabled.get():
-                d = self._tie(d, self.parents[i])
+            if create_graph and op.flat_slope and recording.flat_slopes.get():
+                d = self._tie(d, self.parents[i]) if grad_enabled.get() else d
             yield i, d
 
     def _tie(self, d: Tensor, parent: Node) -> Tensor:

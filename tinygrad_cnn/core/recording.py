@@ -28,6 +28,8 @@ from ..ops.base import Memo, Op, Value
 grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
 backward_observer: ContextVar[Any] = ContextVar("backward_observer", default=None)
 """The `engine.BackwardObserver` of walks back that have none of their own."""
+flat_slopes: ContextVar[bool] = ContextVar("flat_slopes", default=True)
+"""Whether recorded gradients get what a `flat_slope` asks for; in a drawing they do not."""
 module_path: ContextVar[str] = ContextVar("module_path", default="")
 """Dotted path of the module whose forward is running; set by `nn.Module`."""
 observer: ContextVar[Callable[[Op, list[Value], Value, list[Value]], None] | None]

@@ -8,6 +8,7 @@ from ..core.engine import BackwardObserver, Record, Tensor, run_backward
 from ..core.engine import Node as Recorded
 from ..core.gradients import cotangents_for
 from ..core.methods.gradient import cotangent_of
+from ..core.recording import flat_slopes, setting
 from ..ops.base import Value
 from .data import Edge, Node
 from .walker import Walk
@@ -37,7 +38,8 @@ def with_backward(walk: Walk, gradient: Any = None) -> Walk:
         one = start.numel() == 1 and start.item() == 1
         node = walk.value(start._array, "gradient", "1" if one else "∂L/∂y")
         walk.ids[start] = node.id
-    run_backward(ends, starts, None, True, None, False, watch=_Backward(walk))
+    with setting(flat_slopes, False):
+        run_backward(ends, starts, None, True, None, False, watch=_Backward(walk))
     return walk
 
 
