@@ -64,8 +64,9 @@ class Kept(NullCache):  # type: ignore[misc]
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the result of compiling, unless addresses of this process are in it."""
-        if not data.library.has_dynamic_globals:
-            keeping.save(self.file(sig, data.codegen), dumps(data._reduce()))
+        match data:
+            case CompileResult(library=code) if not code.has_dynamic_globals:
+                keeping.save(self.file(sig, data.codegen), dumps(data._reduce()))
 
 
 def compiled(function: F, parallel: bool = False) -> F:

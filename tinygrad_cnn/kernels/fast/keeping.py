@@ -1,8 +1,9 @@
 """Compiled kernels on disk: a folder that nobody else writes to, files with a checksum.
 
-What they hold is unpickled and run, unseen. So it is loaded only from a folder of this
-user's own, and only as it was written. Nothing that is wrong here ends a run: then the
-kernels are compiled again, or not kept.
+They hold machine code as Numba writes and reads it (inside, it pickles), which is run unseen:
+whoever could write one could run anything. So it is loaded only from a folder that this user
+alone owns and writes to, and only as it was written. Nothing that is wrong here ends a run:
+then the kernels are compiled again, or not kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import pickle
 import shutil
 import stat
 import sys
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.serialize import loads
 
 CHECKSUM = hashlib.sha256().digest_size
 """A file begins with so many bytes, the SHA-256 of all that follow."""
@@ -78,9 +79,8 @@ def load(file: Path) -> Any:
     with suppress(OSError):
         if file.is_file():
             content = file.read_bytes()
-    checksum, pickled = content[:CHECKSUM], content[CHECKSUM:]
-    if checksum == hashlib.sha256(pickled).digest():
-        return pickle.loads(pickled)
+    if content[:CHECKSUM] == hashlib.sha256(content[CHECKSUM:]).digest():
+        return loads(content[CHECKSUM:])
     with suppress(OSError):
         if file.is_dir() and not file.is_symlink():
             shutil.rmtree(file)
@@ -89,13 +89,13 @@ def load(file: Path) -> Any:
     return None
 
 
-def save(file: Path, pickled: bytes) -> None:
+def save(file: Path, code: bytes) -> None:
     """Keep this for `load`, if it can be written."""
     # Not by `output.files`, which removes what another process is writing just now. What a
     # crash leaves incomplete need not be kept from the disk: its checksum is wrong.
     temporary = file.with_name(f"{file.name}.{os.urandom(8).hex()}")
     try:
-        temporary.write_bytes(hashlib.sha256(pickled).digest() + pickled)
+        temporary.write_bytes(hashlib.sha256(code).digest() + code)
         os.replace(temporary, file)
     except OSError as error:
         with suppress(OSError):
