@@ -1,9 +1,9 @@
 """Compiled kernels on disk: a folder that nobody else writes to, files with a checksum.
 
-They hold machine code as Numba writes and reads it (inside, it pickles), which is run unseen:
-whoever could write one could run anything. So it is loaded only from a folder that this user
-alone owns and writes to, and only as it was written. Nothing that is wrong here ends a run:
-then the kernels are compiled again, or not kept.
+They hold machine code as Numba writes and reads it (inside, it pickles), which is run
+unseen: whoever could write one could run anything. So it is loaded only from a folder that
+this user alone owns and writes to, and only as it was written. Nothing that is wrong here
+ends a run: then the kernels are compiled again, or not kept.
 """
 
 from __future__ import annotations
