@@ -190,6 +190,14 @@ def matmul(a: Array, b: Array) -> Array:
     return y
 
 
+def linear(x: Array, w: Array, b: Array | None) -> Array:
+    """y[…,o] = b[o] + Σ_i x[…,i] · w[o,i]."""
+    y: Array = np.matmul(x, w.T)
+    if b is not None:
+        y += b
+    return y
+
+
 def _all_but_channels(x: Array) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 

@@ -79,10 +79,7 @@ class Linear(Op):
                 f"input, weight and bias must have one dtype, and the bias {w.shape[0]} "
                 "values, one for each output"
             )
-        y = active.matmul(x, w.T)
-        if b is not None:
-            y += b
-        return y
+        return active.linear(x, w, b)
 
     def grad_x(self, g: Value, w: Value) -> Value:
         return Linear()(g, transposed(w), None)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from ..reference import max_pool2d_pick, sum_pool2d, sum_pool2d_input
 from .convolution import conv2d, conv2d_input, conv2d_weight
 from .elementwise import erf, gate, keep, relu
-from .matrix import matmul
+from .matrix import linear, matmul
 from .memory import keep_memory
 from .normalization import batch_norm, batch_norm_input, batch_norm_scale, moments
 from .pooling import max_pool2d, max_pool2d_put

@@ -17,12 +17,15 @@ import numpy as np
 
 from .. import threads
 from .compiling import compiled
-from .tiles import transpose_tile
+from .intrinsics import transpose_tile
+from .processor import vector_bytes
 
 Array = np.ndarray[Any, Any]
 
 FLOATS = "fd"
 """The dtypes that kernels are compiled for, float32 and float64, by their letters."""
+
+VECTOR = vector_bytes()
 
 SMALL = 4096  # values up to which NumPy copies as fast
 
@@ -106,7 +109,7 @@ def transpose(x: Array, rows: int, y: Array) -> None:
 @InParts
 def turn_columns(part: int, parts: int, x: Array, rows: int, y: Array) -> None:
     """Write the columns of x as rows of y."""
-    columns, side = x.size // rows, 64 // x.itemsize
+    columns, side = x.size // rows, VECTOR // x.itemsize
     start, stop = part * columns // parts, (part + 1) * columns // parts
     whole = rows // side * side
     for c0 in range(start, stop, side):

@@ -8,6 +8,7 @@ batch where the stride is 1, else the batch at one position.
 from __future__ import annotations
 
 import functools
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -109,12 +110,14 @@ VECTOR = 16
 not fill a vector, longer runs over a copy with a border of zeros are faster."""
 
 
-def _add_border(x: Array, margins: list[Pair]) -> tuple[Array, Call]:
-    """Room for contiguous (C, H, W, N) with zeros around, and the call that fills it."""
+def _laid_out(x: Array, margins: list[Pair]) -> tuple[Array, list[Call]]:
+    """x (C, H, W, N) slice by slice, zeros around each map, flat; and the call for it."""
     (top, bottom), (left, right) = margins
+    if not any(map(any, margins)) and sums.slices(x.shape[3]) == 1:
+        return x.reshape(-1), []
     c, h, w, n = x.shape
-    y = np.zeros((c, h + top + bottom, w + left + right, n), x.dtype)
-    return y, (np.copyto, (y[:, top : top + h, left : left + w], x))
+    y = np.empty(c * (top + h + bottom) * (left + w + right) * n, x.dtype)
+    return y, [sums.lay_out.call(8 * y.size, x, top, bottom, left, right, y)]
 
 
 def conv2d(x: Array, w: Array, b: Array | None, window: Window, groups: int) -> Array:
@@ -159,22 +162,21 @@ def gather_calls(
     if adjoint and window.stride != (1, 1):
         bordered = False
     channels = len(w) // groups, w.shape[1]
-    sizes = x.shape[1:3], y.shape[1:3], x.shape[3]
+    n, outputs, area = x.shape[3], len(y) // groups, y[0].size
+    sizes = x.shape[1:3], y.shape[1:3], n
     table, margins = _gather(adjoint, bordered, window, channels, *sizes)
-    w_row = w[0, 0].size if adjoint else w[0].size
-    calls = list[Call]()
-    if any(map(any, margins)):
-        x, call = _add_border(x, margins)
-        calls.append(call)
+    x, calls = _laid_out(x, margins) if bordered else (x.reshape(-1), [])
     products, taps, runs = table
-    outputs, area = len(y) // groups, y[0].size
+    w_row = w[0, 0].size if adjoint else w[0].size
+    # Rows of y are numbered through all groups; of the adjoint, those of w are not.
+    w_group = w.size // groups - outputs * w_row
     bias = sums.zeros(len(y), y.dtype) if b is None else b
-    bias, low = bias.reshape(groups, outputs), y.dtype.type(floor)
-    x, y, w = x.reshape(groups, -1), y.reshape(groups, -1), w.reshape(groups, -1)
-    for k in range(groups):
-        given = w[k], w_row, x[k], taps, runs, bias[k], low, y[k], area, outputs
-        calls.append(sums.outer_sums.call(products * outputs, *given))
-    return calls
+    given = w.reshape(-1), w_row, w_group, x, x.size // groups, taps, runs
+    into = y.reshape(-1), area, outputs, groups, sums.rows_at_once(outputs), n
+    call = sums.outer_sums.call(
+        products * len(y), *given, bias, y.dtype.type(floor), *into
+    )
+    return [*calls, call]
 
 
 def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
@@ -205,21 +207,25 @@ def weight_calls(
     x: Array, g: Array, dw: Array, window: Window, groups: int, tap_by_tap: bool
 ) -> list[Call]:
     """Write dw, contiguous, from contiguous (C, H, W, N)."""
-    calls = list[Call]()
-    if any(window.padding) and not tap_by_tap:
-        (py, px), (oy, ox) = window.padding, window.overhang(x.shape[1:3], g.shape[1:3])
-        x, call = _add_border(x, [(py, py + oy), (px, px + ox)])
-        calls.append(call)
-    o, c, ky, kx = dw.shape
-    sizes = o // groups, c, x.shape[1:3], g.shape[1:3], x.shape[3]
-    step = 1 if tap_by_tap else ky * kx
-    x, g, dw = x.reshape(groups, -1), g.reshape(groups, -1), dw.reshape(groups, -1)
-    for first in range(0, ky * kx, step):
-        products, *table = _meetings(window, first, tap_by_tap, *sizes)
-        for k in range(groups):
-            into = dw[k, first:], c * ky * kx, ky * kx // step
-            calls.append(sums.inner_sums.call(products, g[k], x[k], *table, *into))
-    return calls
+    (o, c, ky, kx), n = dw.shape, x.shape[3]
+    margins = [(0, 0), (0, 0)]
+    if not tap_by_tap:
+        behind = window.overhang(x.shape[1:3], g.shape[1:3])
+        margins = [*zip(window.padding, map(add, window.padding, behind), strict=True)]
+    given = o // groups, c, x.shape[1:3], g.shape[1:3], min(n, sums.SLICE)
+    maps, calls = _laid_out(x, margins)
+    slopes, more = _laid_out(g, [(0, 0), (0, 0)])
+    cuts, taps = sums.slices(n), ky * kx
+    out = dw.reshape(1, -1) if cuts == 1 else np.empty((cuts, dw.size), dw.dtype)
+    sizes = slopes, g.size // n // groups, maps, maps.size // n // groups
+    step = 1 if tap_by_tap else taps
+    for first in range(0, taps, step):
+        products, *table = _meetings(window, first, tap_by_tap, *given)
+        into = out, first, dw.size // groups, c * taps, taps // step, groups, n
+        calls.append(sums.inner_sums.call(n * products * groups, *sizes, *table, *into))
+    if cuts > 1:
+        calls.append(sums.add_slices.call(2 * out.size, out, dw.reshape(-1)))
+    return more + calls
 
 
 @functools.lru_cache(maxsize=1024)
@@ -234,28 +240,25 @@ def _meetings(
     n: int,
 ) -> sums.InnerTable:
     """Row o, column c, for the first tap `alone`, where it meets the source; else column
-    (c, u, v) for all taps, over a source that is padded already.
+    (c, u, v) for all taps, over a source that is padded already. For n images of a slice.
     """
     (height, width), (i, j) = source, target
     (ky, kx), (sy, sx), (dy, dx) = window.kernel, window.stride, window.dilation
-    py, px = window.padding if alone else (0, 0)
+    (py, px), (oy, ox) = window.padding, window.overhang(source, target)
+    if not alone:
+        height, width = height + 2 * py + oy, width + 2 * px + ox
+        py = px = 0
     u, v = divmod(first, kx)
     rows = _inside(sy, dy * u - py, i, height)
     columns, length = _inside(sx, dx * v - px, j, width), 1
     if sx == 1:  # neighbours are one run
         columns, length = columns[:1], len(columns)
-    runs = [
-        ((a * j + b) * n, (h * width + w) * n, length * n)
-        for a, h in rows
-        for b, w in columns
-    ]
+    runs = [(a * j + b, h * width + w, length) for a, h in rows for b, w in columns]
     others = [(0, 0)] if alone else [(a, b) for a in range(ky) for b in range(kx)]
     starts = [
-        ((c * height + dy * a) * width + dx * b) * n
-        for c in range(channels)
-        for a, b in others
+        (c * height + dy * a) * width + dx * b for c in range(channels) for a, b in others
     ]
-    return sums.inner_table([o * i * j * n for o in range(outputs)], starts, runs)
+    return sums.inner_table([o * i * j for o in range(outputs)], starts, runs, n)
 
 
 def _inside(step: int, start: int, count: int, size: int) -> list[tuple[int, int]]:

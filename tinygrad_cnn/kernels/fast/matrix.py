@@ -6,54 +6,115 @@ import functools
 
 import numpy as np
 
+from .. import reference
 from ..threads import WORTH
 from .calls import FLOATS, Array, Call, row_by_row, run, writeable
-from .sums import OuterTable, outer_sums, outer_table, zeros
+from .sums import (
+    SLICE,
+    OuterTable,
+    add_slices,
+    outer_sums,
+    outer_table,
+    rows_at_once,
+    slice_start,
+    slices,
+    zeros,
+)
 
 RUN = 512  # values of a row of the result that one thread takes at a time
+FEW = 16  # images for which it is not worth having them innermost
+
+
+def linear(x: Array, w: Array, b: Array | None) -> Array:
+    """y[…,o] = b[o] + Σ_i x[…,i] · w[o,i]; with images innermost where x has them so."""
+    if not images_innermost(x) or x.dtype != w.dtype:
+        if b is None and x.ndim == 2:
+            return matmul(x, w.T)
+        return reference.linear(x, w, b)
+    y = np.empty((len(w), len(x)), x.dtype)
+    run(outer_call(w, x.T, None if b is None else writeable(b), y))
+    return y.T
+
+
+def images_innermost(x: Array) -> bool:
+    """Whether these are rows of images, one for each, that lie across memory."""
+    return x.ndim == 2 and len(x) >= FEW and x.dtype.char in FLOATS and _runs_down(x)
 
 
 def matmul(a: Array, b: Array) -> Array:
     """y[…,i,k] = Σ_j a[…,i,j] · b[…,j,k].
 
     Where the rows of a lie across memory, as behind a convolution those of images with
-    the batch innermost, so do those of y. BLAS has the products that one thread does at
-    once, and those of stacks; it lies on one thread here (see `threads`).
+    the batch innermost, so do those of y. Where j numbers such images, the sum is made
+    slice by slice of them. BLAS has the products that one thread does at once, and those
+    of stacks; it lies on one thread here (see `threads`).
     """
-    if a.ndim != 2 or b.ndim != 2 or a.dtype.char not in FLOATS:
+    if a.ndim != 2 or b.ndim != 2 or a.dtype.char not in FLOATS or a.dtype != b.dtype:
         return np.matmul(a, b)
     if a.shape[1] == 1:
         return a * b
-    across = _runs_down(a) and len(a) >= 16
-    if len(a) * b.size < WORTH or a.dtype != b.dtype:
-        return np.matmul(b.T, a.T).T if across else np.matmul(a, b)
-    return _outer(b.T, a.T).T if across else _outer(a, b)
-
-
-def _runs_down(a: Array) -> bool:
-    """Whether each column of a lies in one piece."""
-    return a.strides[0] == a.itemsize and a.strides[1] == a.itemsize * len(a)
-
-
-def _outer(a: Array, b: Array) -> Array:
-    """a b row by row, for which b is copied if it is not so."""
+    if images_innermost(a):
+        y = np.empty((b.shape[1], len(a)), a.dtype)
+        run(outer_call(b.T, a.T, None, y))
+        return y.T
+    if over_images(a, b):
+        y = np.empty((len(a), b.shape[1]), a.dtype)
+        run(*images_calls(a, row_by_row(b), y))
+        return y
+    if len(a) * b.size < WORTH:
+        return np.matmul(a, b)
     y = np.empty((len(a), b.shape[1]), a.dtype)
-    a = writeable(a.T).T if _runs_down(a) else writeable(a)
     run(outer_call(a, row_by_row(b), None, y))
     return y
 
 
+def over_images(a: Array, b: Array) -> bool:
+    """Whether the sum is over images that lie innermost in both."""
+    return a.flags.c_contiguous and images_innermost(b)
+
+
+def _runs_down(a: Array) -> bool:
+    """Whether each column of a lies in one piece, and the next follows."""
+    return a.strides == (a.itemsize, a.itemsize * len(a))
+
+
+def images_calls(a: Array, b: Array, y: Array) -> list[Call]:
+    """Write y = a b, a sum over images, slice by slice; a and b row by row."""
+    (m, n), k, cuts = a.shape, b.shape[1], slices(len(b))
+    if cuts == 1:
+        return [outer_call(a, b, None, y)]
+    calls, out = list[Call](), np.empty((cuts, y.size), y.dtype)
+    even = cuts if n % SLICE == 0 else cuts - 1
+    for first, last in (0, even), (even, cuts):
+        if first < last:
+            images = slice_start(first + 1, cuts, n) - first * SLICE
+            products, *table = _rows(images, k, 1)
+            w, x = a.reshape(-1)[first * SLICE :], b.reshape(-1)[first * SLICE * k :]
+            rows = w, n, SLICE - m * n, x, SLICE * k
+            start = zeros(m * cuts, y.dtype), y.dtype.type(-np.inf)
+            into = out[first:].reshape(-1), k, m, last - first, rows_at_once(m), 0
+            count = products * m * (last - first)
+            calls.append(outer_sums.call(count, *rows, *table, *start, *into))
+    return [*calls, add_slices.call(2 * out.size, out, y.reshape(-1))]
+
+
 def outer_call(
-    a: Array, b: Array, bias: Array | None, y: Array, floor: float = -np.inf
+    a: Array,
+    b: Array,
+    bias: Array | None,
+    y: Array,
+    floor: float = -np.inf,
 ) -> Call:
     """Write y = max(a b + bias, floor), bias one for each row; b and y row by row."""
-    (m, k), n = a.shape, b.shape[1]
     down = _runs_down(a)
+    if not down:
+        a = writeable(a)
+    (m, k), n = a.shape, b.shape[1]
     products, *table = _rows(k, n, m if down else 1)
-    rows = (a.T if down else a).reshape(-1), 1 if down else k, b.reshape(-1)
+    rows = (a.T if down else a).reshape(-1), 1 if down else k, 0, b.reshape(-1), 0
     bias = zeros(m, y.dtype) if bias is None else bias
     start = bias, y.dtype.type(floor)
-    into = y.reshape(-1), n, m
+    into = y.reshape(-1), n, m, 1, rows_at_once(m), n if n <= RUN else 0
     return outer_sums.call(products * m, *rows, *table, *start, *into)
 
 

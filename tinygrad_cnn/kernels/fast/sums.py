@@ -6,7 +6,10 @@ innermost, what belongs together is one long run in memory:
     outer_sums   y[r, run] = max(floor, b[r] + Σ over its taps of w[r, tap] · x[tap, run])
     inner_sums   out[r, c] = Σ over runs of g[r, run] · x[c, run]
 
-Every result is summed in an order that does not depend on the number of threads.
+The batch is cut in slices (`slices`). Where threads share the work, each has the same
+images in every kernel, which its own near memory holds. What is summed over the batch is
+summed slice by slice, and then over the slices, so that no bit depends on the number of
+threads, and a plan may carry one slice after the other through a whole step.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from .calls import Array, InParts
-from .tiles import COLUMNS, ROWS, inner_tile, outer_tile
+from .compiling import compiled
+from .intrinsics import inner_tile, outer_rows, tile_totals
+from .processor import registers
 
 OuterTable = tuple[int, Array, Array]
 """Where the terms of `outer_sums` lie, as flat int64 arrays, behind how many products one
@@ -29,13 +34,32 @@ row of w takes part in:
 """
 
 InnerTable = tuple[int, Array, Array, Array, Array]
-"""Where the terms of `inner_sums` lie, as flat int64 arrays, behind the number of products:
+"""Where the terms of `inner_sums` lie, as flat int64 arrays, behind the products for each
+image. A position is a place of the image where all images of a slice lie:
 
-    rows     the offset of each row in g
-    columns  the offset of each column in x
-    runs     (further offset in g, further offset in x, length) of each run
+    rows     the first position of each row in g
+    columns  the first position of each column in x
+    runs     (further position in g, further position in x, positions) of each run
     chunks   where those runs begin that are summed together, while near memory holds them
 """
+
+SLICE = 32
+"""Images of a slice: two of the longest vectors of float32."""
+
+VECTOR = registers().vector
+ROWS, COLUMNS = registers().inner
+HEIGHTS = sorted(registers().outer, reverse=True)
+
+
+def slices(n: int) -> int:
+    """How many a batch of n is cut into; the last has what is left, so up to 63 images."""
+    return max(1, n // SLICE)
+
+
+@compiled
+def slice_start(i: int, count: int, n: int) -> int:
+    """Where slice i of `count` begins, or where the last ends."""
+    return n if i == count else SLICE * i
 
 
 def outer_table(
@@ -46,27 +70,32 @@ def outer_table(
     return products, _flat(taps), _flat(runs)
 
 
-CHUNK = 1024  # values of a row that are summed at once: five columns fit 32 KiB
+CHUNK = 512  # values of a row that are summed at once, so that near memory holds all rows
 
 
 def inner_table(
-    rows: list[int], columns: list[int], runs: list[tuple[int, int, int]]
+    rows: list[int], columns: list[int], runs: list[tuple[int, int, int]], n: int
 ) -> InnerTable:
-    """The table of lists; long runs are cut, short ones summed together."""
+    """The table of lists, for n images; long runs are cut, short ones summed together.
+
+    The last start is repeated, for tiles that reach beyond it.
+    """
+    most = max(1, CHUNK // min(n, SLICE))
     pieces = [
-        (g + p, x + p, min(CHUNK, length - p))
-        for g, x, length in runs
-        for p in range(0, length, CHUNK)
+        (g + p, x + p, min(most, positions - p))
+        for g, x, positions in runs
+        for p in range(0, positions, most)
     ]
     chunks, filled = [0], 0
-    for i, (_, _, length) in enumerate(pieces):
-        if filled and filled + length > CHUNK:
+    for i, (_, _, positions) in enumerate(pieces):
+        if filled and filled + positions > most:
             chunks.append(i)
             filled = 0
-        filled += length
+        filled += positions
     chunks.append(len(pieces))
     products = len(rows) * len(columns) * sum(length for _, _, length in runs)
-    return products, _flat(rows), _flat(columns), _flat(pieces), _flat(chunks)
+    starts = rows + rows[-1:] * (ROWS - 1), columns + columns[-1:] * (COLUMNS - 1)
+    return products, _flat(starts[0]), _flat(starts[1]), _flat(pieces), _flat(chunks)
 
 
 def _flat(values: Any) -> Array:
@@ -79,13 +108,21 @@ def zeros(height: int, dtype: Any) -> Array:
     return np.zeros(height, dtype)
 
 
+@functools.cache
+def rows_at_once(height: int) -> int:
+    """The rows of a tile that leave the fewest unused, of so many in all."""
+    return min(HEIGHTS, key=lambda rows: -height % rows)
+
+
 @InParts
 def outer_sums(
     part: int,
     parts: int,
     w: Array,
     w_row: int,
+    w_group: int,
     x: Array,
+    x_group: int,
     taps: Array,
     runs: Array,
     bias: Array,
@@ -93,35 +130,38 @@ def outer_sums(
     y: Array,
     y_row: int,
     height: int,
+    groups: int,
+    rows: int,
+    n: int,
 ) -> None:
-    """Write `height` rows of flat y, y_row apart, from rows of flat w, w_row apart.
+    """Write `height` rows of flat y for each group, y_row apart, from flat w and x.
 
-    Run by run, three or four rows at a time: of the two, what wastes fewer rows. That is 3
-    for the 6 channels of LeNet, 4 for 16.
+    A group's rows of w are w_row apart; it begins w_group further on than they say, and
+    x_group further on in x. rows: of a tile. n: the images at each position, of which each
+    thread has its slices; 0 where the values of a run are no images.
     """
-    block = 3 if -height % 3 < -height % 4 else 4
-    blocks = (height + block - 1) // block
-    vector = 64 // x.itemsize
-    units = runs.size // 5 * blocks
-    for unit in range(part * units // parts, (part + 1) * units // parts):
-        run, r0 = 5 * (unit // blocks), unit % blocks * block
+    cuts = max(1, n // SLICE)
+    across = min(parts, cuts)
+    down = parts // across
+    mine, share = part % across, part // across
+    if share == down:
+        return
+    first = slice_start(mine * cuts // across, cuts, n)
+    last = slice_start((mine + 1) * cuts // across, cuts, n)
+    blocks = (height + rows - 1) // rows
+    each = runs.size // 5 * blocks
+    for unit in range(share * groups * each // down, (share + 1) * groups * each // down):
+        group, run, block = unit // each, 5 * (unit % each // blocks), unit % blocks
         x0, y0, length = runs[run], runs[run + 1], runs[run + 2]
         t0, t1 = runs[run + 3], runs[run + 4]
-        p = 0
-        while p < length:
-            four = length - p >= 4 * vector
-            count = 4 * vector if four else min(vector, length - p)
-            source = (w, w_row, x, x0 + p, taps, t0, t1, bias, floor)
-            target = (y, y0 + p, y_row, r0, height, count)
-            if four and block == 4:
-                outer_tile(4, 4, source, target)
-            elif four:
-                outer_tile(3, 4, source, target)
-            elif block == 4:
-                outer_tile(4, 1, source, target)
-            else:
-                outer_tile(3, 1, source, target)
-            p += count
+        r0, top, step = group * height + block * rows, (group + 1) * height, length
+        x0 += group * x_group
+        if across > 1:
+            x0, y0, step = x0 + first, y0 + first, n
+        size = step if across == 1 else last - first
+        for p in range(0, length, step):
+            source = (w, group * w_group, w_row, x, x0 + p, taps, t0, t1, bias, floor)
+            outer_rows(rows, source, (y, y0 + p, y_row, r0, top, size))
 
 
 @InParts
@@ -129,32 +169,102 @@ def inner_sums(
     part: int,
     parts: int,
     g: Array,
+    g_size: int,
     x: Array,
+    x_size: int,
     g_rows: Array,
     x_columns: Array,
     runs: Array,
     chunks: Array,
     out: Array,
+    out_start: int,
+    out_size: int,
     out_row: int,
     out_column: int,
+    groups: int,
+    n: int,
 ) -> None:
-    """Write flat out, its rows and columns so far apart, tile by tile, chunk by chunk."""
-    height, width = g_rows.size, x_columns.size
+    """Write out (slices, groups · out_size), tile by tile, each slice's sums.
+
+    Behind out_start, rows and columns are so far apart in it. g and x hold the n images of
+    a batch slice by slice; a group has g_size and x_size positions there.
+    """
+    height, width = g_rows.size - ROWS + 1, x_columns.size - COLUMNS + 1
     down, across = (height + ROWS - 1) // ROWS, (width + COLUMNS - 1) // COLUMNS
-    start, stop = part * down * across // parts, (part + 1) * down * across // parts
-    rows, columns = np.empty(ROWS, np.int64), np.empty(COLUMNS, np.int64)
-    sums = np.empty(16, x.dtype)
-    for chunk in range(chunks.size - 1):
-        for unit in range(start, stop):
-            r0, c0 = unit % down * ROWS, unit // down * COLUMNS
-            for i in range(ROWS):
-                rows[i] = g_rows[min(r0 + i, height - 1)]
-            for i in range(COLUMNS):
-                columns[i] = x_columns[min(c0 + i, width - 1)]
-            first, last = chunks[chunk], chunks[chunk + 1]
-            inner_tile(g, rows, x, columns, runs, first, last, sums)
+    cuts, each, lanes = len(out), down * across, VECTOR // x.itemsize
+    size, totals = ROWS * COLUMNS * lanes, np.empty(64, x.dtype)
+    units = cuts * groups
+    for unit in range(units):
+        # Of this unit's tiles, those that are this part's.
+        first = max(0, part * units * each // parts - unit * each)
+        last = min(each, (part + 1) * units * each // parts - unit * each)
+        if first >= last:
+            continue
+        cut, group = unit // groups, unit % groups
+        begin = slice_start(cut, cuts, n)
+        many = slice_start(cut + 1, cuts, n) - begin
+        g_starts, x_starts = np.empty_like(g_rows), np.empty_like(x_columns)
+        for i in range(g_rows.size):
+            g_starts[i] = begin * groups * g_size + many * (group * g_size + g_rows[i])
+        for i in range(x_columns.size):
+            at = group * x_size + x_columns[i]
+            x_starts[i] = begin * groups * x_size + many * at
+        sums = np.zeros((last - first) * size, x.dtype)
+        for chunk in range(chunks.size - 1):
+            for tile in range(first, last):
+                left = (g, g_starts, tile % down * ROWS)
+                right = (x, x_starts, tile // down * COLUMNS)
+                of = (chunks[chunk], chunks[chunk + 1], many)
+                inner_tile(left, right, runs, of, sums, (tile - first) * size)
+        for tile in range(first, last):
+            tile_totals(sums, (tile - first) * size, totals)
+            r0, c0 = tile % down * ROWS, tile // down * COLUMNS
             for r in range(r0, min(r0 + ROWS, height)):
                 for c in range(c0, min(c0 + COLUMNS, width)):
-                    total = sums[(r - r0) * COLUMNS + c - c0]
-                    place = r * out_row + c * out_column
-                    out[place] = total if chunk == 0 else out[place] + total
+                    place = out_start + group * out_size + r * out_row + c * out_column
+                    out[cut, place] = totals[(r - r0) * COLUMNS + c - c0]
+
+
+@InParts
+def add_slices(part: int, parts: int, x: Array, y: Array) -> None:
+    """y = Σ_s x[s], one after the other, for x (slices, …) and flat y."""
+    start, stop = part * y.size // parts, (part + 1) * y.size // parts
+    for p0 in range(start, stop, 1024):
+        out = y[p0 : min(p0 + 1024, stop)]
+        for s in range(len(x)):
+            values = x[s, p0 : p0 + out.size]
+            for i in range(out.size):
+                out[i] = values[i] if s == 0 else out[i] + values[i]
+
+
+@InParts
+def lay_out(
+    part: int,
+    parts: int,
+    x: Array,
+    top: int,
+    bottom: int,
+    left: int,
+    right: int,
+    y: Array,
+) -> None:
+    """x (C, H, W, N) slice by slice to flat y, each map with so many zeros around it."""
+    channels, height, width, n = x.shape
+    high, wide = top + height + bottom, left + width + right
+    cuts = max(1, n // SLICE)
+    units = cuts * channels * high
+    for unit in range(part * units // parts, (part + 1) * units // parts):
+        cut, c, h = unit // high // channels, unit // high % channels, unit % high - top
+        begin = slice_start(cut, cuts, n)
+        many = slice_start(cut + 1, cuts, n) - begin
+        row = (begin * channels * high + many * (c * high + h + top)) * wide
+        out = y[row : row + wide * many]
+        if h < 0 or h >= height:
+            out[:] = 0
+            continue
+        out[: left * many] = 0
+        out[(left + width) * many :] = 0
+        for w in range(width):
+            values, place = x[c, h, w], (left + w) * many
+            for i in range(many):
+                out[place + i] = values[begin + i]

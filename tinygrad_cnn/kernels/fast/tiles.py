@@ -2,57 +2,47 @@
 
 They keep a tile of sums in vector registers while they run over the terms. A loop that the
 compiler vectorises by itself loads and stores a sum for each product instead, and is five
-times slower. They are written in LLVM's language, by way of Numba's `intrinsic`: the Python
-loops here run while compiling, and unroll.
+times slower. They are written in LLVM's language: the Python loops here run while
+compiling, and unroll. `processor` says which tiles fit; `intrinsics` are what kernels call.
 
-    outer_tile   y[r, p] = max(b[r] + Σ_t w[r, tap t] · x[offset t + p], floor)
-                 for R rows and V vectors of p: numbers of w meet vectors of x
-    inner_tile   s[r, c] = Σ_p g[r, p] · x[c, p]
-                 for R × C sums: vectors meet vectors
+    write_outer    y[r, p] = max(b[r] + Σ_t w[r, tap t] · x[offset t + p], floor)
+                   for R rows and V vectors of p: numbers of w meet vectors of x
+    write_inner    s[r, c] += Σ_p g[r, p] · x[c, p]
+                   for R × C sums, each a vector of p modulo its lanes: vectors meet vectors
 
-and `transpose_tile`, which turns rows into columns.
-
-A vector has 64 bytes; where the processor's are shorter, LLVM takes several.
+`write_totals`, which adds such lanes up, and `write_transpose`, which turns rows into
+columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from llvmlite import ir
 from llvmlite.ir import IRBuilder as Builder
 from llvmlite.ir import Value
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
-from numba.types import Type
+
+from .processor import Registers
 
 CONTRACT = ("contract",)  # a product and a sum may become one instruction
-Definition = tuple[Any, Callable[..., Value]]
-"""Of an intrinsic: its signature, and the function that writes its instructions."""
 
 INT32, INDEX = ir.IntType(32), ir.IntType(64)
 
-ROWS, COLUMNS = 3, 5
-"""The tile of `inner_tile`: 15 sums, for which 8 vectors are loaded."""
-
 
 class Code:
-    """Writes instructions on vectors of one element type."""
+    """Writes instructions on vectors of one type of number and of so many bytes."""
 
-    def __init__(self, context: Any, builder: Builder, dtype: Type) -> None:
-        self.context, self.build = context, builder
-        self.bytes = dtype.bitwidth // 8
-        self.lanes = 64 // self.bytes
-        self.number = context.get_value_type(dtype)
-        self.vector = ir.VectorType(self.number, self.lanes)
+    def __init__(self, build: Builder, number: ir.Type, vector: int) -> None:
+        self.build, self.number = build, number
+        self.bytes = 4 if isinstance(number, ir.FloatType) else 8
+        self.lanes = vector // self.bytes
+        self.vector = ir.VectorType(number, self.lanes)
         self.zero = ir.Constant(self.vector, None)
-
-    def pointer(self, kind: Type, array: Value, start: Value) -> Value:
-        """Where array[start] lies."""
-        data = self.context.make_array(kind)(self.context, self.build, array).data
-        return self.build.gep(data, [start])
+        self.masks = vector > 16
+        """Whether a part of a vector is loaded and stored at once."""
 
     def spread(self, number: Value) -> Value:
         """A vector of one number."""
@@ -72,6 +62,10 @@ class Code:
         """The smaller of two integers."""
         return self.build.select(self.build.icmp_signed("<", a, b), a, b)
 
+    def number_at(self, pointer: Value, offset: Value) -> Value:
+        """The number at pointer + offset."""
+        return self.build.load(self.build.gep(pointer, [offset]))
+
     def load(self, pointer: Value, offset: Value, mask: Value | None = None) -> Value:
         """The vector at pointer + offset; outside the mask 0, and nothing is read."""
         place = self._place(pointer, offset)
@@ -79,6 +73,11 @@ class Code:
             return self.build.load(place, align=self.bytes)
         arguments = [place, INT32(self.bytes), mask, self.zero]
         return self._masked("load", self.vector, arguments)
+
+    def load_one(self, pointer: Value, offset: Value) -> Value:
+        """The number at pointer + offset in the first lane, 0 in the others."""
+        number = self.number_at(pointer, offset)
+        return self.build.insert_element(self.zero, number, INT32(0))
 
     def store(
         self, value: Value, pointer: Value, offset: Value, mask: Value | None = None
@@ -146,151 +145,207 @@ class Code:
         return self.build.call(function, arguments)
 
 
-def _unpacked(build: Builder, values: Value) -> list[Value]:
-    return [build.extract_value(values, i) for i in range(len(values.type))]
+@contextmanager
+def _repeat(build: Builder, first: Value, last: Value, step: Value) -> Iterator[Value]:
+    """A loop from `first`, done at least once, while what follows is below `last`.
 
-
-@intrinsic(prefer_literal=True)
-def outer_tile(
-    _: Any, rows: Type, vectors: Type, source: Type, target: Type
-) -> Definition | None:
-    """Write y[y_start + y_row · r + p] for the rows from r0 on and one tile's values of p.
-
-    source: w, w_row (the distance of its rows), x, x_start, taps, the first and the last of
-    them, bias, floor; taps are flat pairs (offset in x, offset in w).
-    target: y, y_start, y_row, r0, the height of y, count. Rows beyond the height are left
-    out; a single vector is cut off at `count` values.
+    Of pointers as of numbers; those take one register less.
     """
-    if not isinstance(rows, types.IntegerLiteral):
-        return None
-    height, width = rows.literal_value, vectors.literal_value
-    w, _, x, _, taps, _, _, bias, _ = source
-    y = target[0]
-    signature = types.void(rows, vectors, source, target)
+    before, loop = build.basic_block, build.append_basic_block("repeat")
+    build.branch(loop)
+    build.position_at_end(loop)
+    current = build.phi(first.type)
+    current.add_incoming(first, before)
+    yield current
+    if first.type.is_pointer:
+        following = build.gep(current, [step])
+    else:
+        following = build.add(current, step)
+    current.add_incoming(following, build.basic_block)
+    end = build.append_basic_block("repeated")
+    build.cbranch(build.icmp_unsigned("<", following, last), loop, end)
+    build.position_at_end(end)
 
-    def write(context: Any, build: Builder, signature: Any, arguments: Any) -> Value:
-        w_, w_row, x_, x0, taps_, t0, t1, bias_, low = _unpacked(build, arguments[2])
-        y_, y0, y_row, r0, top, count = _unpacked(build, arguments[3])
-        code = Code(context, build, x.dtype)
-        x_at, zero = code.pointer(x, x_, x0), INDEX(0)
-        t_at, b_at = code.pointer(taps, taps_, zero), code.pointer(bias, bias_, zero)
-        mask = code.first(count) if width == 1 else None
-        last = build.sub(top, INDEX(1))
-        numbers = [build.add(r0, INDEX(r)) for r in range(height)]
-        clamped = [code.least(r, last) for r in numbers]
-        w_rows = [code.pointer(w, w_, build.mul(r, w_row)) for r in clamped]
-        starts = [code.spread(build.load(build.gep(b_at, [r]))) for r in clamped]
-        cells = [(r, v) for r in range(height) for v in range(width)]
-        held = code.variables([starts[r] for r, _ in cells])
-        sums = dict(zip(cells, held, strict=True))
-        with cgutils.for_range_slice(build, t0, t1, INDEX(1)) as (t, _):
-            pair = build.gep(t_at, [build.mul(t, INDEX(2))])
-            x_tap, w_tap = build.load(pair), build.load(build.gep(pair, [INDEX(1)]))
-            values = [
-                code.load(x_at, build.add(x_tap, INDEX(v * code.lanes)), mask)
-                for v in range(width)
-            ]
-            for r in range(height):
-                number = code.spread(build.load(build.gep(w_rows[r], [w_tap])))
-                for v in range(width):
-                    code.add_product(sums[r, v], number, values[v])
-        lowest = code.spread(low)
-        for r in range(height):
-            y_at = code.pointer(y, y_, build.add(y0, build.mul(numbers[r], y_row)))
-            with build.if_then(build.icmp_signed("<", numbers[r], top)):
-                for v in range(width):
-                    total = build.load(sums[r, v])
+
+class Outer(NamedTuple):
+    """What `write_outer` works on: pointers, and integers."""
+
+    w: Value
+    w_row: Value
+    """The distance of two rows of w."""
+    x: Value
+    taps: Value
+    """Pairs of offsets in x and w."""
+    first_tap: Value
+    last_tap: Value
+    bias: Value
+    floor: Value
+    y: Value
+    y_row: Value
+    r0: Value
+    """The first row."""
+    height: Value
+    """How many rows there are; those beyond are left out."""
+    length: Value
+    """How many values p of each row are written."""
+
+
+def write_outer(code: Code, registers: Registers, rows: Value, of: Outer) -> None:
+    """Write `length` values of `rows` rows of y, for a number of rows that tiles have."""
+    end = code.build.append_basic_block("written")
+    choice = code.build.switch(rows, end)
+    for height, width in registers.outer.items():
+        block = code.build.append_basic_block(f"rows{height}")
+        choice.add_case(INDEX(height), block)
+        code.build.position_at_end(block)
+        _write_rows(code, height, width, of)
+        code.build.branch(end)
+    code.build.position_at_end(end)
+
+
+def _write_rows(code: Code, height: int, most: int, of: Outer) -> None:
+    """Tile by tile, of `most` vectors or less, as even as can be.
+
+    The last vector of a row that no vectors fill ends where the row does: some values are
+    computed twice, and are the same. Rows shorter than a vector are cut off by a mask.
+    """
+    build, lanes, one = code.build, code.lanes, INDEX(1)
+    tile = _Tile(code, height, of)
+    long = build.icmp_signed(">=", of.length, INDEX(lanes))
+    with build.if_else(long) as (vectors, masked):
+        with vectors:
+            place = cgutils.alloca_once_value(build, INDEX(0))
+            start = build.append_basic_block("tile")
+            ready = build.append_basic_block("tiled")
+            build.branch(start)
+            build.position_at_end(start)
+            p = build.load(place)
+            rest = build.sub(of.length, p)
+            left = build.sdiv(build.add(rest, INDEX(lanes - 1)), INDEX(lanes))
+            tiles = build.sdiv(build.add(left, INDEX(most - 1)), INDEX(most))
+            width = build.sdiv(build.sub(build.add(left, tiles), one), tiles)
+            full = build.mul(build.sub(width, one), INDEX(lanes))
+            last = code.least(full, build.sub(rest, INDEX(lanes)))
+            behind = build.append_basic_block("behind")
+            choice = build.switch(width, behind)
+            for count in range(1, most + 1):
+                block = build.append_basic_block(f"vectors{count}")
+                choice.add_case(INDEX(count), block)
+                build.position_at_end(block)
+                offsets = [INDEX(v * lanes) for v in range(count - 1)]
+                tile.write(p, [*offsets, last])
+                build.branch(behind)
+            build.position_at_end(behind)
+            p = build.add(p, build.mul(width, INDEX(lanes)))
+            build.store(p, place)
+            more = build.icmp_signed("<", p, of.length)
+            build.cbranch(more, start, ready)
+            build.position_at_end(ready)
+        with masked:
+            if code.masks:
+                tile.write(INDEX(0), [INDEX(0)], code.first(of.length))
+            else:
+                alone = _Tile(Code(build, code.number, code.bytes), height, of)
+                with cgutils.for_range_slice(build, INDEX(0), of.length, one) as (p, _):
+                    alone.write(p, [INDEX(0)])
+
+
+class _Tile:
+    """The rows of one tile: where their weights and results lie."""
+
+    def __init__(self, code: Code, height: int, of: Outer) -> None:
+        build = code.build
+        self.code, self.of = code, of
+        last = build.sub(of.height, INDEX(1))
+        self.numbers = [build.add(of.r0, INDEX(r)) for r in range(height)]
+        clamped = [code.least(r, last) for r in self.numbers]
+        self.weights = [build.gep(of.w, [build.mul(r, of.w_row)]) for r in clamped]
+        self.biases = [code.spread(code.number_at(of.bias, r)) for r in clamped]
+        rows = [build.mul(r, of.y_row) for r in self.numbers]
+        self.targets = [build.gep(of.y, [row]) for row in rows]
+
+    def write(self, p: Value, offsets: list[Value], mask: Value | None = None) -> None:
+        """The vectors at these offsets behind p."""
+        code, build, of = self.code, self.code.build, self.of
+        sources = [build.gep(of.x, [build.add(p, offset)]) for offset in offsets]
+        sums = [code.variables([bias] * len(offsets)) for bias in self.biases]
+        ends = of.first_tap, of.last_tap
+        first, last = (build.gep(of.taps, [build.mul(t, INDEX(2))]) for t in ends)
+        some = build.icmp_unsigned("<", first, last)
+        with build.if_then(some), _repeat(build, first, last, INDEX(2)) as pair:
+            x_tap, w_tap = build.load(pair), code.number_at(pair, INDEX(1))
+            values = [code.load(source, x_tap, mask) for source in sources]
+            for weights, row in zip(self.weights, sums, strict=True):
+                number = code.spread(code.number_at(weights, w_tap))
+                for place, value in zip(row, values, strict=True):
+                    code.add_product(place, number, value)
+        lowest = code.spread(of.floor)
+        for r, target, row in zip(self.numbers, self.targets, sums, strict=True):
+            with build.if_then(build.icmp_signed("<", r, of.height)):
+                for offset, place in zip(offsets, row, strict=True):
+                    total = build.load(place)
                     under = build.fcmp_ordered("<", total, lowest)
                     total = build.select(under, lowest, total)
-                    code.store(total, y_at, INDEX(v * code.lanes), mask)
-        return context.get_dummy_value()
-
-    return signature, write
+                    code.store(total, target, build.add(p, offset), mask)
 
 
-@intrinsic
-def inner_tile(
-    _: Any,
-    g: Type,
-    g_starts: Type,
-    x: Type,
-    x_starts: Type,
-    runs: Type,
-    first_run: Type,
-    last_run: Type,
-    sums: Type,
-) -> Definition:
-    """Write sums[r · COLUMNS + c] = Σ over runs and p of g[…] · x[…].
+class Inner(NamedTuple):
+    """What `write_inner` works on: pointers to rows, and integers."""
 
-    runs: flat triples (offset in g, offset in x, length), of which those from first_run to
-    last_run are summed over p < length; g_starts has ROWS more offsets, x_starts COLUMNS.
-    sums has room for 16 values.
-    """
-    signature = types.void(g, g_starts, x, x_starts, runs, first_run, last_run, sums)
+    g: Sequence[Value]
+    x: Sequence[Value]
+    runs: Value
+    """Triples: positions in g and x, and how many follow each other there."""
+    first_run: Value
+    last_run: Value
+    n: Value
+    """How many values lie at each position."""
+    sums: Value
 
-    def write(context: Any, build: Builder, signature: Any, arguments: Any) -> Value:
-        g_, g_starts_, x_, x_starts_, runs_, q0, q1, sums_ = arguments
-        code = Code(context, build, x.dtype)
-        zero = INDEX(0)
 
-        def places(
-            kind: Type, array: Value, starts: Type, many: Value, count: int
-        ) -> list[Value]:
-            at = code.pointer(starts, many, zero)
-            offsets = [build.load(build.gep(at, [INDEX(i)])) for i in range(count)]
-            return [code.pointer(kind, array, offset) for offset in offsets]
+def write_inner(code: Code, of: Inner) -> None:
+    """sums[r · C + c] += Σ over runs and their values of g[r, …] · x[c, …], lane by lane."""
+    build, zero, one, lanes = code.build, INDEX(0), INDEX(1), INDEX(code.lanes)
+    cells = [(r, c) for r in range(len(of.g)) for c in range(len(of.x))]
+    places = [INDEX(i * code.lanes) for i in range(len(cells))]
+    held = code.variables([code.load(of.sums, place) for place in places])
 
-        rows = places(g, g_, g_starts, g_starts_, ROWS)
-        columns = places(x, x_, x_starts, x_starts_, COLUMNS)
-        run_at = code.pointer(runs, runs_, zero)
-        cells = [(r, c) for r in range(ROWS) for c in range(COLUMNS)]
-        held = code.variables([code.zero] * len(cells))
-        variables = dict(zip(cells, held, strict=True))
+    def add(load: Callable[..., Value], at: list[Value], *mask: Value) -> None:
+        left = [load(row, at[0], *mask) for row in of.g]
+        right = [load(column, at[1], *mask) for column in of.x]
+        for total, (r, c) in zip(held, cells, strict=True):
+            code.add_product(total, left[r], right[c])
 
-        def add(g_at: Value, x_at: Value, mask: Value | None) -> None:
-            left = [code.load(row, g_at, mask) for row in rows]
-            right = [code.load(column, x_at, mask) for column in columns]
-            for r, c in cells:
-                code.add_product(variables[r, c], left[r], right[c])
-
-        with cgutils.for_range_slice(build, q0, q1, INDEX(1)) as (q, _):
-            run = build.gep(run_at, [build.mul(q, INDEX(3))])
-            g0, x0, length = [build.load(build.gep(run, [INDEX(i)])) for i in range(3)]
-            whole = build.and_(length, INDEX(-code.lanes))
-            with cgutils.for_range_slice(build, zero, whole, INDEX(code.lanes)) as (
-                p,
-                _,
-            ):
-                add(build.add(g0, p), build.add(x0, p), None)
+    with cgutils.for_range_slice(build, of.first_run, of.last_run, one) as (q, _):
+        run = build.gep(of.runs, [build.mul(q, INDEX(3))])
+        of_run = [build.mul(code.number_at(run, INDEX(i)), of.n) for i in range(3)]
+        *starts, length = of_run
+        whole = build.and_(length, INDEX(-code.lanes))
+        with cgutils.for_range_slice(build, zero, whole, lanes) as (p, _):
+            add(code.load, [build.add(start, p) for start in starts])
+        if code.masks:
             rest = build.sub(length, whole)
             with build.if_then(build.icmp_signed(">", rest, zero)):
-                add(build.add(g0, whole), build.add(x0, whole), code.first(rest))
-        ended = [build.load(variables[cell]) for cell in cells]
-        for i in range(0, len(ended), code.lanes):
-            totals = code.totals(ended[i : i + code.lanes])
-            code.store(totals, code.pointer(sums, sums_, INDEX(i)), zero)
-        return context.get_dummy_value()
+                ends = [build.add(start, whole) for start in starts]
+                add(code.load, ends, code.first(rest))
+        else:
+            with cgutils.for_range_slice(build, whole, length, one) as (p, _):
+                add(code.load_one, [build.add(start, p) for start in starts])
+    for total, place in zip(held, places, strict=True):
+        code.store(build.load(total), of.sums, place)
 
-    return signature, write
+
+def write_totals(code: Code, count: int, sums: Value, totals: Value) -> None:
+    """totals[i] = the sum of the lanes of sums[i]; `totals` has room for whole vectors."""
+    lanes = code.lanes
+    vectors = [code.load(sums, INDEX(i * lanes)) for i in range(count)]
+    for i in range(0, count, lanes):
+        code.store(code.totals(vectors[i : i + lanes]), totals, INDEX(i))
 
 
-@intrinsic
-def transpose_tile(
-    _: Any, x: Type, start: Type, row: Type, y: Type, y_start: Type, y_row: Type
-) -> Definition:
-    """y[y_start + y_row · j + i] = x[start + row · i + j] for a square of as many i and j
-    as a vector has lanes.
-    """
-    signature = types.void(x, start, row, y, y_start, y_row)
-
-    def write(context: Any, build: Builder, signature: Any, arguments: Any) -> Value:
-        x_, x0, x_row, y_, y0, y_row = arguments
-        code = Code(context, build, x.dtype)
-        x_at, y_at = code.pointer(x, x_, x0), code.pointer(y, y_, y0)
-        numbers = [INDEX(i) for i in range(code.lanes)]
-        rows = [code.load(x_at, build.mul(x_row, i)) for i in numbers]
-        for i, column in zip(numbers, code.transposed(rows), strict=True):
-            code.store(column, y_at, build.mul(y_row, i))
-        return context.get_dummy_value()
-
-    return signature, write
+def write_transpose(code: Code, x: Value, x_row: Value, y: Value, y_row: Value) -> None:
+    """y[y_row · j + i] = x[x_row · i + j] for a square of as many i and j as lanes."""
+    numbers = [INDEX(i) for i in range(code.lanes)]
+    rows = [code.load(x, code.build.mul(x_row, i)) for i in numbers]
+    for i, column in zip(numbers, code.transposed(rows), strict=True):
+        code.store(column, y, code.build.mul(y_row, i))
