@@ -253,18 +253,22 @@ def lay_out(
     high, wide = top + height + bottom, left + width + right
     cuts = max(1, n // SLICE)
     units = cuts * channels * high
+    flat = x.reshape(-1)
     for unit in range(part * units // parts, (part + 1) * units // parts):
         cut, c, h = unit // high // channels, unit // high % channels, unit % high - top
         begin = slice_start(cut, cuts, n)
         many = slice_start(cut + 1, cuts, n) - begin
         row = (begin * channels * high + many * (c * high + h + top)) * wide
-        out = y[row : row + wide * many]
-        if h < 0 or h >= height:
-            out[:] = 0
-            continue
-        out[: left * many] = 0
-        out[(left + width) * many :] = 0
-        for w in range(width):
-            values, place = x[c, h, w], (left + w) * many
-            for i in range(many):
-                out[place + i] = values[begin + i]
+        inside = 0 <= h < height
+        for w in range(wide):
+            place = row + w * many
+            if not inside or w < left or w >= left + width:
+                y[place : place + many] = 0
+                continue
+            at = ((c * height + h) * width + w - left) * n + begin
+            if many == SLICE:  # known while compiling: whole vectors
+                for i in range(SLICE):
+                    y[place + i] = flat[at + i]
+            else:
+                for i in range(many):
+                    y[place + i] = flat[at + i]
