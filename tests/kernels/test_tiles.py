@@ -93,7 +93,7 @@ def outer_module(machine, number, registers):
 
 def inner_module(machine, number, registers):
     def write(build, arguments):
-        g, x, sums, rows, columns, runs, _, q0, q1, n = arguments
+        g, x, sums, rows, columns, runs, _, q0, q1, *steps = arguments
         height, width = registers.inner
 
         def places(base, table, count):
@@ -101,10 +101,10 @@ def inner_module(machine, number, registers):
             return [build.gep(base, [offset]) for offset in at]
 
         left, right = places(g, rows, height), places(x, columns, width)
-        of = tiles.Inner(left, right, runs, q0, q1, n, sums)
+        of = tiles.Inner(left, right, runs, q0, q1, *steps, sums)
         tiles.write_inner(tiles.Code(build, number, registers.vector), of)
 
-    return module_with(machine, number, "inner", (3, 3), 3, write)
+    return module_with(machine, number, "inner", (3, 3), 5, write)
 
 
 def test_the_registers_of_each_processor_are_seen(machine):

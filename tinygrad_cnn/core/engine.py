@@ -311,7 +311,7 @@ class Tensor(
         """Run the operation's forward and, where a gradient may be asked, record it."""
         arrays, asked = [], []
         if op.view and isinstance(inputs[0], Tensor):
-            inputs[0].prepare_view()
+            inputs[0].prepare_view(op)
         for i, x in enumerate(inputs):
             if isinstance(x, Tensor):
                 if x._requires_grad:

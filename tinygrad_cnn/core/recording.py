@@ -101,6 +101,8 @@ class Version:
     viewed = False
     owner: Any = None
     """The array that the first view was taken of."""
+    innermost = False
+    """Whether the order in memory is the kernels' own, with the batch innermost."""
     torn = False
     """Whether a copy was made where PyTorch may have a view."""
     where: Where | None = None

@@ -283,6 +283,10 @@ class Op:
         """How many it takes for inputs of these shapes."""
         return 0
 
+    def parts_images(self, x: Value) -> bool:
+        """Whether a view of x keeps its first axis, and moves values only behind it."""
+        return False
+
     def factor(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
         """∂y[at]/∂(inputs[i][index]) in letters, where it has a name."""
         return ""

@@ -68,6 +68,12 @@ class Reshape(Op):
             )
         return x.reshape(self.shape)
 
+    def parts_images(self, x: Value) -> bool:
+        if not x.size or not self.shape:
+            return False
+        known = math.prod(s for s in self.shape if s != -1)
+        return len(x) == (x.size // known if self.shape[0] == -1 else self.shape[0])
+
     def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
         return Reshape(x_shape)(g)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import AutogradError, DTypeError, ShapeError
 from ...ops import shape as ops
+from ...ops.base import Op
 from ..recording import observer, told_reader
 from .base import Array, Base, DType, axis_of, int64, of_array
 
@@ -87,6 +88,13 @@ class device:
         return hash("cpu")
 
 
+def images_innermost(x: Array) -> bool:
+    """Whether images, or rows of numbers, have the batch innermost, as kernels leave them."""
+    if x.ndim not in (2, 4) or x.flags.c_contiguous:
+        return False
+    return x.transpose(*range(1, x.ndim), 0).flags.c_contiguous
+
+
 class Memory(Base):
     """What a Tensor is made of, and what happens to it."""
 
@@ -113,7 +121,10 @@ class Memory(Base):
 
     def stride(self, dim: int | None = None) -> Any:
         """How far apart values lie in memory along each axis (or one), in values."""
-        steps = tuple([s // self._array.itemsize for s in self.lie_in_rows().strides])
+        array = self.lie_in_rows()
+        if self._version.innermost and images_innermost(array):
+            array = np.empty_like(array, order="C")
+        steps = tuple([s // array.itemsize for s in array.strides])
         return steps if dim is None else steps[axis_of(dim, len(steps))]
 
     def data_ptr(self) -> builtins.int:
@@ -219,7 +230,9 @@ class Memory(Base):
 
     def is_contiguous(self, memory_format: Any = None) -> builtins.bool:
         """Whether the values lie in row-major order."""
-        return bool(self.lie_in_rows().flags.c_contiguous)
+        array = self.lie_in_rows()
+        rows = array.flags.c_contiguous
+        return bool(rows or (self._version.innermost and images_innermost(array)))
 
     def lie_in_rows(self) -> Array:
         """The array; images are put into row-major order before a first view is taken.
@@ -228,8 +241,7 @@ class Memory(Base):
         change in place of either would not reach the other, as in PyTorch it does.
         """
         before: Array = self._array
-        ordered = before.flags.c_contiguous or self._version.viewed or before.ndim != 4
-        if ordered or not before.transpose(1, 2, 3, 0).flags.c_contiguous:
+        if self._version.viewed or not images_innermost(before):
             return before
         self._array = rows = np.ascontiguousarray(before)
         rows.flags.writeable = before.flags.writeable
@@ -237,13 +249,17 @@ class Memory(Base):
             observe(ops.Clone(order="C"), [before], rows, [])
         return rows
 
-    def prepare_view(self) -> None:
+    def prepare_view(self, op: Op) -> None:
         """Before a view is taken: from an order that PyTorch may not have, none is changed.
 
         Self may have been computed from a view, so that its order is another in PyTorch,
         too, or have an order that it has here alone; what is a view differs between these.
+        One that keeps images apart is a view in both orders.
         """
         version = self._version
+        if images_innermost(self._array) and op.parts_images(self._array):
+            version.innermost = version.innermost or not version.viewed
+            return
         if not (self.lie_in_rows().flags.c_contiguous or version.viewed):
             version.torn = True
 

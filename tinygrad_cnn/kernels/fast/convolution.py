@@ -110,10 +110,13 @@ VECTOR = 16
 not fill a vector, longer runs over a copy with a border of zeros are faster."""
 
 
-def _laid_out(x: Array, margins: list[Pair]) -> tuple[Array, list[Call]]:
-    """x (C, H, W, N) slice by slice, zeros around each map, flat; and the call for it."""
+def _bordered(x: Array, margins: list[Pair]) -> tuple[Array, list[Call]]:
+    """x (C, H, W, N) slice by slice, zeros around each map, flat; and the call for it.
+
+    Without margins x itself, and no call.
+    """
     (top, bottom), (left, right) = margins
-    if not any(map(any, margins)) and sums.slices(x.shape[3]) == 1:
+    if not any(map(any, margins)):
         return x.reshape(-1), []
     c, h, w, n = x.shape
     y = np.empty(c * (top + h + bottom) * (left + w + right) * n, x.dtype)
@@ -165,7 +168,7 @@ def gather_calls(
     n, outputs, area = x.shape[3], len(y) // groups, y[0].size
     sizes = x.shape[1:3], y.shape[1:3], n
     table, margins = _gather(adjoint, bordered, window, channels, *sizes)
-    x, calls = _laid_out(x, margins) if bordered else (x.reshape(-1), [])
+    x, calls = _bordered(x, margins)
     products, taps, runs = table
     w_row = w[0, 0].size if adjoint else w[0].size
     # Rows of y are numbered through all groups; of the adjoint, those of w are not.
@@ -213,19 +216,19 @@ def weight_calls(
         behind = window.overhang(x.shape[1:3], g.shape[1:3])
         margins = [*zip(window.padding, map(add, window.padding, behind), strict=True)]
     given = o // groups, c, x.shape[1:3], g.shape[1:3], min(n, sums.SLICE)
-    maps, calls = _laid_out(x, margins)
-    slopes, more = _laid_out(g, [(0, 0), (0, 0)])
+    maps, calls = _bordered(x, margins)
     cuts, taps = sums.slices(n), ky * kx
     out = dw.reshape(1, -1) if cuts == 1 else np.empty((cuts, dw.size), dw.dtype)
-    sizes = slopes, g.size // n // groups, maps, maps.size // n // groups
+    sizes = g.reshape(-1), g.size // n // groups, maps, maps.size // n // groups
     step = 1 if tap_by_tap else taps
+    sliced = bool(calls)
     for first in range(0, taps, step):
         products, *table = _meetings(window, first, tap_by_tap, *given)
-        into = out, first, dw.size // groups, c * taps, taps // step, groups, n
+        into = out, first, dw.size // groups, c * taps, taps // step, groups, n, False, sliced
         calls.append(sums.inner_sums.call(n * products * groups, *sizes, *table, *into))
     if cuts > 1:
         calls.append(sums.add_slices.call(2 * out.size, out, dw.reshape(-1)))
-    return more + calls
+    return calls
 
 
 @functools.lru_cache(maxsize=1024)

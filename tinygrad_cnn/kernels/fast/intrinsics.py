@@ -82,8 +82,8 @@ def inner_tile(
 
     left: g, an array of the offset of each row, and the number of a row, from which on the
     tile has its rows; right: x and its columns in the same way. runs: flat triples
-    (position in g, position in x, how many follow). part: the first run, the last, and how
-    many values lie at a position.
+    (position in g, position in x, how many follow). part: the first run, the last, how many
+    values of a position are summed, and how far apart positions lie in g and in x.
     """
     signature = types.void(left, right, runs, part, sums, at)
 
@@ -99,14 +99,16 @@ def inner_tile(
             return [build.gep(base, [offset]) for offset in offsets]
 
         height, width = registers().inner
-        q0, q1, n = _unpacked(build, arguments[3])
+        q0, q1, length, g_step, x_step = _unpacked(build, arguments[3])
         of = tiles.Inner(
             g=places(left, arguments[0], height),
             x=places(right, arguments[1], width),
             runs=_pointer(context, build, runs, arguments[2]),
             first_run=q0,
             last_run=q1,
-            n=n,
+            length=length,
+            g_step=g_step,
+            x_step=x_step,
             sums=build.gep(_pointer(context, build, sums, arguments[4]), arguments[5:]),
         )
         tiles.write_inner(_code(context, build, left[0]), of)

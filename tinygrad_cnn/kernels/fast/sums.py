@@ -24,6 +24,7 @@ from .calls import Array, InParts
 from .compiling import compiled
 from .intrinsics import inner_tile, outer_rows, tile_totals
 from .processor import registers
+from .tiles import SLICE
 
 OuterTable = tuple[int, Array, Array]
 """Where the terms of `outer_sums` lie, as flat int64 arrays, behind how many products one
@@ -42,9 +43,6 @@ image. A position is a place of the image where all images of a slice lie:
     runs     (further position in g, further position in x, positions) of each run
     chunks   where those runs begin that are summed together, while near memory holds them
 """
-
-SLICE = 32
-"""Images of a slice: two of the longest vectors of float32."""
 
 VECTOR = registers().vector
 ROWS, COLUMNS = registers().inner
@@ -183,11 +181,14 @@ def inner_sums(
     out_column: int,
     groups: int,
     n: int,
+    g_sliced: bool,
+    x_sliced: bool,
 ) -> None:
     """Write out (slices, groups · out_size), tile by tile, each slice's sums.
 
-    Behind out_start, rows and columns are so far apart in it. g and x hold the n images of
-    a batch slice by slice; a group has g_size and x_size positions there.
+    Behind out_start, rows and columns are so far apart in it. A group has g_size and x_size
+    positions in g and x; there lie the n images of a batch, or those of its slices one
+    slice after the other.
     """
     height, width = g_rows.size - ROWS + 1, x_columns.size - COLUMNS + 1
     down, across = (height + ROWS - 1) // ROWS, (width + COLUMNS - 1) // COLUMNS
@@ -203,18 +204,20 @@ def inner_sums(
         cut, group = unit // groups, unit % groups
         begin = slice_start(cut, cuts, n)
         many = slice_start(cut + 1, cuts, n) - begin
+        g_step, x_step = many if g_sliced else n, many if x_sliced else n
+        g0 = begin * groups * g_size if g_sliced else begin
+        x0 = begin * groups * x_size if x_sliced else begin
         g_starts, x_starts = np.empty_like(g_rows), np.empty_like(x_columns)
         for i in range(g_rows.size):
-            g_starts[i] = begin * groups * g_size + many * (group * g_size + g_rows[i])
+            g_starts[i] = g0 + g_step * (group * g_size + g_rows[i])
         for i in range(x_columns.size):
-            at = group * x_size + x_columns[i]
-            x_starts[i] = begin * groups * x_size + many * at
+            x_starts[i] = x0 + x_step * (group * x_size + x_columns[i])
         sums = np.zeros((last - first) * size, x.dtype)
         for chunk in range(chunks.size - 1):
             for tile in range(first, last):
                 left = (g, g_starts, tile % down * ROWS)
                 right = (x, x_starts, tile // down * COLUMNS)
-                of = (chunks[chunk], chunks[chunk + 1], many)
+                of = (chunks[chunk], chunks[chunk + 1], many, g_step, x_step)
                 inner_tile(left, right, runs, of, sums, (tile - first) * size)
         for tile in range(first, last):
             tile_totals(sums, (tile - first) * size, totals)

@@ -31,6 +31,9 @@ CONTRACT = ("contract",)  # a product and a sum may become one instruction
 
 INT32, INDEX = ir.IntType(32), ir.IntType(64)
 
+SLICE = 32
+"""Images of a slice of a batch (see `sums`): two of the longest vectors of float32."""
+
 
 class Code:
     """Writes instructions on vectors of one type of number and of so many bytes."""
@@ -298,8 +301,11 @@ class Inner(NamedTuple):
     """Triples: positions in g and x, and how many follow each other there."""
     first_run: Value
     last_run: Value
-    n: Value
-    """How many values lie at each position."""
+    length: Value
+    """How many values of a position are summed, at least SLICE where there are gaps."""
+    g_step: Value
+    x_step: Value
+    """From a position to the next: `length` in both where there are no gaps."""
     sums: Value
 
 
@@ -316,21 +322,42 @@ def write_inner(code: Code, of: Inner) -> None:
         for total, (r, c) in zip(held, cells, strict=True):
             code.add_product(total, left[r], right[c])
 
-    with cgutils.for_range_slice(build, of.first_run, of.last_run, one) as (q, _):
-        run = build.gep(of.runs, [build.mul(q, INDEX(3))])
-        of_run = [build.mul(code.number_at(run, INDEX(i)), of.n) for i in range(3)]
-        *starts, length = of_run
-        whole = build.and_(length, INDEX(-code.lanes))
-        with cgutils.for_range_slice(build, zero, whole, lanes) as (p, _):
-            add(code.load, [build.add(start, p) for start in starts])
+    def add_vector(starts: list[Value], p: Value) -> None:
+        add(code.load, [build.add(start, p) for start in starts])
+
+    def add_rest(starts: list[Value], whole: Value, size: Value) -> None:
         if code.masks:
-            rest = build.sub(length, whole)
+            rest = build.sub(size, whole)
             with build.if_then(build.icmp_signed(">", rest, zero)):
                 ends = [build.add(start, whole) for start in starts]
                 add(code.load, ends, code.first(rest))
         else:
-            with cgutils.for_range_slice(build, whole, length, one) as (p, _):
+            with cgutils.for_range_slice(build, whole, size, one) as (p, _):
                 add(code.load_one, [build.add(start, p) for start in starts])
+
+    with cgutils.for_range_slice(build, of.first_run, of.last_run, one) as (q, _):
+        run = build.gep(of.runs, [build.mul(q, INDEX(3))])
+        g1, x1, count = [code.number_at(run, INDEX(i)) for i in range(3)]
+        starts = [build.mul(g1, of.g_step), build.mul(x1, of.x_step)]
+        gap = build.or_(
+            build.xor(of.g_step, of.length), build.xor(of.x_step, of.length)
+        )
+        with build.if_else(build.icmp_signed("==", gap, zero)) as (at_once, apart):
+            with at_once:
+                size = build.mul(count, of.length)
+                whole = build.and_(size, INDEX(-code.lanes))
+                with cgutils.for_range_slice(build, zero, whole, lanes) as (p, _):
+                    add_vector(starts, p)
+                add_rest(starts, whole, size)
+            with apart, cgutils.for_range_slice(build, zero, count, one) as (i, _):
+                steps = [build.mul(i, step) for step in (of.g_step, of.x_step)]
+                moved = [build.add(at, step) for at, step in zip(starts, steps, strict=True)]
+                for p in range(0, SLICE, code.lanes):
+                    add_vector(moved, INDEX(p))
+                whole = build.and_(of.length, INDEX(-code.lanes))
+                with cgutils.for_range_slice(build, INDEX(SLICE), whole, lanes) as (p, _):
+                    add_vector(moved, p)
+                add_rest(moved, whole, of.length)
     for total, place in zip(held, places, strict=True):
         code.store(build.load(total), of.sums, place)
 
