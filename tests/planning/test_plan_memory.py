@@ -22,7 +22,7 @@ def small_net():
 
 def arrays_of(plan):
     """Every array that the calls of a plan read or write."""
-    stack, found = [plan.calls, plan.inputs, plan.outputs], []
+    stack, found = [plan.phases, plan.outputs], []
     while stack:
         x = stack.pop()
         if isinstance(x, np.ndarray):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ..errors import ArgumentError, DTypeError
@@ -87,6 +88,16 @@ def start_pool() -> None:
         Pool.compiled = min(get_num_threads(), numba.config.NUMBA_NUM_THREADS)
         numba.set_num_threads(Pool.compiled)
         break
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While the block runs, calls of kernels are made for the thread that does them."""
+    before, Pool.compiled = Pool.compiled, 1
+    try:
+        yield
+    finally:
+        Pool.compiled = before
 
 
 def blas_on(number: int) -> AbstractContextManager[Any]:

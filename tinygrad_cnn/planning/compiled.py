@@ -26,7 +26,7 @@ from ..kernels.threads import WORTH
 from .tracing import Array, Step
 
 if TYPE_CHECKING:
-    from .lower import Plan
+    from .lower import Lane
 
 Calls = list[Call]
 
@@ -75,7 +75,7 @@ def _alike(x: Array, *others: Array) -> bool:
     return elementwise.lies_in_order(x) and all(same)
 
 
-def conv2d(plan: Plan, step: Step, x: Array, w: Array, b: Array | None) -> Calls:
+def conv2d(plan: Lane, step: Step, x: Array, w: Array, b: Array | None) -> Calls:
     images, y = _batch_last(x, plan.place(step.result))
     _require(_plain(w, b))
     window = step.op.window(w.shape[2:])
@@ -85,7 +85,7 @@ def conv2d(plan: Plan, step: Step, x: Array, w: Array, b: Array | None) -> Calls
     return checks + convolution.gather_calls(False, *given)
 
 
-def conv2d_input(plan: Plan, step: Step, g: Array, w: Array, b: Array | None) -> Calls:
+def conv2d_input(plan: Lane, step: Step, g: Array, w: Array, b: Array | None) -> Calls:
     maps, x = _batch_last(g, plan.place(step.result))
     _require(b is None and _plain(w))
     bordered = len(g) < convolution.VECTOR
@@ -94,7 +94,7 @@ def conv2d_input(plan: Plan, step: Step, g: Array, w: Array, b: Array | None) ->
     return _checks(w, bordered) + convolution.gather_calls(True, *given)
 
 
-def conv2d_weight(plan: Plan, step: Step, x: Array, g: Array) -> Calls:
+def conv2d_weight(plan: Lane, step: Step, x: Array, g: Array) -> Calls:
     images, maps = _batch_last(x, g)
     dw = plan.place(step.result)
     _require(dw.flags.c_contiguous)
@@ -108,60 +108,71 @@ def _checks(array: Array, wanted: bool) -> Calls:
     return [(check_finite, (array,))] if wanted else []
 
 
-def max_pool2d(plan: Plan, step: Step, x: Array) -> Calls:
+def max_pool2d(plan: Lane, step: Step, x: Array) -> Calls:
     tap = plan.place(step.kept[0])
     images, y, taps = _batch_last(x, plan.place(step.result), tap)
     _require(tap.dtype == np.uint8)
     return [pooling.pool_call(images, step.op.window, y, taps)]
 
 
-def max_pool2d_put(plan: Plan, step: Step, g: Array, tap: Array) -> Calls:
+def max_pool2d_put(plan: Lane, step: Step, g: Array, tap: Array) -> Calls:
     maps, taps, x = _batch_last(g, tap, plan.place(step.result))
     _require(tap.dtype == np.uint8)
     return [pooling.put_call(maps, taps, step.op.window, x)]
 
 
-def gate(plan: Plan, step: Step, x: Array, by: Array) -> Calls:
+def gate(plan: Lane, step: Step, x: Array, by: Array) -> Calls:
     y = plan.place(step.result, x)
     _require(_alike(x, by, y))
     return [elementwise.map_call(elementwise.GATE, x, by, y)]
 
 
-def matmul(plan: Plan, step: Step, a: Array, b: Array) -> Calls:
+def matmul(plan: Lane, step: Step, a: Array, b: Array) -> Calls:
     _require(a.ndim == b.ndim == 2)
-    return _product(plan, step, a, b, None)
-
-
-def linear(plan: Plan, step: Step, x: Array, w: Array, b: Array | None) -> Calls:
-    _require(x.ndim == 2)
-    return _product(plan, step, x, w.T, b)
-
-
-def _product(plan: Plan, step: Step, a: Array, b: Array, bias: Array | None) -> Calls:
-    """result = max(a b + bias, floor), bias one for each column."""
-    calls = Calls()
+    if matrix.images_innermost(a):
+        return [_turned(plan, step, b, a, None)]
+    if a.shape[1] > 1 and matrix.over_images(a, b):
+        _require(_plain(a) and _plain(b.T))
+        calls, rows = _in_rows(plan, b)
+        return calls + matrix.images_calls(a, rows, plan.place(step.result))
     y = plan.place(step.result)
-    across = not y.flags.c_contiguous
-    if across:
-        a, b, y = b.T, a.T, y.T
-    plain = all(_plain(x) or _plain(x.T) for x in (a, b)) and _plain(bias)
-    if plain and a.shape[0] * b.size >= WORTH and (across or bias is None):
-        if not b.flags.c_contiguous:
-            turned = plan.scratch(np.empty(b.shape, b.dtype))
-            flat = b.T.reshape(-1), b.shape[1], turned.reshape(-1)
-            calls.append((transpose, flat))
-            b = turned
-        return [*calls, matrix.outer_call(a, b, bias, y, step.floor)]
-    product = np.multiply if a.shape[1] == 1 else np.matmul
-    calls.append((product, (a, b, y)))
-    if bias is not None:
-        calls.append((np.add, (y, bias[:, None] if across else bias, y)))
+    if a.shape[1] > 1 and a.shape[0] * b.size >= WORTH:
+        _require(_plain(a) and (_plain(b) or _plain(b.T)))
+        calls, rows = _in_rows(plan, b)
+        return [*calls, matrix.outer_call(a, rows, None, y)]
+    return [(np.multiply if a.shape[1] == 1 else np.matmul, (a, b, y))]
+
+
+def linear(plan: Lane, step: Step, x: Array, w: Array, b: Array | None) -> Calls:
+    if matrix.images_innermost(x):
+        return [_turned(plan, step, w.T, x, b)]
+    product = step._replace(floor=-np.inf)
+    calls = matmul(plan, product, x, w.T)
+    y = plan.places[id(step.result)]
+    if b is not None:
+        calls.append((np.add, (y, b, y)))
     if step.floor > -np.inf:
         calls.append((partial(np.maximum, out=y), (y, step.floor)))
     return calls
 
 
-def sums(plan: Plan, step: Step, x: Array) -> Calls:
+def _turned(plan: Lane, step: Step, w: Array, x: Array, bias: Array | None) -> Call:
+    """result = max(x w + bias, floor) for x that has images innermost, as the result."""
+    _require((_plain(w) or _plain(w.T)) and _plain(x.T) and _plain(bias))
+    n, outputs = len(x), w.shape[1]
+    y = plan.place(step.result, np.empty((outputs, n), x.dtype).T)
+    return matrix.outer_call(w.T, x.T, bias, y.T, step.floor)
+
+
+def _in_rows(plan: Lane, b: Array) -> tuple[Calls, Array]:
+    """b row by row, and the calls that make it so."""
+    if b.flags.c_contiguous:
+        return [], b
+    rows = plan.scratch(np.empty(b.shape, b.dtype))
+    return [(transpose, (b.T.reshape(-1), b.shape[1], rows.reshape(-1)))], rows
+
+
+def sums(plan: Lane, step: Step, x: Array) -> Calls:
     axis, keepdims = step.op.axis, step.op.keepdims
     y = plan.place(step.result)
     if x.ndim > 2 and not keepdims and axis == (0, *range(2, x.ndim)):
@@ -172,14 +183,14 @@ def sums(plan: Plan, step: Step, x: Array) -> Calls:
 
 
 def batch_norm(
-    plan: Plan, step: Step, x: Array, gamma: Array | None, beta: Array | None
+    plan: Lane, step: Step, x: Array, gamma: Array | None, beta: Array | None
 ) -> Calls:
     statistics = [plan.place(kept) for kept in step.kept]
     x, y = _by_channel(x, plan.place(step.result))
     return [normalization.forward_call(x, gamma, beta, step.op.eps, y, *statistics)]
 
 
-def batch_norm_eval(plan: Plan, step: Step, x: Array, *given: Any) -> Calls:
+def batch_norm_eval(plan: Lane, step: Step, x: Array, *given: Any) -> Calls:
     """given: mean and variance, γ and β, each an array or None."""
     y, (_, channels, *lengths) = plan.place(step.result), x.shape
     folded = plan.scratch(np.empty((2, channels, *[1 for _ in lengths]), y.dtype))
@@ -193,7 +204,7 @@ def batch_norm_eval(plan: Plan, step: Step, x: Array, *given: Any) -> Calls:
 
 
 def batch_norm_input(
-    plan: Plan, step: Step, g: Array, x: Array, *statistics: Any
+    plan: Lane, step: Step, g: Array, x: Array, *statistics: Any
 ) -> Calls:
     """statistics: γ or None, μ and r."""
     g, x, dx = _by_channel(g, x, plan.place(step.result))
@@ -201,13 +212,13 @@ def batch_norm_input(
 
 
 def batch_norm_scale(
-    plan: Plan, step: Step, g: Array, x: Array, mu: Array, r: Array
+    plan: Lane, step: Step, g: Array, x: Array, mu: Array, r: Array
 ) -> Calls:
     g, x = _by_channel(g, x)
     return [normalization.scale_call(g, x, mu, r, plan.place(step.result))]
 
 
-def log_softmax(plan: Plan, step: Step, x: Array) -> Calls:
+def log_softmax(plan: Lane, step: Step, x: Array) -> Calls:
     y = plan.place(step.result, x)
     _require(x.ndim == 2 and step.op.axis % 2 == 1 and _alike(x, y))
     return [reduction.log_softmax_call(x, y)]

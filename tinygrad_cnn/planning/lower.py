@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core.engine import Tensor
 from ..errors import PlanningError
 from ..kernels import active
 from .tracing import Array, Effect, Step, Trace
@@ -19,72 +18,33 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 FOREVER = 1 << 60
 
 
-class Plan:
-    """The kernel calls of a trace, and where its inputs and outputs lie.
+class Lane:
+    """The kernel calls of some steps of a trace, and where their arrays lie.
 
     An array of the trace is known by its id; `places` holds what stands for it here. The
     memory of a result is taken over by another after its last use (`free`).
+
+    images: of the batch, those that this lane carries through its steps; None: all.
+    axes: which axis of an array numbers images, by its id; needed for some of them.
     """
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        uses: dict[int, list[int]],
+        images: range | None = None,
+        axes: dict[int, int] | None = None,
+    ) -> None:
         self.calls: list[Call] = []
         self.free: list[Array] = []
         self.nbytes = 0
         self.changed: list[Array] = []
         self.places: dict[int, Array] = {id(a): a for a in trace.persistent}
         self.memory: dict[int, Array] = {}
-        self.uses, steps = _uses(trace)
-        self.inputs = []
-        for a in trace.inputs:
-            like = a
-            if a.ndim == 4:  # images lie there with the batch innermost
-                like = np.empty((*a.shape[1:], len(a)), a.dtype).transpose(3, 0, 1, 2)
-            self.inputs.append(self.place(a, like))
-        done = set[int]()
-        for i, step in enumerate(trace.steps):
-            if i in steps and i not in done:
-                done.add(self._lower(i, step, trace.steps))
-            self._release(i, step)
-        self.outputs = [self.places[id(a)] for a in trace.outputs]
-        self.updated: list[tuple[Tensor, Tensor | None]] = []
-        for parameter, g in trace.gradients:
-            gradient = None if g is None else Tensor._wrap(self._apart(g))
-            self.updated.append((parameter, gradient))
-        del self.free, self.places, self.memory, self.uses  # only the making needs them
-
-    def replay(self, arrays: list[Array]) -> list[Tensor]:
-        """The output, and the loss if there is one; gradients are set.
-
-        Raises PlanningError, having changed nothing, where a result is not finite.
-        """
-        for place, array in zip(self.inputs, arrays, strict=True):
-            fill(place, array)
-        before = [array.copy() for array in self.changed]
-        try:
-            for function, arguments in self.calls:
-                function(*arguments)
-            if not np.isfinite(self.outputs[-1]).all():
-                raise PlanningError("the result is not finite")
-        except Exception:
-            for array, values in zip(self.changed, before, strict=True):
-                array[...] = values
-            raise
-        for parameter, g in self.updated:
-            if g is not None:
-                g._version.count += 1
-            parameter._grad = g
-        return [Tensor._wrap(a.copy()) for a in self.outputs]
-
-    def _apart(self, gradient: Array) -> Array:
-        """A gradient in memory of its own, for whoever has it may change it."""
-        place = self.places[id(gradient)]
-        others = [g._array for _, g in self.updated if g is not None]
-        own = id(gradient) in self.memory and place.flags.writeable
-        if own and not any(np.may_share_memory(place, other) for other in others):
-            return place
-        copy, _ = self.like(np.empty_like(place))
-        self.call(np.copyto, copy, place)
-        return copy
+        self.uses, self.steps = uses, trace.steps
+        self.images, self.axes = images, axes or {}
+        self.fixed: dict[int, Array] = {}
+        """Where results have to be written, by the id of the array in the trace."""
 
     def like(self, array: Array) -> tuple[Array, Array]:
         """An array of this shape, dtype and order of axes, and the memory it lies in."""
@@ -101,16 +61,29 @@ class Plan:
 
     def place(self, value: Any, like: Array | None = None) -> Array:
         """New memory for an array of the trace, in its own layout or that of `like`."""
-        found, memory = self.like(np.asarray(value) if like is None else like)
+        if id(value) in self.fixed:
+            self.places[id(value)] = self.fixed[id(value)]
+            return self.fixed[id(value)]
+        if like is None:
+            like = self.images_of(value)
+        found, memory = self.like(like)
         self.places[id(value)], self.memory[id(value)] = found, memory
         return found
+
+    def images_of(self, value: Any) -> Array:
+        """An array like the value, of this lane's images only."""
+        array, axis = np.asarray(value), self.axes.get(id(value))
+        if axis is None or self.images is None:
+            return array
+        return np.empty_like(array[(slice(None),) * axis + (slice(len(self.images)),)])
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Add a call."""
         self.calls.append((function, arguments))
 
-    def _lower(self, i: int, step: Step, steps: Sequence[Step]) -> int:
+    def lower(self, i: int) -> int:
         """Add the calls of step i, and return the last step that they do."""
+        step = self.steps[i]
         inputs = [self.places.get(id(x), x) for x in step.inputs]  # numbers stay
         if type(step.op) is Effect:
             arrays = [t._array for t in step.op.tensors]
@@ -120,7 +93,7 @@ class Plan:
                 self.call(t.mark_changed)
             return i
         if step.op.view:
-            view = step.op.forward(*inputs)
+            view = self._view(step, inputs)
             if np.shares_memory(view, inputs[0]) or not view.size:
                 self.places[id(step.result)] = view
                 memory = self.memory.get(id(step.inputs[0]))
@@ -136,15 +109,23 @@ class Plan:
             kernel = getattr(compiled, step.op.compiled, None)
             at, floor = i, -np.inf
             if step.op.compiled in compiled.WITH_FLOOR:
-                at, floor = self._floor_after(i, steps)
+                at, floor = self._floor_after(i)
             with suppress(compiled.Unsuited):
                 if kernel is not None:
-                    whole = step._replace(result=steps[at].result, floor=floor)
+                    whole = step._replace(result=self.steps[at].result, floor=floor)
                     self.calls += kernel(self, whole, *inputs)
                     return at
+        if self.images is not None:
+            raise PlanningError(f"{step.op} takes all images at once")
         targets = [self.place(a) for a in (step.result, *step.kept)]
         self.call(_forward, step.op, inputs, targets)
         return i
+
+    def _view(self, step: Step, inputs: list[Any]) -> Any:
+        x, axis = step.inputs[0], self.axes.get(id(step.inputs[0]))
+        if self.images is not None and axis == 0 and step.op.parts_images(x):
+            return inputs[0].reshape(len(self.images), *step.result.shape[1:])
+        return step.op.forward(*inputs)
 
     def scratch(self, like: Array) -> Array:
         """Memory that is free again after this step."""
@@ -152,19 +133,20 @@ class Plan:
         self.free.append(memory)
         return array
 
-    def _floor_after(self, i: int, steps: Sequence[Step]) -> tuple[int, float]:
+    def _floor_after(self, i: int) -> tuple[int, float]:
         """Which step's result a kernel can write, and the least value of that: those of
         a ReLU, where it alone uses the result of this step.
         """
-        uses = self.uses.get(id(steps[i].result), [])
+        uses = self.uses.get(id(self.steps[i].result), [])
         if len(uses) == 1 and uses[0] < FOREVER:
-            floor = getattr(steps[uses[0]].op, "floor", None)
+            floor = getattr(self.steps[uses[0]].op, "floor", None)
             if floor is not None:
                 return uses[0], floor
         return i, -np.inf
 
-    def _release(self, i: int, step: Step) -> None:
+    def release(self, i: int) -> None:
         """Give back the memory of what was used for the last time in step i."""
+        step = self.steps[i]
         for a in (*step.inputs, step.result, *step.kept):
             memory = self.memory.get(id(a))
             if memory is None:
@@ -176,7 +158,7 @@ class Plan:
                 self.free.append(memory)
 
 
-def _uses(trace: Trace) -> tuple[dict[int, list[int]], set[int]]:
+def uses_of(trace: Trace) -> tuple[dict[int, list[int]], set[int]]:
     """For each array that is used: by which steps (FOREVER for inputs and outputs); and
     the steps whose results are.
     """
@@ -200,8 +182,21 @@ def _forward(op: Any, inputs: list[Any], targets: list[Array]) -> None:
         np.copyto(target, value)
 
 
-def fill(place: Array, array: Array) -> None:
-    """Write an input to its place, where images have the batch innermost."""
+def input_place(lane: Lane, value: Array) -> Array:
+    """Memory for an input of the trace: images lie there with the batch innermost."""
+    like = lane.images_of(value)
+    if value.ndim == 4:
+        like = np.empty((*like.shape[1:], len(like)), like.dtype).transpose(3, 0, 1, 2)
+    return lane.place(value, like)
+
+
+def take_input(
+    given: list[Array], number: int, images: range | None, place: Array
+) -> None:
+    """Write an input, or some images of it, to its place."""
+    array = given[number]
+    if images is not None:
+        array = array[images.start : images.stop]
     n = len(array) if array.ndim == 4 else 0
     plain = array.flags.c_contiguous and array.flags.writeable
     floats = array.dtype.char in "fd" and array.dtype == place.dtype

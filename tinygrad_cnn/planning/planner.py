@@ -13,7 +13,7 @@ from ..kernels import active
 from ..kernels.threads import Pool
 from ..nn import Module
 from ..nn.module import Children
-from .lower import Plan
+from .plan import Plan
 from .tracing import Loss, modules_of, traced
 
 KEPT = 8
