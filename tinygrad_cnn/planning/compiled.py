@@ -121,10 +121,23 @@ def max_pool2d_put(plan: Plan, step: Step, g: Array, tap: Array) -> Calls:
     return [pooling.put_call(maps, taps, step.op.window, x)]
 
 
-def gate(plan: Plan, step: Step, x: Array, by: Array) -> Calls:
-    y = plan.place(step.result, x)
-    _require(_alike(x, by, y))
-    return [elementwise.map_call(elementwise.GATE, x, by, y)]
+def _of_each(kernel: elementwise.Map, plan: Plan, step: Step, *inputs: Array) -> Calls:
+    """One value after the other; the numbers are what the operation was made with."""
+    y = plan.place(step.result, inputs[0])
+    _require(_alike(*inputs, y) and elementwise.readable(y))
+    numbers = getattr(step.op, "numbers", vars(step.op).values())
+    return [elementwise.map_call(kernel, *inputs, y, *numbers)]
+
+
+relu, gate = (partial(_of_each, f) for f in (elementwise.relu, elementwise.gate))
+keep, bend = (partial(_of_each, f) for f in (elementwise.keep, elementwise.bend))
+sigmoid, silu = (partial(_of_each, f) for f in (elementwise.sigmoid, elementwise.silu))
+gelu, erf = (partial(_of_each, f) for f in (elementwise.gelu, elementwise.erf))
+elu, softplus = (partial(_of_each, f) for f in (elementwise.elu, elementwise.softplus))
+
+
+def slope(plan: Plan, step: Step, g: Array, x: Array) -> Calls:
+    return _of_each(getattr(elementwise, step.op.kernel), plan, step, g, x)
 
 
 def matmul(plan: Plan, step: Step, a: Array, b: Array) -> Calls:
