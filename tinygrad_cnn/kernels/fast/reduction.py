@@ -12,12 +12,20 @@ from .elementwise import readable
 
 def channel_sums(x: Array) -> Array:
     """Σ over all axes of x (N, C, …) but the second."""
-    rows = by_channel(x)
-    if rows is None or x.dtype.char not in FLOATS:
+    runs = runs_by_channel(x)
+    if runs is None or x.dtype.char not in FLOATS:
         return reference.channel_sums(x)
     y = np.empty(x.shape[1], x.dtype)
-    run(channel_sums_call(rows, y))
+    run(channel_sums_call(runs, y))
     return y
+
+
+def runs_by_channel(x: Array) -> Array | None:
+    """(N, C, …) as (runs, C, values), if it lies so: see `normalization`."""
+    rows = by_channel(x)
+    if rows is not None:
+        return rows[None]
+    return x.reshape(*x.shape[:2], -1) if x.size and x.flags.carray else None
 
 
 def by_channel(x: Array) -> Array | None:
@@ -27,20 +35,24 @@ def by_channel(x: Array) -> Array | None:
 
 
 def channel_sums_call(x: Array, y: Array) -> Call:
-    """Write y (C), the sums of the rows of x."""
-    return sum_rows.call(4 * x.size, x, y, most=len(x))
+    """Write y (C), the sums of the channels of x, (C, values) or (runs, C, values)."""
+    x = x if x.ndim == 3 else x[None]
+    return sum_channels.call(4 * x.size, x, y, most=x.shape[1])
 
 
 @InParts
-def sum_rows(part: int, parts: int, x: Array, y: Array) -> None:
-    """Write the sum of each row, made in pieces, so that errors stay small."""
-    for c in range(part * len(x) // parts, (part + 1) * len(x) // parts):
+def sum_channels(part: int, parts: int, x: Array, y: Array) -> None:
+    """Write the sum of each channel, made in pieces, so that errors stay small."""
+    channels = x.shape[1]
+    for c in range(part * channels // parts, (part + 1) * channels // parts):
         total = x.dtype.type(0)
-        for start in range(0, x.shape[1], 1024):
-            piece, values = x.dtype.type(0), x[c, start : start + 1024]
-            for i in range(values.size):
-                piece += values[i]
-            total += piece
+        for n in range(len(x)):
+            values = x[n, c]
+            for start in range(0, values.size, 1024):
+                piece, part_of = x.dtype.type(0), values[start : start + 1024]
+                for k in range(part_of.size):
+                    piece += part_of[k]
+                total += piece
         y[c] = total
 
 
