@@ -252,12 +252,29 @@ def log_softmax(x: Array, axis: int) -> Array:
     return y
 
 
-def label_sum(x: Array, label: Array) -> np.generic | None:
-    """Σ_n x[n, label[n]] for x (N, C); None if a label is not in 0 … C − 1, or N = 0."""
-    if not label.size or label.min() < 0 or label.max() >= x.shape[1]:
+def log_softmax_input(g: Array, y: Array, axis: int) -> Array:
+    """g − exp(y) Σ g along an axis."""
+    dx: Array = g - np.exp(y) * g.sum(axis=axis, keepdims=True)
+    return dx
+
+
+def mean_nll(x: Array, target: Array) -> tuple[Any, Array, Array] | None:
+    """−Σ_n x[n, target[n]] / N for x (N, C), −1 / N for each n, and a copy of the target;
+    None if a target is not in 0 … C − 1, or N = 0.
+    """
+    n = len(target)
+    if not n or target.min() < 0 or target.max() >= x.shape[1]:
         return None
-    total: np.generic = x[np.arange(len(label)), label].sum()
-    return total
+    total = x[np.arange(n), target].sum()
+    return -total / x.dtype.type(n), np.full(n, -1 / n, x.dtype), target.copy()
+
+
+def place(x: Array, label: Array, classes: int) -> Array:
+    """y[n,k,…] = x[n,…] where k = label[n,…], else 0; the batch innermost."""
+    y = np.zeros((classes, *x.shape[1:], x.shape[0]), x.dtype)
+    y = y.transpose(-1, *range(x.ndim))
+    np.put_along_axis(y, label[:, None], x[:, None], axis=1)
+    return y
 
 
 def gate(x: Array, by: Array) -> Array:

@@ -222,5 +222,37 @@ def batch_norm_scale(
 
 def log_softmax(plan: Plan, step: Step, x: Array) -> Calls:
     y = plan.place(step.result, x)
-    _require(x.ndim == 2 and step.op.axis % 2 == 1 and _alike(x, y))
-    return [reduction.log_softmax_call(x, y)]
+    _require(_alike(x, y) and elementwise.readable(y))
+    return [reduction.log_softmax_call(x, y, step.op.axis)]
+
+
+def log_softmax_input(plan: Plan, step: Step, g: Array, y: Array) -> Calls:
+    dx = plan.place(step.result, y)
+    _require(_alike(y, dx, g) and elementwise.readable(dx))
+    return [reduction.log_softmax_input_call(g, y, dx, step.op.axis)]
+
+
+def nll_loss(
+    plan: Plan, step: Step, x: Array, target: Array, weight: Array | None
+) -> Calls:
+    """The mean of a batch; where it is NaN, as it is if a target is no class, the operation
+    itself is called.
+    """
+    _require(weight is None and step.op.plain(x, target) and len(x) > 0)
+    _require(_alike(x) and target.dtype == np.int64 and _plain(target))
+    written = [plan.place(value) for value in (step.result, *step.kept)]
+
+    def look() -> None:
+        if np.isnan(written[0]):
+            for place, value in zip(
+                written, step.op.forward(x, target, None), strict=True
+            ):
+                place[...] = value
+
+    return [reduction.mean_nll_call(x, target, *written), (look, ())]
+
+
+def place(plan: Plan, step: Step, x: Array, label: Array) -> Calls:
+    y = plan.place(step.result)
+    _require(x.ndim == 1 and _plain(x, label) and label.dtype == np.int64 and _alike(y))
+    return [reduction.place_call(x, label, y)]

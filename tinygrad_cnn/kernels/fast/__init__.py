@@ -37,7 +37,7 @@ from .matrix import matmul
 from .memory import keep_memory
 from .normalization import batch_norm, batch_norm_input, batch_norm_scale, moments
 from .pooling import max_pool2d, max_pool2d_put
-from .reduction import channel_sums, label_sum, log_softmax
+from .reduction import channel_sums, log_softmax, log_softmax_input, mean_nll, place
 from .updates import adam_step, momentum_step
 
 keep_memory()
