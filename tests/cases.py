@@ -425,6 +425,13 @@ def _(d):
     return activation.LeakyReLU(a), (x,), oracles.each(lambda v: v if v > 0 else a * v)
 
 
+@case(activation.Bend)
+def _(d):
+    slope, s = d.of((0.01, 0.3, -0.5, 0.0)), d.shape()
+    bent = oracles.each(lambda x, kept: x if kept else slope * x)
+    return activation.Bend(slope), (d.values(s), d.mask(s)), bent
+
+
 @case(activation.Hardtanh)
 def _(d):
     low, high = d.of((-1.0, -0.75)), d.of((1.0, 0.5))

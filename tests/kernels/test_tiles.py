@@ -5,7 +5,6 @@ read out of it.
 """
 
 import re
-from itertools import pairwise
 
 import pytest
 
@@ -43,7 +42,9 @@ def module_with(machine, number, name, pointers, integers, write):
     """A module with a function of pointers to numbers, pointers to indices, and indices."""
     module = ir.Module()
     module.triple = machine.triple
-    kinds = [number.as_pointer()] * pointers[0] + [tiles.INDEX.as_pointer()] * pointers[1]
+    kinds = [number.as_pointer()] * pointers[0] + [tiles.INDEX.as_pointer()] * pointers[
+        1
+    ]
     kinds += [number, *[tiles.INDEX] * integers]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     build = ir.IRBuilder(function.append_basic_block())
@@ -64,10 +65,14 @@ def assembly(machine, module):
 def product_loops(text):
     """The innermost loops that multiply: lists of lines from a label to the jump back."""
     lines = [line for line in text.splitlines() if line.strip()]
-    labels = {m[1]: i for i, line in enumerate(lines) if (m := re.match(r"(\S+):", line))}
+    labels = {
+        m[1]: i for i, line in enumerate(lines) if (m := re.match(r"(\S+):", line))
+    }
     loops = []
     for i, line in enumerate(lines):
-        jump = re.match(r"\s+(?:j\w+|b\.?\w*|cbn?z\s+\w+,|tbn?z\s+\w+, #\d+,)\s+(\S+)$", line)
+        jump = re.match(
+            r"\s+(?:j\w+|b\.?\w*|cbn?z\s+\w+,|tbn?z\s+\w+, #\d+,)\s+(\S+)$", line
+        )
         if jump and jump[1] in labels and labels[jump[1]] < i:
             loops.append((labels[jump[1]], i))
     innermost = [

@@ -245,6 +245,7 @@ GRID = np.array([-1.5, -1, -0.5, 0, 0.5, 1, 1.5])
 LAYOUT = {"s": 2, "p": 1, "d": 2}
 FIELDS = {
     "LeakyReLU": {"negative_slope": 0.25},
+    "Bend": {"slope": 0.25},
     "ELU": {"alpha": 0.5, "scale": 1.5, "rate": 2.0},
     "Hardshrink": {"lambd": 0.5},
     "Huber": {"delta": 0.75},

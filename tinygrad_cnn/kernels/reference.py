@@ -260,12 +260,29 @@ def log_softmax(x: Array, axis: int) -> Array:
     return y
 
 
-def label_sum(x: Array, label: Array) -> np.generic | None:
-    """Σ_n x[n, label[n]] for x (N, C); None if a label is not in 0 … C − 1, or N = 0."""
-    if not label.size or label.min() < 0 or label.max() >= x.shape[1]:
+def log_softmax_input(g: Array, y: Array, axis: int) -> Array:
+    """g − exp(y) Σ g along an axis."""
+    dx: Array = g - np.exp(y) * g.sum(axis=axis, keepdims=True)
+    return dx
+
+
+def mean_nll(x: Array, target: Array) -> tuple[Any, Array, Array] | None:
+    """−Σ_n x[n, target[n]] / N for x (N, C), −1 / N for each n, and a copy of the target;
+    None if a target is not in 0 … C − 1, or N = 0.
+    """
+    n = len(target)
+    if not n or target.min() < 0 or target.max() >= x.shape[1]:
         return None
-    total: np.generic = x[np.arange(len(label)), label].sum()
-    return total
+    total = x[np.arange(n), target].sum()
+    return -total / x.dtype.type(n), np.full(n, -1 / n, x.dtype), target.copy()
+
+
+def place(x: Array, label: Array, classes: int) -> Array:
+    """y[n,k,…] = x[n,…] where k = label[n,…], else 0; the batch innermost."""
+    y = np.zeros((classes, *x.shape[1:], x.shape[0]), x.dtype)
+    y = y.transpose(-1, *range(x.ndim))
+    np.put_along_axis(y, label[:, None], x[:, None], axis=1)
+    return y
 
 
 def gate(x: Array, by: Array) -> Array:
@@ -279,6 +296,75 @@ def erf(x: Array) -> Array:
 
 
 _ERF = np.frompyfunc(math.erf, 1, 1)
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e⁻ˣ), from e^−|x|, which cannot overflow."""
+    e = np.exp(-np.abs(x))
+    y: Array = np.where(x >= 0, 1, e) / (1 + e)
+    return y
+
+
+def sigmoid_input(g: Array, y: Array) -> Array:
+    """g · y (1 − y)."""
+    return g * (y * (1 - y))
+
+
+def tanh_input(g: Array, y: Array) -> Array:
+    """g · (1 − y²)."""
+    return g * (1 - y * y)
+
+
+def silu(x: Array) -> Array:
+    """x σ(x)."""
+    return x / (1 + np.exp(-x))
+
+
+def silu_input(g: Array, x: Array) -> Array:
+    """g · (σ(x) + x σ(x) (1 − σ(x)))."""
+    s = sigmoid(x)
+    return g * (s + x * s * (1 - s))
+
+
+def gelu(x: Array) -> Array:
+    """x (1 + erf(x / √2)) / 2."""
+    return x * (1 + erf(x * math.sqrt(0.5))) / 2
+
+
+def gelu_input(g: Array, x: Array) -> Array:
+    """g · ((1 + erf(x / √2)) / 2 + x exp(−x² / 2) / √(2 π))."""
+    share = (1 + erf(x * math.sqrt(0.5))) / 2
+    return g * (share + x * np.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi)))
+
+
+def elu(x: Array, alpha: float, scale: float, rate: float) -> Array:
+    """scale · x where x > 0, else scale · alpha · (exp(rate · x) − 1)."""
+    bent = alpha * np.expm1(rate * np.minimum(x, 0))
+    return scale * np.where(x <= 0, bent, x)
+
+
+def elu_input(g: Array, x: Array, alpha: float, scale: float, rate: float) -> Array:
+    """scale · g where x > 0, else scale · alpha · rate · exp(rate · x) · g."""
+    bent = alpha * rate * np.exp(rate * np.minimum(x, 0))
+    return g * scale * np.where(x <= 0, bent, np.ones_like(x))
+
+
+def softplus(x: Array, beta: float, threshold: float) -> Array:
+    """ln(1 + exp(beta · x)) / beta where beta · x ≤ threshold, else x."""
+    z = x * beta
+    soft = (np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)) / beta
+    return np.where(z > threshold, x, soft)
+
+
+def softplus_input(g: Array, x: Array, beta: float, threshold: float) -> Array:
+    """g · σ(beta · x) where beta · x ≤ threshold, else g."""
+    z = x * beta
+    return np.where(z > threshold, g, g * sigmoid(z))
+
+
+def bend(x: Array, mask: Array, slope: float) -> Array:
+    """x where the mask holds, else slope · x."""
+    return np.where(mask, x, slope * x)
 
 
 def keep(x: Array, mask: Array) -> Array:

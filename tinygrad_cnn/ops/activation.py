@@ -10,7 +10,7 @@ import numpy as np
 
 from ..kernels import active
 from .arithmetic import Exp
-from .base import Elementwise, Inputs, Position, Value
+from .base import Elementwise, Inputs, Position, Value, recorded
 from .selection import Clip, Where, distance, side
 from .words import number
 
@@ -22,6 +22,7 @@ class Keep(Elementwise):
     """
 
     constant = ("mask",)
+    compiled = "keep"
 
     def forward(self, x: Value, mask: Value) -> Value:
         return active.keep(x, mask)
@@ -66,6 +67,7 @@ class ReLU(Elementwise):
 
     gives = "rectified"
     floor = 0.0
+    compiled = "relu"
 
     def forward(self, x: Value) -> Value:
         return active.relu(x)
@@ -87,10 +89,41 @@ class ReLU(Elementwise):
         return f"{fate}: x = {number(x)} {sign} 0"
 
 
+class Bend(Elementwise):
+    """y = x where mask, else slope · x.
+
+    ∂L/∂x = g where mask, else slope · g: Bend(g).
+    """
+
+    slope: float
+    constant = ("mask",)
+    compiled = "bend"
+
+    def forward(self, x: Value, mask: Value) -> Value:
+        return active.bend(x, mask, self.slope)
+
+    def grad_x(self, g: Value, mask: Value) -> Value:
+        return Bend(self.slope)(g, mask)
+
+    def branch(self, mask: Value) -> Value:
+        return mask
+
+
+class Slope(Elementwise, register=False):
+    """∂L/∂x of an operation in one kernel, without a gradient of its own."""
+
+    kernel: str
+    numbers: tuple[float, ...] = ()
+    compiled = "slope"
+
+    def forward(self, g: Value, x: Value) -> Value:
+        return getattr(active, self.kernel)(g, x, *self.numbers)
+
+
 class LeakyReLU(Elementwise):
     """y = x where x > 0, else negative_slope · x.
 
-    ∂L/∂x = g where x > 0, else negative_slope · g.
+    ∂L/∂x = g where x > 0, else negative_slope · g: Bend.
     """
 
     negative_slope: float = 0.01
@@ -99,10 +132,10 @@ class LeakyReLU(Elementwise):
 
     def forward(self, x: Value) -> tuple[Value, Value]:
         positive = x > 0
-        return np.where(positive, x, x * self.negative_slope), positive
+        return active.bend(x, positive, self.negative_slope), positive
 
     def grad_x(self, g: Value, positive: Value) -> Value:
-        return Where()(positive, g, g * self.negative_slope)
+        return Bend(self.negative_slope)(g, positive)
 
     def branch(self, positive: Value) -> Value:
         return positive
@@ -214,20 +247,20 @@ class ELU(Elementwise):
     alpha: float = 1.0
     scale: float = 1.0
     rate: float = 1.0
-    keeps = ("positive",)
+    compiled = "elu"
 
-    def forward(self, x: Value) -> tuple[Value, Value]:
-        positive = ~(x <= 0)  # so is NaN
-        bent = self.alpha * np.expm1(self.rate * np.minimum(x, 0))
-        return self.scale * np.where(positive, x, bent), positive
+    def forward(self, x: Value) -> Value:
+        return active.elu(x, self.alpha, self.scale, self.rate)
 
-    def grad_x(self, g: Value, x: Value, positive: Value) -> Value:
+    def grad_x(self, g: Value, x: Value) -> Value:
+        if not recorded(g, x):
+            return Slope("elu_input", (self.alpha, self.scale, self.rate))(g, x)
         power = Exp()(Clip(None, 0.0)(x) * self.rate)  # e to a large x is not finite
         bent = g * (self.scale * self.alpha * self.rate) * power
-        return Where()(positive, g * self.scale, bent)
+        return Where()(x <= 0, bent, g * self.scale)
 
-    def branch(self, positive: Value) -> Value:
-        return positive
+    def branch(self, x: Value) -> Value:
+        return ~(x <= 0)  # so is NaN
 
     def margin(self, x: Value) -> Value:
         return np.abs(x)
@@ -243,12 +276,14 @@ class Sigmoid(Elementwise):
     """
 
     gives = "probability"
+    compiled = "sigmoid"
 
     def forward(self, x: Value) -> Value:
-        e = np.exp(-np.abs(x))
-        return np.where(x >= 0, 1, e) / (1 + e)
+        return active.sigmoid(x)
 
     def grad_x(self, g: Value, y: Value) -> Value:
+        if not recorded(g, y):
+            return Slope("sigmoid_input")(g, y)
         return g * (y * (1 - y))
 
 
@@ -276,19 +311,19 @@ class Softplus(Elementwise):
     beta: float = 1.0
     threshold: float = 20.0
     gives = "positive"
-    keeps = ("bent",)
+    compiled = "softplus"
 
-    def forward(self, x: Value) -> tuple[Value, Value]:
+    def forward(self, x: Value) -> Value:
+        return active.softplus(x, self.beta, self.threshold)
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        if not recorded(g, x):
+            return Slope("softplus_input", (self.beta, self.threshold))(g, x)
         z = x * self.beta
-        soft = (np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)) / self.beta
-        bent = ~(z > self.threshold)
-        return np.where(bent, soft, x), bent
+        return Where()(z > self.threshold, g, g * Sigmoid()(z))
 
-    def grad_x(self, g: Value, x: Value, bent: Value) -> Value:
-        return Where()(bent, g * Sigmoid()(x * self.beta), g)
-
-    def branch(self, bent: Value) -> Value:
-        return bent
+    def branch(self, x: Value) -> Value:
+        return ~(x * self.beta > self.threshold)
 
     def margin(self, x: Value) -> Value:
         return np.abs(x - self.threshold / self.beta)
@@ -297,15 +332,19 @@ class Softplus(Elementwise):
 class SiLU(Elementwise):
     """y = x σ(x), also called swish.
 
-    dy/dx = σ(x) + x σ(x) (1 − σ(x)).   ∂L/∂x = g · (σ(x) + y (1 − σ(x))).
+    ∂L/∂x = g · (σ(x) + x σ(x) (1 − σ(x))), as σ′ = σ (1 − σ).
     """
 
-    def forward(self, x: Value) -> Value:
-        return x / (1 + np.exp(-x))
+    compiled = "silu"
 
-    def grad_x(self, g: Value, y: Value, x: Value) -> Value:
+    def forward(self, x: Value) -> Value:
+        return active.silu(x)
+
+    def grad_x(self, g: Value, x: Value) -> Value:
+        if not recorded(g, x):
+            return Slope("silu_input")(g, x)
         s = Sigmoid()(x)
-        return g * (s + y * (1 - s))
+        return g * (s + x * s * (1 - s))
 
 
 class Tanh(Elementwise):
@@ -315,6 +354,8 @@ class Tanh(Elementwise):
         return np.tanh(x)
 
     def grad_x(self, g: Value, y: Value) -> Value:
+        if not recorded(g, y):
+            return Slope("tanh_input")(g, y)
         return g * (1 - y * y)
 
 

@@ -13,7 +13,7 @@ from ..errors import LabelError, ShapeError
 from ..kernels import active
 from .activation import Sigmoid
 from .arithmetic import Exp, Log, Neg
-from .base import Elementwise, Inputs, Op, Position, Value
+from .base import Elementwise, Inputs, Op, Position, Value, recorded
 from .reduction import Sum
 from .selection import Abs, Clip, Sign, distance, side
 from .words import named, number
@@ -55,6 +55,8 @@ class LogSoftmax(Op):
         return active.log_softmax(x, self.axis)
 
     def grad_x(self, g: Value, y: Value) -> Value:
+        if not recorded(g, y):
+            return LogSoftmaxInput(self.axis)(g, y)
         return g - Exp()(y) * Sum((self.axis,), keepdims=True)(g)
 
     def factor(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
@@ -77,6 +79,16 @@ class LogSoftmax(Op):
         )
 
 
+class LogSoftmaxInput(Op, register=False):
+    """∂L/∂x of `LogSoftmax` in one kernel, without a gradient of its own."""
+
+    axis: int
+    compiled = "log_softmax_input"
+
+    def forward(self, g: Value, y: Value) -> Value:
+        return active.log_softmax_input(g, y, self.axis)
+
+
 class NLLLoss(Op):
     """y = −Σ_n weight[target[n]] · x[n, target[n]] / S, S = Σ weight[target], 1 for a sum.
 
@@ -95,13 +107,13 @@ class NLLLoss(Op):
     constant = ("target", "weight")
     keeps = ("scale", "label")
     takes = "log-probabilities"
+    compiled = "nll_loss"
 
     def forward(self, x: Value, target: Value, weight: Value) -> tuple[Value, ...]:
-        if weight is None and self._plain(x, target):
-            total, n = active.label_sum(x, target), len(target)
-            if total is not None:
-                scale = np.full(n, -1 / n, x.dtype)
-                return -total / x.dtype.type(n), scale, target.copy()
+        if weight is None and self.plain(x, target):
+            found: tuple[Value, ...] | None = active.mean_nll(x, target)
+            if found is not None:
+                return found
         counted, label = self._labels(x, target)
         if weight is not None and weight.shape != x.shape[1:2]:
             raise ShapeError(
@@ -123,7 +135,7 @@ class NLLLoss(Op):
         n, _, *rest = index
         return f"the label of image {n} is {inputs[1][(n, *rest)]}"
 
-    def _plain(self, x: Value, target: Value) -> bool:
+    def plain(self, x: Value, target: Value) -> bool:
         """Whether this is a mean over images, in which every label has to be a class."""
         if self.reduction != "mean" or x.ndim != 2 or target.shape != x.shape[:1]:
             return False
@@ -175,17 +187,10 @@ class Place(Op):
 
     classes: int
     constant = ("label",)
+    compiled = "place"
 
     def forward(self, x: Value, label: Value) -> Value:
-        y = np.zeros((self.classes, *x.shape[1:], x.shape[0]), x.dtype)
-        y = y.transpose(
-            -1, *range(x.ndim)
-        )  # the batch innermost, as the scores have it
-        if x.ndim == 1:
-            y[np.arange(len(x)), label] = x
-        else:
-            np.put_along_axis(y, label[:, None], x[:, None], axis=1)
-        return y
+        return active.place(x, label, self.classes)
 
     def grad_x(self, g: Value, label: Value) -> Value:
         return Pick()(g, label)

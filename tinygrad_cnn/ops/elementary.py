@@ -180,6 +180,8 @@ class Erf(Elementwise):
     ∂L/∂x = g · 2 / √π · exp(−x²): the integrand at its end.
     """
 
+    compiled = "erf"
+
     def forward(self, x: Value) -> Value:
         return active.erf(x)
 

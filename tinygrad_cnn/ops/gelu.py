@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from ..kernels import active
-from .activation import Tanh
+from .activation import Slope, Tanh
 from .arithmetic import Exp
-from .base import Elementwise, Value
+from .base import Elementwise, Value, recorded
 from .elementary import Erf
 
 
@@ -20,10 +20,14 @@ class GELU(Elementwise):
     ∂L/∂x = g · ((1 + erf(x / √2)) / 2 + x exp(−x² / 2) / √(2 π)).
     """
 
+    compiled = "gelu"
+
     def forward(self, x: Value) -> Value:
-        return x * (1 + active.erf(x * math.sqrt(0.5))) / 2
+        return active.gelu(x)
 
     def grad_x(self, g: Value, x: Value) -> Value:
+        if not recorded(g, x):
+            return Slope("gelu_input")(g, x)
         share = (1 + Erf()(x * math.sqrt(0.5))) * 0.5
         density = Exp()(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
         return g * (share + x * density)

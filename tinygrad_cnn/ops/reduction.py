@@ -46,7 +46,8 @@ class Sum(Reduction):
     compiled = "sums"
 
     def forward(self, x: Value) -> Value:
-        if x.ndim > 2 and not self.keepdims and self.axis == (0, *range(2, x.ndim)):
+        of_channels = x.ndim > 1 and self.axis == (0, *range(2, x.ndim))
+        if of_channels and not self.keepdims and x.dtype.kind == "f":
             return active.channel_sums(x)
         # Integers add up in int64, as in PyTorch; NumPy would stay unsigned.
         dtype = None if x.dtype.kind == "f" else np.int64

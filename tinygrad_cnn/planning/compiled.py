@@ -121,10 +121,23 @@ def max_pool2d_put(plan: Lane, step: Step, g: Array, tap: Array) -> Calls:
     return [pooling.put_call(maps, taps, step.op.window, x)]
 
 
-def gate(plan: Lane, step: Step, x: Array, by: Array) -> Calls:
-    y = plan.place(step.result, x)
-    _require(_alike(x, by, y))
-    return [elementwise.map_call(elementwise.GATE, x, by, y)]
+def _of_each(kernel: elementwise.Map, plan: Lane, step: Step, *inputs: Array) -> Calls:
+    """One value after the other; the numbers are what the operation was made with."""
+    y = plan.place(step.result, inputs[0])
+    _require(_alike(*inputs, y) and elementwise.readable(y))
+    numbers = getattr(step.op, "numbers", vars(step.op).values())
+    return [elementwise.map_call(kernel, *inputs, y, *numbers)]
+
+
+relu, gate = (partial(_of_each, f) for f in (elementwise.relu, elementwise.gate))
+keep, bend = (partial(_of_each, f) for f in (elementwise.keep, elementwise.bend))
+sigmoid, silu = (partial(_of_each, f) for f in (elementwise.sigmoid, elementwise.silu))
+gelu, erf = (partial(_of_each, f) for f in (elementwise.gelu, elementwise.erf))
+elu, softplus = (partial(_of_each, f) for f in (elementwise.elu, elementwise.softplus))
+
+
+def slope(plan: Lane, step: Step, g: Array, x: Array) -> Calls:
+    return _of_each(getattr(elementwise, step.op.kernel), plan, step, g, x)
 
 
 def matmul(plan: Lane, step: Step, a: Array, b: Array) -> Calls:
@@ -175,10 +188,10 @@ def _in_rows(plan: Lane, b: Array) -> tuple[Calls, Array]:
 def sums(plan: Lane, step: Step, x: Array) -> Calls:
     axis, keepdims = step.op.axis, step.op.keepdims
     y = plan.place(step.result)
-    if x.ndim > 2 and not keepdims and axis == (0, *range(2, x.ndim)):
-        rows = reduction.by_channel(x)
-        if rows is not None:
-            return [reduction.channel_sums_call(rows, y)]
+    if x.ndim > 1 and not keepdims and axis == (0, *range(2, x.ndim)):
+        runs = reduction.runs_by_channel(x)
+        if runs is not None:
+            return [reduction.channel_sums_call(runs, len(x) // len(runs), y)]
     return [(np.add.reduce, (x, axis, None, y, keepdims))]
 
 
@@ -220,5 +233,37 @@ def batch_norm_scale(
 
 def log_softmax(plan: Lane, step: Step, x: Array) -> Calls:
     y = plan.place(step.result, x)
-    _require(x.ndim == 2 and step.op.axis % 2 == 1 and _alike(x, y))
-    return [reduction.log_softmax_call(x, y)]
+    _require(_alike(x, y) and elementwise.readable(y))
+    return [reduction.log_softmax_call(x, y, step.op.axis)]
+
+
+def log_softmax_input(plan: Lane, step: Step, g: Array, y: Array) -> Calls:
+    dx = plan.place(step.result, y)
+    _require(_alike(y, dx, g) and elementwise.readable(dx))
+    return [reduction.log_softmax_input_call(g, y, dx, step.op.axis)]
+
+
+def nll_loss(
+    plan: Lane, step: Step, x: Array, target: Array, weight: Array | None
+) -> Calls:
+    """The mean of a batch."""
+    _require(weight is None and step.op.plain(x, target) and len(x) > 0)
+    _require(_alike(x) and target.dtype == np.int64 and _plain(target))
+    written = [plan.place(value) for value in (step.result, *step.kept)]
+    n = len(step.inputs[0])  # of which a lane may have a slice
+    return [
+        reduction.mean_nll_call(x, target, n, *written),
+        (check_labels, (written[0],)),
+    ]
+
+
+def check_labels(loss: Array) -> None:
+    """Stop a replay in which a label may be no class: the usual call says which."""
+    if np.isnan(loss):
+        raise PlanningError("the loss is NaN")
+
+
+def place(plan: Lane, step: Step, x: Array, label: Array) -> Calls:
+    y = plan.place(step.result)
+    _require(x.ndim == 1 and _plain(x, label) and label.dtype == np.int64 and _alike(y))
+    return [reduction.place_call(x, label, y)]

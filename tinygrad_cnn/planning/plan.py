@@ -22,7 +22,10 @@ class Plan:
         self.given: list[Array] = []
         self.phases: list[list[list[Call]]] = []
         lane = sliced(trace, self.phases, self.given) or self._whole(trace)
-        self.changed, self.outputs = lane.changed, [lane.places[id(a)] for a in trace.outputs]
+        self.changed, self.outputs = (
+            lane.changed,
+            [lane.places[id(a)] for a in trace.outputs],
+        )
         self.updated: list[tuple[Tensor, Tensor | None]] = []
         for parameter, g in trace.gradients:
             gradient = None if g is None else Tensor._wrap(self._apart(lane, g))

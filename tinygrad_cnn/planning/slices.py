@@ -21,7 +21,22 @@ from .tracing import Array, Effect, Step, Trace
 FREE, APART, WHOLE = "free", "apart", "whole"
 """A step that meets no images; one that does each slice by itself; any other."""
 
-ALIKE = "conv2d", "conv2d_input", "max_pool2d", "max_pool2d_put", "gate", "linear"
+ALIKE = {
+    *("conv2d", "conv2d_input", "max_pool2d", "max_pool2d_put", "linear", "place"),
+    *(
+        "gate",
+        "keep",
+        "relu",
+        "bend",
+        "sigmoid",
+        "silu",
+        "gelu",
+        "erf",
+        "elu",
+        "softplus",
+    ),
+    "slope",
+}
 """Compiled kernels whose result has its images where their first input has them."""
 
 SUMMED = -1
@@ -85,6 +100,7 @@ def kinds_of(trace: Trace, n: int) -> Kinds | None:
         kinds.of[i] = WHOLE if axis is None else APART
         if axis == SUMMED:
             kinds.totals[id(step.result)] = step.result
+            kinds.axes.update((id(kept), 0) for kept in step.kept)
             continue
         if axis is None and any(
             np.size(x) > MOST for x in step.inputs if id(x) in kinds.axes
@@ -125,8 +141,12 @@ def _axis_of_result(step: Step, axes: list[int | None]) -> int | None:
             return SUMMED
         case "sums", [0] if op.axis == (0, *range(2, x.ndim)) and not op.keepdims:
             return SUMMED
-        case "log_softmax", [0] if x.ndim == 2 and op.axis % 2 == 1:
+        case "log_softmax" | "log_softmax_input", [0, *_] if op.axis % x.ndim != 0:
             return 0
+        case "nll_loss", [0, 0, None] if step.inputs[2] is None and op.plain(
+            x, step.inputs[1]
+        ):
+            return SUMMED
     return None
 
 
@@ -159,8 +179,8 @@ class _Schedule:
         """What each slice adds to a total, by the id of that."""
         for key, total in kinds.totals.items():
             self.parts[key] = np.empty((len(images), *total.shape), total.dtype)
-            for lane, part in zip(self.lanes, self.parts[key], strict=True):
-                lane.fixed[key] = part
+            for i, lane in enumerate(self.lanes):
+                lane.fixed[key] = self.parts[key][i, ...]
 
     def phases_of(self, threads: int) -> list[list[list[Call]]]:
         """All phases; of those of slices each thread does some lanes."""

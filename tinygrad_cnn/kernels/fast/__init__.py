@@ -15,12 +15,29 @@ from __future__ import annotations
 
 from ..reference import max_pool2d_pick, sum_pool2d, sum_pool2d_input
 from .convolution import conv2d, conv2d_input, conv2d_weight
-from .elementwise import erf, gate, keep, relu
+from .elementwise import (
+    bend,
+    elu,
+    elu_input,
+    erf,
+    gate,
+    gelu,
+    gelu_input,
+    keep,
+    relu,
+    sigmoid,
+    sigmoid_input,
+    silu,
+    silu_input,
+    softplus,
+    softplus_input,
+    tanh_input,
+)
 from .matrix import linear, matmul
 from .memory import keep_memory
 from .normalization import batch_norm, batch_norm_input, batch_norm_scale, moments
 from .pooling import max_pool2d, max_pool2d_put
-from .reduction import channel_sums, label_sum, log_softmax
+from .reduction import channel_sums, log_softmax, log_softmax_input, mean_nll, place
 from .updates import adam_step, momentum_step
 
 keep_memory()

@@ -224,7 +224,17 @@ def weight_calls(
     sliced = bool(calls)
     for first in range(0, taps, step):
         products, *table = _meetings(window, first, tap_by_tap, *given)
-        into = out, first, dw.size // groups, c * taps, taps // step, groups, n, False, sliced
+        into = (
+            out,
+            first,
+            dw.size // groups,
+            c * taps,
+            taps // step,
+            groups,
+            n,
+            False,
+            sliced,
+        )
         calls.append(sums.inner_sums.call(n * products * groups, *sizes, *table, *into))
     if cuts > 1:
         calls.append(sums.add_slices.call(2 * out.size, out, dw.reshape(-1)))
@@ -259,7 +269,9 @@ def _meetings(
     runs = [(a * j + b, h * width + w, length) for a, h in rows for b, w in columns]
     others = [(0, 0)] if alone else [(a, b) for a in range(ky) for b in range(kx)]
     starts = [
-        (c * height + dy * a) * width + dx * b for c in range(channels) for a, b in others
+        (c * height + dy * a) * width + dx * b
+        for c in range(channels)
+        for a, b in others
     ]
     return sums.inner_table([o * i * j for o in range(outputs)], starts, runs, n)
 

@@ -1,17 +1,26 @@
-"""Element-wise kernels, on two threads where the arrays are large."""
+"""Element-wise kernels: one pass each, vectorised, on several threads where it is worth it.
+
+What they compute stands in `reference`. Constants get the type of the values, `of`: with a
+number of Python's, Numba would compute in float64.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import FunctionType
+from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 
 from .. import reference
+from . import exponential
 from .calls import FLOATS, Array, Call, InParts, run
+from .exponential import exp, expm1, log1p
 
 LARGE = 16_384
-"""Values from which on a compiled loop is faster than NumPy's."""
+"""Values from which on a compiled loop is faster than one function of NumPy's."""
 
 
 def lies_in_order(x: Array) -> bool:
@@ -19,40 +28,6 @@ def lies_in_order(x: Array) -> bool:
     if x.flags.c_contiguous:
         return True
     return x.transpose(*range(1, x.ndim), 0).flags.c_contiguous
-
-
-def relu(x: Array) -> Array:
-    """max(0, x); NaN stays."""
-    return _mapped(RELU, reference.relu, x)
-
-
-def erf(x: Array) -> Array:
-    """The error function."""
-    return _mapped(ERF, reference.erf, x)
-
-
-def gate(x: Array, by: Array) -> Array:
-    """x where by > 0 or by is NaN, else +0."""
-    return _mapped(GATE, reference.gate, x, by)
-
-
-def keep(x: Array, mask: Array) -> Array:
-    """x where the mask holds, else +0."""
-    return _mapped(KEEP, reference.keep, np.asarray(x), np.asarray(mask))
-
-
-def _mapped(
-    kernel: InParts, plain: Callable[..., Array], x: Array, *others: Array
-) -> Array:
-    """The kernel's result in the layout of x; the plain one's where arrays are small, or
-    do not all lie in one piece and alike.
-    """
-    large = x.size >= LARGE and readable(x)
-    if not large or not all(alike(x, o) and o.flags.writeable for o in others):
-        return plain(x, *others)
-    y = np.empty_like(x)
-    run(map_call(kernel, x, *others, y))
-    return y
 
 
 def readable(x: Array) -> bool:
@@ -64,47 +39,202 @@ def alike(x: Array, other: Array) -> bool:
     """Whether the values of both lie in the same order."""
     if x.shape != other.shape:
         return False
+    if x.flags.c_contiguous and other.flags.c_contiguous:
+        return True
     axes = zip(x.shape, x.strides, other.strides, strict=True)
     one, two = x.itemsize, other.itemsize
     return all(count == 1 or s * two == t * one for count, s, t in axes)
 
 
-def map_call(kernel: InParts, *arrays: Array) -> Call:
-    """Write the last of the arrays, which lie alike and in one piece, from the others."""
-    flat = [a.ravel("K") for a in arrays]  # views
-    return kernel.call(4 * flat[0].size, *flat)
+def value_of(*values: Any) -> Any:
+    """What the loops call; another function in the place of this one for each kernel."""
 
 
-def relu_flat(part: int, parts: int, x: Array, y: Array) -> None:
-    """y = max(0, x) of flat arrays."""
+def each_of_one(part: int, parts: int, x: Array, y: Array) -> None:
+    """y = f(x) of flat arrays."""
     start, stop = part * x.size // parts, (part + 1) * x.size // parts
     x, y = x[start:stop], y[start:stop]
     for i in range(x.size):
-        value = x[i]
-        y[i] = x.dtype.type(0) if value < 0 else value
+        y[i] = value_of(x[i])
 
 
-def erf_flat(part: int, parts: int, x: Array, y: Array) -> None:
-    """y = erf x of flat arrays."""
-    for i in range(part * x.size // parts, (part + 1) * x.size // parts):
-        y[i] = math.erf(x[i])
+def each_of_two(part: int, parts: int, a: Array, b: Array, y: Array) -> None:
+    """y = f(a, b) of flat arrays."""
+    start, stop = part * a.size // parts, (part + 1) * a.size // parts
+    a, b, y = a[start:stop], b[start:stop], y[start:stop]
+    for i in range(a.size):
+        y[i] = value_of(a[i], b[i])
 
 
-def keep_flat(part: int, parts: int, x: Array, mask: Array, y: Array) -> None:
-    """y = x where the mask holds, else 0, of flat arrays."""
+def each_of_one_with(
+    part: int, parts: int, x: Array, y: Array, p: Any, q: Any, r: Any
+) -> None:
+    """y = f(x, p, q, r) of flat arrays and numbers."""
     start, stop = part * x.size // parts, (part + 1) * x.size // parts
-    x, mask, y = x[start:stop], mask[start:stop], y[start:stop]
+    x, y = x[start:stop], y[start:stop]
     for i in range(x.size):
-        y[i] = x[i] if mask[i] else x.dtype.type(0)
+        y[i] = value_of(x[i], p, q, r)
 
 
-def gate_flat(part: int, parts: int, x: Array, by: Array, y: Array) -> None:
-    """y = 0 where by ≤ 0, else x, of flat arrays."""
-    start, stop = part * x.size // parts, (part + 1) * x.size // parts
-    x, by, y = x[start:stop], by[start:stop], y[start:stop]
-    for i in range(x.size):
-        y[i] = x.dtype.type(0) if by[i] <= 0 else x[i]
+def each_of_two_with(
+    part: int, parts: int, a: Array, b: Array, y: Array, p: Any, q: Any, r: Any
+) -> None:
+    """y = f(a, b, p, q, r) of flat arrays and numbers."""
+    start, stop = part * a.size // parts, (part + 1) * a.size // parts
+    a, b, y = a[start:stop], b[start:stop], y[start:stop]
+    for i in range(a.size):
+        y[i] = value_of(a[i], b[i], p, q, r)
 
 
-RELU, ERF = InParts(relu_flat), InParts(erf_flat)
-KEEP, GATE = InParts(keep_flat), InParts(gate_flat)
+LOOPS = {2: each_of_one, 3: each_of_two}
+LOOPS |= {5: each_of_one_with, 6: each_of_two_with}
+"""By how many arguments they have behind the parts."""
+
+
+class Map(InParts):
+    """The kernel that writes f of each value of one array, or of two, and of numbers.
+
+    Called, it makes the result, laid out as the first array is. Where there are fewer
+    values than `least`, or what no kernel reads, the function of its name in `reference`
+    serves. weight: the products that a value is worth.
+    """
+
+    def __init__(self, f: Callable[..., Any], weight: int, least: int = 0) -> None:
+        self.name, self.weight, self.least = f.__name__[:-3], weight, least
+        count = f.__code__.co_argcount
+        self.arrays = 1 if count in (1, 4) else 2
+        value = register_jitable(forceinline=True)(f)
+        code = LOOPS[count + 1].__code__
+        # Compiled code is kept by the name of the function, as in `InParts`.
+        loop = FunctionType(code, globals() | {"value_of": value})
+        loop.__name__ = loop.__qualname__ = f"each_{self.name}"
+        super().__init__(loop)
+
+    def __call__(self, x: Array, *others: Any) -> Array:
+        """f of each value of x (and of another array, one each), and of the numbers."""
+        if x.size < self.least or not readable(x):
+            return self._plain(x, *others)
+        y = np.empty_like(x)
+        if self.arrays == 1:
+            run(map_call(self, x, y, *others))
+            return y
+        other, *numbers = others
+        if other.shape != x.shape or other.dtype not in (x.dtype, np.bool_):
+            return self._plain(x, *others)
+        if not (other.flags.writeable and alike(x, other)):
+            laid = np.empty_like(x, other.dtype)
+            laid[...] = other
+            other = laid
+        run(map_call(self, x, other, y, *numbers))
+        return y
+
+    def _plain(self, *arguments: Any) -> Array:
+        function: Callable[..., Array] = getattr(reference, self.name)
+        return function(*arguments)
+
+
+def map_call(kernel: Map, *arguments: Any) -> Call:
+    """Write the last of the arrays, which lie alike and in one piece, from those before;
+    behind them, the numbers that f takes.
+    """
+    x, of = arguments[0], arguments[0].dtype.type
+    flat = [v.ravel("K") for v in arguments[: kernel.arrays + 1]]  # views
+    numbers = [of(number) for number in arguments[kernel.arrays + 1 :]]
+    numbers += [of(0)] * (-len(numbers) % 3)  # the loops take three, or none
+    return kernel.call(kernel.weight * x.size, *flat, *numbers)
+
+
+# ------------------------------------------------------------- what they do with a value
+
+
+def relu_of(x: Any) -> Any:
+    return type(x)(0) if x < 0 else x
+
+
+def keep_of(x: Any, kept: Any) -> Any:
+    return x if kept else type(x)(0)
+
+
+def gate_of(x: Any, by: Any) -> Any:
+    return type(x)(0) if by <= 0 else x
+
+
+def bend_of(x: Any, kept: Any, slope: Any, _: Any, __: Any) -> Any:
+    return x if kept else slope * x
+
+
+def erf_of(x: Any) -> Any:
+    return exponential.erf(x)
+
+
+@register_jitable(forceinline=True)
+def logistic(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ), from e^−|x|, which cannot overflow."""
+    one, power = type(x)(1), exp(-abs(x))
+    return (one if x >= 0 else power) / (one + power)
+
+
+def sigmoid_of(x: Any) -> Any:
+    return logistic(x)
+
+
+def sigmoid_input_of(g: Any, y: Any) -> Any:
+    return g * (y * (type(y)(1) - y))
+
+
+def tanh_input_of(g: Any, y: Any) -> Any:
+    return g * (type(y)(1) - y * y)
+
+
+def silu_of(x: Any) -> Any:
+    return x / (type(x)(1) + exp(-x))
+
+
+def silu_input_of(g: Any, x: Any) -> Any:
+    share = logistic(x)
+    return g * (share + x * share * (type(x)(1) - share))
+
+
+def gelu_of(x: Any) -> Any:
+    of = type(x)
+    return x * (of(1) + exponential.erf(x * of(ROOT_HALF))) * of(0.5)
+
+
+def gelu_input_of(g: Any, x: Any) -> Any:
+    of = type(x)
+    share = (of(1) + exponential.erf(x * of(ROOT_HALF))) * of(0.5)
+    return g * (share + x * exp(x * x * of(-0.5)) * of(DENSITY))
+
+
+ROOT_HALF, DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+
+
+def elu_of(x: Any, alpha: Any, scale: Any, rate: Any) -> Any:
+    return scale * (alpha * expm1(rate * x) if x <= 0 else x)
+
+
+def elu_input_of(g: Any, x: Any, alpha: Any, scale: Any, rate: Any) -> Any:
+    bent = alpha * rate * exp(rate * (x if x <= 0 else type(x)(0)))
+    return g * scale * (bent if x <= 0 else type(x)(1))
+
+
+def softplus_of(x: Any, beta: Any, threshold: Any, _: Any) -> Any:
+    z = x * beta
+    soft = (log1p(exp(-abs(z))) + (z if z > 0 else type(x)(0))) / beta
+    return x if z > threshold else soft
+
+
+def softplus_input_of(g: Any, x: Any, beta: Any, threshold: Any, _: Any) -> Any:
+    z = x * beta
+    return g if z > threshold else g * logistic(z)
+
+
+FEW, MANY = 4, 32
+
+relu, gate, keep = (Map(f, FEW, LARGE) for f in (relu_of, gate_of, keep_of))
+bend, tanh_input = Map(bend_of, FEW), Map(tanh_input_of, FEW)
+sigmoid, sigmoid_input = Map(sigmoid_of, MANY), Map(sigmoid_input_of, FEW)
+silu, silu_input = Map(silu_of, MANY), Map(silu_input_of, MANY)
+erf, gelu, gelu_input = (Map(f, MANY) for f in (erf_of, gelu_of, gelu_input_of))
+elu, elu_input = Map(elu_of, MANY), Map(elu_input_of, MANY)
+softplus, softplus_input = Map(softplus_of, MANY), Map(softplus_input_of, MANY)

@@ -46,7 +46,9 @@ def outer_rows(_: Any, rows: Type, source: Type, target: Type) -> Definition:
     signature = types.void(rows, source, target)
 
     def write(context: Any, build: Builder, signature: Any, arguments: Any) -> Value:
-        w_, w0, w_row, x_, x0, taps_, t0, t1, bias_, low = _unpacked(build, arguments[1])
+        w_, w0, w_row, x_, x0, taps_, t0, t1, bias_, low = _unpacked(
+            build, arguments[1]
+        )
         y_, y0, y_row, r0, top, length = _unpacked(build, arguments[2])
         at = [(w, w_, w0), (x, x_, x0), (y, y_, y0)]
         places = [

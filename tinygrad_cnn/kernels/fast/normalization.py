@@ -1,32 +1,56 @@
 """Batch normalisation, channel by channel, each channel while it is in near memory.
 
-A channel is a row of (C, M): all its values, one after the other, as they lie with the
-batch innermost. See `reference` for the formulas.
+Images lie as (runs, C, values): with the batch innermost there is one run for each channel,
+and in C order there is one for each image. See `reference` for the formulas.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .. import reference
-from .calls import FLOATS, Array, Call, InParts, batch_last, run, writeable
+from .calls import FLOATS, Array, Call, InParts, batch_last, row_by_row, run, writeable
 from .compiling import compiled
+
+SHORT = 16
+"""Values from which on the run of one image is long enough for vectors."""
+
+PIECE = 1024
+"""So many values are summed alone, so that errors stay small."""
 
 
 def _serves(x: Array) -> bool:
     return x.size > 0 and x.dtype.char in FLOATS
 
 
-def _rows(x: Array) -> Array:
-    """(N, C, …) as (C, M)."""
-    return batch_last(x).reshape(x.shape[1], -1)
+def runs_of(x: Array) -> Array:
+    """(N, C, …) as (runs, C, values): a copy only where it lies otherwise."""
+    n, c, *lengths = x.shape
+    if x.flags.carray and (n == 1 or math.prod(lengths) >= SHORT):
+        return x.reshape(n, c, -1)
+    return batch_last(x).reshape(1, c, -1)
 
 
-def _images(rows: Array, x: Array) -> Array:
-    """(C, M) in the shape of x, with the batch innermost."""
-    return rows.reshape(*x.shape[1:], len(x)).transpose(-1, *range(x.ndim - 1))
+def _beside(g: Array, x: Array, runs: Array) -> Array:
+    """The runs of g, as x has them."""
+    if len(runs) == 1 < len(x):
+        return batch_last(g).reshape(runs.shape)
+    turned = batch_last(g).reshape(-1, len(g)).T if not g.flags.carray else g
+    return row_by_row(turned.reshape(len(g), -1)).reshape(runs.shape)
+
+
+def _result(x: Array, runs: Array) -> Array:
+    """Memory of its own (so that it may become a `.grad`) for images like x; its `runs_of`
+    are like these.
+    """
+    n, c, *lengths = x.shape
+    if len(runs) == n:
+        return np.empty(x.shape, x.dtype)
+    turned = runs.reshape(c, *lengths, n).transpose(-1, *range(x.ndim - 1))
+    return np.empty_like(turned)
 
 
 def batch_norm(
@@ -35,10 +59,10 @@ def batch_norm(
     """γ (x − μ) r + β, and μ and r, for each channel."""
     if not _serves(x):
         return reference.batch_norm(x, gamma, beta, eps)
-    rows, kept = _rows(x), (1, x.shape[1], *[1] * (x.ndim - 2))
-    y, mu, r = np.empty_like(rows), np.empty(kept, x.dtype), np.empty(kept, x.dtype)
-    run(forward_call(rows, gamma, beta, eps, y, mu, r))
-    return _images(y, x), mu, r
+    runs, kept = runs_of(x), (1, x.shape[1], *[1] * (x.ndim - 2))
+    y, mu, r = _result(x, runs), np.empty(kept, x.dtype), np.empty(kept, x.dtype)
+    run(forward_call(runs, gamma, beta, eps, runs_of(y), mu, r))
+    return y, mu, r
 
 
 def forward_call(
@@ -55,7 +79,7 @@ def moments(x: Array) -> tuple[Array, Array]:
     if not _serves(x):
         return reference.moments(x)
     mean, variance = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
-    run(_call(find_moments, _rows(x), mean, variance))
+    run(_call(find_moments, runs_of(x), mean, variance))
     return mean, variance
 
 
@@ -65,10 +89,10 @@ def batch_norm_input(
     """γ r (g − Σ g / m − x̂ Σ g x̂ / m), x̂ = (x − μ) r, for each channel."""
     if not _serves(g):
         return reference.batch_norm_input(g, x, gamma, mu, r)
-    rows = _rows(x)
-    dx = np.empty_like(rows)
-    run(input_call(_rows(g), rows, dx, gamma, mu, r))
-    return _images(dx, x)
+    runs = runs_of(x)
+    dx = _result(x, runs)
+    run(input_call(_beside(g, x, runs), runs, runs_of(dx), gamma, mu, r))
+    return dx
 
 
 def input_call(
@@ -83,8 +107,8 @@ def batch_norm_scale(g: Array, x: Array, mu: Array, r: Array) -> Array:
     """Σ g x̂ for each channel."""
     if not _serves(g):
         return reference.batch_norm_scale(g, x, mu, r)
-    out = np.empty(x.shape[1], x.dtype)
-    run(scale_call(_rows(g), _rows(x), mu, r, out))
+    out, runs = np.empty(x.shape[1], x.dtype), runs_of(x)
+    run(scale_call(_beside(g, x, runs), runs, mu, r, out))
     return out
 
 
@@ -94,34 +118,45 @@ def scale_call(g: Array, x: Array, mu: Array, r: Array, out: Array) -> Call:
 
 
 def _call(kernel: InParts, x: Array, *others: Any) -> Call:
-    return kernel.call(16 * x.size, x, *others, most=len(x))
+    """With arrays (C, values) as one run."""
+    given = [
+        v[None] if isinstance(v, np.ndarray) and v.ndim == 2 else v for v in others
+    ]
+    x = x[None] if x.ndim == 2 else x
+    return kernel.call(16 * x.size, x, *given, most=x.shape[1])
 
 
 def _of_channels(v: Array | None, otherwise: float, x: Array) -> Array:
     """(C), writeable; the same number for all channels where v is None."""
     if v is None:
-        return np.full(len(x), otherwise, x.dtype)
+        return np.full(x.shape[-2], otherwise, x.dtype)
     return writeable(v.reshape(-1))
 
 
 @compiled
-def mean_and_variance(values: Array) -> tuple[Any, Any]:
-    """Of one channel, in two passes; sums are made in pieces, so that errors stay small."""
-    m, zero = values.size, values.dtype.type(0)
-    total = zero
-    for start in range(0, m, 1024):
-        part, piece = values[start : start + 1024], zero
-        for i in range(part.size):
-            piece += part[i]
-        total += piece
-    mean = total / values.dtype.type(m)
-    total = zero
-    for start in range(0, m, 1024):
-        part, piece = values[start : start + 1024], zero
-        for i in range(part.size):
-            piece += (part[i] - mean) * (part[i] - mean)
-        total += piece
-    return mean, total / values.dtype.type(m)
+def mean_and_variance(x: Array, c: int) -> tuple[Any, Any]:
+    """Of one channel, in one pass: what each piece has joins what those before it have."""
+    of = x.dtype.type
+    count = mean = squares = of(0)
+    for n in range(len(x)):
+        values = x[n, c]
+        for start in range(0, values.size, PIECE):
+            piece = values[start : start + PIECE]
+            total = spread = of(0)
+            for k in range(piece.size):
+                total += piece[k]
+            more = of(piece.size)
+            own = total / more
+            for k in range(piece.size):
+                spread += (piece[k] - own) * (piece[k] - own)
+            share, apart = more / (count + more), own - mean
+            if count == 0:  # without the square of a mean that may be large
+                share, apart = of(1), of(0)
+                mean = own
+            mean += apart * share
+            squares += spread + apart * apart * (count * share)
+            count += more
+    return mean, squares / count
 
 
 @InParts
@@ -137,36 +172,43 @@ def normalize(
     r: Array,
 ) -> None:
     """Write y, μ and r."""
-    one = x.dtype.type(1)
-    for c in range(part * len(x) // parts, (part + 1) * len(x) // parts):
-        values, out = x[c], y[c]
-        mean, variance = mean_and_variance(values)
+    one, channels = x.dtype.type(1), x.shape[1]
+    for c in range(part * channels // parts, (part + 1) * channels // parts):
+        mean, variance = mean_and_variance(x, c)
         mu[c], r[c] = mean, one / np.sqrt(variance + eps)
         scale, shift = r[c] * gamma[c], beta[c]
-        for k in range(values.size):
-            out[k] = (values[k] - mean) * scale + shift
+        for n in range(len(x)):
+            values, out = x[n, c], y[n, c]
+            for k in range(values.size):
+                out[k] = (values[k] - mean) * scale + shift
 
 
 @InParts
 def find_moments(part: int, parts: int, x: Array, mean: Array, variance: Array) -> None:
     """Write the mean and the variance."""
-    for c in range(part * len(x) // parts, (part + 1) * len(x) // parts):
-        mean[c], variance[c] = mean_and_variance(x[c])
+    channels = x.shape[1]
+    for c in range(part * channels // parts, (part + 1) * channels // parts):
+        mean[c], variance[c] = mean_and_variance(x, c)
 
 
 @compiled
-def sums_of(g: Array, values: Array, mean: Any, r: Any) -> tuple[Any, Any]:
+def sums_of(g: Array, x: Array, c: int, mean: Any, r: Any) -> tuple[Any, Any]:
     """Σ g and Σ g x̂ of one channel."""
-    zero = values.dtype.type(0)
+    zero = x.dtype.type(0)
     plain = weighted = zero
-    for start in range(0, g.size, 1024):
-        g_piece, x_piece = g[start : start + 1024], values[start : start + 1024]
-        first = second = zero
-        for k in range(g_piece.size):
-            first += g_piece[k]
-            second += g_piece[k] * ((x_piece[k] - mean) * r)
-        plain += first
-        weighted += second
+    for n in range(len(x)):
+        given, values = g[n, c], x[n, c]
+        for start in range(0, values.size, PIECE):
+            g_piece, x_piece = (
+                given[start : start + PIECE],
+                values[start : start + PIECE],
+            )
+            first = second = zero
+            for k in range(g_piece.size):
+                first += g_piece[k]
+                second += g_piece[k] * ((x_piece[k] - mean) * r)
+            plain += first
+            weighted += second
     return plain, weighted
 
 
@@ -182,14 +224,16 @@ def go_back(
     r: Array,
 ) -> None:
     """Write dx."""
-    m = x.dtype.type(x.shape[1])
-    for c in range(part * len(x) // parts, (part + 1) * len(x) // parts):
-        given, values, out, mean, factor = g[c], x[c], dx[c], mu[c], r[c]
-        plain, weighted = sums_of(given, values, mean, factor)
+    channels, m = x.shape[1], x.dtype.type(len(x) * x.shape[2])
+    for c in range(part * channels // parts, (part + 1) * channels // parts):
+        mean, factor = mu[c], r[c]
+        plain, weighted = sums_of(g, x, c, mean, factor)
         plain, weighted, scale = plain / m, weighted / m, gamma[c] * factor
-        for k in range(values.size):
-            normal = (values[k] - mean) * factor
-            out[k] = scale * (given[k] - plain - normal * weighted)
+        for n in range(len(x)):
+            given, values, out = g[n, c], x[n, c], dx[n, c]
+            for k in range(values.size):
+                normal = (values[k] - mean) * factor
+                out[k] = scale * (given[k] - plain - normal * weighted)
 
 
 @InParts
@@ -197,5 +241,6 @@ def sum_products(
     part: int, parts: int, g: Array, x: Array, mu: Array, r: Array, out: Array
 ) -> None:
     """Write Σ g x̂."""
-    for c in range(part * len(x) // parts, (part + 1) * len(x) // parts):
-        out[c] = sums_of(g[c], x[c], mu[c], r[c])[1]
+    channels = x.shape[1]
+    for c in range(part * channels // parts, (part + 1) * channels // parts):
+        out[c] = sums_of(g, x, c, mu[c], r[c])[1]

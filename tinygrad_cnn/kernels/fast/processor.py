@@ -28,7 +28,9 @@ TILES = {
     "AVX-512": Registers(64, {1: 4, 2: 4, 3: 4, 4: 4, 6: 4}, (3, 5)),  # 32 registers
     "AVX2": Registers(32, {1: 4, 2: 4, 3: 3, 4: 3, 6: 2}, (2, 5)),  # 16
     "NEON": Registers(16, {1: 4, 2: 4, 3: 4, 4: 4, 6: 4}, (3, 5)),  # 32
-    "SSE2": Registers(16, {1: 4, 2: 4, 3: 3, 4: 2}, (2, 3)),  # 16, no fused multiply-add
+    "SSE2": Registers(
+        16, {1: 4, 2: 4, 3: 3, 4: 2}, (2, 3)
+    ),  # 16, no fused multiply-add
 }
 """For processors of another kind, those of SSE2: sixteen short registers are common."""
 

@@ -68,7 +68,9 @@ def outer_table(
     return products, _flat(taps), _flat(runs)
 
 
-CHUNK = 512  # values of a row that are summed at once, so that near memory holds all rows
+CHUNK = (
+    512  # values of a row that are summed at once, so that near memory holds all rows
+)
 
 
 def inner_table(
@@ -148,7 +150,9 @@ def outer_sums(
     last = slice_start((mine + 1) * cuts // across, cuts, n)
     blocks = (height + rows - 1) // rows
     each = runs.size // 5 * blocks
-    for unit in range(share * groups * each // down, (share + 1) * groups * each // down):
+    for unit in range(
+        share * groups * each // down, (share + 1) * groups * each // down
+    ):
         group, run, block = unit // each, 5 * (unit % each // blocks), unit % blocks
         x0, y0, length = runs[run], runs[run + 1], runs[run + 2]
         t0, t1 = runs[run + 3], runs[run + 4]

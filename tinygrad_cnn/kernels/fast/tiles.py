@@ -351,11 +351,16 @@ def write_inner(code: Code, of: Inner) -> None:
                 add_rest(starts, whole, size)
             with apart, cgutils.for_range_slice(build, zero, count, one) as (i, _):
                 steps = [build.mul(i, step) for step in (of.g_step, of.x_step)]
-                moved = [build.add(at, step) for at, step in zip(starts, steps, strict=True)]
+                moved = [
+                    build.add(at, step) for at, step in zip(starts, steps, strict=True)
+                ]
                 for p in range(0, SLICE, code.lanes):
                     add_vector(moved, INDEX(p))
                 whole = build.and_(of.length, INDEX(-code.lanes))
-                with cgutils.for_range_slice(build, INDEX(SLICE), whole, lanes) as (p, _):
+                with cgutils.for_range_slice(build, INDEX(SLICE), whole, lanes) as (
+                    p,
+                    _,
+                ):
                     add_vector(moved, p)
                 add_rest(moved, whole, of.length)
     for total, place in zip(held, places, strict=True):
