@@ -146,8 +146,9 @@ def matmul(plan: Lane, step: Step, a: Array, b: Array) -> Calls:
         return [_turned(plan, step, b, a, None)]
     if a.shape[1] > 1 and matrix.over_images(a, b):
         _require(_plain(a) and _plain(b.T))
+        y = plan.place(step.result)
         calls, rows = _in_rows(plan, b)
-        return calls + matrix.images_calls(a, rows, plan.place(step.result))
+        return calls + matrix.images_calls(a, rows, y)
     y = plan.place(step.result)
     if a.shape[1] > 1 and a.shape[0] * b.size >= WORTH:
         _require(_plain(a) and (_plain(b) or _plain(b.T)))

@@ -138,6 +138,18 @@ def tile_totals(_: Any, sums: Type, at: Type, totals: Type) -> Definition:
 
 
 @intrinsic
+def slice_sum(_: Any, x: Type, start: Type, count: Type, step: Type) -> Definition:
+    """Σ over `count` positions, `step` apart from x[start] on, of SLICE values each."""
+    signature = x.dtype(x, start, count, step)
+
+    def write(context: Any, build: Builder, signature: Any, arguments: Any) -> Value:
+        place = build.gep(_pointer(context, build, x, arguments[0]), [arguments[1]])
+        return tiles.write_slice_sum(_code(context, build, x), place, *arguments[2:])
+
+    return signature, write
+
+
+@intrinsic
 def transpose_tile(
     _: Any, x: Type, start: Type, row: Type, y: Type, y_start: Type, y_row: Type
 ) -> Definition:

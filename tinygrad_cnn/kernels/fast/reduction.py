@@ -12,6 +12,7 @@ from .calls import FLOATS, Array, Call, InParts, run
 from .compiling import compiled
 from .elementwise import alike, readable
 from .exponential import exp
+from .intrinsics import slice_sum
 from .sums import slice_start
 from .tiles import SLICE
 
@@ -51,39 +52,37 @@ def channel_sums_call(x: Array, n: int, y: Array) -> Call:
 @InParts
 def sum_channels(part: int, parts: int, x: Array, n: int, y: Array) -> None:
     """Write the sum of each channel, slice by slice of its images (see `sums`)."""
-    channels, cuts, sums = x.shape[1], max(1, n // SLICE), np.empty(SLICE, x.dtype)
+    channels, cuts = x.shape[1], max(1, n // SLICE)
     for c in range(part * channels // parts, (part + 1) * channels // parts):
         total = x.dtype.type(0)
         for i in range(len(x)):
             for cut in range(cuts):
                 first, last = slice_start(cut, cuts, n), slice_start(cut + 1, cuts, n)
-                add_images(x[i, c], n, first, last, sums)
-                for k in range(SLICE):
-                    total += sums[k]
+                total += sum_images(x[i, c], n, first, last)
         y[c] = total
 
 
 @compiled
-def add_images(x: Array, n: int, first: int, last: int, sums: Array) -> None:
-    """Write the sums over all positions, each of the images k, k + SLICE, … of a slice."""
-    sums[:] = x.dtype.type(0)
-    if n == 1:  # rows of an image: positions take the place of images
-        whole = x.size // SLICE * SLICE
-        for at in range(0, whole, SLICE):
-            for k in range(SLICE):
-                sums[k] += x[at + k]
-        for at in range(whole, x.size):
-            sums[at - whole] += x[at]
-        return
-    for at in range(0, x.size, n):
-        if last - first >= SLICE:  # known while compiling: whole vectors
-            for k in range(SLICE):
-                sums[k] += x[at + first + k]
-            for k in range(first + SLICE, last):
-                sums[k - first - SLICE] += x[at + k]
-        else:
-            for k in range(first, last):
-                sums[k - first] += x[at + k]
+def sum_images(x: Array, n: int, first: int, last: int) -> Any:
+    """Σ over all positions of the images of a slice, in pieces, so that errors stay small."""
+    total = x.dtype.type(0)
+    if last - first < SLICE:  # no others lie between them
+        for start in range(0, x.size, PIECE):
+            piece, values = x.dtype.type(0), x[start : start + PIECE]
+            for k in range(values.size):
+                piece += values[k]
+            total += piece
+        return total
+    count = x.size // n
+    for p in range(0, count, PIECE):
+        total += slice_sum(x, p * n + first, min(PIECE, count - p), n)
+    for k in range(first + SLICE, last):
+        for at in range(k, x.size, n):
+            total += x[at]
+    return total
+
+
+PIECE = 1024  # values, or positions, that are summed before they meet the others
 
 
 def log_softmax(x: Array, axis: int) -> Array:

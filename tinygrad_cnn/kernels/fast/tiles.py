@@ -375,6 +375,21 @@ def write_totals(code: Code, count: int, sums: Value, totals: Value) -> None:
         code.store(code.totals(vectors[i : i + lanes]), totals, INDEX(i))
 
 
+def write_slice_sum(code: Code, x: Value, count: Value, step: Value) -> Value:
+    """Σ over `count` positions, `step` apart, of SLICE values each."""
+    build, offsets = code.build, range(0, SLICE, code.lanes)
+    held = code.variables([code.zero] * len(offsets))
+    with cgutils.for_range_slice(build, INDEX(0), count, INDEX(1)) as (i, _):
+        at = build.mul(i, step)
+        for place, offset in zip(held, offsets, strict=True):
+            values = code.load(x, build.add(at, INDEX(offset)))
+            build.store(build.fadd(build.load(place), values), place)
+    total = code.zero
+    for place in held:
+        total = build.fadd(total, build.load(place))
+    return build.extract_element(code.totals([total]), INT32(0))
+
+
 def write_transpose(code: Code, x: Value, x_row: Value, y: Value, y_row: Value) -> None:
     """y[y_row · j + i] = x[x_row · i + j] for a square of as many i and j as lanes."""
     numbers = [INDEX(i) for i in range(code.lanes)]
