@@ -23,6 +23,7 @@ from ..kernels.fast import (
 )
 from ..kernels.fast.calls import Call, transpose
 from ..kernels.threads import WORTH
+from ..ops.base import Op
 from .tracing import Array, Step
 
 if TYPE_CHECKING:
@@ -144,12 +145,13 @@ def matmul(plan: Lane, step: Step, a: Array, b: Array) -> Calls:
     _require(a.ndim == b.ndim == 2)
     if matrix.images_innermost(a):
         return [_turned(plan, step, b, a, None)]
+    rows = np.empty((len(a), b.shape[1]), a.dtype)
     if a.shape[1] > 1 and matrix.over_images(a, b):
         _require(_plain(a) and _plain(b.T))
-        y = plan.place(step.result)
+        y = plan.place(step.result, rows)
         calls, rows = _in_rows(plan, b)
         return calls + matrix.images_calls(a, rows, y)
-    y = plan.place(step.result)
+    y = plan.place(step.result, rows)
     if a.shape[1] > 1 and a.shape[0] * b.size >= WORTH:
         _require(_plain(a) and (_plain(b) or _plain(b.T)))
         calls, rows = _in_rows(plan, b)
@@ -252,16 +254,23 @@ def nll_loss(
     _require(_alike(x) and target.dtype == np.int64 and _plain(target))
     written = [plan.place(value) for value in (step.result, *step.kept)]
     n = len(step.inputs[0])  # of which a lane may have a slice
+    look = partial(check_labels, step.op, plan.images is None)
     return [
         reduction.mean_nll_call(x, target, n, *written),
-        (check_labels, (written[0],)),
+        (look, (x, target, written)),
     ]
 
 
-def check_labels(loss: Array) -> None:
-    """Stop a replay in which a label may be no class: the usual call says which."""
-    if np.isnan(loss):
+def check_labels(
+    op: Op, alone: bool, x: Array, target: Array, written: list[Array]
+) -> None:
+    """Where a label may be no class: the operation itself knows which do not count."""
+    if not np.isnan(written[0]):
+        return
+    if not alone:
         raise PlanningError("the loss is NaN")
+    for place, value in zip(written, op.forward(x, target, None), strict=True):
+        place[...] = value
 
 
 def place(plan: Lane, step: Step, x: Array, label: Array) -> Calls:
