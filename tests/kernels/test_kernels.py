@@ -233,3 +233,16 @@ def test_results_do_not_share_memory_with_their_arguments(kernels, for_drawn):
             kernels.sum_pool2d_input(x, (4, 4), window),
         ]
         assert not any(np.shares_memory(x, result) for result in results)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 70])
+@pytest.mark.parametrize("size", [(2, 2), (4, 6), (5, 7)])
+def test_max_pool2d_of_windows_side_by_side(kernels, batch, size, rng):
+    """Ties, NaN and inf, and a row and a column that no window reaches."""
+    values = [-1, 0, 1, np.nan, np.inf, -np.inf]
+    x = rng.choice(values, (batch, 3, *size), p=[0.3, 0.3, 0.2, 0.08, 0.06, 0.06])
+    window = Window((2, 2), (2, 2))
+    y, tap = kernels.max_pool2d(x.astype(np.float32), window, False)
+    maxima, which = oracles.max_pool2d(x, window, False)
+    np.testing.assert_array_equal(y, maxima)
+    np.testing.assert_array_equal(tap, which)

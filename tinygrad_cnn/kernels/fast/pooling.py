@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 
 from .. import reference
 from ..geometry import Pair, Window
 from .calls import FLOATS, Array, Call, InParts, batch_last, run
+from .compiling import compiled
 
 
 @functools.lru_cache(maxsize=256)
@@ -40,8 +42,16 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
     return y.transpose(3, 0, 1, 2), tap.transpose(3, 0, 1, 2)
 
 
+def _halves(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> bool:
+    """Whether windows of 2 × 2 lie side by side, all inside of the image."""
+    plain = window == Window((2, 2), (2, 2))
+    return plain and 2 * y[1] <= x[1] and 2 * y[2] <= x[2]
+
+
 def pool_call(x: Array, window: Window, y: Array, tap: Array) -> Call:
     """Write the maxima y and their taps; all contiguous (C, H, W, N)."""
+    if _halves(window, x.shape, y.shape):
+        return pool_halves.call(8 * x.size, x, y, tap)
     taps = _taps(window, x.shape[1:3], y.shape[1:3])
     return pool_rows.call(8 * x.size, x, *window.stride, taps, y, tap)
 
@@ -61,6 +71,40 @@ def put_call(g: Array, tap: Array, window: Window, x: Array) -> Call:
     taps = _taps(window, x.shape[1:3], g.shape[1:3])
     given = g, tap, *window.stride, taps, x
     return put_channels.call(8 * x.size, *given, most=len(g))
+
+
+@compiled
+def choose(first: Any, second: Any, third: Any, fourth: Any) -> tuple[Any, Any]:
+    """The largest, and which it is; the first of equal ones, the last NaN."""
+    best, tap = first, np.uint8(0)
+    better = second > best or second != second
+    best, tap = (second, np.uint8(1)) if better else (best, tap)
+    better = third > best or third != third
+    best, tap = (third, np.uint8(2)) if better else (best, tap)
+    better = fourth > best or fourth != fourth
+    return (fourth, np.uint8(3)) if better else (best, tap)
+
+
+@InParts
+def pool_halves(part: int, parts: int, x: Array, y: Array, tap: Array) -> None:
+    """Write y and the taps of windows of 2 × 2 side by side; arrays (C, H, W, N)."""
+    c, i, j, n = y.shape
+    for row in range(part * c * i // parts, (part + 1) * c * i // parts):
+        channel, a = row // i, row % i
+        upper, lower = x[channel, 2 * a], x[channel, 2 * a + 1]
+        out, chosen = y[channel, a], tap[channel, a]
+        if n == 1:
+            for b in range(j):
+                four = upper[2 * b, 0], upper[2 * b + 1, 0], lower[2 * b, 0]
+                out[b, 0], chosen[b, 0] = choose(*four, lower[2 * b + 1, 0])
+            continue
+        for b in range(j):
+            first, second, most = upper[2 * b], upper[2 * b + 1], out[b]
+            third, fourth, taken = lower[2 * b], lower[2 * b + 1], chosen[b]
+            for m in range(n):
+                best, t = choose(first[m], second[m], third[m], fourth[m])
+                most[m] = best
+                taken[m] = t
 
 
 @InParts

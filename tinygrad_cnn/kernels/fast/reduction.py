@@ -157,7 +157,7 @@ def log_softmax_rows(
     """y = z − ln Σ exp(z), z = x − max x, over the k; see `along`."""
     width = width_of(besides)
     pieces = -(-besides // width)
-    pool = np.empty((2, width), x.dtype)
+    most, total = np.empty(width, x.dtype), np.empty(width, x.dtype)
     count_of = blocks * pieces
     for piece in range(part * count_of // parts, (part + 1) * count_of // parts):
         start = piece % pieces * width
@@ -166,7 +166,7 @@ def log_softmax_rows(
             log_softmax_of_one(x, y, first, count, besides)
         else:
             some = min(width, besides - start)
-            log_softmax_of_some(x, y, first, count, besides, pool[:, :some])
+            log_softmax_of_some(x, y, first, count, besides, most[:some], total[:some])
 
 
 @compiled
@@ -192,10 +192,9 @@ def log_softmax_of_one(x: Array, y: Array, first: int, count: int, step: int) ->
 
 @compiled
 def log_softmax_of_some(
-    x: Array, y: Array, first: int, count: int, step: int, pool: Array
+    x: Array, y: Array, first: int, count: int, step: int, most: Array, total: Array
 ) -> None:
-    """As many rows beside each other as `pool` has columns, which is written."""
-    most, total = pool
+    """As many rows beside each other as there is memory for, which is written."""
     most[:], total[:] = x.dtype.type(-np.inf), x.dtype.type(0)
     for at in range(first, first + count * step, step):
         values = x[at : at + most.size]
