@@ -124,10 +124,10 @@ class Module(State, Hooked):
     # ------------------------------------------------------------------- attributes
 
     def __getattr__(self, name: str) -> Any:
+        held = self.__dict__
         for store in _STORES:
-            members = self.__dict__.get(store, ())
-            if name in members:
-                return members[name]
+            if store in held and name in held[store]:
+                return held[store][name]
         raise ModuleAttributeError(self, name)
 
     def __dir__(self) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import field
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -59,7 +60,9 @@ class Reshape(Op):
     moves = True
 
     def forward(self, x: Value) -> Value:
-        known = math.prod(s for s in self.shape if s != -1)
+        if math.prod(self.shape) == x.size and min(self.shape, default=0) >= 0:
+            return x.reshape(self.shape)
+        known = math.prod([s for s in self.shape if s != -1])
         fits = x.size % max(known, 1) == 0 if -1 in self.shape else x.size == known
         if self.shape.count(-1) > 1 or not fits:
             raise ShapeError(
@@ -115,14 +118,17 @@ class SumTo(Op):
     shape: tuple[int, ...]
 
     def forward(self, x: Value) -> Value:
-        x = np.asarray(x)
         lead = x.ndim - len(self.shape)
         shape = (1,) * lead + self.shape
-        axes = tuple(i for i, s in enumerate(shape) if s == 1 and x.shape[i] != 1)
-        return x.sum(axis=axes, keepdims=True).reshape(self.shape)
+        axes = tuple([i for i, s in enumerate(shape) if s == 1 and x.shape[i] != 1])
+        y = np.add.reduce(x, axis=axes, keepdims=True)
+        return y.reshape(self.shape) if lead else y
 
     def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
         return Expand(x_shape)(g)
+
+
+sum_to = lru_cache(SumTo)  # the engine asks for the same ones at every step
 
 
 class Concatenate(Op):
