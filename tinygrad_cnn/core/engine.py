@@ -78,12 +78,10 @@ class Record:
         for i in asked:
             x = inputs[i]
             parents[i], constants[i] = x._record or x, None
-        self.op = op
-        self.parents = tuple(parents)
-        self.asked = asked
-        self.constants = tuple(constants)
-        self.shape = y._array.shape
-        self.dtype = y._array.dtype
+        array = y._array
+        self.op, self.asked = op, asked
+        self.parents, self.constants = tuple(parents), tuple(constants)
+        self.shape, self.dtype = array.shape, array.dtype
         self.module = module_path.get()
         self.where = Where(4)
         self._hooks: dict[int, Any] | None = None
@@ -335,19 +333,22 @@ class Tensor(
     ) -> Tensor:
         """What an operation made of these inputs, observed and recorded."""
         y = Tensor._wrap(array)
-        observe = observer.get()
-        if observe is not None:
+        if (observe := observer.get()) is not None:
             observe(op, arrays, y._array, kept)
-        base = inputs[0] if op.view else None
-        if isinstance(base, Tensor) and np.may_share_memory(array, base._array):
-            y._version = version = base._version
-            if not version.viewed:
-                version.viewed, version.owner = True, base._array
-            join(base, y)
+        if op.view and isinstance(inputs[0], Tensor):
+            y._share(inputs[0])
         if asked and grad_enabled.get() and y._array.dtype.kind == "f":
             y._record = record(op, inputs, arrays, asked, y, kept)
             y._requires_grad = True
         return y
+
+    def _share(self, base: Tensor) -> None:
+        """Belong to the family of `base`, if this is a view of its memory."""
+        if np.may_share_memory(self._array, base._array):
+            self._version = version = base._version
+            if not version.viewed:
+                version.viewed, version.owner = True, base._array
+            join(base, self)
 
     def backward(
         self,
@@ -440,17 +441,19 @@ def _walk(
             )
         needed = leading_to(wanted, order)
         order = [node for node in order if node in needed]
+    deposits = accumulate
     for node in reversed(order):
         if node not in grads:
             continue
         if node._hooks:
             grads[node] = run_hooks(node, grads[node], Tensor._wrap)
-        if wanted is not None and node in wanted:
-            arrived[node] = grads[node]
-            if accumulate and isinstance(node, Record):
+        if wanted is not None:
+            deposits = accumulate and node in wanted
+            if node in wanted:
+                arrived[node] = grads[node]
+            if deposits and isinstance(node, Record):
                 node.retains_grad = True
-        deposits = accumulate and (wanted is None or node in arrived)
-        if isinstance(node, Tensor):
+        if not isinstance(node, Record):
             g = d = None  # so that only the dictionary holds this leaf's gradient
             if watch is not None:
                 watch.see_leaf(node, grads[node])
@@ -464,7 +467,7 @@ def _walk(
         g = grads.pop(node)
         if watch is not None:
             watch.see_gradient(node, g)
-        if deposits and node.retains_grad:
+        if node.retains_grad and deposits:
             deposit(node, g, Tensor._wrap)
         parents, asked = node.parents, node.asked
         if wanted is not None:

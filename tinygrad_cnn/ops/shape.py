@@ -118,14 +118,19 @@ class SumTo(Op):
     shape: tuple[int, ...]
 
     def forward(self, x: Value) -> Value:
-        lead = x.ndim - len(self.shape)
-        shape = (1,) * lead + self.shape
-        axes = tuple([i for i, s in enumerate(shape) if s == 1 and x.shape[i] != 1])
-        y = np.add.reduce(x, axis=axes, keepdims=True)
-        return y.reshape(self.shape) if lead else y
+        y = np.add.reduce(x, axis=_repeated(self.shape, x.shape), keepdims=True)
+        return y if y.shape == self.shape else y.reshape(self.shape)
 
     def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
         return Expand(x_shape)(g)
+
+
+@lru_cache
+def _repeated(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes along which broadcasting from `shape` repeats."""
+    padded = (1,) * (len(to) - len(shape)) + shape
+    pairs = enumerate(zip(padded, to, strict=True))
+    return tuple([i for i, (s, n) in pairs if s == 1 and n != 1])
 
 
 sum_to = lru_cache(SumTo)  # the engine asks for the same ones at every step
