@@ -49,6 +49,7 @@ class FunctionLayer(Layer):
         super().__init__()
 
     def forward(self, input: Tensor) -> Tensor:
+        # As `_run`, which would be one more call of every activation.
         options = {name: getattr(self, name) for name in self._options}
         return self._function(input, **options)
 
