@@ -90,8 +90,8 @@ def test_from_a_layer_to_its_kernel(table, batch, padding):
     conv, x, _ = step(batch, padding)
     conv(x)
     calls, before = calls_of(lambda: conv(x))
-    assert_at_most(calls[: before[-1]], 24, 8)
-    assert_at_most(calls, 30, 9)
+    assert_at_most(calls[: before[-1]], 22, 8)
+    assert_at_most(calls, 27, 9)
 
 
 @pytest.mark.parametrize("padding", [0, 1])

@@ -10,7 +10,6 @@ after all of its uses; it is a loop, never a recursion.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from .. import errors
 from ..ops import selection
 from ..ops.base import Need, Op, Value, shape_of
-from ..ops.shape import SumTo
+from ..ops.shape import sum_to
 from . import node_hooks, recording
 from .methods.arithmetic import Arithmetic
 from .methods.arranging import Arranging
@@ -77,33 +76,32 @@ class Record:
         parents: list[Any] = [None] * len(inputs)
         constants = list(arrays)
         for i in asked:
-            parents[i], constants[i] = inputs[i]._record or inputs[i], None
-        self.op = op
-        self.parents = tuple(parents)
-        self.asked = tuple(asked)
-        self.constants = tuple(constants)
-        self.shape = y._array.shape
-        self.dtype = y._array.dtype
+            x = inputs[i]
+            parents[i], constants[i] = x._record or x, None
+        array = y._array
+        self.op, self.asked = op, asked
+        self.parents, self.constants = tuple(parents), tuple(constants)
+        self.shape, self.dtype = array.shape, array.dtype
         self.module = module_path.get()
-        self.where = Where(3)
+        self.where = Where(4)
         self._hooks: dict[int, Any] | None = None
         self.retains_grad = False
         self._grad: Tensor | None = None
-        self.saved: dict[str, tuple[Value, Version | None, int]] | None = {}
+        saved: dict[str, tuple[Value, Version | None, int]] = {}
         for name, kind, at in self.needs(kept):
             x = inputs[at] if kind == "input" else y if kind == "y" else None
             if isinstance(x, Tensor):
                 version = x._version
-                self.saved[name] = x._array, version, version.count
-            else:
-                if kind == "kept":
-                    x = kept[at]
-                elif kind == "shape":
-                    shape = getattr(arrays[at], "shape", ())
-                    x = self.input_shapes if at < 0 else shape
-                elif kind == "dtype":
-                    x = self.input_dtypes if at < 0 else self.input_dtypes[at]
-                self.saved[name] = x, None, 0
+                saved[name] = x._array, version, version.count
+                continue
+            if kind == "kept":
+                x = kept[at]
+            elif kind == "shape":
+                x = self.input_shapes if at < 0 else getattr(arrays[at], "shape", ())
+            elif kind == "dtype":
+                x = self.input_dtypes if at < 0 else self.input_dtypes[at]
+            saved[name] = x, None, 0
+        self.saved: dict[str, tuple[Value, Version | None, int]] | None = saved
 
     @property
     def input_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -140,29 +138,30 @@ class Record:
         return node_hooks.add_hook_before(self, hook)
 
     def gradients(
-        self, asked: Sequence[int], g: Value, create_graph: bool
+        self, asked: tuple[int, ...], g: Value, create_graph: bool
     ) -> Iterator[tuple[int, Value | None]]:
         """∂L/∂(input i) for each i asked for, by the operation's rules, from g = ∂L/∂y."""
-        op = self.op
-        for i in asked:
-            rule = op.rule_of[i]
+        op, saved = self.op, self.saved
+        for i, rule, needs in op.rules_of[asked]:
             if rule is None:
                 raise errors.NotDifferentiableError(
                     f"the derivative of {self} with respect to {op.input_name(i)} is "
                     "not implemented"
                 )
-            saved, values = self.saved, []
             if saved is None:
                 saved = self.held()
-            function, needs = rule
-            for name, kind, at in needs:
-                value, version, count = saved[name]
+            values = []
+            for need in needs:
+                value, version, count = saved[need[0]]
                 if create_graph or (version is not None and version.count != count):
-                    value = self.value(Need(name, kind, at), create_graph)
-                values.append(i if kind == "index" else value)
-            d = function(op, g, *values)
-            if op.broadcasts and d.shape != (shape := self.parents[i].shape):
-                d = SumTo(shape)(d)
+                    value = self.value(Need(*need), create_graph)
+                values.append(i if need[1] == "index" else value)
+            d = rule(op, g, *values)
+            if op.broadcasts:
+                parent = self.parents[i]
+                shape = (parent if isinstance(parent, Record) else parent._array).shape
+                if d.shape != shape:
+                    d = sum_to(shape)(d)
             if create_graph and op.flat_slope and recording.flat_slopes.get():
                 d = self._tie(d, self.parents[i]) if grad_enabled.get() else d
             yield i, d
@@ -309,13 +308,14 @@ class Tensor(
 
     def __apply__(self, op: Op, inputs: tuple[Value, ...]) -> Tensor:
         """Run the operation's forward and, where a gradient may be asked, record it."""
-        arrays, asked = [], []
+        arrays: list[Value] = []
+        asked: tuple[int, ...] = ()
         if op.view and isinstance(inputs[0], Tensor):
             inputs[0].prepare_view(op)
-        for i, x in enumerate(inputs):
+        for x in inputs:
             if isinstance(x, Tensor):
                 if x._requires_grad:
-                    asked.append(i)
+                    asked += (len(arrays),)
                 x = x._array
             arrays.append(x)
         try:
@@ -333,19 +333,22 @@ class Tensor(
     ) -> Tensor:
         """What an operation made of these inputs, observed and recorded."""
         y = Tensor._wrap(array)
-        observe = observer.get()
-        if observe is not None:
+        if (observe := observer.get()) is not None:
             observe(op, arrays, y._array, kept)
-        base = inputs[0] if op.view else None
-        if isinstance(base, Tensor) and np.may_share_memory(array, base._array):
-            y._version = version = base._version
-            if not version.viewed:
-                version.viewed, version.owner = True, base._array
-            join(base, y)
+        if op.view and isinstance(inputs[0], Tensor):
+            y._share(inputs[0])
         if asked and grad_enabled.get() and y._array.dtype.kind == "f":
             y._record = record(op, inputs, arrays, asked, y, kept)
             y._requires_grad = True
         return y
+
+    def _share(self, base: Tensor) -> None:
+        """Belong to the family of `base`, if this is a view of its memory."""
+        if np.may_share_memory(self._array, base._array):
+            self._version = version = base._version
+            if not version.viewed:
+                version.viewed, version.owner = True, base._array
+            join(base, self)
 
     def backward(
         self,
@@ -409,60 +412,77 @@ def run_backward(
     """
     watch = watch or recording.backward_observer.get()
     keep = create_graph if retain_graph is None else retain_graph
+    token = grad_enabled.set(create_graph and recorded)
+    try:
+        with np.errstate(all="ignore"):
+            grads = _starts(outputs, cotangents, create_graph, watch)
+            return _walk(grads, keep, create_graph, targets, accumulate, watch)
+    finally:
+        grad_enabled.reset(token)
+
+
+def _walk(
+    grads: dict[Node, Value],
+    keep: bool,
+    create_graph: bool,
+    targets: Iterable[Tensor] | None,
+    accumulate: bool,
+    watch: BackwardObserver | None,
+) -> dict[Node, Value]:
+    """From the nodes that have a gradient to the leaves; what arrived at the targets."""
     arrived: dict[Node, Value] = {}
-    with ExitStack() as stack, np.errstate(all="ignore"):
-        stack.callback(grad_enabled.reset, grad_enabled.set(create_graph and recorded))
-        grads = _starts(outputs, cotangents, create_graph, watch)
-        order = inputs_first(grads, last_first=True)
-        wanted = None if targets is None else {t._node for t in targets}
+    order = inputs_first(grads, last_first=True)
+    wanted = None if targets is None else {t._node for t in targets}
+    if wanted is not None:
+        if not wanted or None in wanted:
+            raise errors.AutogradError(
+                "One of the differentiated Tensors does not require grad, or none "
+                "was given"
+            )
+        needed = leading_to(wanted, order)
+        order = [node for node in order if node in needed]
+    deposits = accumulate
+    for node in reversed(order):
+        if node not in grads:
+            continue
+        if node._hooks:
+            grads[node] = run_hooks(node, grads[node], Tensor._wrap)
         if wanted is not None:
-            if not wanted or None in wanted:
-                raise errors.AutogradError(
-                    "One of the differentiated Tensors does not require grad, or none "
-                    "was given"
-                )
-            needed = leading_to(wanted, order)
-            order = [node for node in order if node in needed]
-        for node in reversed(order):
-            if node not in grads:
-                continue
-            if node._hooks:
-                grads[node] = run_hooks(node, grads[node], Tensor._wrap)
-            if wanted is not None and node in wanted:
+            deposits = accumulate and node in wanted
+            if node in wanted:
                 arrived[node] = grads[node]
-                if accumulate and isinstance(node, Record):
-                    node.retains_grad = True
-            deposits = accumulate and (wanted is None or node in arrived)
-            if not isinstance(node, Record):
-                g = d = None  # so that only the dictionary holds this leaf's gradient
-                if watch is not None:
-                    watch.see_leaf(node, grads[node])
-                if deposits:
-                    deposit(node, grads.pop(node), Tensor._wrap)
-                    if node._leaf_hooks:
-                        run_leaf_hooks(node)
-                else:
-                    del grads[node]
-                continue
-            g = grads.pop(node)
+            if deposits and isinstance(node, Record):
+                node.retains_grad = True
+        if not isinstance(node, Record):
+            g = d = None  # so that only the dictionary holds this leaf's gradient
             if watch is not None:
-                watch.see_gradient(node, g)
-            if deposits and node.retains_grad:
-                deposit(node, g, Tensor._wrap)
-            parents, asked = node.parents, node.asked
-            if wanted is not None:
-                asked = tuple([i for i in asked if parents[i] in needed])
-            for i, d in node.gradients(asked, g, create_graph):
-                if d is None:
-                    continue
-                parent = parents[i]
-                grads[parent] = grads[parent] + d if parent in grads else d
-                if watch is not None:
-                    watch.see_contribution(node, i, g, d, grads[parent])
-            if not keep:
-                node.saved = None
-                if watch is not None:
-                    watch.see_release(node)
+                watch.see_leaf(node, grads[node])
+            if deposits:
+                deposit(node, grads.pop(node), Tensor._wrap)
+                if node._leaf_hooks:
+                    run_leaf_hooks(node)
+            else:
+                del grads[node]
+            continue
+        g = grads.pop(node)
+        if watch is not None:
+            watch.see_gradient(node, g)
+        if node.retains_grad and deposits:
+            deposit(node, g, Tensor._wrap)
+        parents, asked = node.parents, node.asked
+        if wanted is not None:
+            asked = tuple([i for i in asked if parents[i] in needed])
+        for i, d in node.gradients(asked, g, create_graph):
+            if d is None:
+                continue
+            parent = parents[i]
+            grads[parent] = grads[parent] + d if parent in grads else d
+            if watch is not None:
+                watch.see_contribution(node, i, g, d, grads[parent])
+        if not keep:
+            node.saved = None
+            if watch is not None:
+                watch.see_release(node)
     return arrived
 
 

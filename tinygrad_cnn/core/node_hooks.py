@@ -8,7 +8,7 @@ without such hooks know nothing of them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import AutogradError, DTypeError
@@ -83,7 +83,7 @@ def _hooked(kind: Any) -> Any:
             return [h for h in self.hooks.values() if isinstance(h, AfterHook)]
 
         def gradients(
-            self, asked: Sequence[int], g: Value, create_graph: bool
+            self, asked: tuple[int, ...], g: Value, create_graph: bool
         ) -> Iterator[tuple[int, Value | None]]:
             found = dict(super().gradients(asked, g, create_graph))
             for hook in self.after_hooks:

@@ -79,8 +79,8 @@ class Where:
 
     def __init__(self, inside: int = 0) -> None:
         frame = sys._getframe(inside + 1)
-        while _ours[frame.f_code.co_filename] and frame.f_back:
-            frame = frame.f_back
+        while _ours[frame.f_code.co_filename] and (outer := frame.f_back):
+            frame = outer
         self.code: CodeType = frame.f_code
         self.position = frame.f_lasti
 

@@ -203,7 +203,8 @@ class Application(Op, register=False, eq=False, repr=False):
         """
         y, ctx, results = self.run(inputs)
         arrays = [_array(x) for x in inputs]
-        asked = [i for i, at in enumerate(self.places) if ctx.needs_input_grad[at]]
+        needs = ctx.needs_input_grad
+        asked = tuple([i for i, at in enumerate(self.places) if needs[at]])
         made = Tensor._result(self, inputs, arrays, asked, y, [ctx], FunctionRecord)
         return made, ctx, results
 
@@ -333,7 +334,7 @@ class FunctionRecord(Record):
                 yield saved if saved.kind == "input" else saved._replace(position=0)
 
     def gradients(
-        self, asked: Sequence[int], g: Value, create_graph: bool
+        self, asked: tuple[int, ...], g: Value, create_graph: bool
     ) -> Iterator[tuple[int, Value | None]]:
         """As of any record, but by one call of the user's backward."""
         if not asked:

@@ -19,12 +19,16 @@ Pair = tuple[int, int]
 
 def pair(value: Any, name: str) -> Pair:
     """(vertical, horizontal) from one integer for both, or from two."""
-    y, x = several(value, 2, name)
-    return y, x
+    both: Any = several(value, 2, name)
+    return both
 
 
 def several(value: Any, count: int, name: str) -> tuple[int, ...]:
     """One integer for each of `count` axes, from as many or from one for all."""
+    if type(value) is int:
+        return (value,) * count
+    if type(value) is tuple and [type(v) for v in value] == [int] * count:
+        return value
     values = value if isinstance(value, tuple | list) else (value,)
     try:
         ints = [operator.index(v) for v in values if not isinstance(v, bool)]

@@ -107,7 +107,7 @@ class _Forward(_Convolution):
         if self.padding_mode != "zeros":
             input = F.pad(input, self._padding_widths(), self.padding_mode)
             padding = 0
-        weight, bias = self.weight, self.bias
+        weight, bias = self._parameter("weight"), self._parameter("bias")
         rest = self.stride, padding, self.dilation, self.groups
         return self._function(input, weight, bias, *rest)
 

@@ -49,7 +49,9 @@ class FunctionLayer(Layer):
         super().__init__()
 
     def forward(self, input: Tensor) -> Tensor:
-        return self._run(input)
+        # As `_run`, which would be one more call of every activation.
+        options = {name: getattr(self, name) for name in self._options}
+        return self._function(input, **options)
 
     def _run(self, *inputs: Tensor) -> Tensor:
         options = {name: getattr(self, name) for name in self._options}

@@ -55,7 +55,8 @@ class Linear(_Linear):
         self._make_parameters(shape, out_features, bias, dtype, device)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight, self.bias)
+        weight, bias = self._parameter("weight"), self._parameter("bias")
+        return F.linear(input, weight, bias)
 
     def extra_repr(self) -> str:
         return (

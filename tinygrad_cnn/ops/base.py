@@ -127,7 +127,7 @@ class Need(NamedTuple):
 class Rule(NamedTuple):
     """A method of an operation and the values that it takes (after self, and g)."""
 
-    function: Callable[..., Value]
+    function: Any
     needs: tuple[Need, ...]
 
 
@@ -173,8 +173,8 @@ class Op:
     variadic: ClassVar[bool]
     rules: ClassVar[dict[str, Rule]]
     """The gradient rule of each input."""
-    rule_of: ClassVar[Memo]
-    """The rule of the i-th input, as (function, needs), or None; by i."""
+    rules_of: ClassVar[Memo]
+    """(i, function or None, its needs) for each of these inputs (a tuple of i)."""
     needs_of: ClassVar[Memo]
     """What to keep if these inputs (a tuple of i) are asked for a gradient."""
     recompute: ClassVar[dict[str, Rule]]
@@ -195,7 +195,7 @@ class Op:
         cls.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         rules = [name for name in dir(cls) if name.startswith("grad_")]
         cls.rules = {name[5:]: cls._rule(name, skip=2) for name in rules}
-        cls.rule_of, cls.needs_of = Memo(cls._rule_of), Memo(cls._needs_of)
+        cls.rules_of, cls.needs_of = Memo(cls._rules_of), Memo(cls._needs_of)
         kept = [name for name in cls.keeps if hasattr(cls, name)]
         cls.recompute = {name: cls._rule(name, skip=1) for name in kept}
         pieces = [name for name in PIECES if hasattr(cls, name)]
@@ -221,17 +221,15 @@ class Op:
         return Rule(function, tuple(cls._need(n, name) for n in names))
 
     @classmethod
-    def _rule_of(cls, i: int) -> Any:
-        rule = cls.rules.get(cls.input_name(i))
-        if rule is None:
-            return None
+    def _rules_of(cls, asked: tuple[int, ...]) -> Any:
+        found = [(i, cls.rules.get(cls.input_name(i), Rule(None, ()))) for i in asked]
         # The needs as plain tuples, which unpack much faster.
-        return rule.function, tuple([(*need,) for need in rule.needs])
+        return [(i, f, tuple([(*need,) for need in needs])) for i, (f, needs) in found]
 
     @classmethod
     def _needs_of(cls, asked: tuple[int, ...]) -> Any:
-        rules = [cls.rule_of[i] for i in asked if cls.rule_of[i] is not None]
-        return tuple(dict.fromkeys([need for _, needs in rules for need in needs]))
+        rules = cls.rules_of[asked]
+        return tuple(dict.fromkeys([need for *_, needs in rules for need in needs]))
 
     @classmethod
     def _need(cls, name: str, rule: str) -> Need:
@@ -256,7 +254,7 @@ class Op:
     def __call__(self, *inputs: Value) -> Value:
         """Apply to arrays (giving an array) or Tensors (giving a recorded Tensor)."""
         for x in inputs:
-            if isinstance(x, Operand):
+            if type(x) is not np.ndarray and isinstance(x, Operand):
                 return x.__apply__(self, inputs)
         y = self.forward(*inputs)
         return y[0] if self.keeps else y

@@ -51,7 +51,7 @@ class Convolution(Op):
             raise ArgumentError(f"groups must be a positive number, got {self.groups}")
         for name in ("stride", "padding", "dilation"):
             value = getattr(self, name)
-            if type(value) is not tuple or tuple(map(type, value)) != (int, int):
+            if type(value) is not tuple or [*map(type, value)] != [int, int]:
                 object.__setattr__(self, name, pair(value, name))
 
     def window(self, kernel: tuple[int, ...]) -> Window:

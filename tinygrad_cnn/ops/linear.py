@@ -8,14 +8,12 @@ from ..errors import ShapeError
 from ..kernels import active
 from .base import Op, Position, Shapes, Value
 from .reduction import Sum
-from .shape import Permute, Reshape
+from .shape import Reshape
 
 
 def transposed(a: Value) -> Value:
     """The last two axes exchanged."""
-    axes = list(range(a.ndim))
-    axes[-2:] = axes[-1], axes[-2]
-    return Permute(tuple(axes))(a)
+    return a.swapaxes(-2, -1)
 
 
 class Matmul(Op):
@@ -85,8 +83,9 @@ class Linear(Op):
         return Linear()(g, transposed(w), None)
 
     def grad_w(self, g: Value, x: Value, w_shape: tuple[int, ...]) -> Value:
-        rows = Reshape((-1, w_shape[0]))(g), Reshape((-1, w_shape[1]))(x)
-        return Matmul()(transposed(rows[0]), rows[1])
+        if g.ndim != 2:
+            g, x = Reshape((-1, w_shape[0]))(g), Reshape((-1, w_shape[1]))(x)
+        return Matmul()(transposed(g), x)
 
     def grad_b(self, g: Value) -> Value:
         return Sum(tuple(range(g.ndim - 1)))(g)

@@ -51,7 +51,7 @@ class Sum(Reduction):
             return active.channel_sums(x)
         # Integers add up in int64, as in PyTorch; NumPy would stay unsigned.
         dtype = None if x.dtype.kind == "f" else np.int64
-        return np.sum(x, axis=self.axis, keepdims=self.keepdims, dtype=dtype)
+        return x.sum(self.axis, dtype, keepdims=self.keepdims)
 
     def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
         return spread(g, x_shape, self.axis)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import field
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -59,7 +60,9 @@ class Reshape(Op):
     moves = True
 
     def forward(self, x: Value) -> Value:
-        known = math.prod(s for s in self.shape if s != -1)
+        if math.prod(self.shape) == x.size and min(self.shape, default=0) >= 0:
+            return x.reshape(self.shape)
+        known = math.prod([s for s in self.shape if s != -1])
         fits = x.size % max(known, 1) == 0 if -1 in self.shape else x.size == known
         if self.shape.count(-1) > 1 or not fits:
             raise ShapeError(
@@ -121,14 +124,22 @@ class SumTo(Op):
     shape: tuple[int, ...]
 
     def forward(self, x: Value) -> Value:
-        x = np.asarray(x)
-        lead = x.ndim - len(self.shape)
-        shape = (1,) * lead + self.shape
-        axes = tuple(i for i, s in enumerate(shape) if s == 1 and x.shape[i] != 1)
-        return x.sum(axis=axes, keepdims=True).reshape(self.shape)
+        y = np.add.reduce(x, axis=_repeated(self.shape, x.shape), keepdims=True)
+        return y if y.shape == self.shape else y.reshape(self.shape)
 
     def grad_x(self, g: Value, x_shape: tuple[int, ...]) -> Value:
         return Expand(x_shape)(g)
+
+
+@lru_cache
+def _repeated(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes along which broadcasting from `shape` repeats."""
+    padded = (1,) * (len(to) - len(shape)) + shape
+    pairs = enumerate(zip(padded, to, strict=True))
+    return tuple([i for i, (s, n) in pairs if s == 1 and n != 1])
+
+
+sum_to = lru_cache(SumTo)  # the engine asks for the same ones at every step
 
 
 class Concatenate(Op):

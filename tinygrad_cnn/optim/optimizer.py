@@ -205,18 +205,19 @@ class Optimizer:
         with no_grad(), np.errstate(all="ignore"):
             where = Where()
             for group in self.param_groups:
-                decay = 0.0
+                decay, maximize = 0.0, group.get("maximize")
                 if "weight_decay" in self.defaults:
                     decay = float(group["weight_decay"])
                 if group.get("decoupled_weight_decay"):
                     decay = 0.0
                 for p in group["params"]:
-                    if p.grad is None:
+                    grad = p.grad
+                    if grad is None:
                         continue
                     p.check_in_place()
                     work, spare, own = self._get_scratch(p._array)
-                    g = p.grad._array
-                    if group.get("maximize"):
+                    g = grad._array
+                    if maximize:
                         g = np.negative(g, out=own)
                     if decay != 0:
                         g = np.add(g, np.multiply(p._array, decay, out=work), out=own)
@@ -232,21 +233,23 @@ class Optimizer:
 
     def _get_scratch(self, like: Array) -> tuple[Array, ...]:
         """Three arrays of that shape and dtype, in memory that all parameters share."""
-        key = like.shape, like.dtype
-        if key not in self._views:
+        key = like.shape, like.dtype.char
+        views = self._views.get(key)
+        if views is None:
             memory = self._memory.get(like.dtype)
             if memory is None or memory.shape[1] < like.size:
                 memory = self._memory[like.dtype] = np.empty((3, like.size), like.dtype)
                 self._views.clear()  # of the memory before
             block = memory[:, : like.size].reshape(3, *like.shape)
-            self._views[key] = tuple([block[i, ...] for i in range(3)])
-        return self._views[key]
+            views = self._views[key] = tuple([block[i, ...] for i in range(3)])
+        return views
 
     def _get_state(self, p: Tensor, name: str) -> Array:
         """The array `name` of p's state; zeros at first."""
-        if self.state[p].get(name) is None:
-            self.state[p][name] = Tensor._wrap(np.zeros_like(p._array))
-        array: Array = self.state[p][name]._array
+        state = self.state[p]
+        if state.get(name) is None:
+            state[name] = Tensor._wrap(np.zeros_like(p._array))
+        array: Array = state[name]._array
         return array
 
     def _count_update(self, p: Tensor) -> int:

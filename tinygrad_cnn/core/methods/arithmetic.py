@@ -61,8 +61,9 @@ def _constant_in(y: Value, *inputs: Value) -> Tensor:
 
 
 def _along_axis(op: Any, dim: int, x: Value) -> Tensor:
-    axis = axis_of(dim, x.ndim)
-    return op(axis)(x) if x.ndim else op(0)(x.reshape(1)).reshape(())
+    ndim = x.ndim
+    axis = axis_of(dim, ndim)
+    return op(axis)(x) if ndim else op(0)(x.reshape(1)).reshape(())
 
 
 def _floats(name: str, a: Value, b: Value) -> tuple[Value, Value]:

@@ -92,7 +92,9 @@ def numpy_names(method: Method) -> Method:
 
 def axis_of(dim: Any, ndim: int) -> int:
     """A non-negative axis; IndexingError if there is no such axis."""
-    if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
+    if type(dim) is not int and (
+        isinstance(dim, bool) or not isinstance(dim, int | np.integer)
+    ):
         raise DTypeError(f"dim must be an int, got {dim!r}")
     reach = max(ndim, 1)
     if not -reach <= dim < reach:

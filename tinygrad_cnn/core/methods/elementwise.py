@@ -113,7 +113,7 @@ class Elementwise(Base):
 
     def relu(self) -> Tensor:
         """max(0, x)."""
-        return activation.ReLU()(_no_bools(self, "relu()"))
+        return _no_bools(self, "relu()").__apply__(activation.ReLU(), (self,))
 
     def round(self, *, decimals: int = 0) -> Tensor:
         """To the nearest integer, or multiple of 10^−decimals; halves to the even one.

@@ -92,9 +92,11 @@ def inputs_first(
             order.append(stack.pop())
         elif node not in seen:
             seen.add(node)
-            stack += (node, DONE)
-            if not isinstance(node, Base):
-                stack += [p for p in node.parents[::step] if p not in seen]
+            if isinstance(node, Base):
+                order.append(node)
+            else:
+                stack += (node, DONE)
+                stack += node.parents[::step]
     return order
 
 
@@ -132,23 +134,26 @@ def deposit(node: Any, g: Any, wrap: Callable[[Any], Any]) -> None:
     `.grad` never shares memory with anything: g itself is taken only if it owns its memory
     and nobody but this call holds it, so that nobody can see it change.
     """
-    if isinstance(node, Base) and not node._requires_grad:
+    leaf = isinstance(node, Base)
+    if leaf and not node._requires_grad:
         return
     before = node._grad
-    if isinstance(g, Base):
-        grad = g.clone() if before is None else before + g
-    elif before is None:
-        owned = type(g) is np.ndarray and g.flags.owndata and g.flags.writeable
+    if before is None and type(g) is np.ndarray:
+        owned = g.flags.owndata and g.flags.writeable
         alone = owned and sys.getrefcount(g) == _ALONE
         grad = wrap(g if alone else np.array(g))
+    elif isinstance(g, Base):
+        grad = g.clone() if before is None else before + g
+    elif before is None:
+        grad = wrap(np.array(g))
     elif before._requires_grad or not before._array.flags.writeable:
         grad = before + wrap(g)
     else:
         before._array += g
         before.mark_changed()
         return
-    a, b = grad._array, getattr(node, "_array", grad._array)
-    if (a.shape, a.dtype) != (b.shape, b.dtype):
+    a, b = grad._array, node._array if leaf else grad._array
+    if a.shape != b.shape or a.dtype != b.dtype:
         fitted(grad, node.shape, node.dtype, "the assigned grad")
     node._grad = grad
 

@@ -38,7 +38,7 @@ class InPlace(Base):
 
     def check_in_place(self) -> None:
         """Refuse, before anything is changed, what no gradient could follow."""
-        if grad_enabled.get() and self._requires_grad and self._record is None:
+        if self._requires_grad and self._record is None and grad_enabled.get():
             raise AutogradError(
                 "a leaf Variable that requires grad is being used in an in-place "
                 "operation; use no_grad(), or work on a clone()"

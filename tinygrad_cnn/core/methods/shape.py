@@ -88,16 +88,16 @@ class Shape(Base):
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """The axes start_dim … end_dim joined into one."""
-        start, end = axis_of(start_dim, self.ndim), axis_of(end_dim, self.ndim)
+        s = self._array.shape
+        start, end = axis_of(start_dim, len(s)), axis_of(end_dim, len(s))
         if start > end:
             raise ArgumentError(
                 "flatten() has invalid args: start_dim comes after end_dim"
             )
-        if start == end and self.ndim:
+        if start == end and s:
             return self  # type: ignore[return-value]
-        s = self.shape
-        joined = math.prod(s[start : end + 1])
-        return self.reshape((*s[:start], joined, *s[end + 1 :]))
+        joined = (*s[:start], math.prod(s[start : end + 1]), *s[end + 1 :])
+        return self._share_with(self.__apply__(ops.Reshape(joined), (self,)))
 
     def ravel(self) -> Tensor:
         """All values in one axis; a copy, unless they lie in row-major order."""

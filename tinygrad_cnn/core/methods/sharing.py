@@ -8,7 +8,7 @@ value, that it is now the changed Tensor's, or that it is as it was.
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 import numpy as np
 
@@ -19,15 +19,18 @@ from .base import Array
 
 def join(base: Any, view: Any) -> None:
     """Count a view among the family of what it was taken of."""
-    if base._family is None:
-        base._family = WeakSet([base])
-    base._family.add(view)
-    view._family = base._family
+    family = base._family
+    if family is None:
+        family = base._family = set[Any]()
+        family.add(ref(base, family.discard))
+    family.add(ref(view, family.discard))
+    view._family = family
 
 
 def others_to_change(tensor: Any) -> list[Any]:
     """The rest of the family; AutogradError where no gradient could follow."""
-    others = [t for t in tensor._family or () if t is not tensor]
+    family = [member() for member in list(tensor._family or ())]
+    others = [t for t in family if t is not None and t is not tensor]
     for other in others:
         if other._requires_grad and other._record is None:
             raise AutogradError(

@@ -11,10 +11,15 @@ from .calls import FLOATS, Array
 from .compiling import compiled
 
 
-def _serves(p: Array, g: Array) -> bool:
+def _serves(p: Array, g: Array, *state: Array) -> bool:
     """Whether the loops serve: floats of one dtype, in one piece."""
-    one_piece = p.flags.carray and g.flags.carray
-    return one_piece and p.dtype.char in FLOATS and g.dtype == p.dtype
+    if p.dtype.char not in FLOATS or g.dtype != p.dtype:
+        return False
+    return all([x.flags.carray for x in (p, g, *state)])
+
+
+def _flat(x: Array) -> Array:
+    return x if x.ndim == 1 else x.reshape(-1)
 
 
 def momentum_step(p: Array, g: Array, b: Array, work: Array, *numbers: Any) -> None:
@@ -22,9 +27,9 @@ def momentum_step(p: Array, g: Array, b: Array, work: Array, *numbers: Any) -> N
 
     numbers: lr, μ (momentum), share, nesterov.
     """
-    if not (_serves(p, g) and b.flags.carray):
+    if not _serves(p, g, b):
         return reference.momentum_step(p, g, b, work, *numbers)
-    momentum_loop(p.reshape(-1), g.reshape(-1), b.reshape(-1), *numbers)
+    momentum_loop(_flat(p), _flat(g), _flat(b), *numbers)
 
 
 @compiled
@@ -47,10 +52,9 @@ def adam_step(
     numbers: rate, betas, ε, correction, and the largest v so far or None.
     """
     rate, betas, eps, correction, largest = numbers
-    plain = _serves(p, g) and m.flags.carray and v.flags.carray
-    if largest is not None or not plain:
+    if largest is not None or not _serves(p, g, m, v):
         return reference.adam_step(p, g, m, v, work, spare, *numbers)
-    flat = p.reshape(-1), g.reshape(-1), m.reshape(-1), v.reshape(-1)
+    flat = _flat(p), _flat(g), _flat(m), _flat(v)
     adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
 
 

@@ -219,7 +219,7 @@ def make_batch(input: Tensor) -> tuple[Tensor, bool]:
 
 def check_kernels(name: str, axes: int, input: Tensor, weight: Tensor) -> None:
     """Refuse what is not (N, C, …) or (C, …), and kernels of another number of axes."""
-    if input.ndim - axes not in (1, 2) or weight.ndim != axes + 2:
+    if weight.ndim != axes + 2 or input.ndim - axes not in (1, 2):
         shown = ("L", "H, W", "D, H, W")[axes - 1]
         kernel = ("k", "k_y, k_x", "k_z, k_y, k_x")[axes - 1]
         raise ShapeError(

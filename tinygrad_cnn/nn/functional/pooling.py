@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,15 @@ def _pooling_window(
 ) -> Window:
     size, around = pair(kernel, "kernel_size"), pair(padding, "padding")
     steps = size if stride is None or stride == () else pair(stride, "stride")
-    if any(2 * p > k for p, k in zip(around, size, strict=True)):
+    if 2 * around[0] > size[0] or 2 * around[1] > size[1]:
         raise ArgumentError(
             f"pad should be at most half of effective kernel size, but got pad={around} "
             f"and kernel_size={size}"
         )
-    return Window(size, steps, around, pair(dilation, "dilation"))
+    return _window(size, steps, around, pair(dilation, "dilation"))
+
+
+_window = lru_cache(Window)  # making and checking one takes longer than finding it
 
 
 def _find_maxima(
