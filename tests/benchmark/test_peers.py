@@ -13,10 +13,8 @@ OTHERS = [
     pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
     for name in list(PEERS)[1:]
 ]
-UNABLE = {
-    "torch-compiled": {"chain"},
-    "planned": set(SMALL) - {"training", "from-log-probabilities", "adam-and-norm"},
-}
+TRAINING = {name for name, case in SMALL.items() if case.kind == "training"}
+UNABLE = {"torch-compiled": {"chain"}, "planned": set(SMALL) - TRAINING}
 """What each peer may refuse."""
 
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import Any, Self
 
 from .. import layers
-from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Case
-from ..layers import Array, Layer, Shape, with_shapes
+from ..cases import BETAS, EPSILON, MOMENTUM, Case
+from ..layers import Array, Layer, Shape
 from .base import Build, Program, Unsupported
 
 
@@ -188,33 +188,56 @@ class Gradients(Program):
 
 def network(torch: Any, case: Case) -> Any:
     """A Sequential with the initial weights of the case, in training mode."""
-    net = torch.nn.Sequential(*modules(torch, case))
+    net = torch.nn.Sequential(*modules(torch, case.layers, case.image))
     with torch.no_grad():
         for parameter, weight in zip(net.parameters(), case.weights(), strict=True):
             parameter.copy_(torch.from_numpy(weight))
     return net
 
 
-def modules(torch: Any, case: Case) -> Iterator[Any]:
-    """The layers as modules of torch.nn."""
+def modules(torch: Any, given: Sequence[Layer], image: Shape) -> Iterator[Any]:
+    """The layers as modules of torch.nn, for images of this shape."""
     nn = torch.nn
     norms = {1: nn.BatchNorm1d, 3: nn.BatchNorm2d}
     kinds: dict[type[Layer], Callable[[Any, Shape], Any]] = {
-        layers.Conv: lambda c, x: nn.Conv2d(x[0], c.out, c.kernel, padding=c.padding),
+        layers.Conv: lambda c, x: nn.Conv2d(
+            x[0], c.out, c.kernel, c.stride, c.padding, groups=c.groups, bias=c.bias
+        ),
         layers.Linear: lambda dense, x: nn.Linear(x[0], dense.out),
         layers.BatchNorm: lambda _, x: norms[len(x)](x[0]),
         layers.Relu: lambda *_: nn.ReLU(),
         layers.Pool: lambda pool, _: nn.MaxPool2d(pool.size),
+        layers.Average: lambda *_: nn.AdaptiveAvgPool2d(1),
         layers.Flatten: lambda *_: nn.Flatten(),
         layers.LogSoftmax: lambda *_: nn.LogSoftmax(1),
+        layers.Residual: partial(residual, torch),
     }
-    for layer, before, _ in with_shapes(case.layers, case.image):
-        yield kinds[type(layer)](layer, before)
+    for layer in given:
+        yield kinds[type(layer)](layer, image)
+        image = layer.result(image)
+
+
+def residual(torch: Any, layer: layers.Residual, image: Shape) -> Any:
+    """Its layers and its shortcut, added."""
+
+    class Residual(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            branches = layer.layers, layer.shortcut
+            self.branches = torch.nn.ModuleList(
+                [torch.nn.Sequential(*modules(torch, b, image)) for b in branches]
+            )
+
+        def forward(self, x: Any) -> Any:
+            inner, shortcut = self.branches
+            return inner(x) + shortcut(x)
+
+    return Residual()
 
 
 def optimizer_of(torch: Any, case: Case, net: Any) -> Any:
     """SGD with momentum, or Adam, otherwise with the defaults of the library."""
-    rate = LEARNING_RATES[case.optimizer]
+    rate = case.learning_rate
     if case.optimizer == "adam":
         return torch.optim.Adam(net.parameters(), lr=rate, betas=BETAS, eps=EPSILON)
     return torch.optim.SGD(net.parameters(), lr=rate, momentum=MOMENTUM)
