@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numba
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.event import Listener, register
 from numba.core.serialize import dumps
 
@@ -58,7 +59,7 @@ class Kept(NullCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kept result of compiling, or None."""
-        target_context.refresh()
+        rtsys.initialize(target_context)
         state = keeping.load(self.file(sig, target_context.codegen()))
         return None if state is None else CompileResult._rebuild(target_context, *state)
 
