@@ -13,6 +13,7 @@ from tinygrad_cnn.benchmark.results import VERSION, of_case
 from tinygrad_cnn.benchmark.rounds import Outcome
 from tinygrad_cnn.errors import ArgumentError
 
+BEGIN, END = report.marks()
 RATES = {"multiply_adds": 1e9, "bytes": 1e10, "threads": 2}
 
 
@@ -61,7 +62,7 @@ def test_a_row_for_each_that_was_timed_and_a_note_for_each_other(results):
 
 def test_markdown_goes_between_the_marks_and_can_go_there_again(results, tmp_path):
     page = tmp_path / "page.md"
-    before, after = f"# Page\n\n{report.BEGIN}\n", f"{report.END}\n\nThe end.\n"
+    before, after = f"# Page\n\n{BEGIN}\n", f"{END}\n\nThe end.\n"
     page.write_text(f"{before}{after}")
     for _ in range(2):
         report.write_markdown(report.to_markdown(results, "p.svg"), page)
@@ -79,7 +80,7 @@ def test_without_a_page_the_tables_are_the_page(results, tmp_path):
     report.write_markdown(report.to_markdown(results), tmp_path / "new" / "page.md")
     text = (tmp_path / "new" / "page.md").read_text("utf-8")
     assert text.startswith("`tinygrad-cnn bench`")
-    assert report.BEGIN not in text
+    assert BEGIN not in text
 
 
 def test_json_holds_all_of_it(results, tmp_path):
