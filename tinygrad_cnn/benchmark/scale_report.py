@@ -86,9 +86,8 @@ def _draw(figure: Any, results: dict[str, Any]) -> None:
 
 def _line(place: Any, points: list[dict[str, Any]], name: str, index: int) -> None:
     """The medians of a peer, with the quartiles as a band."""
-    found = [(p["value"], q["spread"]) for p in points for q in timed_peers(p)]
-    labelled = [q["label"] for p in points for q in timed_peers(p)]
-    own = [pair for pair, label in zip(found, labelled, strict=True) if label == name]
+    timed = [(point["value"], peer) for point in points for peer in timed_peers(point)]
+    own = [(value, peer["spread"]) for value, peer in timed if peer["label"] == name]
     values = [value for value, _ in own]
     lower, middle, upper = (
         [1000 * spread[part] for _, spread in own]
@@ -104,6 +103,7 @@ def _line(place: Any, points: list[dict[str, Any]], name: str, index: int) -> No
 def _label(place: Any, axis: str, values: list[int]) -> None:
     place.set_xscale("log")
     place.set_yscale("log")
+    place.yaxis.set_major_formatter(lambda ms, _: f"{ms:,g}")
     place.set_xticks(values, [f"{value:,}" for value in values])
     place.set_xticks([], minor=True)
     place.set_xlabel(WHAT[axis])
