@@ -7,7 +7,7 @@ import pytest
 from small_cases import SMALL
 
 from tinygrad_cnn.benchmark import picture, report
-from tinygrad_cnn.benchmark.machine import cores, describe, processor
+from tinygrad_cnn.benchmark.machine import cores, describe, processor, vector_bytes
 from tinygrad_cnn.benchmark.peers import PEERS
 from tinygrad_cnn.benchmark.results import VERSION, of_case
 from tinygrad_cnn.benchmark.rounds import Outcome
@@ -120,6 +120,19 @@ def test_a_picture_is_the_same_each_time(results, tmp_path):
 def test_another_ending_is_an_error(results, tmp_path):
     with pytest.raises(ArgumentError, match="svg"):
         picture.save(results, tmp_path / "bench.jpg")
+
+
+def test_the_processor_that_kernels_are_compiled_for_is_named(results):
+    results["machine"]["compiled_for"] = {"processor": "znver4", "vector_bytes": 64}
+    line = report.conditions(results)[0]
+    assert "(kernels for znver4, vectors of 64 bytes), " in line
+    results["machine"]["compiled_for"] = None
+    assert "kernels" not in report.conditions(results)[0]
+
+
+def test_the_vectors_of_processors():
+    found = [["+sse2", "-avx"], ["+avx", "+avx2", "-avx512f"], ["+avx2", "+avx512f"]]
+    assert [vector_bytes(features) for features in found] == [16, 32, 64]
 
 
 def test_the_machine_is_described():

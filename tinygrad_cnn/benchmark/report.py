@@ -86,8 +86,12 @@ def conditions(results: dict[str, Any]) -> list[str]:
     """What was measured on what, in a few lines."""
     machine, rates = results["machine"], results["roofline"]
     versions = ", ".join([f"{k} {v}" for k, v in machine["versions"].items()])
+    target = machine["compiled_for"]
+    kernels = target and (
+        f" (kernels for {target['processor']}, vectors of {target['vector_bytes']} bytes)"
+    )
     return [
-        f"{machine['processor']}, {machine['cores']} cores, threads of each peer: "
+        f"{machine['processor']}{kernels or ''}, {machine['cores']} cores, threads of each peer: "
         f"{machine['threads']}, {machine['system']}, Python {machine['python']}",
         versions,
         f"{rates['multiply_adds']:.3g} multiply-adds and {rates['bytes']:.3g} bytes per "
