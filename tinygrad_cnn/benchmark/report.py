@@ -87,11 +87,12 @@ def conditions(results: dict[str, Any]) -> list[str]:
     machine, rates = results["machine"], results["roofline"]
     versions = ", ".join([f"{k} {v}" for k, v in machine["versions"].items()])
     target = machine["compiled_for"]
-    kernels = target and (
-        f" (kernels for {target['processor']}, vectors of {target['vector_bytes']} bytes)"
-    )
+    name = machine["processor"]
+    if target:
+        length = f"vectors of {target['vector_bytes']} bytes"
+        name += f" (kernels for {target['processor']}, {length})"
     return [
-        f"{machine['processor']}{kernels or ''}, {machine['cores']} cores, threads of each peer: "
+        f"{name}, {machine['cores']} cores, threads of each peer: "
         f"{machine['threads']}, {machine['system']}, Python {machine['python']}",
         versions,
         f"{rates['multiply_adds']:.3g} multiply-adds and {rates['bytes']:.3g} bytes per "
