@@ -33,6 +33,7 @@ SMALL = {
     "training": small("training"),
     "from-log-probabilities": small("training", (*LAYERS, LogSoftmax())),
     "adam-and-norm": small("training", NORMED, optimizer="adam"),
+    "epoch": small("training", (*LAYERS, LogSoftmax()), epoch=2),
     "residual": small("training", RESIDUAL),
     "inference": small("inference", (*LAYERS, LogSoftmax())),
     "operation": small("operation", [Conv(3, 3)]),

@@ -39,6 +39,14 @@ def test_the_vgg_ends_with_2048_features():
     assert shapes[-2:] == [(2048,), (10,)]
 
 
+def test_an_epoch_takes_every_image_once():
+    case = CASES["lenet5-epoch-b64"]
+    images, labels, order = case.epoch_data()
+    assert images.shape == (64 * 64, *case.image)
+    assert images.dtype == np.uint8
+    assert sorted(order) == list(range(len(labels)))
+
+
 def test_resnet18_is_the_one_of_its_paper():
     # He et al. 2016, 3x3 convolutions first and projections in three shortcuts: as many
     # weights as in every implementation of this form.

@@ -14,7 +14,11 @@ OTHERS = [
     for name in list(PEERS)[1:]
 ]
 TRAINING = {name for name, case in SMALL.items() if case.kind == "training"}
-UNABLE = {"torch-compiled": {"chain"}, "planned": set(SMALL) - TRAINING}
+UNABLE = {
+    "jax": {"epoch"},
+    "torch-compiled": {"chain"},
+    "planned": set(SMALL) - TRAINING,
+}
 """What each peer may refuse."""
 
 

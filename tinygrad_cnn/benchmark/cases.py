@@ -49,6 +49,8 @@ class Case:
     image: the shape of one image. optimizer: sgd (momentum 0.9) or adam, of training.
     rate: its learning rate; by default that of LEARNING_RATES. tolerance: how far arrays
     may be apart, by default as `checking` has it.
+    epoch: so many batches, of uint8 images, come one after the other through a DataLoader,
+    in a random order that is the same each time; 0: the batch is in memory.
     length: multiplications of a chain. options: of a user's model.
     """
 
@@ -61,6 +63,7 @@ class Case:
     optimizer: str = "sgd"
     rate: float | None = None
     tolerance: float | None = None
+    epoch: int = 0
     length: int = 0
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -94,6 +97,13 @@ class Case:
         """int64 (batch,): a class for each image."""
         rng = np.random.default_rng(3)
         return rng.integers(0, self.output[0], self.batch)
+
+    def epoch_data(self) -> tuple[Array, Array, list[int]]:
+        """uint8 images, int64 labels, and the order in which all of them are taken."""
+        rng, count = np.random.default_rng(5), self.batch * self.epoch
+        images = rng.integers(0, 256, (count, *self.image), np.uint8)
+        labels = rng.integers(0, self.output[0], count)
+        return images, labels, rng.permutation(count).tolist()
 
     def gradient(self) -> Array:
         """float32 (batch, *output): ∂L/∂output, which an operation is given."""
@@ -221,6 +231,9 @@ CASES = {
     case.name: case
     for case in (
         _network("lenet5-b64", LENET5, GREY, lenet5()),
+        _network(
+            "lenet5-epoch-b64", f"{LENET5} from a loader", GREY, lenet5(), epoch=64
+        ),
         _network("lenet5-colour-b64", "LeNet-5 on 3x32x32", COLOUR, lenet5()),
         _network("mnist-net-b64", "the MNIST net on 1x28x28", SMALL, MNIST_NET),
         _network("numpy-cnn-b64", NUMPYS, SMALL, NUMPY_CNN),

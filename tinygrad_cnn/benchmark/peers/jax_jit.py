@@ -25,7 +25,7 @@ from ..layers import (
     Residual,
     with_shapes,
 )
-from .base import Build, Program
+from .base import Build, Program, Unsupported
 
 
 def load() -> Build:
@@ -42,6 +42,8 @@ def load() -> Build:
 
 def build(case: Case) -> Program:
     """The program of a case."""
+    if case.epoch:
+        raise Unsupported("it has no loader")
     if case.kind == "training":
         return Training(case)
     return inference(case) if case.kind == "inference" else gradients(case)

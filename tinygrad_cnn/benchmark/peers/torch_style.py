@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,10 @@ def ours() -> Build:
     """This package, one operation after the other."""
     import tinygrad_cnn.optim
 
-    return partial(build, Style(tinygrad_cnn))
+    def program(case: Case) -> Program:
+        return Fitted(case) if case.epoch else build(Style(tinygrad_cnn), case)
+
+    return program
 
 
 def planned() -> Build:
@@ -31,6 +35,8 @@ def planned() -> Build:
     import tinygrad_cnn.optim
 
     def planned_program(case: Case) -> Program:
+        if case.epoch:
+            return Fitted(case, planned=True)
         if case.kind == "training":
             return PlannedTraining.of_case(Style(tinygrad_cnn), case)
         if case.kind == "inference":
@@ -76,7 +82,7 @@ class Style:
 def build(style: Style, case: Case) -> Program:
     """The program of a case."""
     if case.kind == "training":
-        return Training.of_case(style, case)
+        return (Loaded if case.epoch else Training).of_case(style, case)
     return (Inference if case.kind == "inference" else Gradients)(style, case)
 
 
@@ -128,6 +134,59 @@ class PlannedTraining(Training):
         """The gradients are set, not added; update."""
         self.last, _ = self.planned(*self.data)
         self.update()
+
+
+class Loaded(Training):
+    """A training step on the next batch of a DataLoader; the loss is read, as users do."""
+
+    def __init__(self, style: Style, case: Case, *parts: Any) -> None:
+        super().__init__(style, case, *parts)
+        self.batches = endless(style.torch, case)
+
+    def step(self) -> None:
+        """The next batch, and all that is done with it."""
+        self.data = next(self.batches)
+        super().step()
+        self.read = self.loss()
+
+
+def endless(torch: Any, case: Case) -> Iterator[Any]:
+    """Batches of float images in 0..1, epoch after epoch."""
+    images, labels, order = case.epoch_data()
+    floats = torch.from_numpy(images.astype("float32") / 255)
+    dataset = torch.utils.data.TensorDataset(floats, torch.from_numpy(labels))
+    loader = torch.utils.data.DataLoader(dataset, case.batch, sampler=order)
+    while True:
+        yield from loader
+
+
+class Fitted(Program):
+    """A training step of this package's `fit`, on the next batch of a DataLoader."""
+
+    def __init__(self, case: Case, planned: bool = False) -> None:
+        import tinygrad_cnn.optim
+        from tinygrad_cnn.data import DataLoader, ImageDataset
+        from tinygrad_cnn.training import BatchRecord, fit
+
+        images, labels, order = case.epoch_data()
+        loader = DataLoader(ImageDataset(images, labels), case.batch, sampler=order)
+        self.program = Training.of_case(Style(tinygrad_cnn), case)
+        parts = self.program.net, self.program.optimizer, loader
+        loss_of = self.program.loss_of
+        told = fit(*parts, epochs=sys.maxsize, loss=loss_of, planned=planned)
+        self.records = (r for r in told if isinstance(r, BatchRecord))
+
+    def step(self) -> None:
+        """The next batch, and all that is done with it and told of it."""
+        self.last = next(self.records)
+
+    def loss(self) -> float:
+        """Of the last step."""
+        return self.last.loss
+
+    def arrays(self) -> list[Array]:
+        """The weights."""
+        return self.program.arrays()
 
 
 class Inference(Program):
