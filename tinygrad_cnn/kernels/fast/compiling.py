@@ -60,14 +60,10 @@ class Told(Listener):  # type: ignore[misc]
         self.write(f"compiling kernel {self.kernels} after {seconds:.1f} s: {name}")
 
     def write(self, line: str) -> None:
-        """Rewrite the line; where somebody else draws on the terminal, once a new one."""
-        if not sys.stderr or not sys.stderr.isatty():
-            return
-        if sys.stderr is sys.__stderr__:
+        """Rewrite the line, unless somebody else draws on the terminal (a bar does)."""
+        if sys.stderr and sys.stderr.isatty() and sys.stderr is sys.__stderr__:
             text = f"\r{line:{WIDTH}.{WIDTH}}\r{line:.{WIDTH}}"  # spaces, then the end
             print(text, end="", file=sys.stderr, flush=True)
-        elif self.kernels == 1 and line:
-            print("compiling kernels, once for this processor", file=sys.stderr)
 
 
 register("numba:compile", Told())
