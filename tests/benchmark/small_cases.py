@@ -2,6 +2,7 @@
 
 from tinygrad_cnn.benchmark.cases import Case
 from tinygrad_cnn.benchmark.layers import (
+    Average,
     BatchNorm,
     Conv,
     Flatten,
@@ -9,6 +10,7 @@ from tinygrad_cnn.benchmark.layers import (
     LogSoftmax,
     Pool,
     Relu,
+    Residual,
 )
 from tinygrad_cnn.benchmark.rounds import Plan
 
@@ -17,6 +19,10 @@ LAYERS += [Flatten(), Linear(5), Relu(), Linear(4)]
 NORMED = [Conv(3, 3), Relu(), BatchNorm(), Flatten()]
 NORMED += [Linear(5), Relu(), BatchNorm(), Linear(4)]
 """Without a ReLU between them the second norm would undo the shift of the first."""
+
+INNER = (Conv(4, 3, 1, stride=2, groups=2, bias=False), BatchNorm())
+RESIDUAL = [Residual(INNER, (Conv(4, 1, stride=2),)), Relu()]
+RESIDUAL += [Residual((Conv(4, 3, 1),)), Average(), Flatten(), Linear(4)]
 
 
 def small(kind, layers=LAYERS, **more):
@@ -27,6 +33,8 @@ SMALL = {
     "training": small("training"),
     "from-log-probabilities": small("training", (*LAYERS, LogSoftmax())),
     "adam-and-norm": small("training", NORMED, optimizer="adam"),
+    "epoch": small("training", (*LAYERS, LogSoftmax()), epoch=2),
+    "residual": small("training", RESIDUAL),
     "inference": small("inference", (*LAYERS, LogSoftmax())),
     "operation": small("operation", [Conv(3, 3)]),
     "pool": small("operation", [Pool()]),

@@ -9,7 +9,7 @@ import pytest
 
 from tinygrad_cnn.benchmark.cases import CASES, GROUPS, Case, choose_cases
 from tinygrad_cnn.benchmark.checking import pack, unpack
-from tinygrad_cnn.benchmark.layers import with_shapes, with_weights
+from tinygrad_cnn.benchmark.layers import with_shapes
 from tinygrad_cnn.errors import ArgumentError
 from tinygrad_cnn.training.model_file import load_class
 
@@ -39,18 +39,39 @@ def test_the_vgg_ends_with_2048_features():
     assert shapes[-2:] == [(2048,), (10,)]
 
 
+def test_an_epoch_takes_every_image_once():
+    case = CASES["lenet5-epoch-b64"]
+    images, labels, order = case.epoch_data()
+    assert images.shape == (64 * 64, *case.image)
+    assert images.dtype == np.uint8
+    assert sorted(order) == list(range(len(labels)))
+
+
+def test_resnet18_is_the_one_of_its_paper():
+    # He et al. 2016, 3x3 convolutions first and projections in three shortcuts: as many
+    # weights as in every implementation of this form.
+    case = CASES["resnet18-b32"]
+    assert sum([w.size for w in case.weights()]) == 11_173_962
+    assert case.output == (10,)
+
+
+def test_depthwise_convolutions_see_a_channel_each():
+    shapes = [w.shape for w in CASES["depthwise-b64"].weights() if w.ndim == 4]
+    assert [s for s in shapes if s[2] == 3][1:] == [
+        (c, 1, 3, 3) for c in (32, 96, 144, 144, 192, 192)
+    ]
+
+
 def test_weights_are_drawn_once_and_belong_to_their_layers():
     case = CASES["lenet5-batchnorm-adam-b64"]
     first, again = case.weights(), case.weights()
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert {a.dtype for a in first} == {np.dtype(np.float32)}
-    pairs = zip(
-        with_weights(case.layers, first),
-        with_shapes(case.layers, case.image),
-        strict=True,
-    )
-    for (layer, own), (_, before, _) in pairs:
-        assert [w.shape for w in own] == layer.weights(before)
+    own = iter(first)
+    for layer, before, _ in with_shapes(case.layers, case.image):
+        for shape in layer.weights(before):
+            assert next(own).shape == shape
+    assert list(own) == []
     bound = 25**-0.5
     assert np.abs(first[0]).max() <= bound
     assert first[0].std() == pytest.approx(bound / math.sqrt(3), rel=0.2)

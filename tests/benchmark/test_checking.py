@@ -57,3 +57,10 @@ def test_distance_is_relative_to_what_changed():
     assert distance(a, b, 3.0) == 1.0  # nothing changed: the distance itself
     assert distance(a, b, 0.0) == pytest.approx(1 / 18**0.5)
     assert distance(b, b) == 0.0
+
+
+def test_what_rounding_the_sums_explains_is_no_distance():
+    start = np.full(4, 8.0, np.float32)
+    a, b = start + np.float32(1e-6), start
+    assert distance(a, b, start) == 0.0
+    assert distance(start + np.float32(1e-4), b, start) > 5e-5

@@ -6,7 +6,14 @@ import pytest
 from small_cases import SMALL, small
 
 from tinygrad_cnn.benchmark.cases import CASES, multiply_adds
-from tinygrad_cnn.benchmark.layers import Conv, Linear, Pool, with_shapes
+from tinygrad_cnn.benchmark.layers import (
+    Conv,
+    Linear,
+    Pool,
+    Relu,
+    Residual,
+    with_shapes,
+)
 
 
 def counted(layer, before):
@@ -17,11 +24,13 @@ def counted(layer, before):
             count += 1
     if isinstance(layer, Conv):
         channels, height, width = before
-        rows = range(-layer.padding, height + layer.padding - layer.kernel + 1)
-        columns = range(-layer.padding, width + layer.padding - layer.kernel + 1)
+        last = layer.padding - layer.kernel + 1
+        rows = range(-layer.padding, height + last, layer.stride)
+        columns = range(-layer.padding, width + last, layer.stride)
         taps = range(layer.kernel)
         places = itertools.product(range(layer.out), rows, columns)
-        for _ in itertools.product(places, range(channels), taps, taps):
+        seen = range(channels // layer.groups)
+        for _ in itertools.product(places, seen, taps, taps):
             count += 1
     return count
 
@@ -59,11 +68,26 @@ def test_an_operation_alone_counts_the_gradient_of_its_input_too():
     assert multiply_adds(small("operation", [Pool()])) == 0
 
 
+def test_groups_see_their_own_channels_and_strides_leave_places_out():
+    for layer in (Conv(4, 3, 1, groups=2), Conv(3, 3, 1, stride=2), Conv(2, 1, 0, 2)):
+        count = counted(layer, (2, 8, 8))
+        assert multiply_adds(small("inference", [layer])) == 6 * count
+
+
+def test_both_branches_of_a_residual_block_count():
+    inner, shortcut = Conv(3, 3, 1, bias=False), Conv(3, 1)
+    block = Residual((inner, Relu()), (shortcut,))
+    count = counted(inner, (2, 8, 8)) + counted(shortcut, (2, 8, 8))
+    assert multiply_adds(small("inference", [block])) == 6 * count
+
+
 def test_a_chain_multiplies_once_forward_and_twice_back():
     assert multiply_adds(CASES["multiply-1000"]) == 3 * 1000 * 10
 
 
-@pytest.mark.parametrize("name", ["lenet5-b1", "mnist-net-b64", "numpy-cnn-b64"])
+@pytest.mark.parametrize(
+    "name", ["lenet5-b1", "mnist-net-b64", "numpy-cnn-b64", "depthwise-b64"]
+)
 def test_the_graph_counts_the_same_forward(name):
     import tinygrad_cnn
     from tinygrad_cnn.benchmark.peers.torch_style import network

@@ -7,12 +7,13 @@ import pytest
 from small_cases import SMALL
 
 from tinygrad_cnn.benchmark import picture, report
-from tinygrad_cnn.benchmark.machine import cores, describe, processor
+from tinygrad_cnn.benchmark.machine import cores, describe, processor, vector_bytes
 from tinygrad_cnn.benchmark.peers import PEERS
 from tinygrad_cnn.benchmark.results import VERSION, of_case
 from tinygrad_cnn.benchmark.rounds import Outcome
 from tinygrad_cnn.errors import ArgumentError
 
+BEGIN, END = report.marks()
 RATES = {"multiply_adds": 1e9, "bytes": 1e10, "threads": 2}
 
 
@@ -61,7 +62,7 @@ def test_a_row_for_each_that_was_timed_and_a_note_for_each_other(results):
 
 def test_markdown_goes_between_the_marks_and_can_go_there_again(results, tmp_path):
     page = tmp_path / "page.md"
-    before, after = f"# Page\n\n{report.BEGIN}\n", f"{report.END}\n\nThe end.\n"
+    before, after = f"# Page\n\n{BEGIN}\n", f"{END}\n\nThe end.\n"
     page.write_text(f"{before}{after}")
     for _ in range(2):
         report.write_markdown(report.to_markdown(results, "p.svg"), page)
@@ -79,7 +80,7 @@ def test_without_a_page_the_tables_are_the_page(results, tmp_path):
     report.write_markdown(report.to_markdown(results), tmp_path / "new" / "page.md")
     text = (tmp_path / "new" / "page.md").read_text("utf-8")
     assert text.startswith("`tinygrad-cnn bench`")
-    assert report.BEGIN not in text
+    assert BEGIN not in text
 
 
 def test_json_holds_all_of_it(results, tmp_path):
@@ -119,6 +120,19 @@ def test_a_picture_is_the_same_each_time(results, tmp_path):
 def test_another_ending_is_an_error(results, tmp_path):
     with pytest.raises(ArgumentError, match="svg"):
         picture.save(results, tmp_path / "bench.jpg")
+
+
+def test_the_processor_that_kernels_are_compiled_for_is_named(results):
+    results["machine"]["compiled_for"] = {"processor": "znver4", "vector_bytes": 64}
+    line = report.conditions(results)[0]
+    assert "(kernels for znver4, vectors of 64 bytes), " in line
+    results["machine"]["compiled_for"] = None
+    assert "kernels" not in report.conditions(results)[0]
+
+
+def test_the_vectors_of_processors():
+    found = [["+sse2", "-avx"], ["+avx", "+avx2", "-avx512f"], ["+avx2", "+avx512f"]]
+    assert [vector_bytes(features) for features in found] == [16, 32, 64]
 
 
 def test_the_machine_is_described():

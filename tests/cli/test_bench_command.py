@@ -42,6 +42,21 @@ def test_ours_alone_is_measured_and_written(run, working_directory):
 
 
 @pytest.mark.slow
+def test_scale_is_measured_and_written(run, working_directory, monkeypatch):
+    axes = {"batch": (1, 2), "depth": (1,)}
+    monkeypatch.setattr("tinygrad_cnn.benchmark.scale.AXES", axes)
+    outcome = run(f"bench scale {ALONE} --json s.json --markdown s.md")
+    assert outcome.status == 0, outcome.err
+    assert re.search(r"^images in the batch +tinygrad_cnn$", outcome.out, re.MULTILINE)
+    found = json.loads((working_directory / "s.json").read_text("utf-8"))["axes"]
+    assert {axis: [p["value"] for p in points] for axis, points in found.items()} == {
+        **{axis: list(values) for axis, values in axes.items()},
+        "threads": [1],
+    }
+    assert "| residual blocks |" in (working_directory / "s.md").read_text("utf-8")
+
+
+@pytest.mark.slow
 def test_pytorch_is_compared_where_it_is(run):
     pytest.importorskip("torch")
     outcome = run(f"bench lenet5-b1 {QUICK} --peers tinygrad_cnn,torch")
@@ -81,6 +96,7 @@ def test_a_file_that_pytorch_cannot_run_is_measured_alone(run, working_directory
     ("options", "status", "message"),
     [
         ("lenet", 1, "there is no case 'lenet'"),
+        ("relu scale", 1, "there is no case 'scale'"),
         ("relu --peers torche", 1, "there is no peer torche"),
         ("relu --model net.py", 2, "--model is a case itself"),
         ("relu --set hidden=3", 2, "are of --model"),

@@ -32,21 +32,29 @@ class Layer:
 
 @dataclass(frozen=True)
 class Conv(Layer):
-    """`out` filters of kernel x kernel pixels, stride 1, zeros around, with a bias."""
+    """`out` filters of kernel x kernel pixels, with zeros around the image.
+
+    groups: so many parts of the channels, each seen by its share of the filters alone.
+    """
 
     out: int
     kernel: int
     padding: int = 0
+    stride: int = 1
+    groups: int = 1
+    bias: bool = True
 
     def result(self, image: Shape) -> Shape:
-        """Smaller by the kernel, larger by the padding."""
-        _, height, width = image
-        lost = self.kernel - 1 - 2 * self.padding
-        return self.out, height - lost, width - lost
+        """A pixel for each place of the kernel."""
+        _, *sides = image
+        room = 2 * self.padding - self.kernel
+        height, width = ((side + room) // self.stride + 1 for side in sides)
+        return self.out, height, width
 
     def weights(self, image: Shape) -> list[Shape]:
         """Filters, and a number for each."""
-        return [(self.out, image[0], self.kernel, self.kernel), (self.out,)]
+        filters = (self.out, image[0] // self.groups, self.kernel, self.kernel)
+        return [filters, (self.out,)] if self.bias else [filters]
 
 
 @dataclass(frozen=True)
@@ -101,32 +109,71 @@ class Pool(Layer):
         return channels, height // self.size, width // self.size
 
 
+class Average(Layer):
+    """The mean of each channel over its pixels."""
+
+    def result(self, image: Shape) -> Shape:
+        """One pixel."""
+        return image[0], 1, 1
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """What `layers` make of x, plus what `shortcut` makes of it; without any: plus x."""
+
+    layers: tuple[Layer, ...]
+    shortcut: tuple[Layer, ...] = ()
+
+    def result(self, image: Shape) -> Shape:
+        """That of the layers, and of the shortcut."""
+        for layer in self.layers:
+            image = layer.result(image)
+        return image
+
+
 LAYERS = {kind.__name__: kind for kind in Layer.__subclasses__()}
 """By name, as they travel between processes."""
+
+
+def to_json(layers: Sequence[Layer]) -> list[tuple[str, dict[str, Any]]]:
+    """Each layer as the name of its class and its fields."""
+    found = []
+    for layer in layers:
+        fields = vars(layer)
+        inner = {k: to_json(v) for k, v in fields.items() if isinstance(v, tuple)}
+        found.append((type(layer).__name__, fields | inner))
+    return found
+
+
+def from_json(values: Any) -> tuple[Layer, ...]:
+    """The layers that `to_json` made these of."""
+    found = []
+    for name, fields in values:
+        inner = {
+            k: from_json(v) for k, v in fields.items() if isinstance(v, list | tuple)
+        }
+        found.append(LAYERS[name](**fields | inner))
+    return tuple(found)
 
 
 def with_shapes(
     layers: Sequence[Layer], image: Shape
 ) -> Iterator[tuple[Layer, Shape, Shape]]:
-    """Each layer, and the shapes of one image before and after it."""
+    """Each layer, and the shapes of one image before and after it.
+
+    In the order of the weights; the layers of a Residual come before it.
+    """
     for layer in layers:
+        if isinstance(layer, Residual):
+            yield from with_shapes(layer.layers, image)
+            yield from with_shapes(layer.shortcut, image)
         result = layer.result(image)
         yield layer, image, result
         image = result
 
 
-def with_weights(
-    layers: Sequence[Layer], weights: Sequence[Any]
-) -> Iterator[tuple[Layer, Sequence[Any]]]:
-    """Each layer with its weight and bias, or with none."""
-    left = iter(weights)
-    for layer in layers:
-        weighted = isinstance(layer, Conv | Linear | BatchNorm)
-        yield layer, [next(left), next(left)] if weighted else []
-
-
 def initial_weights(layers: Sequence[Layer], image: Shape) -> list[Array]:
-    """float32: of each layer that has weights the weight and the bias, in order.
+    """float32: of each layer that has weights the weight and the bias, if it has one.
 
     Uniform within ±1/√(inputs of a cell), as PyTorch's; of batch normalisation 1 and 0,
     moved a little, so that mistaking one for the other is seen.

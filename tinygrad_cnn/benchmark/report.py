@@ -11,9 +11,6 @@ from typing import Any
 from ..output.files import replacing
 from ..output.text import format_markdown
 
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
-"""What stands between these lines of a page is replaced; the rest of it stays."""
-
 HEADINGS = ["", "ratio", "by round", "median, ms", "min", "quartiles", "max"]
 HEADINGS += ["matrix rate", "memory, MiB"]
 
@@ -23,6 +20,11 @@ the ratios of each round. min, quartiles, max: of the times of the rounds, in ms
 rate: the share of the machine's rate of single-precision matrix products, {rate:.3g}
 multiply-adds per second, that those of a step reach. memory: the peak above what the
 process held before the model was built, of the peak in total."""
+
+
+def marks(of: str = "bench") -> tuple[str, str]:
+    """What stands between these lines of a page is replaced; the rest of it stays."""
+    return f"<!-- {of}: begin -->", f"<!-- {of}: end -->"
 
 
 def title(case: dict[str, Any]) -> str:
@@ -84,8 +86,13 @@ def conditions(results: dict[str, Any]) -> list[str]:
     """What was measured on what, in a few lines."""
     machine, rates = results["machine"], results["roofline"]
     versions = ", ".join([f"{k} {v}" for k, v in machine["versions"].items()])
+    target = machine["compiled_for"]
+    name = machine["processor"]
+    if target:
+        length = f"vectors of {target['vector_bytes']} bytes"
+        name += f" (kernels for {target['processor']}, {length})"
     return [
-        f"{machine['processor']}, {machine['cores']} cores, threads of each peer: "
+        f"{name}, {machine['cores']} cores, threads of each peer: "
         f"{machine['threads']}, {machine['system']}, Python {machine['python']}",
         versions,
         f"{rates['multiply_adds']:.3g} multiply-adds and {rates['bytes']:.3g} bytes per "
@@ -120,10 +127,11 @@ def to_markdown(results: dict[str, Any], picture: str | None = None) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write_markdown(text: str, path: Path) -> None:
+def write_markdown(text: str, path: Path, of: str = "bench") -> None:
     """Write the text: between the marks of a page that has them, else as the page."""
     page = path.read_text("utf-8") if path.exists() else ""
-    between = re.compile(f"(?<={BEGIN}\n).*(?=^{END}$)", re.DOTALL | re.MULTILINE)
+    begin, end = marks(of)
+    between = re.compile(f"(?<={begin}\n).*(?=^{end}$)", re.DOTALL | re.MULTILINE)
     if between.search(page):
         text = between.sub(lambda _: f"\n{text}\n", page)
     write(text, path)

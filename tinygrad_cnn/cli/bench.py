@@ -1,17 +1,19 @@
 """Measure how fast the networks and operations are, beside what is installed of PyTorch
 (as it is and compiled) and JAX. Each computes in a process of its own, on the same batches,
 weights and threads; they take turns; who computes other numbers is not timed. --model
-measures your own file against PyTorch."""
+measures your own file against PyTorch. `scale` in the place of cases shows how cost grows
+with the batch, the channels, the image, the depth and the threads."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..benchmark import picture, report
+from ..benchmark import picture, report, scale, scale_report
 from ..benchmark.cases import CASES, GROUPS, choose_cases
 from ..benchmark.machine import cores
 from ..benchmark.peers import PEERS, Peer, choose_peers
@@ -26,7 +28,7 @@ from .options import DATA, UsageError, add_set, note, number_from
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `bench`."""
     add, count = parser.add_argument, number_from(int, 1)
-    names = "names of cases or groups of them; default: all"
+    names = "names of cases or groups of them, or scale; default: all"
     add("cases", nargs="*", metavar="CASE", help=names)
     add("--list", action="store_true", help="list the cases, groups and peers")
     add("--rounds", type=count, metavar="N", help="turns of each peer; default: 11")
@@ -38,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", choices=DATA, help="images for --model; default: digits")
     add("--batch-size", type=count, metavar="N", help="of --model; default: as `train`")
     add("--json", type=Path, metavar="FILE", help="write the results")
-    page = "write tables; into a page, between its marks <!-- bench: begin/end -->"
+    page = "write tables; into a page, between its marks <!-- bench: begin/end -->, of "
+    page += "scale <!-- scale: begin/end -->"
     add("--markdown", type=Path, metavar="FILE", help=page)
     add("--picture", type=Path, metavar="FILE", help="draw bars: .svg, .png or .pdf")
 
@@ -55,22 +58,46 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.picture:
         check(args.picture)  # before minutes of measuring
+    command = shlex.join(["tinygrad-cnn", *args.words])
+    if args.cases == ["scale"]:
+        return _scale(args, command)
     cases = choose_cases(args.cases or ["all"])
     if args.model:
         cases = [case_of_file(args)]
     rounds, seconds = (3, 0.05) if args.quick else (Plan.rounds, Plan.round_seconds)
     plan = Plan(args.rounds or rounds, seconds, threads=args.threads or cores())
-    peers, command = _peers(args), shlex.join(["tinygrad-cnn", *args.words])
+    known = MODEL_PEERS if args.model else PEERS
+    peers = _peers(args, known, list(known))
     with Progress(len(cases), len(peers), plan.rounds) as display:
         told = display.begin, display.tell
         for results in measure(cases, peers, plan, command, *told):
-            _write(args, results)  # at any time, the files have what is done
+            _write(args, results, picture.save, report.to_markdown, "bench")
             case = results["cases"][-1]
             print(report.title(case))
             show(report.HEADINGS, report.rows(case))
             print(*report.notes(case), "", sep="\n", flush=True)
     print("\n".join([*report.conditions(results), "", report.explanation(results)]))
     return 0 if any(report.timed_peers(case) for case in results["cases"]) else 1
+
+
+def _scale(args: argparse.Namespace, command: str) -> int:
+    """Print a table for each axis when all are done; status 1: nothing was timed."""
+    plan = Plan(
+        args.rounds or (3 if args.quick else 5), 0.05, 0.05, args.threads or cores()
+    )
+    peers = _peers(args, PEERS, scale.PEERS)
+    points = scale.points(plan.threads, args.quick)
+    with Progress(len(points), len(peers), plan.rounds) as display:
+        told = display.begin, display.tell
+        for results in scale.measure(points, peers, plan, command, *told):
+            _write(args, results, scale_report.save, scale_report.to_markdown, "scale")
+    columns = scale_report.labels(results)
+    for axis, found in results["axes"].items():
+        show([scale.WHAT[axis], *columns], scale_report.rows(found, columns))
+        print(*[n for point in found for n in report.notes(point)], "", sep="\n")
+    print("\n".join([*report.conditions(results), "", scale_report.EXPLAINED]))
+    done = [point for found in results["axes"].values() for point in found]
+    return 0 if any(report.timed_peers(point) for point in done) else 1
 
 
 def _list() -> int:
@@ -85,11 +112,11 @@ def _list() -> int:
     return 0
 
 
-def _peers(args: argparse.Namespace) -> list[Peer]:
-    """Those that are asked for, or all that are installed; a note names the others."""
-    known = MODEL_PEERS if args.model else PEERS
-    names = args.peers.split(",") if args.peers else list(known)
-    wanted = choose_peers(names, known)
+def _peers(
+    args: argparse.Namespace, known: Mapping[str, Peer], usual: Sequence[str]
+) -> list[Peer]:
+    """Those that are asked for, or the usual ones; a note names what is not installed."""
+    wanted = choose_peers(args.peers.split(",") if args.peers else usual, known)
     missing = [peer for peer in wanted if not peer.available()]
     labels = ", ".join([peer.label for peer in missing])
     if missing:
@@ -99,17 +126,23 @@ def _peers(args: argparse.Namespace) -> list[Peer]:
     return [peer for peer in wanted if peer not in missing]
 
 
-def _write(args: argparse.Namespace, results: dict[str, Any]) -> None:
-    """Write the files that are asked for."""
+def _write(
+    args: argparse.Namespace,
+    results: dict[str, Any],
+    save: Callable[[dict[str, Any], Path], None],
+    to_markdown: Callable[[dict[str, Any], str | None], str],
+    of: str,
+) -> None:
+    """Write the files that are asked for: at any time they have what is done."""
     shown = None
     if args.picture:
-        picture.save(results, args.picture)
+        save(results, args.picture)
         beside = args.markdown.parent if args.markdown else Path()
         shown = Path(os.path.relpath(args.picture, beside)).as_posix()
     if args.json:
         report.write_json(results, args.json)
     if args.markdown:
-        report.write_markdown(report.to_markdown(results, shown), args.markdown)
+        report.write_markdown(to_markdown(results, shown), args.markdown, of)
 
 
 class Progress(Display):

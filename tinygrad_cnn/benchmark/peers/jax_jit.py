@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Case
-from ..layers import Array, BatchNorm, Conv, Flatten, Linear, Pool, Relu, with_weights
-from .base import Build, Program
+from ..cases import BETAS, EPSILON, MOMENTUM, Case
+from ..layers import (
+    Array,
+    Average,
+    BatchNorm,
+    Conv,
+    Flatten,
+    Layer,
+    Linear,
+    Pool,
+    Relu,
+    Residual,
+    with_shapes,
+)
+from .base import Build, Program, Unsupported
 
 
 def load() -> Build:
@@ -30,6 +42,8 @@ def load() -> Build:
 
 def build(case: Case) -> Program:
     """The program of a case."""
+    if case.epoch:
+        raise Unsupported("it has no loader")
     if case.kind == "training":
         return Training(case)
     return inference(case) if case.kind == "inference" else gradients(case)
@@ -43,8 +57,8 @@ class Training(Program):
         weights = [jnp.asarray(w) for w in case.weights()]
         first, second = ([jnp.zeros_like(w) for w in weights] for _ in range(2))
         norms = [
-            (jnp.zeros_like(own[0]), jnp.ones_like(own[0]))
-            for layer, own in with_weights(case.layers, weights)
+            (jnp.zeros(before[0]), jnp.ones(before[0]))
+            for layer, before, _ in with_shapes(case.layers, case.image)
             if isinstance(layer, BatchNorm)
         ]
         self.state = weights, first, second, jnp.zeros(()), norms
@@ -84,7 +98,7 @@ def update(
     case: Case, weights: Any, g: Any, first: Any, second: Any, count: Any
 ) -> tuple[Any, Any, Any]:
     """New weights, and the new first and second state of the optimizer."""
-    rate, (beta1, beta2), each = LEARNING_RATES[case.optimizer], BETAS, jax.tree.map
+    rate, (beta1, beta2), each = case.learning_rate, BETAS, jax.tree.map
     if case.optimizer != "adam":
         first = each(lambda m, g: MOMENTUM * m + g, first, g)
         return each(lambda w, m: w - rate * m, weights, first), first, second
@@ -149,12 +163,21 @@ def gradients(case: Case) -> Program:
 
 def forward(case: Case, weights: Sequence[Any], x: Any) -> tuple[Any, list[Any]]:
     """The result, and the mean and unbiased variance of each batch normalisation."""
-    batches = []
-    for layer, own in with_weights(case.layers, weights):
-        if isinstance(layer, Conv):
-            sides = [(layer.padding, layer.padding)] * 2
-            x = jax.lax.conv_general_dilated(x, own[0], (1, 1), sides)
-            x = x + own[1][:, None, None]
+    batches: list[Any] = []
+    return apply(case.layers, iter(weights), x, batches), batches
+
+
+def apply(
+    layers: Sequence[Layer], weights: Iterator[Any], x: Any, batches: list[Any]
+) -> Any:
+    """The result; weights are taken, and what batches were like is appended."""
+    for layer in layers:
+        own = [next(weights) for _ in layer.weights(x.shape[1:])]
+        if isinstance(layer, Residual):
+            y = apply(layer.layers, weights, x, batches)
+            x = y + apply(layer.shortcut, weights, x, batches)
+        elif isinstance(layer, Conv):
+            x = convolve(layer, x, *own)
         elif isinstance(layer, Linear):
             x = x @ own[0].T + own[1]
         elif isinstance(layer, BatchNorm):
@@ -166,11 +189,23 @@ def forward(case: Case, weights: Sequence[Any], x: Any) -> tuple[Any, list[Any]]
             window = (1, 1, layer.size, layer.size)
             largest = jax.lax.max
             x = jax.lax.reduce_window(x, -jnp.inf, largest, window, window, "VALID")
+        elif isinstance(layer, Average):
+            x = x.mean((2, 3), keepdims=True)
         elif isinstance(layer, Flatten):
             x = x.reshape(len(x), -1)
         else:
             x = jax.nn.log_softmax(x)
-    return x, batches
+    return x
+
+
+def convolve(layer: Conv, x: Any, filters: Any, bias: Any = 0.0) -> Any:
+    """The convolution, with its bias if it has one."""
+    sides, steps = [(layer.padding, layer.padding)] * 2, (layer.stride, layer.stride)
+    groups = layer.groups
+    y = jax.lax.conv_general_dilated(
+        x, filters, steps, sides, feature_group_count=groups
+    )
+    return y + bias[:, None, None] if layer.bias else y
 
 
 def normalise(x: Any, scale: Any, shift: Any) -> tuple[Any, tuple[Any, Any]]:

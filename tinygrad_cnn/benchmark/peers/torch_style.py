@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import Any, Self
 
 from .. import layers
-from ..cases import BETAS, EPSILON, LEARNING_RATES, MOMENTUM, Case
-from ..layers import Array, Layer, Shape, with_shapes
+from ..cases import BETAS, EPSILON, MOMENTUM, Case
+from ..layers import Array, Layer, Shape
 from .base import Build, Program, Unsupported
 
 
@@ -23,7 +24,10 @@ def ours() -> Build:
     """This package, one operation after the other."""
     import tinygrad_cnn.optim
 
-    return partial(build, Style(tinygrad_cnn))
+    def program(case: Case) -> Program:
+        return Fitted(case) if case.epoch else build(Style(tinygrad_cnn), case)
+
+    return program
 
 
 def planned() -> Build:
@@ -31,6 +35,8 @@ def planned() -> Build:
     import tinygrad_cnn.optim
 
     def planned_program(case: Case) -> Program:
+        if case.epoch:
+            return Fitted(case, planned=True)
         if case.kind == "training":
             return PlannedTraining.of_case(Style(tinygrad_cnn), case)
         if case.kind == "inference":
@@ -76,7 +82,7 @@ class Style:
 def build(style: Style, case: Case) -> Program:
     """The program of a case."""
     if case.kind == "training":
-        return Training.of_case(style, case)
+        return (Loaded if case.epoch else Training).of_case(style, case)
     return (Inference if case.kind == "inference" else Gradients)(style, case)
 
 
@@ -128,6 +134,59 @@ class PlannedTraining(Training):
         """The gradients are set, not added; update."""
         self.last, _ = self.planned(*self.data)
         self.update()
+
+
+class Loaded(Training):
+    """A training step on the next batch of a DataLoader; the loss is read, as users do."""
+
+    def __init__(self, style: Style, case: Case, *parts: Any) -> None:
+        super().__init__(style, case, *parts)
+        self.batches = endless(style.torch, case)
+
+    def step(self) -> None:
+        """The next batch, and all that is done with it."""
+        self.data = next(self.batches)
+        super().step()
+        self.read = self.loss()
+
+
+def endless(torch: Any, case: Case) -> Iterator[Any]:
+    """Batches of float images in 0..1, epoch after epoch."""
+    images, labels, order = case.epoch_data()
+    floats = torch.from_numpy(images.astype("float32") / 255)
+    dataset = torch.utils.data.TensorDataset(floats, torch.from_numpy(labels))
+    loader = torch.utils.data.DataLoader(dataset, case.batch, sampler=order)
+    while True:
+        yield from loader
+
+
+class Fitted(Program):
+    """A training step of this package's `fit`, on the next batch of a DataLoader."""
+
+    def __init__(self, case: Case, planned: bool = False) -> None:
+        import tinygrad_cnn.optim
+        from tinygrad_cnn.data import DataLoader, ImageDataset
+        from tinygrad_cnn.training import BatchRecord, fit
+
+        images, labels, order = case.epoch_data()
+        loader = DataLoader(ImageDataset(images, labels), case.batch, sampler=order)
+        self.program = Training.of_case(Style(tinygrad_cnn), case)
+        parts = self.program.net, self.program.optimizer, loader
+        loss_of = self.program.loss_of
+        told = fit(*parts, epochs=sys.maxsize, loss=loss_of, planned=planned)
+        self.records = (r for r in told if isinstance(r, BatchRecord))
+
+    def step(self) -> None:
+        """The next batch, and all that is done with it and told of it."""
+        self.last = next(self.records)
+
+    def loss(self) -> float:
+        """Of the last step."""
+        return self.last.loss
+
+    def arrays(self) -> list[Array]:
+        """The weights."""
+        return self.program.arrays()
 
 
 class Inference(Program):
@@ -188,33 +247,56 @@ class Gradients(Program):
 
 def network(torch: Any, case: Case) -> Any:
     """A Sequential with the initial weights of the case, in training mode."""
-    net = torch.nn.Sequential(*modules(torch, case))
+    net = torch.nn.Sequential(*modules(torch, case.layers, case.image))
     with torch.no_grad():
         for parameter, weight in zip(net.parameters(), case.weights(), strict=True):
             parameter.copy_(torch.from_numpy(weight))
     return net
 
 
-def modules(torch: Any, case: Case) -> Iterator[Any]:
-    """The layers as modules of torch.nn."""
+def modules(torch: Any, given: Sequence[Layer], image: Shape) -> Iterator[Any]:
+    """The layers as modules of torch.nn, for images of this shape."""
     nn = torch.nn
     norms = {1: nn.BatchNorm1d, 3: nn.BatchNorm2d}
     kinds: dict[type[Layer], Callable[[Any, Shape], Any]] = {
-        layers.Conv: lambda c, x: nn.Conv2d(x[0], c.out, c.kernel, padding=c.padding),
+        layers.Conv: lambda c, x: nn.Conv2d(
+            x[0], c.out, c.kernel, c.stride, c.padding, groups=c.groups, bias=c.bias
+        ),
         layers.Linear: lambda dense, x: nn.Linear(x[0], dense.out),
         layers.BatchNorm: lambda _, x: norms[len(x)](x[0]),
         layers.Relu: lambda *_: nn.ReLU(),
         layers.Pool: lambda pool, _: nn.MaxPool2d(pool.size),
+        layers.Average: lambda *_: nn.AdaptiveAvgPool2d(1),
         layers.Flatten: lambda *_: nn.Flatten(),
         layers.LogSoftmax: lambda *_: nn.LogSoftmax(1),
+        layers.Residual: partial(residual, torch),
     }
-    for layer, before, _ in with_shapes(case.layers, case.image):
-        yield kinds[type(layer)](layer, before)
+    for layer in given:
+        yield kinds[type(layer)](layer, image)
+        image = layer.result(image)
+
+
+def residual(torch: Any, layer: layers.Residual, image: Shape) -> Any:
+    """Its layers and its shortcut, added."""
+
+    class Residual(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            branches = layer.layers, layer.shortcut
+            self.branches = torch.nn.ModuleList(
+                [torch.nn.Sequential(*modules(torch, b, image)) for b in branches]
+            )
+
+        def forward(self, x: Any) -> Any:
+            inner, shortcut = self.branches
+            return inner(x) + shortcut(x)
+
+    return Residual()
 
 
 def optimizer_of(torch: Any, case: Case, net: Any) -> Any:
     """SGD with momentum, or Adam, otherwise with the defaults of the library."""
-    rate = LEARNING_RATES[case.optimizer]
+    rate = case.learning_rate
     if case.optimizer == "adam":
         return torch.optim.Adam(net.parameters(), lr=rate, betas=BETAS, eps=EPSILON)
     return torch.optim.SGD(net.parameters(), lr=rate, momentum=MOMENTUM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ import numba
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.event import Listener, register
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from . import keeping
@@ -21,20 +23,50 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 log = logging.getLogger(__name__)
 
+WIDTH = 79
+"""Of the line; a longer one could not be rewritten on every terminal."""
 
-class _Told(Listener):  # type: ignore[misc]
-    """Says which kernel is being compiled, which takes about a second each."""
+
+class Told(Listener):  # type: ignore[misc]
+    """Says which kernel is being compiled, on a terminal in a line that is rewritten.
+
+    A kernel takes about a second; others that it calls are compiled meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.kernels, self.depth, self.seconds, self.start = 0, 0, 0.0, 0.0
 
     def on_start(self, event: Any) -> None:
+        """Called with the function of each that is compiled, ours or not."""
+        self.depth += 1
+        if self.depth == 1:
+            self.start = time.perf_counter()
         function = event.data["dispatcher"].py_func
         if function.__module__.startswith(__package__):
+            self.kernels += 1
             log.info("compiling %s", function.__name__)
+            self.show(function.__name__)
 
     def on_end(self, event: Any) -> None:
-        pass
+        """The line goes when there is something else to do."""
+        self.depth -= 1
+        if self.depth == 0:
+            self.seconds += time.perf_counter() - self.start
+            self.write("")
+
+    def show(self, name: str) -> None:
+        """How many there were, how long all took, and which is next."""
+        seconds = self.seconds + time.perf_counter() - self.start
+        self.write(f"compiling kernel {self.kernels} after {seconds:.1f} s: {name}")
+
+    def write(self, line: str) -> None:
+        """Rewrite the line, unless somebody else draws on the terminal (a bar does)."""
+        if sys.stderr and sys.stderr.isatty() and sys.stderr is sys.__stderr__:
+            text = f"\r{line:{WIDTH}.{WIDTH}}\r{line:.{WIDTH}}"  # spaces, then the end
+            print(text, end="", file=sys.stderr, flush=True)
 
 
-register("numba:compile", _Told())
+register("numba:compile", Told())
 
 FOLDER = keeping.find_folder()
 
@@ -58,7 +90,9 @@ class Kept(NullCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kept result of compiling, or None."""
-        target_context.refresh()
+        # All that loaded code calls. `refresh`, which is there for compiling, would take as
+        # long again as the rest of a start: it imports each function that Numba knows.
+        rtsys.initialize(target_context)
         state = keeping.load(self.file(sig, target_context.codegen()))
         return None if state is None else CompileResult._rebuild(target_context, *state)
 
