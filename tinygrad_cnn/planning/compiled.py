@@ -144,7 +144,8 @@ def slope(plan: Lane, step: Step, g: Array, x: Array) -> Calls:
 def matmul(plan: Lane, step: Step, a: Array, b: Array) -> Calls:
     _require(a.ndim == b.ndim == 2)
     if matrix.images_innermost(a):
-        return [_turned(plan, step, b, a, None)]
+        return _turned(plan, step, b, a, None)
+    _require(plan.images is None or matrix.over_images(a, b))  # the same for any number
     rows = np.empty((len(a), b.shape[1]), a.dtype)
     if a.shape[1] > 1 and matrix.over_images(a, b):
         _require(_plain(a) and _plain(b.T))
@@ -160,11 +161,11 @@ def matmul(plan: Lane, step: Step, a: Array, b: Array) -> Calls:
 
 
 def linear(plan: Lane, step: Step, x: Array, w: Array, b: Array | None) -> Calls:
-    if matrix.images_innermost(x):
-        return [_turned(plan, step, w.T, x, b)]
-    product = step._replace(floor=-np.inf)
-    calls = matmul(plan, product, x, w.T)
-    y = plan.places[id(step.result)]
+    if matrix.many_images(x):
+        return _turned(plan, step, w.T, x, b)
+    _require(plan.images is None and x.ndim == 2)
+    y = plan.place(step.result)
+    calls = [(np.matmul, (x, w.T, y))]
     if b is not None:
         calls.append((np.add, (y, b, y)))
     if step.floor > -np.inf:
@@ -172,18 +173,20 @@ def linear(plan: Lane, step: Step, x: Array, w: Array, b: Array | None) -> Calls
     return calls
 
 
-def _turned(plan: Lane, step: Step, w: Array, x: Array, bias: Array | None) -> Call:
-    """result = max(x w + bias, floor) for x that has images innermost, as the result."""
-    _require((_plain(w) or _plain(w.T)) and _plain(x.T) and _plain(bias))
+def _turned(plan: Lane, step: Step, w: Array, x: Array, bias: Array | None) -> Calls:
+    """result = max(x w + bias, floor), images innermost in it, as those of x are made."""
+    _require((_plain(w) or _plain(w.T)) and _plain(bias))
     n, outputs = len(x), w.shape[1]
     y = plan.place(step.result, np.empty((outputs, n), x.dtype).T)
-    return matrix.outer_call(w.T, x.T, bias, y.T, step.floor)
+    calls, rows = _in_rows(plan, x.T)
+    return [*calls, matrix.outer_call(w.T, rows, bias, y.T, step.floor)]
 
 
 def _in_rows(plan: Lane, b: Array) -> tuple[Calls, Array]:
     """b row by row, and the calls that make it so."""
     if b.flags.c_contiguous:
         return [], b
+    _require(_plain(b.T))
     rows = plan.scratch(np.empty(b.shape, b.dtype))
     return [(transpose, (b.T.reshape(-1), b.shape[1], rows.reshape(-1)))], rows
 

@@ -61,11 +61,14 @@ class Lane:
 
     def place(self, value: Any, like: Array | None = None) -> Array:
         """New memory for an array of the trace, in its own layout or that of `like`."""
-        if id(value) in self.fixed:
-            self.places[id(value)] = self.fixed[id(value)]
-            return self.fixed[id(value)]
         if like is None:
             like = self.images_of(value)
+        fixed = self.fixed.get(id(value))
+        if fixed is not None:
+            if fixed.strides != np.empty_like(like).strides:
+                raise PlanningError("a sum over images lies in another order")
+            self.places[id(value)] = fixed
+            return fixed
         found, memory = self.like(like)
         self.places[id(value)], self.memory[id(value)] = found, memory
         return found
@@ -183,9 +186,12 @@ def _forward(op: Any, inputs: list[Any], targets: list[Array]) -> None:
 
 
 def input_place(lane: Lane, value: Array) -> Array:
-    """Memory for an input of the trace: images lie there with the batch innermost."""
+    """Memory for an input of the trace. Images lie there with the batch innermost, if
+    operations would have to lay them so; first views of them remain those that they were.
+    """
     like = lane.images_of(value)
-    if value.ndim == 4:
+    users = [lane.steps[i] for i in lane.uses[id(value)] if i < len(lane.steps)]
+    if value.ndim == 4 and all(type(s.op) is Effect or not s.op.view for s in users):
         like = np.empty((*like.shape[1:], len(like)), like.dtype).transpose(3, 0, 1, 2)
     return lane.place(value, like)
 
@@ -200,7 +206,8 @@ def take_input(
     n = len(array) if array.ndim == 4 else 0
     plain = array.flags.c_contiguous and array.flags.writeable
     floats = array.dtype.char in "fd" and array.dtype == place.dtype
-    worth = plain and floats and n > 1 and array.size >= 4096
+    turned = n > 1 and place.transpose(1, 2, 3, 0).flags.c_contiguous
+    worth = plain and floats and turned and array.size >= 4096
     if not worth or active.table != "fast":
         np.copyto(place, array)
     else:

@@ -26,19 +26,25 @@ FEW = 16  # images for which it is not worth having them innermost
 
 
 def linear(x: Array, w: Array, b: Array | None) -> Array:
-    """y[…,o] = b[o] + Σ_i x[…,i] · w[o,i]; with images innermost where x has them so."""
-    if not images_innermost(x) or x.dtype != w.dtype:
-        if b is None and x.ndim == 2:
-            return matmul(x, w.T)
+    """y[…,o] = b[o] + Σ_i x[…,i] · w[o,i], with images innermost where they are many."""
+    if not many_images(x) or x.dtype != w.dtype:
         return reference.linear(x, w, b)
     y = np.empty((len(w), len(x)), x.dtype)
-    run(outer_call(w, x.T, None if b is None else writeable(b), y))
+    bias = None if b is None else writeable(b)
+    run(outer_call(w, row_by_row(x.T), bias, y))
     return y.T
+
+
+def many_images(x: Array) -> bool:
+    """Whether these are rows, one for each of so many images that it pays to have them
+    innermost.
+    """
+    return x.ndim == 2 and len(x) >= FEW and x.size > 0 and x.dtype.char in FLOATS
 
 
 def images_innermost(x: Array) -> bool:
     """Whether these are rows of images, one for each, that lie across memory."""
-    return x.ndim == 2 and len(x) >= FEW and x.dtype.char in FLOATS and _runs_down(x)
+    return many_images(x) and _runs_down(x)
 
 
 def matmul(a: Array, b: Array) -> Array:

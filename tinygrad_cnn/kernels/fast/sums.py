@@ -156,6 +156,8 @@ def outer_sums(
         group, run, block = unit // each, 5 * (unit % each // blocks), unit % blocks
         x0, y0, length = runs[run], runs[run + 1], runs[run + 2]
         t0, t1 = runs[run + 3], runs[run + 4]
+        if not length:
+            continue  # there are no images
         r0, top, step = group * height + block * rows, (group + 1) * height, length
         x0 += group * x_group
         if across > 1:
