@@ -72,10 +72,8 @@ def helper_function(self, x):
 
 
 def own_list(self, x):
-    parts = [block for block in (x, x * 2)]
+    parts = [part + 1 for part in (x, x * 2)]
     return parts[0] + sum(parts)
-
-
 
 
 @pytest.mark.parametrize(

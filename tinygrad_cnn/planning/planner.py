@@ -29,14 +29,15 @@ def planned(model: Module, loss: Loss | None = None) -> Planned:
 
         loss, output = planned(model, F.nll_loss)(images, labels)
 
-    (of a model of several inputs: (x1, x2, labels)) does what zero_grad(), loss(model(images), labels) and backward() do, and an update of
-    any optimizer may follow. `.grad` of each parameter is *set*; its memory, unlike that
+    does what zero_grad(), loss(model(images), labels) and backward() do, and an update of
+    any optimizer may follow. A model of several inputs takes them all before the labels:
+    (x1, x2, labels). `.grad` of each parameter is *set*; its memory, unlike that
     of loss and output, is written anew by the next call.
 
     What Python the model runs is run while planning only, so it must not decide anything
     by the values of Tensors, nor have effects: where it does (and for hooks and changes in
-    place) the model is called as usual every
-    time, and `why` says for what reason. A new shape or dtype of the images, `train()` and
+    place) the model is called as usual every time, and `why` says for what reason.
+    A new shape or dtype of the images, `train()` and
     `eval()`, `requires_grad_()`, loaded or replaced weights, and attributes, parameters
     and modules that are exchanged are noticed; what changes inside of an attribute (a
     list), or outside of the modules, is not: plan anew. The 8 plans used last are kept.

@@ -118,7 +118,8 @@ def proven(model: Module, loss: Loss | None) -> list[Fact]:
         proof.check_module(module)
     if loss is not None and not isinstance(loss, Module):
         proof.check_value(loss, "the loss")
-    return proof.facts
+    once = {(get, *map(id, given)): (get, given, x) for get, given, x in proof.facts}
+    return list(once.values())
 
 
 def holds(facts: Sequence[Fact]) -> bool:
@@ -164,7 +165,7 @@ class _Proof:
             found = self.look_up(getattr, kind, hook, MISSING)
             if not _ours(found) and found is not object.__getattribute__:
                 raise PlanningError(f"{name} has a {hook} of its own")
-        own = vars(module).get("forward", MISSING)
+        own: Any = vars(module).get("forward", MISSING)
         forward = self.look_up(getattr, kind, "forward") if own is MISSING else own
         if _ours(forward) and own is MISSING:
             for base in kind.__mro__:
@@ -192,7 +193,8 @@ class _Proof:
         elif isinstance(value, types.MethodType):
             if not any(value.__self__ is m for m in self.modules):
                 raise PlanningError(f"{what} is a method of something outside")
-            self.check_function(value.__func__, value.__self__)
+            owner: Any = value.__self__
+            self.check_function(value.__func__, owner)
         elif isinstance(value, Module):
             if not any(value is m for m in self.modules):
                 raise PlanningError(f"{what} is a module that is no part of the model")
@@ -302,9 +304,8 @@ class _Proof:
         """Something known is used as a value, after the attributes read of it."""
         if value is MISSING:
             return
-        if isinstance(value, Module):
-            if what.count(".") == 0:
-                raise PlanningError(f"{what}, a module, is given away")
+        if isinstance(value, Module) and "." not in what:
+            raise PlanningError(f"{what}, a module, is given away")
         self.check_value(value, what)
 
     def _attribute(self, of: Any, name: str, what: str) -> tuple[Any, str]:
