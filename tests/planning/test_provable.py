@@ -315,6 +315,43 @@ class Run(nn.ReLU):
         return x * random.random()
 
 
+class WithItems(nn.Module):
+    def __getitem__(self, i):
+        return random.random()
+
+
+class WithGet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleList([WithGetMethod()])
+
+    def forward(self, x):
+        return x * self.parts[0].get(0)
+
+
+class WithGetMethod(nn.Module):
+    def forward(self, x):
+        return x
+
+    def get(self, i):
+        return random.random()
+
+
+class Growing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleList([nn.ModuleList()])
+
+    def forward(self, x):
+        self.parts[0].append(nn.ReLU())
+        return x * len(self.parts[0])
+
+
+class Shadowing(Of):
+    def forward(self, x):
+        return (lambda self: self.scale)(self.blocks[0]) * x
+
+
 class Held:
     def __init__(self):
         self.factor = 2
@@ -331,6 +368,10 @@ class Held:
         lambda: WithCall(4, 4),
         lambda: WithWeight(4, 4),
         Run,
+        WithItems,
+        WithGet,
+        Growing,
+        Shadowing,
         lambda: nn.Sequential(nn.Linear(4, 4), with_forward(draws)),
     ],
 )

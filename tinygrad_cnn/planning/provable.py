@@ -252,6 +252,8 @@ class _Proof:
         """own: the name that the module has, where the code lies within a method."""
         first = code.co_varnames[0] if module and code.co_argcount else None
         me = first if own is None else own
+        if own and own in code.co_varnames:
+            raise PlanningError(f"{code.co_name} has a {own} of its own")
         instructions = list(dis.get_instructions(code))
         known, chain = MISSING, ""  # what was loaded last, if it is known, and its name
         for at in instructions:
@@ -358,7 +360,10 @@ class _Proof:
         """Of something computed: a Tensor, a container, or a module of the model."""
         having = [m for m in self.modules if name in dir(m)]
         for module in having:
-            if name not in OF_CONTAINERS or name in vars(module):
+            if name in ("append", "extend", "insert", "pop"):
+                raise PlanningError(f"{name} may change a {type(module).__name__}")
+            ours = _ours(getattr(type(module), name, None))
+            if name not in OF_CONTAINERS or not ours or name in vars(module):
                 value = self._of_module(module, name, f"{type(module).__name__}.{name}")
                 if value is not MISSING:
                     self.check_value(value, name)
@@ -419,6 +424,7 @@ def _check_overridden(kind: type) -> None:
             value = vars(kind)[name]
             if name not in OVERRIDABLE and callable(value) | hasattr(value, "__get__"):
                 raise PlanningError(f"{kind.__name__} overrides {name}")
-    for name in ("__call__", "__getattr__", "__getattribute__", "__get__"):
-        if name in vars(kind):
+    for name, value in vars(kind).items():
+        special = name.startswith("__") and not name.startswith("__annotate")
+        if special and name not in OVERRIDABLE and callable(value):
             raise PlanningError(f"{kind.__name__} has a {name} of its own")
