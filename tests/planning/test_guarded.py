@@ -232,3 +232,17 @@ def test_an_error_is_that_of_the_recorded_step():
     (x, _), wrong = drawn_batches(1, (2, 3))[0], tensor([0, 9])
     with pytest.raises(tinygrad_cnn.errors.LabelError, match="9"):
         step(x, wrong)
+
+
+def test_the_first_replay_of_each_plan_is_compared(monkeypatch):
+    step, compared = Guarded(nn.Linear(3, 4), F.cross_entropy), []
+    usual = Guarded._compared
+    monkeypatch.setattr(
+        Guarded,
+        "_compared",
+        lambda self, x, *a: (compared.append(len(x[0])), usual(self, x, *a))[1],
+    )
+    for count in (4, 4, 4, 4, 4, 2, 2):
+        step.model.zero_grad()
+        step(*drawn_batches(1, (count, 3))[0])
+    assert compared == [4, 4, 4, 2]

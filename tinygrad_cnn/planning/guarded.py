@@ -18,7 +18,7 @@ from .tracing import Loss, modules_of
 log = logging.getLogger(__name__)
 
 EVERY = 256
-"""A replay is compared with a recorded step at each power of two, and so often."""
+"""The first replay of a plan is compared, each power of two, and one of so many."""
 
 
 class Guarded(Planned):
@@ -37,6 +37,7 @@ class Guarded(Planned):
         self._made = self._replays = 0
         self._given_up: str | None = None
         self._told: str | None = None
+        self._before: Any = None
 
     def __reduce__(self) -> Any:
         return Guarded, (self.model, self.loss)
@@ -44,7 +45,9 @@ class Guarded(Planned):
     def __call__(self, *inputs: Tensor) -> Any:
         """The loss and the output, the gradients being set."""
         with self._lock:
-            before = self._state_before()
+            n = self._replays + 1
+            due = self._given_up is None and (not n & (n - 1) or n % EVERY == 0)
+            self._before = self._state_before() if due else None
             found = super().__call__(*inputs)
             if self.why != self._told:
                 log.debug("steps are recorded: %s", self.why or "no longer")
@@ -56,16 +59,12 @@ class Guarded(Planned):
             for p in parameters:
                 if p._grad is not None:
                     p._grad = Tensor._wrap(p._grad._array.copy("K"))
-            n = self._replays
-            if n & (n - 1) and n % EVERY:
+            if self._before is None:
                 return found
-            return self._compared(inputs, found, before)
+            return self._compared(inputs, found, self._before)
 
     def _state_before(self) -> Any:
         """What a step changes: buffers, and how far the generator has drawn."""
-        n = self._replays + 1
-        if self._given_up or (n & (n - 1) and n % EVERY):
-            return None
         buffers = [
             (t, t._array.copy())
             for m in modules_of(self.model, self.loss)
@@ -118,7 +117,9 @@ class Guarded(Planned):
             self._given_up = "the model changes from step to step"
             raise PlanningError(self._given_up)
         self._rests_on += proven(self.model, self.loss)
-        return super()._make(inputs)
+        plan = super()._make(inputs)
+        self._before = self._state_before()  # the first replay of each is compared
+        return plan
 
     def _as_usual(self, *inputs: Tensor) -> Any:
         output = self.model(*inputs[:-1])
