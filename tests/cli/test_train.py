@@ -126,10 +126,17 @@ def test_float64_is_float64_in_every_weight(train):
 
 @pytest.mark.filterwarnings("default:steps are not replayed")
 def test_planned_training_says_where_steps_are_not_replayed(train, working_directory):
-    assert "steps are not replayed" in train("--epochs 1 --planned").err
-    model = (working_directory / "net.py").read_text()
-    (working_directory / "net.py").write_text(model.replace("nn.Dropout(0.1),", ""))
     assert "not replayed" not in train("--epochs 1 --planned").err
+    model = (working_directory / "net.py").read_text()
+    (working_directory / "net.py").write_text(model.replace("Dropout", "AlphaDropout"))
+    assert "steps are not replayed" in train("--epochs 1 --planned --out a.ckpt").err
+    assert "not replayed" not in train("--epochs 1 --out b.ckpt").err
+
+
+def test_plans_change_no_bit(train):
+    train("--epochs 1 --out planned.ckpt")
+    train("--epochs 1 --no-plan --out recorded.ckpt")
+    assert_same_weights("planned.ckpt", "recorded.ckpt")
 
 
 def test_stop_at_ends_training_at_that_training_accuracy(train):

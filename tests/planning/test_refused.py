@@ -232,7 +232,7 @@ def test_dropout_draws_the_masks_that_it_would_have_drawn(images):
     expected = outputs_from(9, lambda x: model(x).detach(), xs)
     np.testing.assert_array_equal(found, expected)
     assert state == tinygrad_cnn.random.default_generator.get_state()
-    assert step.why is not None
+    assert step.why is None
 
 
 class Chance(nn.Module):
@@ -533,7 +533,7 @@ def test_gradients_of_labels_are_added_as_usual(pair, images):
 
 def test_the_number_of_arguments_and_the_kind_of_the_model_are_checked(images):
     with pytest.raises(tinygrad_cnn.errors.ArgumentError, match="takes the images"):
-        planned(nn.ReLU())(images(1), images(1))
+        planned(nn.ReLU())()
     with pytest.raises(tinygrad_cnn.errors.ArgumentError, match="images and the label"):
         planned(nn.ReLU(), F.mse_loss)(images(1))
     with pytest.raises(tinygrad_cnn.errors.ArgumentError, match="a Module is planned"):

@@ -856,9 +856,19 @@ def test_planned_training_goes_on_to_the_bit(tmp_path):
 
 
 def test_training_says_why_its_steps_are_not_replayed():
-    setup = Setup()
+    model = nn.Sequential(nn.Flatten(), nn.AlphaDropout(0.1), nn.Linear(64, 4))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
     with pytest.warns(UserWarning, match="steps are not replayed: it draws random num"):
-        list(setup.fit(1, planned=True))
+        list(fit(model, optimizer, data_loader(), epochs=1, planned=True))
+
+
+def test_plans_change_no_bit():
+    found = []
+    for planned in (None, False):
+        setup = Setup()
+        list(setup.fit(2, planned=planned))
+        found.append(setup.bits())
+    assert found[0] == found[1]
 
 
 def test_planned_training_stops_where_it_diverges():

@@ -55,8 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--patience", type=count, metavar="N", help=patience)
     add("--seed", type=int, metavar="N")
     add("--dtype", choices=("float32", "float64"))
-    planned = "record a step once and replay it: faster; the model's Python runs once"
+    planned = (
+        "replay a step once recorded, whatever the model's Python does; by default this "
+        "is done where the result is provably the same"
+    )
     add("--planned", action="store_true", default=None, help=planned)
+    usual = "record each step anew"
+    add("--no-plan", dest="planned", action="store_false", default=None, help=usual)
     add(
         "--out",
         type=Path,

@@ -7,6 +7,7 @@ from operator import is_
 from typing import Any
 
 from ..core.engine import Tensor
+from ..core.generator import default_generator
 from ..core.recording import backward_observer, grad_enabled, observer, quiet
 from ..errors import ArgumentError, PlanningError
 from ..kernels import active
@@ -29,13 +30,14 @@ def planned(model: Module, loss: Loss | None = None) -> Planned:
         loss, output = planned(model, F.nll_loss)(images, labels)
 
     does what zero_grad(), loss(model(images), labels) and backward() do, and an update of
-    any optimizer may follow. `.grad` of each parameter is *set*; its memory, unlike that
+    any optimizer may follow. A model of several inputs takes them all before the labels:
+    (x1, x2, labels). `.grad` of each parameter is *set*; its memory, unlike that
     of loss and output, is written anew by the next call.
 
     What Python the model runs is run while planning only, so it must not decide anything
-    by the values of Tensors, nor have effects: where it does (and for dropout, hooks,
-    changes in place) the model is called as usual every
-    time, and `why` says for what reason. A new shape or dtype of the images, `train()` and
+    by the values of Tensors, nor have effects: where it does (and for hooks and changes in
+    place) the model is called as usual every time, and `why` says for what reason.
+    A new shape or dtype of the images, `train()` and
     `eval()`, `requires_grad_()`, loaded or replaced weights, and attributes, parameters
     and modules that are exchanged are noticed; what changes inside of an attribute (a
     list), or outside of the modules, is not: plan anew. The 8 plans used last are kept.
@@ -63,7 +65,7 @@ class Planned:
 
     def __call__(self, *inputs: Tensor) -> Any:
         """The output; or the loss and the output, the gradients being set."""
-        if len(inputs) != (1 if self.loss is None else 2):
+        if len(inputs) < (1 if self.loss is None else 2):
             wanted = "the images" if self.loss is None else "the images and the labels"
             raise ArgumentError(
                 f"this plan takes {wanted}; got {len(inputs)} arguments"
@@ -86,12 +88,15 @@ class Planned:
         why = self._watched(inputs)
         if why is not None:
             return why
+        bits = default_generator.numpy.bit_generator
+        before = bits.state
         try:
             plan = self._plan(inputs)
             if isinstance(plan, str):
                 return plan
             return quiet.run(plan.replay, [t._array for t in inputs])
         except Exception as error:  # a wrong label: the usual call says it better
+            bits.state = before  # which draws again
             return str(error) or type(error).__name__
 
     def _watched(self, inputs: tuple[Tensor, ...]) -> str | None:
@@ -123,20 +128,23 @@ class Planned:
                     self._plans.insert(0, self._plans.pop(i))
                 return plan
         try:
-            plan = Plan(traced(self.model, self.loss, inputs))
+            plan = self._make(inputs)
         except PlanningError as error:
             plan = str(error)
         # Asked again, for now it is known which table of kernels serves.
         self._plans = [(_facts(inputs), state, plan), *self._plans[: KEPT - 1]]
         return plan
 
+    def _make(self, inputs: tuple[Tensor, ...]) -> Plan:
+        return Plan(traced(self.model, self.loss, inputs))
+
     def _as_usual(self, *inputs: Tensor) -> Any:
         if self.loss is None:
             return _detached(self.model(*inputs))
         for parameter in self.model.parameters():
             parameter._grad = None
-        output = self.model(inputs[0])
-        value = self.loss(output, inputs[1])
+        output = self.model(*inputs[:-1])
+        value = self.loss(output, inputs[-1])
         value.backward()
         return value.detach(), _detached(output)
 

@@ -15,7 +15,7 @@ from ..errors import PlanningError
 from ..nn import Module
 
 Array = np.ndarray[Any, Any]
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[..., Tensor]
 
 
 class Effect(NamedTuple):
@@ -86,6 +86,7 @@ def _run(
         steps.append(Step(*step))
 
     def affect(function: Any, tensors: Any, others: Any) -> None:
+        held.extend(t._array for t in tensors)  # `derived` makes what no module holds
         steps.append(Step(Effect(function, tensors), others, None, ()))
 
     with (
@@ -105,7 +106,8 @@ def _run(
             found = run_backward([value], [one], None, True, leaves, False, False)
     arrays_of = {p: gradient._array for p, gradient in found.items()}
     gradients = [(p, arrays_of.get(p)) for p in model.parameters()]
-    outputs, held = [output._array, value._array], [*held, one._array]
+    outputs = [output._array, value._array]
+    held.append(one._array)
     return Trace(arrays, held, steps, outputs, gradients)
 
 

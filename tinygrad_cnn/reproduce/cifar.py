@@ -11,7 +11,7 @@ from .train import SCORES, Training
 
 TITLE = "A residual network on CIFAR-10"
 
-NET = Training("cifar_resnet", "cifar10", options={"planned": False}, watch="held_out")
+NET = Training("cifar_resnet", "cifar10", watch="held_out")
 PARTS = (Part("resnet", NET, seconds=1400),)
 
 

@@ -52,7 +52,7 @@ class Training:
         kind = load_class(setup.model(self.model))
         images = images_for(self.data, kind, setup.quick, self.augmentation)
         model, _ = build(kind, dict(self.settings), recipe.facts(images.training))
-        options = recipe.options_for(kind, {"planned": True, **self.options})
+        options = recipe.options_for(kind, dict(self.options))
         if setup.quick:
             options["epochs"] = 1
         loader = DataLoader(images.training, options["batch_size"], shuffle=True)

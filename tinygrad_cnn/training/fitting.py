@@ -47,7 +47,7 @@ from ..nn import Module
 from ..nn.loss import default_loss
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
-from ..planning import Planned
+from ..planning import Guarded, Planned
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 FilePath = str | os.PathLike[str]
@@ -147,7 +147,7 @@ def fit(
     log: FilePath | None = None,
     resume: FilePath | None = None,
     metadata: Any = None,
-    planned: bool = False,
+    planned: bool | None = None,
 ) -> Generator[Record, None, None]:
     """Train a classifier; yields a BatchRecord per batch, an EpochRecord per epoch, and
     an EndRecord.
@@ -166,8 +166,9 @@ def fit(
     resume: a checkpoint to go on from, to the bit as if there had been no interruption,
     given the same data and options; a warning tells where that cannot be. The log loses
     the lines written after the checkpoint. metadata: plain values for the checkpoint.
-    planned: replay the steps on fixed memory, which is faster; see `planning.planned` for
-    what the model must not do then.
+    planned: None replays the steps on fixed memory, which is faster, where the code of the
+    model shows that the result is the same to the bit. True replays in any case; see
+    `planning.planned` for what the model must not do then. False records each step.
 
     Raises ArgumentError for options that do not fit, DivergenceError where the loss or a
     parameter is not finite (nothing is saved then), CheckpointError as `load`.
@@ -180,7 +181,9 @@ def fit(
         )
     loss = default_loss(model) if loss is None else loss
     length = len(loader) if hasattr(loader, "__len__") else None
-    plan = Planned(model, loss) if planned else None
+    plan = None
+    if planned is not False:
+        plan = Planned(model, loss) if planned else Guarded(model, loss)
     given = model, optimizer, scheduler, loss, clip, plan, length, checkpoint, metadata
     run = _Run(*given)
     if resume is not None:
@@ -308,7 +311,8 @@ class _Run:
         self.optimizer.zero_grad()
         if self.planned is not None:
             loss, output = self.planned(images, labels)
-            if self.planned.why and not self.told:
+            told = self.told or isinstance(self.planned, Guarded)
+            if self.planned.why and not told:
                 warnings.warn(f"steps are not replayed: {self.planned.why}")
                 self.told = True
         else:

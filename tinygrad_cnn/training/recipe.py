@@ -38,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "patience": None,
     "seed": 0,
     "dtype": "float32",
-    "planned": False,
+    "planned": None,
 }
 """The options, as they are unless the model's `defaults` or the user say otherwise."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.deriving import derived
 from ...core.engine import Tensor
 from ...core.methods.arithmetic import where
 from ...core.methods.base import promote, raw
@@ -119,15 +120,21 @@ def _smooth_loss(
 ) -> Tensor:
     """Σ_k −w_k ln p_k where the target counts, reduced as the hard loss is."""
     classes = 0 if logs.ndim == 1 else 1
-    t = raw(target)
-    counted = (t != ignore_index).astype(logs.dtype)
-    losses = -(logs * _weights_of_classes(weight, logs)).sum(classes) * counted
-    w = np.ones(logs.shape[classes], logs.dtype) if weight is None else raw(weight)
-    total = (w[np.where(counted, t, 0)] * counted).sum()
+
+    def count(t: Any, w: Any) -> tuple[Any, Any]:
+        w = np.ones(logs.shape[classes], logs.dtype) if w is None else w
+        counted = (t != ignore_index).astype(logs.dtype)
+        return counted, np.asarray((w[np.where(counted, t, 0)] * counted).sum())
+
+    counted, total = derived(
+        count, raw(target), None if weight is None else raw(weight)
+    )
+    losses = -(logs * _weights_of_classes(weight, logs)).sum(classes)
+    losses = losses * Tensor._wrap(counted)
     if reduction == "mean" and total == 0:
         # Nothing counts: the mean is NaN, and no score has a part in it.
         return losses.sum() + math.nan
-    return _reduce(losses, reduction, total)
+    return _reduce(losses, reduction, Tensor._wrap(total))
 
 
 def _weights_of_classes(weight: Tensor | None, logs: Tensor) -> Tensor | float:

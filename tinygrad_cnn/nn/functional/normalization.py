@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...core import generator as random
+from ...core.deriving import derived
 from ...core.engine import Tensor
 from ...core.methods.base import float_only
 from ...core.recording import change
@@ -292,15 +294,25 @@ def _drop(
     check_probability(p)
     if not training or p == 0:
         return input
-    mask = _draw_kept(input, mask_shape, p) / (1 - p if p < 1 else 1)
-    y = normalization.Dropout(p)(input, np.broadcast_to(mask, input.shape))
+    (mask,) = derived(partial(_draw_mask, input.shape, mask_shape, p, input.dtype))
+    y = normalization.Dropout(p)(input, mask)
     return input.become(y) if inplace else y
 
 
-def _draw_kept(input: Tensor, shape: tuple[int, ...], p: float) -> Any:
+def _draw_mask(
+    shape: tuple[int, ...], drawn: tuple[int, ...], p: float, dtype: Any
+) -> tuple[Any]:
+    """What `Dropout` multiplies by: of this shape, numbers being drawn for another."""
+    mask = _draw_kept(drawn, p, dtype) / (1 - p if p < 1 else 1)
+    # Writable where it is broadcast: a plan draws the next one in the same memory.
+    strides = np.broadcast_to(mask, shape).strides
+    return (np.lib.stride_tricks.as_strided(mask, shape, strides),)
+
+
+def _draw_kept(shape: tuple[int, ...], p: float, dtype: Any) -> Any:
     """An array of 0 with probability p, else 1."""
     kept = random.default_generator.numpy.random(shape) >= p
-    return kept.astype(input.dtype)
+    return kept.astype(dtype)
 
 
 def alpha_dropout(
@@ -331,7 +343,7 @@ def _drop_to_least(
     check_probability(p)
     if not training or p == 0:
         return input
-    m, c = _draw_kept(input, mask_shape, p), SELU_ALPHA * SELU_SCALE
+    m, c = _draw_kept(mask_shape, p, input.dtype), SELU_ALPHA * SELU_SCALE
     a = 1 / math.sqrt((c**2 * p + 1) * (1 - p)) if p < 1 else 0.0
     y = input * Tensor._wrap(a * m) + Tensor._wrap(a * c * (m - 1 + p))
     return input.become(y) if inplace else y
