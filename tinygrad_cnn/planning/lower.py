@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import PlanningError
 from ..kernels import active
+from ..ops.base import Elementwise
 from .tracing import Array, Effect, Step, Trace
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -118,7 +119,7 @@ class Lane:
                     whole = step._replace(result=self.steps[at].result, floor=floor)
                     self.calls += kernel(self, whole, *inputs)
                     return at
-        if self.images is not None:
+        if self.images is not None and not isinstance(step.op, Elementwise):
             raise PlanningError(f"{step.op} takes all images at once")
         targets = [self.place(a) for a in (step.result, *step.kept)]
         self.call(_forward, step.op, inputs, targets)

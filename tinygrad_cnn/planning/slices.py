@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import PlanningError
 from ..kernels import active
 from ..kernels.threads import Pool, one_thread
+from ..ops.base import Elementwise
 from .lower import Call, Lane, input_place, take_input, uses_of
 from .tracing import Array, Effect, Step, Trace
 
@@ -44,6 +45,10 @@ SUMMED = -1
 
 MOST = 1 << 14
 """Values, up to which it is worth bringing slices together for a step amid others."""
+
+
+PHASES = 8
+"""So many at most: threads wait for each other at the end of each."""
 
 
 class Kinds(NamedTuple):
@@ -76,9 +81,12 @@ def sliced(
     threads = Pool.compiled
     try:
         with one_thread():
-            phases += schedule.phases_of(threads)
+            found = schedule.phases_of(threads)
     except PlanningError:
         return None
+    if len(found) > PHASES:
+        return None
+    phases += found
     return schedule.whole
 
 
@@ -128,7 +136,7 @@ def _axis_of_result(step: Step, axes: list[int | None]) -> int | None:
             return 0
         turned = getattr(op, "axes", None) == (1, 0)
         return 1 - first if turned and first is not None else None
-    if op.ufunc is not None:
+    if isinstance(op, Elementwise):
         return _axis_of_elements(step, axes)
     match op.compiled, axes:
         case name, [0, *_] if name in ALIKE or op.floor is not None:
