@@ -90,8 +90,8 @@ def test_from_a_layer_to_its_kernel(table, batch, padding):
     conv, x, _ = step(batch, padding)
     conv(x)
     calls, before = calls_of(lambda: conv(x))
-    assert_at_most(calls[: before[-1]], 22, 8)
-    assert_at_most(calls, 27, 9)
+    assert_at_most(calls[: before[-1]], 23, 8)
+    assert_at_most(calls, 28, 9)
 
 
 @pytest.mark.parametrize("padding", [0, 1])
@@ -103,5 +103,5 @@ def test_the_backward_of_a_layer(table, batch, padding):
         leaf.grad = None
     y = conv(x)
     calls, before = calls_of(lambda: y.backward(g))
-    assert len(before) == 3
-    assert_at_most(calls, 47, 8)
+    assert 3 <= len(before) <= 5  # the kernels of three gradients, and borders for two
+    assert_at_most(calls, 50, 8)

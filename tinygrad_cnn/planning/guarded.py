@@ -10,7 +10,7 @@ from ..core.engine import Tensor
 from ..core.generator import default_generator
 from ..errors import PlanningError
 from ..nn import Module
-from .lower import Plan
+from .plan import Plan
 from .planner import KEPT, Planned
 from .provable import Fact, holds, proven
 from .tracing import Loss, modules_of

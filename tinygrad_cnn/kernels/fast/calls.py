@@ -47,7 +47,8 @@ def one_part(part: int, parts: int, *arguments: Any) -> None:
 def all_parts(parts: int, *arguments: Any) -> None:
     """Do every part of the work, one to a thread."""
     for part in numba.prange(parts):
-        one_part(part, parts, *arguments)
+        # The loop's own number is unsigned, for which kernels would be compiled again.
+        one_part(np.int64(part), parts, *arguments)
 
 
 class InParts:

@@ -110,14 +110,11 @@ VECTOR = 16
 not fill a vector, longer runs over a copy with a border of zeros are faster."""
 
 
-def _bordered(x: Array, margins: list[Pair]) -> tuple[Array, list[Call]]:
-    """x (C, H, W, N) slice by slice, zeros around each map, flat; and the call for it.
-
-    Without margins x itself, and no call.
+def _add_border(x: Array, margins: list[Pair]) -> tuple[Array, list[Call]]:
+    """Room for x (C, H, W, N) slice by slice, flat, with zeros around each map, and the
+    call that fills it.
     """
     (top, bottom), (left, right) = margins
-    if not any(map(any, margins)):
-        return x.reshape(-1), []
     c, h, w, n = x.shape
     y = np.empty(c * (top + h + bottom) * (left + w + right) * n, x.dtype)
     return y, [sums.lay_out.call(8 * y.size, x, top, bottom, left, right, y)]
@@ -168,7 +165,8 @@ def gather_calls(
     n, outputs, area = x.shape[3], len(y) // groups, y[0].size
     sizes = x.shape[1:3], y.shape[1:3], n
     table, margins = _gather(adjoint, bordered, window, channels, *sizes)
-    x, calls = _bordered(x, margins)
+    around = any(map(any, margins))
+    x, calls = _add_border(x, margins) if around else (x.reshape(-1), [])
     products, taps, runs = table
     w_row = w[0, 0].size if adjoint else w[0].size
     # Rows of y are numbered through all groups; of the adjoint, those of w are not.
@@ -184,7 +182,7 @@ def gather_calls(
 
 def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     """The adjoint in w: dw[o,c,u,v] = Σ_{n,i,j} g[n,o,i,j] · x[n, c, s i + d u − p, …]."""
-    if x.dtype.char not in FLOATS:
+    if x.dtype.char not in FLOATS or not len(x):
         return reference.conv2d_weight(x, g, window, groups)
     dw = np.empty((g.shape[1], x.shape[1] // groups, *window.kernel), x.dtype)
     x, g = batch_last(x), batch_last(g)
@@ -211,17 +209,17 @@ def weight_calls(
 ) -> list[Call]:
     """Write dw, contiguous, from contiguous (C, H, W, N)."""
     (o, c, ky, kx), n = dw.shape, x.shape[3]
-    margins = [(0, 0), (0, 0)]
-    if not tap_by_tap:
+    maps, calls = x.reshape(-1), list[Call]()
+    bordered = any(window.padding) and not tap_by_tap
+    if bordered:
         behind = window.overhang(x.shape[1:3], g.shape[1:3])
-        margins = [*zip(window.padding, map(add, window.padding, behind), strict=True)]
+        margins = zip(window.padding, map(add, window.padding, behind), strict=True)
+        maps, calls = _add_border(x, [*margins])
     given = o // groups, c, x.shape[1:3], g.shape[1:3], min(n, sums.SLICE)
-    maps, calls = _bordered(x, margins)
-    cuts, taps = sums.slices(n), ky * kx
+    cuts, taps = max(1, n // sums.SLICE), ky * kx
     out = dw.reshape(1, -1) if cuts == 1 else np.empty((cuts, dw.size), dw.dtype)
     sizes = g.reshape(-1), g.size // n // groups, maps, maps.size // n // groups
     step = 1 if tap_by_tap else taps
-    sliced = bool(calls)
     for first in range(0, taps, step):
         products, *table = _meetings(window, first, tap_by_tap, *given)
         into = (
@@ -233,7 +231,7 @@ def weight_calls(
             groups,
             n,
             False,
-            sliced,
+            bordered,
         )
         calls.append(sums.inner_sums.call(n * products * groups, *sizes, *table, *into))
     if cuts > 1:
