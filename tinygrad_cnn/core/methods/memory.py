@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import AutogradError, DTypeError, ShapeError
 from ...ops import shape as ops
 from ...ops.base import Op
-from ..recording import observer, told_reader
+from ..recording import grad_enabled, observer, told_reader
 from .base import Array, Base, DType, axis_of, int64, of_array
 
 if TYPE_CHECKING:
@@ -254,10 +254,12 @@ class Memory(Base):
 
         Self may have been computed from a view, so that its order is another in PyTorch,
         too, or have an order that it has here alone; what is a view differs between these.
-        One that keeps images apart is a view in both orders.
+        One that keeps images apart is a view in both orders. Gradients that are watched
+        are those of a first order, where nobody asks for an order.
         """
         version = self._version
-        if images_innermost(self._array) and op.parts_images(self._array):
+        watched = observer.get() is not None and not grad_enabled.get()
+        if images_innermost(self._array) and (watched or op.parts_images(self._array)):
             version.innermost = version.innermost or not version.viewed
             return
         if not (self.lie_in_rows().flags.c_contiguous or version.viewed):
