@@ -21,7 +21,7 @@ from ..kernels.fast import (
     pooling,
     reduction,
 )
-from ..kernels.fast.calls import Call, transpose
+from ..kernels.fast.calls import Call, transpose_call
 from ..kernels.threads import WORTH
 from ..ops.base import Op
 from .tracing import Array, Step
@@ -188,7 +188,7 @@ def _in_rows(plan: Lane, b: Array) -> tuple[Calls, Array]:
         return [], b
     _require(_plain(b.T))
     rows = plan.scratch(np.empty(b.shape, b.dtype))
-    return [(transpose, (b.T.reshape(-1), b.shape[1], rows.reshape(-1)))], rows
+    return [transpose_call(b.T.reshape(-1), b.shape[1], rows.reshape(-1))], rows
 
 
 def sums(plan: Lane, step: Step, x: Array) -> Calls:
@@ -257,23 +257,19 @@ def nll_loss(
     _require(_alike(x) and target.dtype == np.int64 and _plain(target))
     written = [plan.place(value) for value in (step.result, *step.kept)]
     n = len(step.inputs[0])  # of which a lane may have a slice
-    look = partial(check_labels, step.op, plan.images is None)
-    return [
-        reduction.mean_nll_call(x, target, n, *written),
-        (look, (x, target, written)),
-    ]
+    loss = reduction.mean_nll_call(x, target, n, *written)
+    if (
+        plan.images is not None
+    ):  # the loss of all images, which is then NaN, is looked at
+        return [loss]
+    return [loss, (check_labels, (step.op, x, target, written))]
 
 
-def check_labels(
-    op: Op, alone: bool, x: Array, target: Array, written: list[Array]
-) -> None:
+def check_labels(op: Op, x: Array, target: Array, written: list[Array]) -> None:
     """Where a label may be no class: the operation itself knows which do not count."""
-    if not np.isnan(written[0]):
-        return
-    if not alone:
-        raise PlanningError("the loss is NaN")
-    for place, value in zip(written, op.forward(x, target, None), strict=True):
-        place[...] = value
+    if np.isnan(written[0]):
+        for place, value in zip(written, op.forward(x, target, None), strict=True):
+            place[...] = value
 
 
 def place(plan: Lane, step: Step, x: Array, label: Array) -> Calls:

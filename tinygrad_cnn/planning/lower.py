@@ -212,6 +212,7 @@ def take_input(
     if not worth or active.table != "fast":
         np.copyto(place, array)
     else:
-        from ..kernels.fast.calls import transpose
+        from ..kernels.fast.calls import run, transpose_call
 
-        transpose(array.reshape(-1), n, place.transpose(1, 2, 3, 0).reshape(-1))
+        flat = place.transpose(1, 2, 3, 0).reshape(-1)
+        run(transpose_call(array.reshape(-1), n, flat))

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.engine import Tensor
 from ..errors import PlanningError
+from ..kernels import active
 from .crew import run_together
 from .lower import Call, Lane, input_place, take_input, uses_of
 from .slices import sliced
@@ -31,6 +32,10 @@ class Plan:
             gradient = None if g is None else Tensor._wrap(self._apart(lane, g))
             self.updated.append((parameter, gradient))
         self.nbytes = lane.nbytes
+        if active.table == "fast":
+            from ..kernels.fast.joining import joined
+
+            self.phases = [[joined(calls) for calls in phase] for phase in self.phases]
 
     def _whole(self, trace: Trace) -> Lane:
         """All steps for all images, one after the other."""

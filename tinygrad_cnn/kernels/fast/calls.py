@@ -98,13 +98,13 @@ def row_by_row(x: Array) -> Array:
     if x.flags.c_contiguous or x.size < SMALL or not x.T.flags.c_contiguous:
         return writeable(x)
     y = np.empty(x.shape, x.dtype)
-    transpose(writeable(x.T).reshape(-1), x.shape[1], y.reshape(-1))
+    run(transpose_call(writeable(x.T).reshape(-1), x.shape[1], y.reshape(-1)))
     return y
 
 
-def transpose(x: Array, rows: int, y: Array) -> None:
+def transpose_call(x: Array, rows: int, y: Array) -> Call:
     """Flat x, a matrix of `rows` rows, to flat y, its transpose."""
-    run(turn_columns.call(8 * x.size, x, rows, y))
+    return turn_columns.call(8 * x.size, x, rows, y)
 
 
 @InParts
