@@ -180,10 +180,14 @@ def log_softmax_of_one(x: Array, y: Array, first: int, count: int, step: int) ->
         values, z = x[first:behind], y[first:behind]
         for k in range(count):
             z[k] = values[k] - most
+        # A loop of its own: one that also writes adds up in another order where the two
+        # arrays happen to lie close to each other.
+        for k in range(count):
             total += exp(z[k])
     else:
         for at in range(first, behind, step):
             y[at] = x[at] - most
+        for at in range(first, behind, step):
             total += exp(y[at])
     total = np.log(total)
     for at in range(first, behind, step):
@@ -304,11 +308,11 @@ def find_mean_nll(
             slice_start(cut, cuts, count), slice_start(cut + 1, cuts, count)
         ):
             k = target[i]
-            inside = 0 <= k < classes
-            label[i] = k if inside else 0
-            total += x[i * row + k * column] if inside else of(np.nan)
-            scale[i] = of(-1) / of(n)
+            total += x[i * row + k * column] if 0 <= k < classes else of(np.nan)
         loss += -total / of(n)
+    for i in range(count):
+        label[i] = target[i] if 0 <= target[i] < classes else 0
+        scale[i] = of(-1) / of(n)
     y[0] = loss
 
 
