@@ -143,21 +143,21 @@ def slope(plan: Lane, step: Step, g: Array, x: Array) -> Calls:
 
 def matmul(plan: Lane, step: Step, a: Array, b: Array) -> Calls:
     _require(a.ndim == b.ndim == 2)
-    if matrix.images_innermost(a):
+    rows, sums = np.empty((len(a), b.shape[1]), a.dtype), a.shape[1] > 1
+    if sums and matrix.images_innermost(a):
         return _turned(plan, step, b, a, None)
-    _require(plan.images is None or matrix.over_images(a, b))  # the same for any number
-    rows = np.empty((len(a), b.shape[1]), a.dtype)
-    if a.shape[1] > 1 and matrix.over_images(a, b):
-        _require(_plain(a) and _plain(b.T))
-        y = plan.place(step.result, rows)
+    over_images = sums and matrix.over_images(a, b)
+    _require(plan.images is None or over_images)  # the same for any number of images
+    y = plan.place(step.result, rows)
+    if over_images:
+        _require(_plain(a))
         calls, rows = _in_rows(plan, b)
         return calls + matrix.images_calls(a, rows, y)
-    y = plan.place(step.result, rows)
-    if a.shape[1] > 1 and a.shape[0] * b.size >= WORTH:
-        _require(_plain(a) and (_plain(b) or _plain(b.T)))
+    if sums and len(a) * b.size >= WORTH:
+        _require(_plain(a))
         calls, rows = _in_rows(plan, b)
         return [*calls, matrix.outer_call(a, rows, None, y)]
-    return [(np.multiply if a.shape[1] == 1 else np.matmul, (a, b, y))]
+    return [(np.matmul if sums else np.multiply, (a, b, y))]
 
 
 def linear(plan: Lane, step: Step, x: Array, w: Array, b: Array | None) -> Calls:

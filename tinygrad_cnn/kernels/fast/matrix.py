@@ -58,7 +58,7 @@ def matmul(a: Array, b: Array) -> Array:
     if a.ndim != 2 or b.ndim != 2 or a.dtype.char not in FLOATS or a.dtype != b.dtype:
         return np.matmul(a, b)
     if a.shape[1] == 1:
-        return a * b
+        return np.multiply(a, b, order="C")
     if images_innermost(a):
         y = np.empty((b.shape[1], len(a)), a.dtype)
         run(outer_call(b.T, a.T, None, y))
