@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import ArgumentError, DTypeError
 
-WORTH = 1_000_000
+WORTH = 300_000
 """Products for which a second thread is worth the few microseconds of waking it."""
 
 
@@ -75,7 +75,7 @@ def start_pool() -> None:
     """
     # Waiting threads give up their core soon: a pool that spins, as this one does by
     # itself, brings itself to a crawl on a machine that does something else as well.
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     import numba
 
     blas_on(1)

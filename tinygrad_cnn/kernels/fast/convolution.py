@@ -72,7 +72,6 @@ def _gather(
     height, width = source[0] + sum(above), source[1] + sum(beside)
     ky, kx = window.kernel
     inner = channels[0] if adjoint else channels[1]
-    w_channel = (channels[1] if adjoint else 1) * ky * kx
     taps: list[tuple[int, int]] = []
     known: dict[Any, tuple[int, int]] = {}
     runs = []
@@ -86,7 +85,7 @@ def _gather(
                     for u, h in row:
                         for v, w in column:
                             place = (c * height + h - h0) * width + w - w0
-                            taps.append((place * n, c * w_channel + u * kx + v))
+                            taps.append((place * n, (c * ky + u) * kx + v))
                 known[key] = first, len(taps)
             at = (i * target[1] + start) * n
             runs.append(((h0 * width + w0) * n, at, length * n, *known[key]))
@@ -157,7 +156,7 @@ def gather_calls(
     floor: float = -np.inf,
 ) -> list[Call]:
     """Write y = max(conv(x, w) + b, floor), or the adjoint of conv( · , w) at x; x and y
-    contiguous (C, H, W, N). One call for each group of channels, after a border's.
+    contiguous (C, H, W, N).
     """
     if adjoint and window.stride != (1, 1):
         bordered = False
@@ -168,11 +167,14 @@ def gather_calls(
     around = any(map(any, margins))
     x, calls = _add_border(x, margins) if around else (x.reshape(-1), [])
     products, taps, runs = table
-    w_row = w[0, 0].size if adjoint else w[0].size
-    # Rows of y are numbered through all groups; of the adjoint, those of w are not.
-    w_group = w.size // groups - outputs * w_row
+    if adjoint:  # a row becomes what a channel of the images meets
+        turned, taps_of_kernel = np.empty_like(w), w[0, 0].size
+        turning = w.reshape(-1), groups, channels[0], taps_of_kernel, turned.reshape(-1)
+        calls.append(sums.turn_kernels.call(8 * w.size, *turning))
+        w = turned
     bias = sums.zeros(len(y), y.dtype) if b is None else b
-    given = w.reshape(-1), w_row, w_group, x, x.size // groups, taps, runs
+    w_row = w.size // len(y)
+    given = w.reshape(-1), w_row, 0, x, x.size // groups, taps, runs
     into = y.reshape(-1), area, outputs, groups, sums.rows_at_once(outputs), n
     call = sums.outer_sums.call(
         products * len(y), *given, bias, y.dtype.type(floor), *into

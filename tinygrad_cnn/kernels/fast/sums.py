@@ -98,6 +98,9 @@ def inner_table(
     return products, _flat(starts[0]), _flat(starts[1]), _flat(pieces), _flat(chunks)
 
 
+HELD = 1 << 14  # values of the tiles that are summed beside each other: 64 KiB
+
+
 def _flat(values: Any) -> Array:
     return np.array(values, np.int64).reshape(-1)
 
@@ -169,6 +172,22 @@ def outer_sums(
 
 
 @InParts
+def turn_kernels(
+    part: int, parts: int, w: Array, groups: int, outputs: int, area: int, y: Array
+) -> None:
+    """Flat w (groups, outputs, channels, area) to flat y (groups, channels, outputs, area)."""
+    channels = w.size // (groups * outputs * area)
+    rows = groups * channels
+    for row in range(part * rows // parts, (part + 1) * rows // parts):
+        group, c = row // channels, row % channels
+        for o in range(outputs):
+            source = ((group * outputs + o) * channels + c) * area
+            target = (row * outputs + o) * area
+            for i in range(area):
+                y[target + i] = w[source + i]
+
+
+@InParts
 def inner_sums(
     part: int,
     parts: int,
@@ -200,6 +219,8 @@ def inner_sums(
     down, across = (height + ROWS - 1) // ROWS, (width + COLUMNS - 1) // COLUMNS
     cuts, each, lanes = len(out), down * across, VECTOR // x.itemsize
     size, totals = ROWS * COLUMNS * lanes, np.empty(64, x.dtype)
+    some = min(each, max(1, HELD // size))
+    sums = np.empty(some * size, x.dtype)
     units = cuts * groups
     for unit in range(units):
         # Of this unit's tiles, those that are this part's.
@@ -218,20 +239,23 @@ def inner_sums(
             g_starts[i] = g0 + g_step * (group * g_size + g_rows[i])
         for i in range(x_columns.size):
             x_starts[i] = x0 + x_step * (group * x_size + x_columns[i])
-        sums = np.zeros((last - first) * size, x.dtype)
-        for chunk in range(chunks.size - 1):
-            for tile in range(first, last):
-                left = (g, g_starts, tile % down * ROWS)
-                right = (x, x_starts, tile // down * COLUMNS)
-                of = (chunks[chunk], chunks[chunk + 1], many, g_step, x_step)
-                inner_tile(left, right, runs, of, sums, (tile - first) * size)
-        for tile in range(first, last):
-            tile_totals(sums, (tile - first) * size, totals)
-            r0, c0 = tile % down * ROWS, tile // down * COLUMNS
-            for r in range(r0, min(r0 + ROWS, height)):
-                for c in range(c0, min(c0 + COLUMNS, width)):
-                    place = out_start + group * out_size + r * out_row + c * out_column
-                    out[cut, place] = totals[(r - r0) * COLUMNS + c - c0]
+        for start in range(first, last, some):
+            stop = min(start + some, last)
+            sums[:] = 0
+            for chunk in range(chunks.size - 1):
+                for tile in range(start, stop):
+                    left = (g, g_starts, tile % down * ROWS)
+                    right = (x, x_starts, tile // down * COLUMNS)
+                    of = (chunks[chunk], chunks[chunk + 1], many, g_step, x_step)
+                    inner_tile(left, right, runs, of, sums, (tile - start) * size)
+            for tile in range(start, stop):
+                tile_totals(sums, (tile - start) * size, totals)
+                r0, c0 = tile % down * ROWS, tile // down * COLUMNS
+                for r in range(r0, min(r0 + ROWS, height)):
+                    for c in range(c0, min(c0 + COLUMNS, width)):
+                        place = group * out_size + r * out_row + c * out_column
+                        total = totals[(r - r0) * COLUMNS + c - c0]
+                        out[cut, out_start + place] = total
 
 
 @InParts
