@@ -71,6 +71,7 @@ class Worker:
     def calibrate(self, seconds: float) -> dict[str, Any]:
         """How many steps last at least so long, once the program is warm."""
         self.program.checked()
+        self.program.begin()
         self.run(WARM)
         steps = 1
         while (taken := self.run(steps)) < seconds:
@@ -80,6 +81,7 @@ class Worker:
 
     def time(self, steps: int) -> dict[str, Any]:
         """Seconds of a step; one untimed step first brings threads and caches back."""
+        self.program.begin()
         self.run(1)
         return {"seconds": self.run(steps) / steps}
 

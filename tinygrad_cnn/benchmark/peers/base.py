@@ -35,6 +35,15 @@ class Program(Protocol):
         """The numbers were compared; from now on only the time matters."""
         return None
 
+    def begin(self) -> None:
+        """A turn begins, of a few hundred steps.
+
+        Training goes back to its first weights: after some thousand steps on one batch the
+        loss is 0, and momenta that fade away slow down each peer to the pace of numbers
+        too small to be normal.
+        """
+        return None
+
 
 Build = Callable[[Case], Program]
 

@@ -93,6 +93,8 @@ class Training(Program):
         self, style: Style, case: Case, net: Any, loss_of: Any, data: tuple[Any, Any]
     ) -> None:
         self.net, self.loss_of, self.data = net, loss_of, data
+        self.no_grad = style.torch.no_grad
+        self.start = [p.detach().clone() for p in net.parameters()]
         self.forward = style.faster(lambda x, y: self.loss_of(self.net(x), y))
         self.optimizer = optimizer_of(style.torch, case, net)
         self.update = style.faster(self.optimizer.step)
@@ -113,6 +115,13 @@ class Training(Program):
         self.last = self.forward(*self.data)
         self.last.backward()
         self.update()
+
+    def begin(self) -> None:
+        """The first weights, and no momenta."""
+        with self.no_grad():
+            for parameter, values in zip(self.net.parameters(), self.start, strict=True):
+                parameter.copy_(values)
+        self.optimizer.state.clear()
 
     def loss(self) -> float:
         """Of the last step."""
