@@ -103,5 +103,6 @@ def test_the_backward_of_a_layer(table, batch, padding):
         leaf.grad = None
     y = conv(x)
     calls, before = calls_of(lambda: y.backward(g))
-    assert 3 <= len(before) <= 5  # the kernels of three gradients, and borders for two
-    assert_at_most(calls, 50, 8)
+    # The kernels of three gradients; kernels turned for one, and borders for two of them.
+    assert 3 <= len(before) <= 6
+    assert_at_most(calls, 51, 8)
