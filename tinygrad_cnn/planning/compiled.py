@@ -165,7 +165,7 @@ def linear(plan: Lane, step: Step, x: Array, w: Array, b: Array | None) -> Calls
         return _turned(plan, step, w.T, x, b)
     _require(plan.images is None and x.ndim == 2)
     y = plan.place(step.result)
-    calls = [(np.matmul, (x, w.T, y))]
+    calls: Calls = [(np.matmul, (x, w.T, y))]
     if b is not None:
         calls.append((np.add, (y, b, y)))
     if step.floor > -np.inf:

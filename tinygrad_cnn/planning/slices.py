@@ -52,7 +52,7 @@ PHASES = 8
 
 
 class Kinds(NamedTuple):
-    """What the steps that are needed are, by number, and what they make, by an array's id."""
+    """What the steps needed are, by number, and what they make, by an array's id."""
 
     of: dict[int, str]
     axes: dict[int, int]
@@ -159,7 +159,7 @@ def _axis_of_result(step: Step, axes: list[int | None]) -> int | None:
 
 
 def _axis_of_elements(step: Step, axes: list[int | None]) -> int | None:
-    """0 where all inputs with images have as many axes, and others repeat for each image."""
+    """0 where inputs with images have as many axes, and others repeat for each image."""
     shapes = [np.shape(x) for x in step.inputs]
     ndim = step.result.ndim
     for axis, shape in zip(axes, shapes, strict=True):
@@ -279,7 +279,7 @@ class _Schedule:
             whole.call(np.copyto, _images(place, axis, lane), lane.places[key])
 
     def _scatter(self, value: Any, lane: Lane) -> None:
-        """Have the lane of a slice hold an array: taken from the inputs or from the whole."""
+        """Have the lane of a slice hold an array: from the inputs or from the whole."""
         key = id(value)
         if key in lane.places:
             return

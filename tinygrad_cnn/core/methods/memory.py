@@ -89,7 +89,7 @@ class device:
 
 
 def images_innermost(x: Array) -> bool:
-    """Whether images, or rows of numbers, have the batch innermost, as kernels leave them."""
+    """Whether images or rows of numbers have the batch innermost, as kernels leave them."""
     if x.ndim not in (2, 4) or x.flags.c_contiguous:
         return False
     return x.transpose(*range(1, x.ndim), 0).flags.c_contiguous

@@ -40,7 +40,7 @@ def run(*calls: Call) -> None:
         kernel(*arguments)
 
 
-def one_part(part: int, parts: int, *arguments: Any) -> None:
+def one_part(part: int | np.int64, parts: int, *arguments: Any) -> None:
     """What `all_parts` calls; another function in the place of this one for each kernel."""
 
 

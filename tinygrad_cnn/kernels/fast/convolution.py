@@ -17,6 +17,7 @@ from .. import reference
 from ..geometry import Pair, Window
 from . import sums
 from .calls import FLOATS, Array, Call, batch_last, run, writeable
+from .tiles import SLICE
 
 Tap = tuple[int, int]  # of one axis: which tap of the kernel, which place of the source
 Taps = list[list[Tap]]  # those of each position of the axis
@@ -217,8 +218,8 @@ def weight_calls(
         behind = window.overhang(x.shape[1:3], g.shape[1:3])
         margins = zip(window.padding, map(add, window.padding, behind), strict=True)
         maps, calls = _add_border(x, [*margins])
-    given = o // groups, c, x.shape[1:3], g.shape[1:3], min(n, sums.SLICE)
-    cuts, taps = max(1, n // sums.SLICE), ky * kx
+    given = o // groups, c, x.shape[1:3], g.shape[1:3], min(n, SLICE)
+    cuts, taps = max(1, n // SLICE), ky * kx
     out = dw.reshape(1, -1) if cuts == 1 else np.empty((cuts, dw.size), dw.dtype)
     sizes = g.reshape(-1), g.size // n // groups, maps, maps.size // n // groups
     step = 1 if tap_by_tap else taps

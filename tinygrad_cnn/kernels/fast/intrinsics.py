@@ -80,7 +80,7 @@ def outer_rows(_: Any, rows: Type, source: Type, target: Type) -> Definition:
 def inner_tile(
     _: Any, left: Type, right: Type, runs: Type, part: Type, sums: Type, at: Type
 ) -> Definition:
-    """sums[at + r · columns + c] += Σ over runs and their values of g[…] · x[…], as vectors.
+    """sums[at + r · columns + c] += Σ over runs and their values of g[…] · x[…], by lanes.
 
     left: g, an array of the offset of each row, and the number of a row, from which on the
     tile has its rows; right: x and its columns in the same way. runs: flat triples

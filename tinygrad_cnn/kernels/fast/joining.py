@@ -1,9 +1,9 @@
 """Calls of compiled kernels, joined to one function without Python between them.
 
-Arguments of a plan's calls never change, so they become constants of the function: pointers,
-sizes and numbers. It only calls the kernels where they are, so it is made in milliseconds
-and computes the same bits; several threads run such functions without waiting for each
-other. This module is imported when the compiled kernels serve.
+Arguments of a plan's calls never change, so they become constants of the function:
+pointers, sizes and numbers. It only calls the kernels where they are, so it is made in
+milliseconds and computes the same bits; several threads run such functions without
+waiting for each other. This module is imported when the compiled kernels serve.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ names = map("joined_calls_{}".format, itertools.count())
 def joined(calls: Sequence[Call]) -> list[Call]:
     """The same calls, those of compiled kernels that follow each other made one."""
     found = list[Call]()
-    for of_kernels, some in itertools.groupby(calls, _is_of_kernel):
-        found += [(_Joined([*some]), ())] if of_kernels else some
+    for of_kernels, group in itertools.groupby(calls, _is_of_kernel):
+        some = [*group]
+        found += [(_Joined(some), ())] if of_kernels else some
     return found
 
 

@@ -10,7 +10,6 @@ from .. import reference
 from ..threads import WORTH
 from .calls import FLOATS, Array, Call, row_by_row, run, writeable
 from .sums import (
-    SLICE,
     OuterTable,
     add_slices,
     outer_sums,
@@ -20,6 +19,7 @@ from .sums import (
     slices,
     zeros,
 )
+from .tiles import SLICE
 
 RUN = 512  # values of a row of the result that one thread takes at a time
 FEW = 16  # images for which it is not worth having them innermost

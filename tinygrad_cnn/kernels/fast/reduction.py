@@ -64,7 +64,7 @@ def sum_channels(part: int, parts: int, x: Array, n: int, y: Array) -> None:
 
 @compiled
 def sum_images(x: Array, n: int, first: int, last: int) -> Any:
-    """Σ over all positions of the images of a slice, in pieces, so that errors stay small."""
+    """Σ over all positions of the images of a slice, in pieces: errors stay small."""
     total = x.dtype.type(0)
     if last - first < SLICE:  # no others lie between them
         for start in range(0, x.size, PIECE):

@@ -175,7 +175,7 @@ def outer_sums(
 def turn_kernels(
     part: int, parts: int, w: Array, groups: int, outputs: int, area: int, y: Array
 ) -> None:
-    """Flat w (groups, outputs, channels, area) to flat y (groups, channels, outputs, area)."""
+    """Flat w (groups, outputs, channels, area) to y (groups, channels, outputs, area)."""
     channels = w.size // (groups * outputs * area)
     rows = groups * channels
     for row in range(part * rows // parts, (part + 1) * rows // parts):

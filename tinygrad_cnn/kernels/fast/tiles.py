@@ -310,7 +310,7 @@ class Inner(NamedTuple):
 
 
 def write_inner(code: Code, of: Inner) -> None:
-    """sums[r · C + c] += Σ over runs and their values of g[r, …] · x[c, …], lane by lane."""
+    """sums[r · C + c] += Σ over runs and their values of g[r, …] · x[c, …], by lanes."""
     build, zero, one, lanes = code.build, INDEX(0), INDEX(1), INDEX(code.lanes)
     cells = [(r, c) for r in range(len(of.g)) for c in range(len(of.x))]
     places = [INDEX(i * code.lanes) for i in range(len(cells))]
