@@ -342,7 +342,13 @@ def write_inner(code: Code, of: Inner) -> None:
         gap = build.or_(
             build.xor(of.g_step, of.length), build.xor(of.x_step, of.length)
         )
-        with build.if_else(build.icmp_signed("==", gap, zero)) as (at_once, apart):
+        # What does not fill vectors is summed apart at each position, gaps or not.
+        uneven = build.and_(of.length, INDEX(code.lanes - 1))
+        few = build.icmp_signed("<", of.length, INDEX(SLICE))
+        even = build.icmp_signed("==", build.or_(gap, uneven), zero)
+        closed = build.icmp_signed("==", gap, zero)
+        joined = build.or_(even, build.and_(closed, few))
+        with build.if_else(joined) as (at_once, apart):
             with at_once:
                 size = build.mul(count, of.length)
                 whole = build.and_(size, INDEX(-code.lanes))
