@@ -1,6 +1,7 @@
 """Bits of compiled kernels: when joined, on any number of threads, wherever arrays lie."""
 
 import functools
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -194,6 +195,37 @@ def test_nor_of_the_loss(of, n, rng, monkeypatch):
     one, two = for_one_and_two(monkeypatch, lambda: fast.mean_nll(x, target))
     for a, b in zip(one, two, strict=True):
         assert a.tobytes() == b.tobytes()
+
+
+# ------------------------------------------------------- whether slices are together
+
+
+def sum_of_slices(function, *arrays):
+    """What `function` gives for each slice, one added to the other."""
+    n = len(arrays[0])
+    starts = [*range(0, n - n % 32 - 31, 32), n]
+    parts = [
+        function(*(batch_last(a[i:j]) for a in arrays)) for i, j in pairwise(starts)
+    ]
+    return functools.reduce(np.add, parts)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
+@pytest.mark.usefixtures("one_thread")
+def test_a_weight_gradient_is_the_sum_of_those_of_slices(window, groups, of):
+    x, g = of(4, 9, 8), of(6, *window.output_size((9, 8)))
+    gradient = lambda x, g: fast.conv2d_weight(x, g, window, groups)
+    assert gradient(x, g).tobytes() == sum_of_slices(gradient, x, g).tobytes()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_so_is_that_of_a_linear_layer_and_so_are_sums_of_channels(of):
+    g, x, maps = of(7), of(33), of(5, 6, 7)
+    product = lambda g, x: fast.matmul(g.T, x)
+    assert product(g, x).tobytes() == sum_of_slices(product, g, x).tobytes()
+    sums = fast.channel_sums
+    assert sums(maps).tobytes() == sum_of_slices(sums, maps).tobytes()
 
 
 # ------------------------------------------------------------- wherever arrays lie
