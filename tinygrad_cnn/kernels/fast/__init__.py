@@ -1,11 +1,11 @@
 """The kernels compiled by Numba: the names, signatures and results of `reference`.
 
-Which algorithm serves, by what was measured on two cores with AVX-512 (LeNet-5 and a
-VGG-style net, float32, share of the fastest matrix product there is, one thread):
+Which algorithm serves, by what was measured on two cores with AVX-512 and with AVX2:
 
-    convolution and its adjoints    sums over tables, tiles in registers: 0.75–1.0
+    convolution and its adjoints    sums over tables, tiles in registers
+    dense layers                    the same from 16 images on, these innermost; else BLAS
     matrix products                 the same where two threads gain; else BLAS, see `matrix`
-    pooling, ReLU, masks            one pass; NumPy's below 16,384 values
+    pooling, activations, losses    one pass; NumPy's below 16,384 values where it has one
     other dtypes, other pools       `reference`
 """
 
