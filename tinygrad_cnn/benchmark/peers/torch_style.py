@@ -119,7 +119,9 @@ class Training(Program):
     def begin(self) -> None:
         """The first weights, and no momenta."""
         with self.no_grad():
-            for parameter, values in zip(self.net.parameters(), self.start, strict=True):
+            for parameter, values in zip(
+                self.net.parameters(), self.start, strict=True
+            ):
                 parameter.copy_(values)
         self.optimizer.state.clear()
 
