@@ -118,7 +118,7 @@ def drawn(shape, n, dtype, loss, seed=0):
 def test_drawn_nets_give_the_bits_of_the_recorded_step():
     sliced = []
 
-    @settings(max_examples=25)
+    @settings(max_examples=12)
     @given(
         net=nets(),
         loss=st.sampled_from(LOSSES),
