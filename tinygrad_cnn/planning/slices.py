@@ -22,22 +22,7 @@ from .tracing import Array, Effect, Step, Trace
 FREE, APART, WHOLE = "free", "apart", "whole"
 """A step that meets no images; one that does each slice by itself; any other."""
 
-ALIKE = {
-    *("conv2d", "conv2d_input", "max_pool2d", "max_pool2d_put", "linear", "place"),
-    *(
-        "gate",
-        "keep",
-        "relu",
-        "bend",
-        "sigmoid",
-        "silu",
-        "gelu",
-        "erf",
-        "elu",
-        "softplus",
-    ),
-    "slope",
-}
+ALIKE = "conv2d", "conv2d_input", "max_pool2d", "max_pool2d_put", "linear", "place"
 """Compiled kernels whose result has its images where their first input has them."""
 
 SUMMED = -1
@@ -139,7 +124,7 @@ def _axis_of_result(step: Step, axes: list[int | None]) -> int | None:
     if isinstance(op, Elementwise):
         return _axis_of_elements(step, axes)
     match op.compiled, axes:
-        case name, [0, *_] if name in ALIKE or op.floor is not None:
+        case name, [0, *_] if name in ALIKE:
             return 0
         case "conv2d_weight", [0, 0]:
             return SUMMED

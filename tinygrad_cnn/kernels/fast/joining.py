@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core.compiler import CompileResult
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
@@ -50,8 +51,8 @@ class _Joined:
     def __init__(self, calls: list[Call]) -> None:
         self.calls = calls  # they hold the arrays
         context = cpu_target.target_context
-        self.library = context.codegen().create_library(name := next(names))
-        module = self.library.create_ir_module(name)
+        self.code = context.codegen().create_library(name := next(names))
+        module = self.code.create_ir_module(name)
         status = ir.IntType(32)
         function = ir.Function(module, ir.FunctionType(status, []), name)
         build = ir.IRBuilder(function.append_basic_block())
@@ -60,10 +61,10 @@ class _Joined:
             with build.if_then(failed, likely=False):
                 build.ret(status(1))
         build.ret(status(0))
-        self.library.add_ir_module(module)
-        self.library.finalize()
+        self.code.add_ir_module(module)
+        self.code.finalize()
         kind = ctypes.CFUNCTYPE(ctypes.c_int32)
-        self.run: Callable[[], int] = kind(self.library.get_pointer_to_function(name))
+        self.run: Callable[[], int] = kind(self.code.get_pointer_to_function(name))
 
     def __call__(self) -> None:
         if self.run():  # the one thing that goes wrong in kernels
@@ -77,9 +78,9 @@ def _write_call(
     kinds = tuple(numba.typeof(a) for a in arguments)
     if kinds not in kernel.overloads:
         kernel.compile(kinds)
-    compiled = kernel.overloads[kinds]
-    name = compiled.fndesc.llvm_func_name
-    place = compiled.library.get_pointer_to_function(name)
+    match kernel.overloads[kinds]:
+        case CompileResult(library=code, fndesc=of):
+            place = code.get_pointer_to_function(of.llvm_func_name)
     convention = context.call_conv
     of_kernel = convention.get_function_type(types.none, kinds)
     callee = build.inttoptr(ir.IntType(64)(place), of_kernel.as_pointer())

@@ -68,9 +68,8 @@ def outer_table(
     return products, _flat(taps), _flat(runs)
 
 
-CHUNK = (
-    512  # values of a row that are summed at once, so that near memory holds all rows
-)
+CHUNK = 512
+"""Values of a row that are summed at once, so that near memory holds all rows."""
 
 
 def inner_table(
