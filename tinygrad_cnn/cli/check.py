@@ -34,9 +34,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from ..verify import Report, verify
-from ..verify.handwritten.file import reports_of
+from ..verify.handwritten.file import subjects_of
+from ..verify.handwritten.foreign import failed
 from ..verify.mutants import self_test
 from ..verify.report import to_junit
+from ..verify.verifier import verify_code
 from .display import Display
 from .models import opened
 from .options import DATA, UsageError, add_set, number_from
@@ -101,7 +103,11 @@ def _reports(args: argparse.Namespace, progress: Progress) -> Iterator[Report]:
     options = {"only": args.param, "step": args.step, "full": args.full}
     options |= {"seed": args.seed, "progress": progress.show}
     if args.pair:
-        yield from reports_of(args.pair, args.inputs, **options)
+        for found in subjects_of(args.pair, args.inputs, args.seed):
+            if found.subject is None:
+                yield failed(found.title, found.problem)
+            else:
+                yield verify_code(found.subject, **options)
         return
     of = opened(args, args.batch_size or 2, train=True, mnist=True)
     yield verify(of.model, of.images, order=args.order or 1, **of.step, **options)

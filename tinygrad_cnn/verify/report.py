@@ -79,6 +79,8 @@ class TensorReport:
     """Claimed and true slope along all entries at once, where that shows kinks wrong."""
     failure: str | None = None
     """Why there was no gradient to check: the backward pass raised, say."""
+    unread: str | None = None
+    """What of the code could not be read: what was found and looked for, what to add."""
 
     @property
     def size(self) -> int:
@@ -87,9 +89,14 @@ class TensorReport:
 
     @property
     def verdict(self) -> str:
-        """right, zero, unused; or wrong, wrong shape, failed, unclear, all kinks."""
+        """right, zero, unused; or wrong, wrong shape, failed, unclear, all kinks.
+
+        Or could not read: then nothing is said of the gradient.
+        """
         if self.failure is not None:
             return "failed"
+        if self.unread is not None:
+            return "could not read"
         if self.claimed_shape is not None:
             return "wrong shape"
         if self.wrong or self.together:
@@ -113,7 +120,7 @@ class TensorReport:
     @property
     def coverage(self) -> str:
         """How many of the entries were checked, and how."""
-        if self.claimed_shape is not None or self.failure is not None:
+        if not (self.claimed_shape is self.failure is self.unread is None):
             return "none"
         if self.checked == self.size:
             return f"all {self.size:,}"
@@ -121,7 +128,7 @@ class TensorReport:
 
     def details(self) -> list[str]:
         """Lines on what is not plainly right."""
-        lines = [] if self.failure is None else [self.failure]
+        lines = [text for text in (self.failure, self.unread) if text is not None]
         if self.claimed_shape is not None:
             lines.append(
                 f"the gradient has shape {list(self.claimed_shape)}, the tensor "

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,12 @@ from ..core.engine import Tensor
 from ..errors import ArgumentError
 from .check import Checker, Settings, cotangents_for
 from .difference import usual_step
-from .handwritten.conventions import methods_of
 from .handwritten.foreign import ForeignError, failed
-from .handwritten.pair import CodeSubject
+from .handwritten.pair import CodeSubject, subject_of
 from .locate import add_diagnoses, find_cut, find_first_wrong
 from .report import Report, TensorReport
 from .subject import Array, Subject, TensorSubject, leaf_of
-from .targets import Build, build_subject, builder, named_inputs
+from .targets import Build, build_subject, builder
 
 Progress = Callable[[str, int, int], None]
 """Told which tensor comes next, how many are done, and of how many."""
@@ -130,9 +128,34 @@ def verify_pair(
     Raises ArgumentError for what does not fit together. An exception in the code under
     test is a finding: the report is false and names the line.
     """
-    start = time.perf_counter()
     usual = type(forward).__name__ if backward is None else "forward"
     title = name or str(getattr(forward, "__name__", usual))
+    options: dict[str, Any] = {
+        "step": step,
+        "rtol": rtol,
+        "full": full,
+        "sample": sample,
+    }
+    try:
+        subject = subject_of(title, forward, backward, inputs, params)
+        return verify_code(subject, only=only, seed=seed, progress=progress, **options)
+    except ForeignError as error:
+        return failed(title, error)
+
+
+def verify_code(
+    subject: CodeSubject,
+    *,
+    step: float | None = None,
+    rtol: float = 1e-6,
+    full: int = 1024,
+    sample: int = 256,
+    only: str | Sequence[str] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """The report on somebody's code that has been read; the options are `verify_pair`'s."""
+    start = time.perf_counter()
     settings = Settings(
         step=step or usual_step(np.dtype(np.float64)),
         full=full,
@@ -141,29 +164,12 @@ def verify_pair(
         seed=seed,
     )
     try:
-        subject = _pair(title, forward, backward, inputs, params)
         report = _report(subject, settings, only, False, progress)
         report.notes += subject.notes
     except ForeignError as error:
-        report = failed(title, error)
+        report = failed(subject.name, error)
     report.seconds = time.perf_counter() - start
     return report
-
-
-def _pair(
-    title: str, forward: Any, backward: Any, inputs: Any, params: Any
-) -> CodeSubject:
-    if inputs is None:
-        raise ArgumentError("verify_pair needs inputs: an array, or a tuple of them")
-    if backward is None and isinstance(forward, type):
-        raise ArgumentError(
-            f"verify_pair needs a layer: {forward.__name__}(…), not its class"
-        )
-    layer = forward
-    if backward is not None:
-        layer = SimpleNamespace(forward=forward, backward=backward)
-    function = getattr(layer, methods_of(layer)[0])
-    return CodeSubject(title, layer, named_inputs(function, inputs), params)
 
 
 def _report(

@@ -1,8 +1,8 @@
-"""Somebody's NumPy file: the pairs that it defines, and the report on each.
+"""Somebody's NumPy file: the pairs that it defines, and the subject of each.
 
 What is looked for is told by `tinygrad-cnn check --help`. The file is run: it is the user's
-own code. Whatever is wrong with it is a finding, a report that is false; a fault of the
-file with the inputs is an error.
+own code. Whatever is wrong with it is a finding; a fault of the file with the inputs is an
+error.
 """
 
 from __future__ import annotations
@@ -14,24 +14,30 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import ArgumentError, ModelFileError
+from ...errors import ArgumentError, ModelFileError, TinygradError
 from ...training.model_file import run_file, split_spec
-from .. import Report, verify_pair
 from .conventions import is_layer, methods_of
-from .foreign import ForeignError, called, described, failed
+from .foreign import ForeignError, called, described
+from .pair import CodeSubject, subject_of
 
 Pair = tuple[Any, Any]
 """forward and backward, or a layer (or its class) and None."""
 
 
-def reports_of(
-    spec: str, inputs_path: Path | None, seed: int, **options: Any
-) -> Iterator[Report]:
-    """The report on each pair of "FILE.py", or on the one of "FILE.py:NAME".
+class Found(NamedTuple):
+    """One pair of a file: what it is called, and its subject or why there is none."""
+
+    title: str
+    subject: CodeSubject | None
+    problem: TinygradError | None = None
+
+
+def subjects_of(spec: str, inputs_path: Path | None, seed: int) -> Iterator[Found]:
+    """Each pair of "FILE.py", or the one of "FILE.py:NAME", ready to be checked.
 
     inputs_path: where inputs, constructor arguments and params are, if not in FILE.py.
     Raises ModelFileError if a file is missing, and if that of the inputs cannot be run.
@@ -47,7 +53,7 @@ def reports_of(
         names = [name] if name else _names(pairs, source)
         _require_inputs({k: pairs[k] for k in names if k in pairs}, source)
     except (ForeignError, ArgumentError) as error:
-        yield failed(path.name, error)
+        yield Found(path.name, None, error)
         return
     for name in names or ["conv"]:
         title = f"{path.name}:{name}" if names else path.name
@@ -59,10 +65,9 @@ def reports_of(
             if inspect.isclass(forward):
                 forward = source.built(name, forward)
             x, params = source.inputs(name, forward), source.params(name)
-            named: dict[str, Any] = {"params": params, "name": title, "seed": seed}
-            yield verify_pair(forward, backward, x, **named, **options)
+            yield Found(title, subject_of(title, forward, backward, x, params))
         except (ArgumentError, ForeignError) as error:
-            yield failed(title, error)
+            yield Found(title, None, error)
 
 
 def _inputs_of(path: Path) -> dict[str, Any]:

@@ -19,9 +19,9 @@ class ForeignError(TinygradError):
     """The code under test raised: what, and on which of its lines."""
 
 
-def failed(title: str, error: TinygradError) -> Report:
+def failed(title: str, error: TinygradError | None) -> Report:
     """The report on code of which nothing could be checked, and why."""
-    text = str(error).removeprefix(f"{title}: ")
+    text = str(error or "nothing was found").removeprefix(f"{title}: ")
     return Report(title, [TensorReport("every tensor", (), failure=text)])
 
 

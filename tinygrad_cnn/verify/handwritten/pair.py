@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,30 @@ from ..branches import Path
 from ..check import cotangents_for
 from ..difference import with_values
 from ..subject import Array, Run, Subject
+from ..targets import named_inputs
 from . import conventions, foreign
 from .conventions import Place, at, dotted, leaves_in, normal
 from .foreign import ForeignError, float64_copy, is_float, parts_of
+
+
+def subject_of(
+    title: str, forward: Any, backward: Any, inputs: Any, params: Any
+) -> CodeSubject:
+    """A layer (and None), or two functions, with their inputs, ready to be checked.
+
+    Raises ForeignError if the code raises, ArgumentError for what does not fit together.
+    """
+    if inputs is None:
+        raise ArgumentError("verify_pair needs inputs: an array, or a tuple of them")
+    if backward is None and isinstance(forward, type):
+        raise ArgumentError(
+            f"verify_pair needs a layer: {forward.__name__}(…), not its class"
+        )
+    layer = forward
+    if backward is not None:
+        layer = SimpleNamespace(forward=forward, backward=backward)
+    function = getattr(layer, conventions.methods_of(layer)[0])
+    return CodeSubject(title, layer, named_inputs(function, inputs), params)
 
 
 class CodeSubject(Subject):
