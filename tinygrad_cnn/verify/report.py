@@ -120,7 +120,7 @@ class TensorReport:
     @property
     def coverage(self) -> str:
         """How many of the entries were checked, and how."""
-        if not (self.claimed_shape is self.failure is self.unread is None):
+        if any(v is not None for v in (self.claimed_shape, self.failure, self.unread)):
             return "none"
         if self.checked == self.size:
             return f"all {self.size:,}"
