@@ -317,7 +317,8 @@ inputs = np.ones(3)
     assert "Scale(count, by) cannot be made: missing a required argument" in refused.out
     assert "expected `arguments_Scale = (…, …)`, or a dict, in own.py" in refused.out
     unknown = pair(f"{text}\narguments_Scale = 3, 2.0")
-    assert "no gradient was found" in unknown.out
+    assert "no gradient of factor was found" in unknown.out
+    assert "left slope of its shape [3]" in unknown.out
     given = "params_Scale = {'factor': 'slope'}"
     for arguments in ("3, 2.0", "{'count': 3, 'by': 2.0}"):
         assert pair(f"{text}\narguments_Scale = {arguments}\n{given}").status == 0

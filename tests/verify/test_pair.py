@@ -550,18 +550,10 @@ def test_an_exception_is_a_finding_with_the_line():
 
 
 def test_what_is_no_array_is_a_finding():
-    class Nothing(Dense):
-        def forward(self, x):
-            super().forward(x)
-
-        def backward(self, g):
-            return g
-
     class Words(Dense):
         def backward(self, g):
             return "dx"
 
-    assert "forward returned None" in str(verify_pair(Nothing(), inputs=X))
     assert "gradient of x is no array of numbers" in str(verify_pair(Words(), inputs=X))
 
 
@@ -577,7 +569,7 @@ def test_what_is_no_array_is_a_finding():
         ((affine, lambda g, p, q: g, (X, W, B)), "no telling how to call backward"),
         (
             (affine, lambda g: (g, g), (X, W, B)),
-            "backward returned 2 gradients, where one",
+            "backward returned 2 gradients, of shapes .* where one each of x, w, b",
         ),
         (
             (Relu(), None, LABELS),

@@ -116,8 +116,10 @@ def _reports(args: argparse.Namespace, progress: Progress) -> Iterator[Report]:
 def _text(report: Report) -> str:
     """The report, or one line if there was nothing to check."""
     first = report.tensors[0]
-    alone = first.failure and len(report.tensors) == 1 and not first.shape
-    return f"{report.title}: {first.failure}" if alone else str(report)
+    alone = (
+        (first.failure or first.unread) and len(report.tensors) == 1 and not first.shape
+    )
+    return f"{report.title}: {first.failure or first.unread}" if alone else str(report)
 
 
 def _count_or_all(text: str) -> int:

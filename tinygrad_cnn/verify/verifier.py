@@ -104,6 +104,7 @@ def verify_pair(
     only: str | Sequence[str] | None = None,
     seed: int = 0,
     name: str | None = None,
+    description: Any = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check gradients written by hand in NumPy: two functions, or a layer object.
@@ -137,7 +138,7 @@ def verify_pair(
         "sample": sample,
     }
     try:
-        subject = subject_of(title, forward, backward, inputs, params)
+        subject = subject_of(title, forward, backward, inputs, params, description)
         return verify_code(subject, only=only, seed=seed, progress=progress, **options)
     except ForeignError as error:
         return failed(title, error)
@@ -164,8 +165,13 @@ def verify_code(
         seed=seed,
     )
     try:
+        if only is not None:
+            only = [only] if isinstance(only, str) else only
+            unread = {t.name for t in subject.unread}
+            asked, only = only, [name for name in only if name not in unread]
         report = _report(subject, settings, only, False, progress)
         report.notes += subject.notes
+        report.tensors += [t for t in subject.unread if only is None or t.name in asked]
     except ForeignError as error:
         report = failed(subject.name, error)
     report.seconds = time.perf_counter() - start

@@ -1,25 +1,75 @@
-"""What people call things in layers of their own: methods, gradients, learning rates.
+"""What people call things in code of their own: methods, functions, gradients, labels.
 
 Case and underscores do not count: dL_dW is dldw.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ...errors import ArgumentError
 
-WAYS = ("", "prop", "pass", "propagation")
-FORWARD = tuple([f"forward{way}" for way in WAYS])
-BACKWARD = (*[f"backward{way}" for way in WAYS], "backprop", "backpropagation")
+WAYS = ("", "prop", "pass", "propagate", "propagation")
+FORWARD = (*[f"forward{way}" for way in WAYS], "fprop", "feedforward", "call")
+VALUES = ("activate", "activation", "function", "func", "evaluate", "compute", "apply")
+LOSSES = ("loss", "cost", "calculate", "error", "lossfun")
+LOSS_WORDS = ("loss", "cost", "entropy", "mse")
+"""Of these one stands in the name of a loss."""
+BACKWARD = (
+    *[
+        f"{back}{way}"
+        for back in ("backward", "back")
+        for way in WAYS
+        if way or back[4:]
+    ],
+    "bprop",
+)
+GRADIENTS = ("gradient", "gradients", "grad")
+"""Methods and functions that return a gradient, or a derivative to be multiplied by g."""
+DERIVATIVES = ("derivative", "deriv", "derive", "derivate", "prime", "diff", "d", "der")
+
 RATES_KEPT = ("lr", "learningrate", "learnrate")
 RATES = (*RATES_KEPT, "alpha", "eta")
-BEFORE = ("d", "grad", "g", "dld", "ded", "djd", "gradient", "delta")
-AFTER = ("grad", "gradient", "gradients")
+BEFORE = ("d", "grad", "g", "dld", "ded", "djd", "gradient", "delta", "nabla", "diff")
+AFTER = ("grad", "gradient", "gradients", "diff", "delta")
 PARAMS = ("params", "parameters")
-GRADS = ("grads", "gradients", "dparams")
+GRADS = ("grads", "gradients", "dparams", "grad")
+
+CACHES = (
+    "cache",
+    "caches",
+    "memory",
+    "ctx",
+    "context",
+    "tape",
+    "stash",
+    "store",
+    "tmp",
+)
+OUTPUTS = ("output", "outputs", "out", "y", "a", "result", "z", "h")
+INPUT_GRADIENTS = (
+    "dinput",
+    "dinputs",
+    "gradinput",
+    "inputgrad",
+    "dx",
+    "gradx",
+    "delta",
+)
+LABELS = ("t", "y", "target", "targets", "label", "labels", "ytrue", "truth", "actual")
+MODES = ("training", "train", "istraining", "trainflg", "trainflag", "trainmode")
+STATISTICS = ("running", "moving")
+"""Of layers that normalise: they have no gradient."""
+WEIGHTS = ("w", "weight", "b", "bias", "biase", "gamma", "beta", "kernel", "filter")
+"""In the singular. Without a gradient, a parameter of such a name is forgotten."""
+UPSTREAM = re.compile(
+    r"d[a-z]*|g|grad.*|.*grad|delta.*|upstream.*|.*error|accumgrad|err"
+)
 
 Place = tuple[Any, ...]
 """Attributes, keys and positions that lead from an object to something inside it."""
@@ -35,32 +85,70 @@ def dotted(place: Place) -> str:
     return ".".join(map(str, place))
 
 
-def methods_of(layer: Any) -> tuple[str, str]:
-    """What a layer, or a class of layers, calls its forward and its backward.
-
-    Raises ArgumentError if it lacks one of them.
-    """
-    names = {normal(name): name for name in dir(layer)}
-    forward, backward = [
-        [names[n] for n in usual if n in names and callable(getattr(layer, names[n]))]
-        for usual in (FORWARD, BACKWARD)
-    ]
-    if not forward or not backward:
-        raise ArgumentError(
-            f"{type(layer).__name__} is no layer; expected an object with methods "
-            "forward(x), which returns the output, and backward(g), which returns the "
-            "gradient of x"
-        )
-    return forward[0], backward[0]
+# ------------------------------------------------------------------ methods and functions
 
 
-def is_layer(value: Any) -> bool:
-    """Whether it has both methods."""
-    try:
-        methods_of(value)
-    except ArgumentError:
-        return False
-    return True
+class Methods(NamedTuple):
+    """What a layer calls its forward and its backward ("" if forward gives both)."""
+
+    forward: str
+    backward: str
+
+
+def methods_of(layer: Any) -> Methods | None:
+    """The two methods of a layer, or of a class of layers; None if it is none."""
+    there = {normal(name): name for name in dir(layer) if not name.startswith("__")}
+    kind = layer if isinstance(layer, type) else type(layer)
+    if any("__call__" in vars(k) for k in kind.__mro__):
+        there["call"] = "__call__"
+
+    def first(*families: tuple[str, ...]) -> str:
+        words = [n for family in families for n in family if n in there]
+        found = (there[n] for n in words if callable(getattr(layer, there[n], None)))
+        return next(found, "")
+
+    backward = first(BACKWARD, GRADIENTS, DERIVATIVES[:-2])
+    forward = first(FORWARD, VALUES, LOSSES)
+    if forward and backward:
+        return Methods(forward, backward)
+    both = first(LOSSES[:2])
+    return Methods(both, "") if both else None
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name in either case: ["conv", "backward", "naive"]."""
+    return [w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)]
+
+
+ROLES = {
+    **dict.fromkeys(("forward", "fprop", "feedforward"), "forward"),
+    **dict.fromkeys(BACKWARD, "backward"),
+    **dict.fromkeys(GRADIENTS, "gradient"),
+    **dict.fromkeys(DERIVATIVES, "derivative"),
+}
+
+
+class Named(NamedTuple):
+    """What the name of a function says: what it is for, and of what."""
+
+    role: str
+    """forward, backward, gradient or derivative; "" where the name says only of what."""
+    stem: tuple[str, ...]
+
+
+def named(function: str) -> Named:
+    """Read the name of a function: conv_backward is the backward of conv."""
+    words = words_of(function)
+    for i, word in enumerate(words):
+        following = words[i + 1] if i + 1 < len(words) else ""
+        for taken, whole in ((2, word + following), (1, word)):
+            if whole in ROLES or (taken == 2 and whole in FORWARD):
+                stem = (*words[:i], *words[i + taken :])
+                return Named(ROLES.get(whole, "forward"), stem)
+    return Named("", tuple(words))
+
+
+# ----------------------------------------------------------------------- what is inside
 
 
 def leaves_in(
@@ -96,6 +184,9 @@ def at(holder: Any, place: Place) -> Any:
     return holder
 
 
+# ---------------------------------------------------------------- gradients and labels
+
+
 def gradient_places(
     parameters: Mapping[str, list[Place]], after: Mapping[Place, Any]
 ) -> dict[str, Place]:
@@ -108,9 +199,7 @@ def gradient_places(
     """
     there = {tuple(map(normal, place)): place for place in after}
     found: dict[str, Place] = {}
-    stems: tuple[Callable[[str], str], ...]
-    stems = (str, lambda word: word.rstrip("s"), lambda word: word[0])
-    for stem in stems:
+    for stem in STEMS:
         for name in [name for name in parameters if name not in found]:
             for place in parameters[name]:
                 for words in _candidates(place, stem):
@@ -120,15 +209,20 @@ def gradient_places(
     return {name: place for name, place in found.items() if name not in taken}
 
 
+STEMS: tuple[Callable[[str], str], ...]
+STEMS = (str, lambda word: word.rstrip("s"), lambda word: word[0])
+"""A name as it is, its singular, its first letter."""
+
+
 def _candidates(place: Place, stem: Callable[[str], str]) -> Iterator[tuple[str, ...]]:
     *outer, key = map(normal, place)
-    named = not isinstance(place[-1], int)
-    words = spellings(stem(key)) if named else []
+    by_name = not isinstance(place[-1], int)
+    words = spellings(stem(key)) if by_name else []
     yield from [(*outer, word) for word in words]
     if key in ("data", "value"):
         yield from [(*outer, word) for word in AFTER]
     in_params = bool(outer) and outer[-1] in PARAMS
-    if named or in_params:
+    if by_name or in_params:
         beside = outer[:-1] if in_params else outer
         yield from [(*beside, s, word) for s in GRADS for word in (key, *words)]
 
@@ -137,3 +231,38 @@ def spellings(name: str) -> list[str]:
     """What the gradient of this name may be called."""
     word = normal(name)
     return [f"{d}{word}" for d in BEFORE] + [f"{word}{d}" for d in AFTER]
+
+
+def match_names(tensors: list[str], found: list[str | None]) -> dict[str, int]:
+    """Which of these names (None: none) is that of which tensor's gradient."""
+    matches: dict[str, int] = {}
+    words = [None if name is None else normal(name) for name in found]
+    for stem in STEMS:
+        for tensor in [t for t in tensors if t not in matches]:
+            own = normal(tensor.rpartition(".")[2])
+            for word in [*spellings(stem(own)), own]:
+                if word in words and words.index(word) not in matches.values():
+                    matches.setdefault(tensor, words.index(word))
+    return matches
+
+
+def are_labels(name: str, x: Any) -> bool:
+    """Whether an input is labels, by its name or because it is one-hot."""
+    if normal(name) in LABELS:
+        return True
+    x = np.asarray(x)
+    return x.ndim > 1 and bool(
+        np.isin(x, (0, 1)).all() and (x.sum(axis=-1) == 1).all() and x.shape[-1] > 1
+    )
+
+
+def require_layer(layer: Any) -> Methods:
+    """The methods of a layer; ArgumentError, with what is expected, if it is none."""
+    methods = methods_of(layer)
+    if methods is None:
+        raise ArgumentError(
+            f"{type(layer).__name__} is no layer; expected an object with methods "
+            "forward(x), which returns the output, and backward(g), which returns the "
+            "gradient of x"
+        )
+    return methods

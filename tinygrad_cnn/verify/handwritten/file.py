@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,12 +21,10 @@ import numpy as np
 
 from ...errors import ArgumentError, ModelFileError, TinygradError
 from ...training.model_file import run_file, split_spec
-from .conventions import is_layer, methods_of
+from .code import Code, code_of, flag_of, layer_code
+from .conventions import methods_of, named, normal
 from .foreign import ForeignError, called, described
 from .pair import CodeSubject, subject_of
-
-Pair = tuple[Any, Any]
-"""forward and backward, or a layer (or its class) and None."""
 
 
 class Found(NamedTuple):
@@ -61,11 +60,12 @@ def subjects_of(spec: str, inputs_path: Path | None, seed: int) -> Iterator[Foun
         try:
             if name not in pairs:
                 raise ArgumentError(_missing(name, own))
-            forward, backward = pairs[name]
-            if inspect.isclass(forward):
-                forward = source.built(name, forward)
-            x, params = source.inputs(name, forward), source.params(name)
-            yield Found(title, subject_of(title, forward, backward, x, params))
+            code = pairs[name]
+            if inspect.isclass(code.holder):
+                code = replace(code, holder=source.built(name, code.holder))
+            x, params = source.inputs(name, code.holder), source.params(name)
+            said = source.description(name)
+            yield Found(title, subject_of(title, code, None, x, params, said))
         except (ArgumentError, ForeignError) as error:
             yield Found(title, None, error)
 
@@ -80,14 +80,14 @@ def _inputs_of(path: Path) -> dict[str, Any]:
     return given
 
 
-def _names(pairs: Mapping[str, Pair], source: Source) -> list[str]:
+def _names(pairs: Mapping[str, Code], source: Source) -> list[str]:
     """Which pairs to check: all, or those that a file with inputs names."""
     found = list(pairs) if source.alone or "inputs" in source.values else []
     return list(dict.fromkeys([*found, *source.names]))
 
 
-def _require_inputs(pairs: Mapping[str, Pair], source: Source) -> None:
-    lacking = [k for k, pair in pairs.items() if source.inputs(k, pair[0]) is None]
+def _require_inputs(pairs: Mapping[str, Code], source: Source) -> None:
+    lacking = [k for k, pair in pairs.items() if source.inputs(k, pair.holder) is None]
     if lacking:
         raise ArgumentError(
             f"no inputs for {', '.join(lacking)}; expected `inputs_{lacking[0]} = "
@@ -120,34 +120,71 @@ def _namespace(path: Path, role: str) -> dict[str, Any]:
         raise ForeignError(described(error)) from error
 
 
-def _pairs_in(own: Mapping[str, Any]) -> dict[str, Pair]:
-    """What the file defines, by name: functions, layers, and classes of layers.
+def _pairs_in(own: Mapping[str, Any]) -> dict[str, Code]:
+    """What the file defines or imports, by name: functions, layers, and classes of layers.
 
     A class is left out where an instance of it is there, and a base that does nothing.
     """
     made = {type(value) for value in own.values()}
     bases = {b for v in own.values() if inspect.isclass(v) for b in v.__mro__[1:]}
-    found: dict[str, Pair] = {}
+    found = _functions_in(own)
     for name, value in own.items():
-        its_own = getattr(value, "__module__", None) == own["__name__"]
-        if inspect.isfunction(value) and its_own and "backward" in name.lower():
-            rest = re.sub("_?backward", "", name, flags=re.IGNORECASE).strip("_")
-            usual = name.replace("backward", "forward").replace("Backward", "Forward")
-            forward = own.get(usual, own.get(rest))
-            if inspect.isfunction(forward):
-                found[rest or "forward"] = forward, value
-        elif not isinstance(value, ModuleType) and is_layer(value):
-            skipped = inspect.isclass(value) and (
-                not its_own or value in made or (value in bases and _is_stub(value))
-            )
-            if not skipped:
-                found[name] = value, None
+        if inspect.isfunction(value) or isinstance(value, ModuleType):
+            continue
+        methods = methods_of(value)
+        skipped = inspect.isclass(value) and (
+            value in made or (value in bases and _is_stub(value))
+        )
+        if methods and not skipped and not name.startswith("__"):
+            found[name] = layer_code(value, methods)
     return found
+
+
+def _functions_in(own: Mapping[str, Any]) -> dict[str, Code]:
+    """Functions and their backwards, by what both are of."""
+    functions = {k: v for k, v in own.items() if inspect.isfunction(v)}
+    read = {k: named(k) for k in functions}
+    plain = {n.stem: k for k, n in read.items() if not n.role}
+    plain |= {n.stem: k for k, n in read.items() if n.role == "forward"}
+    found: dict[str, Code] = {}
+    paired = set()
+    for name, (role, stem) in read.items():
+        forward = plain.get(stem) or plain.get(("".join(stem),))
+        if role not in ("", "forward") and forward:
+            key = _without(name) or "forward"
+            key = name if key in found else key
+            found[key] = code_of(functions[forward], functions[name], role)
+            paired |= {name, forward}
+        elif (
+            not role and name[0] == "d" and name[1:] in functions and name not in found
+        ):
+            found[name[1:]] = code_of(
+                functions[name[1:]], functions[name], "derivative"
+            )
+            paired |= {name, name[1:]}
+    for name in functions.keys() - paired:
+        both = any(word in normal(name) for word in ("loss", "cost"))
+        if both or flag_of(functions[name]):
+            found[name] = code_of(functions[name])
+    return {k: found[k] for k in sorted(found, key=list(found).index)}
+
+
+def _without(name: str) -> str:
+    """A name without the word that makes it a backward's: conv of conv_backward."""
+    stem = named(name).stem
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", name)
+    kept = [w for w in words if w.lower() in stem]
+    return ("_" if "_" in name else "").join(kept)
 
 
 def _is_stub(layer_class: type) -> bool:
     """Whether its forward only passes, or raises NotImplementedError: takes no argument."""
-    code = getattr(getattr(layer_class, methods_of(layer_class)[0]), "__code__", None)
+    methods = methods_of(layer_class)
+    code = (
+        getattr(getattr(layer_class, methods.forward), "__code__", None)
+        if methods
+        else None
+    )
     if code is None or not set(code.co_names) <= {"NotImplementedError"}:
         return False
     return not any(i.opname.startswith("LOAD_FAST") for i in dis.get_instructions(code))
@@ -169,7 +206,7 @@ class Source:
     def inputs(self, name: str, pair: Any) -> Any:
         """The inputs of this pair, or None; what a function returns, if they are one."""
         inputs = self._named("inputs", name)
-        if inputs is None and self.alone and not inspect.isfunction(pair):
+        if inputs is None and self.alone:
             inputs = getattr(pair, "inputs", None)
         if inputs is None:
             inputs = self.values.get("inputs")
@@ -205,6 +242,10 @@ class Source:
             isinstance(v, str) for v in said.values()
         )
         return said if is_said else None
+
+    def description(self, name: str) -> Any:
+        """What is said of how to call it, and where its gradients are."""
+        return self._named("description", name, self.values.get("description"))
 
     def _named(self, kind: str, name: str, otherwise: Any = None) -> Any:
         found = self.values.get(f"{kind}_{name}", self.values.get(f"{name}_{kind}"))

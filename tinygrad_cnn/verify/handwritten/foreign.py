@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import TinygradError
 from ..report import Report, TensorReport
 from ..subject import Array
+from .conventions import Place
 
 
 class ForeignError(TinygradError):
@@ -22,7 +23,9 @@ class ForeignError(TinygradError):
 def failed(title: str, error: TinygradError | None) -> Report:
     """The report on code of which nothing could be checked, and why."""
     text = str(error or "nothing was found").removeprefix(f"{title}: ")
-    return Report(title, [TensorReport("every tensor", (), failure=text)])
+    if isinstance(error, ForeignError):
+        return Report(title, [TensorReport("every tensor", (), failure=text)])
+    return Report(title, [TensorReport("every tensor", (), unread=text)])
 
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
@@ -68,6 +71,11 @@ def called(
         raise ForeignError(f"{name} raised {described(error)}") from error
 
 
+def by_position(values: Sequence[Any]) -> dict[str, Any]:
+    """Arguments for `called` that are given by position."""
+    return {f" {i}": value for i, value in enumerate(values)}
+
+
 def described(error: BaseException) -> str:
     """An error in one line, with the last line of the user's own code on its way."""
     if isinstance(error, SyntaxError):
@@ -94,15 +102,39 @@ def float64_copy(x: Array) -> Array:
     return np.array(x, np.float64, order="C")
 
 
-def parts_of(found: Any) -> list[Any]:
-    """Several arrays, or the one; a list of numbers is one."""
-    listed = isinstance(found, list) and any(isinstance(a, np.ndarray) for a in found)
-    return list(found) if listed or isinstance(found, tuple) else [found]
+def numbers_in(found: Any) -> list[tuple[Place, Any]]:
+    """The arrays in what was returned, by place; lists of plain numbers are one."""
+    if isinstance(found, dict) or (
+        isinstance(found, list | tuple) and not _is_numbers(found)
+    ):
+        parts = found.items() if isinstance(found, dict) else enumerate(found)
+        return [((key, *at), a) for key, part in parts for at, a in numbers_in(part)]
+    return [((), found)]
+
+
+def _is_numbers(found: Any) -> bool:
+    """Whether it is a list of numbers, or of such lists."""
+    if isinstance(found, list):
+        return bool(found) and all(_is_numbers(p) or _is_number(p) for p in found)
+    return False
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)
+
+
+def rebuilt(found: Any, values: Iterator[Any]) -> Any:
+    """The same lists, tuples and dicts, with other arrays in them."""
+    if isinstance(found, dict):
+        return {key: rebuilt(part, values) for key, part in found.items()}
+    if [place for place, _ in numbers_in(found)] == [()]:
+        return next(values)
+    return type(found)([rebuilt(part, values) for part in found])
 
 
 def outputs_of(y: Any, name: str) -> list[Array]:
     """What a forward returned, as arrays of its own."""
-    outputs = [as_claim(part, f"what {name} returned") for part in parts_of(y)]
+    outputs = [as_claim(part, f"what {name} returned") for _, part in numbers_in(y)]
     filled = [a for a in outputs if a is not None and a.size]
     if not filled or len(filled) < len(outputs):
         raise ForeignError(f"{name} returned {y!r:.40}, where an array is expected")

@@ -1,4 +1,4 @@
-"""Somebody's own NumPy code: a layer with `forward` and `backward`, or two functions.
+"""Somebody's own NumPy code as a subject: a layer with both methods, or functions.
 
 Each run is made on a fresh copy of the layer, with NumPy's random numbers put back, so that
 caches, running statistics, updates and dropout masks of one run never reach the next.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,16 +16,27 @@ from ...core.running import DRAWN, unchanged
 from ...errors import ArgumentError
 from ..branches import Path
 from ..check import cotangents_for
-from ..difference import with_values
+from ..report import TensorReport
 from ..subject import Array, Run, Subject
 from ..targets import named_inputs
-from . import conventions, foreign
-from .conventions import Place, at, dotted, leaves_in, normal
-from .foreign import ForeignError, float64_copy, is_float, parts_of
+from . import conventions, foreign, gradients
+from .code import Code, code_of, copy_layer, twin_of
+from .conventions import at, leaves_in, normal
+from .description import Description, PlainDescent, place_of
+from .foreign import float64_copy, is_float
+from .gradients import Origin
+from .reader import read
+from .reading import Reading
+from .source import Source
 
 
 def subject_of(
-    title: str, forward: Any, backward: Any, inputs: Any, params: Any
+    title: str,
+    forward: Any,
+    backward: Any,
+    inputs: Any,
+    params: Mapping[str, str] | None = None,
+    description: Any = None,
 ) -> CodeSubject:
     """A layer (and None), or two functions, with their inputs, ready to be checked.
 
@@ -34,28 +44,32 @@ def subject_of(
     """
     if inputs is None:
         raise ArgumentError("verify_pair needs inputs: an array, or a tuple of them")
-    if backward is None and isinstance(forward, type):
-        raise ArgumentError(
-            f"verify_pair needs a layer: {forward.__name__}(…), not its class"
-        )
-    layer = forward
-    if backward is not None:
-        layer = SimpleNamespace(forward=forward, backward=backward)
-    function = getattr(layer, conventions.methods_of(layer)[0])
-    return CodeSubject(title, layer, named_inputs(function, inputs), params)
+    said = Description.of(description)
+    code = forward if isinstance(forward, Code) else code_of(forward, backward)
+    return CodeSubject(title, code, inputs, said, params)
+
+
+class Forward(NamedTuple):
+    """What a forward gave: its outputs, as it returned them, and what is not of them."""
+
+    outputs: list[Array]
+    raw: Any
+    cache: Any = None
+    returned: Any = None
+    """The gradients, where forward itself returns them."""
 
 
 class CodeSubject(Subject):
-    """A layer, its inputs, and the parameters that it has before its first forward.
+    """Somebody's code, its inputs, and the parameters that it has before its first forward.
 
     inputs: by name; floating arrays are checked, anything else is passed on. params: which
     attribute holds the gradient of which parameter, as {"W": "dW"}; no other parameter is
-    checked then. notes: what the reader should know. Raises ForeignError if the code
-    raises, and ArgumentError for what cannot be called or understood.
+    checked then. notes: what the reader should know. unread: tensors whose gradient was not
+    found, with what was looked for. Raises ForeignError if the code raises, and
+    ArgumentError for what cannot be called or understood.
 
     A parameter is a floating array that forward leaves as it is and that the output depends
-    on. Its gradient is an attribute, or what backward returns beside those of the inputs,
-    or the update at the learning rate 1; if it is none of these, it is zero.
+    on. How backward is called, and where each gradient is, is found once.
     """
 
     knows_branches = False
@@ -63,259 +77,230 @@ class CodeSubject(Subject):
     def __init__(
         self,
         name: str,
-        layer: Any,
-        inputs: Mapping[str, Any],
+        code: Code,
+        inputs: Any,
+        said: Description,
         params: Mapping[str, str] | None = None,
     ) -> None:
-        self.methods = conventions.methods_of(layer)
-        self.layer = copy_layer(layer)
-        forward, backward = [getattr(layer, name) for name in self.methods]
-        order, names = map(foreign.parameter_names, (forward, backward))
-        # LeakyReLU's slope is called alpha, too
-        rates = [k for k in names if normal(k) in conventions.RATES and k not in order]
-        self.rates = dict.fromkeys(rates, 1.0)
-        self.wanted = [k for k in foreign.required_names(backward) if k not in rates]
-        if inputs.keys() <= set(order):
-            inputs = {k: inputs[k] for k in order if k in inputs}
+        self.code, self.said = code, said
+        forward, backward = code.functions
+        self.rates: dict[str, float] = {}
+        """Learning rates that backward takes, and what it is given."""
+        self.layer = self._set_up(copy_layer(code.holder))
         self.inputs = {
-            k: float64_copy(x) if is_float(x) else x for k, x in inputs.items()
+            k: float64_copy(x) if is_float(x) else x
+            for k, x in self._in_order(named_inputs(forward, inputs)).items()
         }
+        self.source = Source(backward)
         self.draws = True
         """Whether forward draws random numbers; known after the first run."""
-        self.attributes: dict[str, Place] = {}
-        self.returned: list[str] = []
-        self.updated: dict[str, Place] = {}
-        super().__init__(name, {k: x for k, x in self.inputs.items() if is_float(x)})
+        self.reading = Reading()
+        self.origins: dict[str, Origin] = {}
+        self.notes: list[str] = []
+        self.unread: list[TensorReport] = []
+        super().__init__(
+            name,
+            {
+                k: x
+                for k, x in self.inputs.items()
+                if is_float(x) and k not in said.constant
+            },
+        )
         with unchanged():
-            self._find_parameters(params)
-        if not self.arrays:
+            read(self, params)
+        if not self.arrays and not self.unread:
             raise ArgumentError(
                 f"{name}: no input is a floating array, and there is no parameter"
             )
-        self.gradients(cotangents_for(self.run().outputs, np.random.default_rng(0)))
 
     def run(self, margins: bool = False) -> Run:
         with unchanged(draws=self.draws) as changes:
-            outputs = self._forward(copy.deepcopy(self.layer))[0]
+            outputs = self.forward(twin_of(self.layer)).outputs
         self.draws = DRAWN in changes
         return Run(outputs, Path())
 
     def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
-        twin = copy.deepcopy(self.layer)
+        twin = twin_of(self.layer)
         with unchanged():
-            returned, factor = self._backward(twin, cotangents)
-        found = self._by_name(returned)
-        found |= {name: at(twin, place) for name, place in self.attributes.items()}
-        for name, place in self.updated.items():
-            found[name] = self.arrays[name] - at(twin, place)
-        claims = {
-            name: foreign.as_claim(found.get(name), f"the gradient of {name}")
+            returned, factor = self.backward(twin, cotangents)
+        return {
+            name: self._claim(name, returned, twin, factor, cotangents)
             for name in self.arrays
         }
-        return {k: None if d is None else d * factor for k, d in claims.items()}
 
-    def _forward(self, twin: Any) -> tuple[list[Array], Any]:
-        """The outputs, and the cache if forward returns (output, cache)."""
-        name = self.methods[0]
-        y = foreign.called(getattr(twin, name), copy.deepcopy(self.inputs))
-        cached = len(self.wanted) == 2 and self.wanted[1] not in self.inputs
-        if cached and isinstance(y, tuple) and len(y) == 2:
-            return foreign.outputs_of(y[0], name), y[1]
-        return foreign.outputs_of(y, name), None
+    def line_for(self, name: str) -> str | None:
+        """The line of backward that makes this tensor's gradient, if it can be told."""
+        origin = self.origins.get(name)
+        place = origin.place if origin and origin.root == "returned" else None
+        return self.source.line_of(name, place)
 
-    def _backward(
+    # ------------------------------------------------------------------------- calls
+
+    def _set_up(self, layer: Any) -> Any:
+        """The layer after what a description says must be called first."""
+        for method, given in self.said.setup.items():
+            values = [PlainDescent() if v == "optimizer" else v for v in given]
+            foreign.called(getattr(layer, method), foreign.by_position(values))
+        return copy_layer(layer) if self.said.setup else layer
+
+    def _in_order(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs as forward names them; where a mode is lacking, it is training."""
+        forward, backward = self.code.functions
+        order, names = map(foreign.parameter_names, (forward, backward))
+        required = foreign.required_names(forward)
+        known = dict(inputs)
+        for name in required if known.keys() <= {*order, *names} else ():
+            if name not in known and normal(name) in conventions.MODES:
+                known[name] = True
+        if known.keys() <= {*order, *names}:
+            lacking = [k for k in required if k not in known and k != "*"]
+            if lacking and len(known) < len(required):
+                raise ArgumentError(
+                    f"{self.code.names[0]}({', '.join(order)}) needs "
+                    f"{', '.join(lacking)}; found inputs {', '.join(known)}: give a tuple "
+                    "of all, or a dict by name"
+                )
+            ordered = [k for k in order if k in known]
+            known = {k: known[k] for k in dict.fromkeys([*ordered, *known])}
+        return known
+
+    def forward(self, twin: Any) -> Forward:
+        """Run it, and tell the outputs from the cache and from gradients."""
+        function = self.code.functions[0]
+        order, inputs = foreign.parameter_names(function), copy.deepcopy(self.inputs)
+        if any(k in order for k in inputs):
+            inputs = {k: x for k, x in inputs.items() if k in order} or inputs
+        raw = self.code.call(twin, self.code.forward, inputs)
+        return self._reduced(self._split(raw, twin))
+
+    def _split(self, raw: Any, twin: Any) -> Forward:
+        name, said = self.code.names[0], self.said.output
+        if not self.code.backward and isinstance(raw, tuple) and len(raw) > 1:
+            returned = raw[1] if len(raw) == 2 else (..., *raw[1:])
+            return Forward(foreign.outputs_of(raw[0], name), raw[0], None, returned)
+        if isinstance(said, int) and isinstance(raw, tuple | list):
+            return Forward(foreign.outputs_of(raw[said], name), raw[said], raw)
+        if isinstance(said, str):
+            raw = raw[said] if isinstance(raw, dict) else at(twin, place_of(said))
+        elif raw is None:
+            raw = self._output_left(twin)
+        whole = isinstance(raw, tuple) and len(raw) > 1
+        if whole and (self.reading.cached or not _is_numeric(raw[-1])):
+            output = raw[0] if len(raw) == 2 else raw[:-1]
+            return Forward(foreign.outputs_of(output, name), output, raw[-1])
+        return Forward(foreign.outputs_of(raw, name), raw, raw)
+
+    def _output_left(self, twin: Any) -> Array:
+        """The output that a forward without a return leaves in an attribute."""
+        there = {normal(place[-1]): a for place, a in leaves_in(twin) if place}
+        for word in conventions.OUTPUTS:
+            if isinstance(there.get(word), np.ndarray):
+                return np.asarray(there[word])
+        raise ArgumentError(
+            f"{self.code.names[0]} returns nothing, and no attribute is called output, "
+            f"out or y; found {', '.join(map(str, there)) or 'none'}; say where it is: "
+            'description = {"output": "…"}'
+        )
+
+    def _reduced(self, forward: Forward) -> Forward:
+        """The sum, the mean or the loss of the outputs, where that is what is meant."""
+        outputs, said = forward.outputs, self.said
+        if said.loss is not None:
+            of = foreign.called(
+                said.loss, {"y": forward.raw} | copy.deepcopy(self.inputs)
+            )
+            return forward._replace(outputs=foreign.outputs_of(of, "loss"))
+        if isinstance(said.g, np.ndarray | list):
+            total = sum(np.sum(np.asarray(said.g) * y) for y in outputs)
+        elif self.reading.gives in ("sum", "mean") or said.g in ("ones", "none"):
+            total = sum(y.sum() for y in outputs)
+            if self.reading.gives == "mean":
+                total = total / len(np.atleast_1d(outputs[0]))
+        else:
+            return forward
+        return forward._replace(outputs=[np.array(total)])
+
+    def backward(
         self, twin: Any, cotangents: Sequence[Array] | None = None
     ) -> tuple[Any, float]:
         """What backward returns after a forward, and what that is to be multiplied by.
 
+        cotangents: by default some random ones.
+
         The derivative of a loss may ignore the cotangent, which it is multiplied by then.
         """
-        outputs, cache = self._forward(twin)
+        forward = self.forward(twin)
         if cotangents is None:
-            cotangents = cotangents_for(outputs, np.random.default_rng(0))
-        several = tuple([c.copy() for c in cotangents])
-        g = several[0] if len(several) == 1 else several
-        is_number = sum(y.size for y in outputs) == 1
-        given = self._arguments(g, cache, is_number)
-        ignored = not any(value is g for value in given.values())
-        factor = float(cotangents[0].reshape(-1)[0]) if ignored else 1.0
-        return foreign.called(getattr(twin, self.methods[1]), given, self.rates), factor
-
-    def _arguments(self, g: Any, cache: Any, is_number: bool) -> dict[str, Any]:
-        """What backward is called with: g, and whatever else it needs."""
-        wanted, values = self.wanted, copy.deepcopy(self.inputs)
-        known = {name: values[name] for name in wanted if name in values}
-        others = [name for name in wanted if name not in values]
-        if wanted == ["*"]:
-            return {"g": g} | values
-        if cache is not None:
-            return dict(zip(wanted, (g, cache), strict=True))
-        if is_number and len(wanted) in {0, len(values)} - {1}:
-            return dict(zip(wanted, values.values(), strict=False))
-        if len(others) == 1:
-            return known | {others[0]: g}
-        if len(wanted) == 1:
-            return known if is_number else {wanted[0]: g}
-        if len(wanted) == 1 + len(values):
-            return dict(zip(wanted, [g, *values.values()], strict=True))
-        raise ArgumentError(
-            f"{self.name}: no telling how to call {self.methods[1]}({', '.join(wanted)}) "
-            f"after {self.methods[0]}({', '.join(values)}); expected (g), (g, "
-            "learning_rate), (g, cache) if forward returns (y, cache), g and the inputs, "
-            "or only the inputs, for a loss"
-        )
-
-    def _by_name(self, found: Any) -> dict[str, Any]:
-        """Which gradient is which of those that backward returned."""
-        inputs = list(self.inputs)
-        checked = [name for name in inputs if name in self.arrays]
-        if isinstance(found, Mapping):
-            keys = {normal(key): value for key, value in found.items()}
-            return {
-                name: keys[word]
-                for name in [*checked, *self.returned]
-                for word in reversed([normal(name), *conventions.spellings(name)])
-                if word in keys
-            }
-        parts = parts_of(found) if found is not None else [None] * len(checked)
-        parameters = [k for k in self.arrays if k not in inputs]
-        for more in ([], self.returned, parameters):
-            for names in (inputs + more, checked + more):
-                if len(names) == len(parts):
-                    return dict(zip(names, parts, strict=True))
-        expected = ", ".join(inputs)
-        if self.returned:
-            expected += f", or of {', '.join([*inputs, *self.returned])}"
-        raise ArgumentError(
-            f"{self.name}: {self.methods[1]} returned {len(parts)} gradients, where one "
-            f"each of {expected} is expected, in that order (an input of integers may be "
-            "left out)"
-        )
-
-    def _find_parameters(self, params: Mapping[str, str] | None) -> None:
-        """Add the parameters to the arrays, knowing where each has its gradient."""
-        places, twin = self._find_lasting(), copy.deepcopy(self.layer)
-        returned, _ = self._backward(twin)
-        after = {p: a for p, a in leaves_in(twin) if isinstance(a, np.ndarray | float)}
-        if params is None:
-            self.attributes = conventions.gradient_places(places, after)
-        else:
-            self.attributes = self._find_named(params, places, after)
-        gradients = {dotted(place) for place in self.attributes.values()}
-        arrays = {name: at(self.layer, of[0]) for name, of in places.items()}
-        unknown = arrays.keys() - self.attributes.keys() - gradients
-        others = [k for k, a in arrays.items() if k in unknown and self._matters(a)]
-        unnamed, others = ([], others) if params is None else (others, [])
-        chosen = {k: a for k, a in arrays.items() if k in [*self.attributes, *others]}
-        clash = [k for k in chosen if k in self.inputs]
-        if clash:
-            raise ArgumentError(
-                f"{self.name}: an input and a parameter are both called {clash[0]}; give "
-                "the inputs in a dict, by other names"
-            )
-        self.arrays |= chosen
-        if isinstance(returned, Mapping) or len(parts_of(returned)) > len(self.inputs):
-            self.returned = others
-        found = self._by_name(returned)
-        others = [k for k in others if k not in found]
-        for name in others:
-            place = places[name][0]
-            if not np.array_equal(arrays[name], at(twin, place)):
-                self.updated[name] = place
-        lost = [k for k in others if k not in self.updated]
-        silent = [k for k in self.inputs if k in self.arrays and returned is None]
-        unguessable = {
-            "not checked, since params does not name them:": unnamed,
-            "the update at the learning rate 1 is taken for the gradient of": self.updated,
-            "parameters are updated before what is computed with them, the gradient "
-            "of": self._find_moving(found) if self.updated and self.rates else [],
-            "no gradient was found: no attribute of a usual name (dW, grad_W, W_grad, "
-            'grads["W"]), nothing returned, no update; of': lost,
-            f"{self.methods[1]} returns nothing; if none is wanted, as in a first layer, "
-            "check the others only; no gradient of": silent,
-            "added to the gradient of the call before:": self._find_accumulated(twin),
-            "all zeros or ones, where mistakes can hide, and so drawn anew:": [
-                name for name, array in chosen.items() if redraw_constant(array)
-            ],
-        }
-        noted = [(text, names) for text, names in unguessable.items() if names]
-        self.notes = [f"{text} {', '.join(names)}" for text, names in noted]
-
-    def _find_lasting(self) -> dict[str, list[Place]]:
-        """All places of each floating array that forward leaves alone, by the first."""
-        twin = copy.deepcopy(self.layer)
-        self._forward(twin)
-        places: dict[int, list[Place]] = {}
-        for place, a in leaves_in(self.layer):
-            if is_float(a) and np.array_equal(a, at(twin, place), equal_nan=True):
-                places.setdefault(id(a), []).append(place)
-        return {dotted(found[0]): found for found in places.values()}
-
-    def _find_named(
-        self,
-        params: Mapping[str, str],
-        places: Mapping[str, Any],
-        after: Mapping[Place, Any],
-    ) -> dict[str, Place]:
-        """Where the gradients are that the user names."""
-        by_name = {dotted(place): place for place in after}
-        missing = [k for k in params if k not in places]
-        missing += [g for g in params.values() if g not in by_name]
-        if missing:
-            raise ArgumentError(
-                f"{self.name} has no {', '.join(missing)}, which params names; it has "
-                f"{', '.join(by_name) or 'no arrays'}"
-            )
-        return {name: by_name[gradient] for name, gradient in params.items()}
-
-    def _matters(self, array: Array) -> bool:
-        """Whether the outputs depend on this array of the layer's."""
-        before = self.run().outputs
-        others = array + np.random.default_rng(0).uniform(0.1, 0.5, array.shape)
-        try:
-            after = with_values(array, slice(None), others, self.run).outputs
-        except ForeignError:
-            return True
-        return not all(map(np.array_equal, before, after))
-
-    def _find_moving(self, found: Mapping[str, Any]) -> list[str]:
-        """The gradients returned that change with the learning rate."""
-        rates, self.rates = self.rates, dict.fromkeys(self.rates, 0.0)
-        still = self._by_name(self._backward(copy.deepcopy(self.layer))[0])
-        self.rates = rates
-        return [k for k in found if not np.array_equal(found[k], still[k])]
-
-    def _find_accumulated(self, twin: Any) -> list[str]:
-        """The gradients that a second backward adds to those of the first."""
-        if any("zero" in name or "reset" in name for name in dir(self.layer)):
-            return []  # it has a method to set them to zero
-        places = self.attributes
-        first = {k: np.array(at(twin, place)) for k, place in places.items()}
-        self._backward(twin)
-        return [
-            name
-            for name, place in places.items()
-            if first[name].any() and np.allclose(at(twin, place), 2 * first[name])
+            cotangents = cotangents_for(forward.outputs, np.random.default_rng(0))
+        taken = [what for _, (what, _) in self.reading.takes]
+        fixed = self.said.g is not None or self.said.loss is not None
+        ignored = "g" not in taken or fixed
+        scaled = ignored and self.reading.gives != "derivative"
+        factor = float(cotangents[0].reshape(-1)[0]) if scaled else 1.0
+        if not self.code.backward:
+            return forward.returned, factor * self.said.scale
+        copies = [c.copy() for c in cotangents]
+        if fixed:
+            given = self.said.g
+            copies = [
+                np.array(given)
+                if isinstance(given, np.ndarray | list)
+                else np.ones(y.shape)
+                for y in foreign.outputs_of(forward.raw, "forward")
+            ]
+        values = [
+            self._argument(what, which, forward, copies)
+            for _, (what, which) in self.reading.takes
         ]
+        names = [name for name, _ in self.reading.takes]
+        more = self.rates | ({self.code.flag: True} if self.code.flag else {})
+        given = dict(zip(names, values, strict=True))
+        returned = self.code.call(twin, self.code.backward, given, **more)
+        return returned, factor * self.said.scale
+
+    def _argument(
+        self, what: str, which: Any, forward: Forward, cotangents: list[Array]
+    ) -> Any:
+        if what == "g" and which is None:
+            return foreign.rebuilt(forward.raw, iter(cotangents))
+        if what == "g":
+            return cotangents[which]
+        if what == "input":
+            return copy.deepcopy(self.inputs[which])
+        if what == "output":
+            return copy.deepcopy(forward.raw)
+        return forward.cache if what == "cache" else copy.deepcopy(which)
+
+    def _claim(
+        self,
+        name: str,
+        returned: Any,
+        twin: Any,
+        factor: float,
+        cotangents: Sequence[Array] | None = None,
+    ) -> Array | None:
+        """The gradient of one tensor, as it is claimed."""
+        origin = self.origins.get(name)
+        if origin is None:
+            return None
+        value = gradients.value_at(origin, returned, twin, self.arrays, name)
+        claim = foreign.as_claim(value, f"the gradient of {name}")
+        if claim is None or self.reading.gives != "derivative" or cotangents is None:
+            return None if claim is None else claim * factor
+        return _times(claim, cotangents[0], self.arrays[name].shape)
 
 
-def copy_layer(layer: Any) -> Any:
-    """A copy of the layer with every array in float64, and a learning rate of 1."""
-    # the memo of deepcopy: each reference to an array becomes one to its new copy
-    arrays = {id(a): float64_copy(a) for _, a in leaves_in(layer) if is_float(a)}
-    try:
-        twin = copy.deepcopy(layer, arrays)
-    except TypeError as error:
-        raise ArgumentError(f"the layer cannot be copied: {error}") from error
-    for key, value in getattr(twin, "__dict__", {}).items():
-        if normal(key) in conventions.RATES_KEPT and isinstance(value, float):
-            setattr(twin, key, 1.0)
-    return twin
+def _is_numeric(value: Any) -> bool:
+    """Whether it is an array, a number, or lists of them: no cache of mixed things."""
+    if isinstance(value, dict | tuple) or value is None or isinstance(value, str):
+        return False
+    return (
+        bool(np.asarray(value, object).size) and np.asarray(value).dtype.kind in "fiub"
+    )
 
 
-def redraw_constant(array: Array) -> bool:
-    """Move an array of zeros or of ones to random values near by; whether it was one."""
-    constant = bool(np.all(array == 0) or np.all(array == 1))
-    if constant:
-        array += np.random.default_rng(array.size).uniform(-0.5, 0.5, array.shape)
-    return constant
+def _times(derivative: Array, g: Array, shape: tuple[int, ...]) -> Array:
+    """The gradient from g and a derivative: element by element, or a Jacobian's rows."""
+    if derivative.shape == g.shape:
+        return derivative * g
+    return np.einsum("...i,...ij->...j", g, derivative).reshape(shape)

@@ -1,0 +1,398 @@
+"""Reading somebody's code: its parameters, how backward is called, where gradients are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import ArgumentError, TinygradError
+from ..check import cotangents_for
+from ..difference import with_values
+from ..report import TensorReport
+from ..subject import Array
+from . import conventions, foreign, gradients
+from .code import twin_of
+from .conventions import Place, are_labels, at, dotted, leaves_in, normal
+from .foreign import ForeignError, is_float
+from .gradients import Origin, Tensors
+from .reading import Asked, Reading, is_upstream, possible, said_by
+
+if TYPE_CHECKING:
+    from .pair import CodeSubject
+
+Trial = tuple[Reading, dict[str, Origin]]
+"""A way to call backward, and where the gradients are then."""
+
+
+def read(subject: CodeSubject, params: Mapping[str, str] | None) -> None:
+    """Find out how this code is to be called, and what of it is checked.
+
+    Sets the subject's rates, reading, origins, arrays, notes and unread. Raises
+    ForeignError if the code raises whatever it is given, and ArgumentError if it cannot be
+    read at all.
+    """
+    Reader(subject, params).read()
+
+
+class Reader:
+    """What is known of a subject while it is read."""
+
+    def __init__(self, subject: CodeSubject, params: Mapping[str, str] | None) -> None:
+        self.subject, self.params = subject, params
+        self.forward_name, self.backward_name = subject.code.names
+        forward, backward = subject.code.functions
+        order, self.names = map(foreign.parameter_names, (forward, backward))
+        # LeakyReLU's slope is called alpha, too
+        subject.rates = {
+            k: 1.0
+            for k in self.names
+            if normal(k) in conventions.RATES and k not in order
+        }
+        self.first = subject.forward(twin_of(subject.layer))
+        self.tensors = self._find_tensors()
+
+    def read(self) -> None:
+        """The first reading whose gradients are right, or else the first that fits."""
+        trials = list(map(self._try, self._readings()))
+        fitting = [trial for trial in trials if isinstance(trial, tuple)]
+        failures = [trial for trial in trials if isinstance(trial, TinygradError)]
+        if not fitting:
+            raise failures[0] if failures else self._no_way()
+        alone = len(fitting) == 1
+        best = fitting[0] if alone else max(fitting, key=self._count_right)
+        self.subject.reading, self.subject.origins = best
+        self._conclude()
+
+    # -------------------------------------------------------------------- parameters
+
+    def _find_tensors(self) -> Tensors:
+        """The inputs, and the parameters that the outputs depend on."""
+        subject = self.subject
+        twin = twin_of(subject.layer)
+        subject.forward(twin)
+        places: dict[int, list[Place]] = {}
+        for place, a in leaves_in(subject.layer):
+            if is_float(a) and np.array_equal(a, at(twin, place), equal_nan=True):
+                places.setdefault(id(a), []).append(place)
+        by_name = {dotted(found[0]): found for found in places.values()}
+        arrays = {name: at(subject.layer, of[0]) for name, of in by_name.items()}
+        parameters = {k: a for k, a in arrays.items() if self._matters(a)}
+        clash = [k for k in parameters if k in subject.inputs]
+        if clash:
+            raise ArgumentError(
+                f"{subject.name}: an input and a parameter are both called {clash[0]}; "
+                "give the inputs in a dict, by other names"
+            )
+        inputs = dict(subject.arrays)
+        return Tensors(inputs, list(subject.inputs), parameters, by_name)
+
+    def _matters(self, array: Array) -> bool:
+        """Whether the outputs depend on this array."""
+        run = self.subject.run
+        others = array + np.random.default_rng(0).uniform(0.1, 0.5, array.shape)
+        try:
+            after = with_values(array, slice(None), others.ravel(), run).outputs
+        except ForeignError:
+            return True
+        return not all(map(np.array_equal, run().outputs, after))
+
+    # ---------------------------------------------------------------------- readings
+
+    def _readings(self) -> Iterator[Reading]:
+        """All ways to call backward that come into question."""
+        subject, outputs = self.subject, self.first.outputs
+        said, code = subject.said, subject.code
+        is_number = sum(y.size for y in outputs) == 1
+        if said.takes is not None:
+            gives = "derivative" if said.derivative else "gradient"
+            yield said_by(said.takes, subject.inputs, gives)
+        elif not code.backward:
+            ways = ("gradient",) if is_number else ("derivative", "sum", "mean")
+            yield from [Reading((), gives) for gives in ways]
+        else:
+            title = normal(
+                subject.name + self.forward_name + type(subject.layer).__name__
+            )
+            yield from possible(
+                Asked(
+                    self._wanted(is_number),
+                    list(subject.inputs),
+                    code.role,
+                    len(outputs),
+                    is_number,
+                    any(word in title for word in conventions.LOSS_WORDS),
+                )
+            )
+
+    def _wanted(self, is_number: bool) -> list[str]:
+        """The arguments that backward is given: those it requires, and inputs, and g."""
+        subject = self.subject
+        required = foreign.required_names(subject.code.functions[1])
+        if required == ["*"]:
+            return required
+        g_lacks = not is_number and set(required) <= set(subject.inputs)
+        wanted = [
+            k
+            for k in self.names
+            if k in required or k in subject.inputs or (g_lacks and is_upstream(k))
+        ]
+        unasked = (*subject.rates, subject.code.flag)
+        return [k for k in wanted if k not in unasked]
+
+    def _try(self, reading: Reading) -> Trial | TinygradError | None:
+        """Where the gradients are, read so; None if nothing fits; or what went wrong."""
+        subject, twin = self.subject, twin_of(self.subject.layer)
+        subject.reading = reading
+        try:
+            returned, _ = subject.backward(twin)
+        except ForeignError as error:
+            return error
+        if self.params:
+            self._require_places(self.params, twin)
+        said = dict(self.params or {}) | dict(subject.said.gradients)
+        origins = gradients.find_origins(
+            self.tensors, returned, twin, subject.source, said
+        )
+        for name, array in self.tensors.parameters.items():
+            place = self.tensors.places[name][0]
+            changed = not np.array_equal(array, at(twin, place), equal_nan=True)
+            if name not in origins and changed:
+                origins[name] = Origin("update", place)
+        if not origins:
+            return self._nothing_found(returned)
+        fits = [self._fits(name, o, returned, twin) for name, o in origins.items()]
+        return (reading, origins) if any(fits) else None
+
+    def _fits(self, name: str, origin: Origin, returned: Any, twin: Any) -> bool:
+        """Whether what is found may be a gradient, or a derivative, of this tensor."""
+        tensors, gives = self.tensors, self.subject.reading.gives
+        arrays, shape = tensors.inputs | tensors.parameters, tensors.shapes[name]
+        value = gradients.value_at(origin, returned, twin, arrays, name)
+        if value is None or gives == "gradient":
+            return value is not None  # a wrong shape is a finding
+        if gives == "derivative":
+            output = self.first.outputs[0].shape
+            return np.shape(value) in (output, (*output, *shape[-1:]))
+        return np.shape(value) == shape
+
+    def _count_right(self, trial: Trial) -> int:
+        """How many of the gradients are right along one random direction."""
+        subject, rng, right = self.subject, np.random.default_rng(0), 0
+        subject.reading, subject.origins = trial
+        before = subject.arrays
+        subject.arrays = before | self.tensors.parameters
+        try:
+            weights = cotangents_for(subject.run().outputs, rng)
+            for name, claim in subject.gradients(weights).items():
+                x = subject.arrays[name]
+                if claim is not None and claim.shape == x.shape:
+                    d = np.asarray(rng.normal(size=x.shape))
+                    slope = self._slope(x, d, weights)
+                    claimed = float(np.sum(claim * d))
+                    larger = max(abs(slope), abs(claimed))
+                    right += abs(slope - claimed) <= 1e-2 * larger
+        except (TinygradError, ValueError, TypeError, IndexError, KeyError):
+            return right - 1
+        finally:
+            subject.arrays = before
+        return right
+
+    def _slope(self, x: Array, d: Array, weights: Sequence[Array]) -> float:
+        """Of Σ ⟨weights, outputs⟩ along d, roughly: float32 will do."""
+        h = 1e-4 * max(float(np.max(np.abs(x), initial=0)), 1.0)
+        up, down = [
+            with_values(
+                x, slice(None), (x + step * d).ravel(), self.subject.run
+            ).outputs
+            for step in (h, -h)
+        ]
+        pairs = zip(weights, up, down, strict=True)
+        return sum(float(np.sum(v * (a - b))) for v, a, b in pairs) / (2 * h)
+
+    # -------------------------------------------------------------------- conclusions
+
+    def _conclude(self) -> None:
+        """Say what is checked, what is not, and what the reader should know."""
+        subject, tensors, found = self.subject, self.tensors, self.subject.origins
+        before, twin = twin_of(subject.layer), twin_of(subject.layer)
+        subject.forward(before)
+        returned, _ = subject.backward(twin)
+        lacking = [k for k in tensors.inputs if k not in found]
+        labels = [k for k in lacking if are_labels(k, subject.inputs[k])]
+        lacking = [
+            k for k in lacking if k not in labels and self._matters(subject.inputs[k])
+        ]
+        is_model = not subject.code.backward
+        unnamed = [k for k in tensors.parameters if k not in found and self.params]
+        fixed = [] if self.params else self._find_constants()
+        others = [k for k in tensors.parameters if k in found]
+        lost = []
+        for name in [*([] if is_model else lacking), *tensors.parameters]:
+            if name in {*found, *unnamed, *fixed}:
+                continue
+            left = gradients.describe_left(
+                tensors.shapes[name], before, twin, returned, found.values()
+            )
+            last = normal(name.rpartition(".")[2]).rstrip("s")
+            if left or name in lacking or not (others or last in conventions.WEIGHTS):
+                text = self._looked_for(name, left)
+                report = TensorReport(name, tensors.shapes[name], unread=text)
+                subject.unread.append(report)
+            else:
+                lost.append(name)
+        chosen = {k: a for k, a in tensors.parameters.items() if k in {*found, *lost}}
+        inputs = tensors.inputs.items()
+        subject.arrays = {k: x for k, x in inputs if k not in labels + lacking} | chosen
+        updated = [k for k, origin in found.items() if origin.root == "update"]
+        self._note(
+            {
+                "not checked, since params does not name them:": unnamed,
+                "labels, which need no gradient:": labels,
+                "the update at the learning rate 1 is taken for the gradient of": updated,
+                "parameters are updated before what is computed with them, the gradient "
+                "of": self._find_moving() if updated and subject.rates else [],
+                "no gradient was found: no attribute of a usual name (dW, grad_W, W_grad, "
+                'grads["W"]), nothing returned, no update; of': lost,
+                "taken for constants, since there is no gradient of": [
+                    k for k in fixed if not self._is_part(k)
+                ],
+                "not checked: a model gives the gradients of its parameters; those of": (
+                    lacking if is_model else []
+                ),
+                f"{self.backward_name} returns nothing; if none is wanted, as in a first "
+                "layer, check the others only; no gradient of": (
+                    lacking if returned is None and not is_model else []
+                ),
+                "added to the gradient of the call before:": self._find_accumulated(
+                    twin
+                ),
+                "all zeros or ones, where mistakes can hide, and so drawn anew:": [
+                    name for name, array in chosen.items() if redraw_constant(array)
+                ],
+            }
+        )
+        if subject.arrays:
+            outputs = subject.run().outputs
+            subject.gradients(cotangents_for(outputs, np.random.default_rng(0)))
+
+    def _note(self, noted: Mapping[str, Sequence[str]]) -> None:
+        notes = [f"{text} {', '.join(names)}" for text, names in noted.items() if names]
+        if self.subject.reading.note:
+            notes.append(f"{self.backward_name}: {self.subject.reading.note}")
+        self.subject.notes = notes
+
+    def _find_constants(self) -> list[str]:
+        """Parameters without a gradient that need none: statistics, parts of others."""
+        return [
+            name
+            for name in self.tensors.parameters
+            if name not in self.subject.origins
+            and (
+                self._is_part(name)
+                or any(word in normal(name) for word in conventions.STATISTICS)
+            )
+        ]
+
+    def _is_part(self, name: str) -> bool:
+        """Whether it is a view of a parameter that has a gradient."""
+        parameters = self.tensors.parameters
+        found = [parameters[k] for k in self.subject.origins if k in parameters]
+        return any(np.shares_memory(parameters[name], other) for other in found)
+
+    def _looked_for(self, name: str, left: Sequence[str]) -> str:
+        """What was looked for, what was found, and the line to add."""
+        last = name.rpartition(".")[2]
+        found = f"{', '.join(left)} of" if left else "no array of"
+        return (
+            f"no gradient of {name} was found: looked for d{last}, grad_{last}, "
+            f"{last}_grad, grads[{last!r}] and in what {self.backward_name} returns; "
+            f"{self.backward_name} left {found} its shape "
+            f"{list(self.tensors.shapes[name])}; say where it is: description = "
+            f'{{"gradients": {{"{name}": "{left[0] if left else "…"}"}}}}, or that none '
+            f'is wanted: description = {{"constant": ["{name}"]}}'
+        )
+
+    def _find_moving(self) -> list[str]:
+        """The gradients returned that change with the learning rate."""
+        subject = self.subject
+        cotangents = cotangents_for(subject.run().outputs, np.random.default_rng(0))
+        fast = subject.gradients(cotangents)
+        rates, subject.rates = subject.rates, dict.fromkeys(subject.rates, 0.0)
+        still = subject.gradients(cotangents)
+        subject.rates = rates
+        returned = [k for k, o in subject.origins.items() if o.root == "returned"]
+        pairs = {k: (fast.get(k), still.get(k)) for k in returned}
+        return [
+            k
+            for k, (a, b) in pairs.items()
+            if a is not None and b is not None and not np.array_equal(a, b)
+        ]
+
+    def _find_accumulated(self, twin: Any) -> list[str]:
+        """The gradients that a second backward adds to those of the first."""
+        subject = self.subject
+        if any("zero" in name or "reset" in name for name in dir(subject.layer)):
+            return []  # it has a method to set them to zero
+        kept = {
+            k: origin.place
+            for k, origin in subject.origins.items()
+            if origin.root == "layer" and k not in subject.inputs
+        }
+        first = {k: np.array(at(twin, place)) for k, place in kept.items()}
+        subject.backward(twin)
+        return [
+            name
+            for name, place in kept.items()
+            if first[name].any() and np.allclose(at(twin, place), 2 * first[name])
+        ]
+
+    # ------------------------------------------------------------------------- refusals
+
+    def _require_places(self, params: Mapping[str, str], twin: Any) -> None:
+        there = {
+            dotted(p): None
+            for p, a in leaves_in(twin)
+            if isinstance(a, np.ndarray | float)
+        }
+        missing = [k for k in params if k not in self.tensors.places]
+        missing += [g for g in params.values() if g not in there]
+        if missing:
+            raise ArgumentError(
+                f"{self.subject.name} has no {', '.join(missing)}, which params names; it "
+                f"has {', '.join(there) or 'no arrays'}"
+            )
+
+    def _nothing_found(self, returned: Any) -> ArgumentError:
+        if not self.tensors.shapes:
+            return ArgumentError(
+                f"{self.subject.name}: no input is a floating array, and there is no "
+                "parameter"
+            )
+        parts = [] if returned is None else foreign.numbers_in(returned)
+        shapes = ", ".join([str(list(np.shape(a))) for _, a in parts])
+        return ArgumentError(
+            f"{self.subject.name}: {self.backward_name} returned {len(parts)} gradients"
+            f"{', of shapes ' * bool(parts)}{shapes}, where one each of "
+            f"{', '.join(self.tensors.order)} is expected, in that order (labels may be "
+            'left out); or say where they are: description = {"gradients": {"x": "…"}}'
+        )
+
+    def _no_way(self) -> ArgumentError:
+        inputs = ", ".join(self.subject.inputs)
+        return ArgumentError(
+            f"{self.subject.name}: no telling how to call "
+            f"{self.backward_name}({', '.join(self.names)}) after "
+            f"{self.forward_name}({inputs}); expected (g), (g, learning_rate), (g, cache) "
+            "if forward returns (y, cache), g and the inputs, or only the inputs, for a "
+            'loss; or say it: description = {"takes": ("g", "x", …)}'
+        )
+
+
+def redraw_constant(array: Array) -> bool:
+    """Move an array of zeros or of ones to random values near by; whether it was one."""
+    constant = bool(np.all(array == 0) or np.all(array == 1))
+    if constant:
+        array += np.random.default_rng(array.size).uniform(-0.5, 0.5, array.shape)
+    return constant

@@ -1,0 +1,163 @@
+"""How a backward may be called: what it is given, and what it returns.
+
+Names decide where they say something. Where they leave several ways, each is a reading,
+from the likeliest on; the first whose gradients are right is taken, or else the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from .conventions import CACHES, LABELS, OUTPUTS, UPSTREAM, normal
+
+Taken = tuple[str, Any]
+"""What an argument of backward is: ("g", which output or None), ("input", its name),
+("cache", None), ("output", None), ("value", itself)."""
+
+G: Taken = ("g", None)
+CACHE: Taken = ("cache", None)
+OUTPUT: Taken = ("output", None)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to call backward.
+
+    takes: what each of its arguments is. gives: gradient; or, where it is not given g:
+    derivative (times g it is the gradient), or the gradient of the sum or the mean of the
+    outputs.
+    """
+
+    takes: tuple[tuple[str, Taken], ...] = ()
+    gives: str = "gradient"
+
+    @property
+    def cached(self) -> bool:
+        """Whether forward returns a cache beside its output."""
+        return CACHE in dict(self.takes).values()
+
+    @property
+    def note(self) -> str | None:
+        """What the reader should know of it."""
+        if self.gives == "derivative":
+            return "it returns the derivative, which is multiplied by g here"
+        if self.gives in ("sum", "mean"):
+            return (
+                f"it is given no g: the {self.gives} of the outputs is differentiated"
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is known of a backward before it is called.
+
+    wanted: the names of its arguments, or ["*"]. inputs: the names of forward's. role:
+    backward, gradient or derivative, by its name. outputs: how many there are.
+    """
+
+    wanted: Sequence[str]
+    inputs: Sequence[str]
+    role: str
+    outputs: int
+    is_number: bool
+    is_loss: bool
+
+
+def possible(asked: Asked) -> Iterator[Reading]:
+    """All readings, from the likeliest on."""
+    if list(asked.wanted) == ["*"]:
+        names = ["g", *asked.inputs]
+        yield Reading(tuple(zip(names, [G, *map(_input, asked.inputs)], strict=True)))
+        return
+    by_name = {normal(k): k for k in asked.inputs}
+    known = {
+        p: _input(by_name[normal(p)]) for p in asked.wanted if normal(p) in by_name
+    }
+    others = [p for p in asked.wanted if p not in known]
+    unused = [k for k in asked.inputs if _input(k) not in known.values()]
+    ways = [
+        (_doubt(others, way), dict(zip(others, way, strict=True)))
+        for way in dict.fromkeys(_ways(unused, asked))
+        if len(way) == len(others)
+    ]
+    if known and len(asked.wanted) == 1 + len(asked.inputs) and unused:
+        # by position, though some of backward's names are those of other inputs
+        in_order = (G, *map(_input, asked.inputs))
+        ways.append((3.0, dict(zip(asked.wanted, in_order, strict=True))))
+    for p in known if not others and not asked.is_number else ():
+        # backward(x) after forward(x): it may be g that is called x
+        ways.append((3.0 if asked.role == "backward" else 4.0, {p: G}))
+    for _, way in sorted(ways, key=lambda scored: scored[0]):
+        takes = tuple([(p, (known | way)[p]) for p in asked.wanted])
+        with_g = any(what == "g" for _, (what, _) in takes)
+        if with_g or asked.is_number:
+            yield Reading(takes)
+        elif asked.role != "backward" or not any(map(is_upstream, asked.wanted)):
+            likely = ("sum", "mean", "derivative") if asked.is_loss else ("derivative",)
+            for gives in dict.fromkeys([*likely, "sum", "mean"]):
+                yield Reading(takes, gives)
+
+
+def is_upstream(name: str) -> bool:
+    """Whether an argument of this name is g: dout, grad_output, delta, …"""
+    return UPSTREAM.fullmatch(normal(name)) is not None
+
+
+def _input(name: str) -> Taken:
+    return "input", name
+
+
+def _ways(unused: Sequence[str], asked: Asked) -> Iterator[tuple[Taken, ...]]:
+    """What the arguments may be that have no input's name, in order."""
+    inputs = tuple(map(_input, unused))
+    first, labels = inputs[:1], inputs[1:]
+    whole: list[tuple[Taken, ...]] = [(G,)]
+    if asked.outputs > 1:
+        whole.insert(0, tuple([("g", i) for i in range(asked.outputs)]))
+    for g in whole:
+        yield from (g, (*g, CACHE), (CACHE, *g), (*g, *inputs), (*inputs, *g))
+        yield from ((*g, *first), (*first, *g), (OUTPUT, *g), (*g, OUTPUT))
+        yield from ((*inputs, OUTPUT, *g), (*g, *inputs, OUTPUT), (*g, OUTPUT, *inputs))
+    without = [
+        (),
+        inputs,
+        first,
+        (OUTPUT,),
+        (OUTPUT, *labels),
+        (CACHE,),
+        (OUTPUT, *inputs),
+    ]
+    yield from chain(without, [(*inputs, OUTPUT), labels])
+
+
+def _doubt(names: Sequence[str], way: Sequence[Taken]) -> float:
+    """How far these names are from what they would stand for."""
+    doubt = 0.0
+    for name, (what, which) in zip(names, way, strict=True):
+        word = normal(name)
+        if is_upstream(name):
+            doubt += what != "g"
+        elif word in CACHES:
+            doubt += what != "cache"
+        elif word in LABELS and what == "input":
+            doubt += 0.0 if normal(which) in LABELS else 0.3
+        elif word in OUTPUTS:
+            doubt += what not in ("output", "g")
+        else:
+            doubt += {"g": 0.1, "cache": 0.3, "input": 0.5, "output": 0.6}[what]
+    return doubt
+
+
+def said_by(takes: Sequence[Any], inputs: Mapping[str, Any], gives: str) -> Reading:
+    """The reading that a description says."""
+    found = []
+    for i, what in enumerate(takes):
+        usual = {"g": G, "cache": CACHE, "output": OUTPUT}
+        text = isinstance(what, str)
+        value = ("input", what) if text and what in inputs else ("value", what)
+        found.append((f" {i}", usual.get(what, value) if text else value))
+    return Reading(tuple(found), gives)
