@@ -21,7 +21,7 @@ import numpy as np
 
 from ...errors import ArgumentError, ModelFileError, TinygradError
 from ...training.model_file import run_file, split_spec
-from .code import Code, code_of, flag_of, layer_code
+from .callables import Code, code_of, flag_of, layer_code
 from .conventions import methods_of, named, normal
 from .foreign import ForeignError, called, described
 from .pair import CodeSubject, subject_of

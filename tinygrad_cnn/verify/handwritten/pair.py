@@ -20,7 +20,7 @@ from ..report import TensorReport
 from ..subject import Array, Run, Subject
 from ..targets import named_inputs
 from . import conventions, foreign, gradients
-from .code import Code, code_of, copy_layer, twin_of
+from .callables import Code, code_of, copy_layer, twin_of
 from .conventions import at, leaves_in, normal
 from .description import Description, PlainDescent, place_of
 from .foreign import float64_copy, is_float

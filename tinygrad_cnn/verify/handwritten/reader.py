@@ -13,7 +13,7 @@ from ..difference import with_values
 from ..report import TensorReport
 from ..subject import Array
 from . import conventions, foreign, gradients
-from .code import twin_of
+from .callables import twin_of
 from .conventions import Place, are_labels, at, dotted, leaves_in, normal
 from .foreign import ForeignError, is_float
 from .gradients import Origin, Tensors
