@@ -82,22 +82,25 @@ def run_file(path: Path, role: str, *, for_torch: bool = False) -> ModuleType:
     """
     if path.suffix != ".py":
         raise ModelFileError(f"{path} is not a Python file: its name must end in .py")
-    imports = list(_imports_of(path))
-    top = path.resolve().parent
-    if not for_torch or OWN in imports:
-        return _load(path, f"{role}_{path.stem}")
+    imports = list(imports_of(path))
+    in_place = for_torch and OWN not in imports
+    top, names = path.resolve().parent, [path.stem]
     if "." not in imports:
+        if not in_place:
+            return _load(path, f"{role}_{path.stem}")
         with in_place_of_torch(top, Path.cwd()) as block:
             return _load(path, f"{role}_{path.stem}", block)
-    names = [path.stem]
     while (top / "__init__.py").is_file():
         names.insert(0, top.name)
         top = top.parent
+    if not in_place:
+        sys.path.append(str(top))
+        return importlib.import_module(".".join(names))
     with in_place_of_torch(top):
         return importlib.import_module(".".join(names))
 
 
-def _imports_of(path: Path) -> Any:
+def imports_of(path: Path) -> Any:
     """The first parts of all that the file imports; "." for relative imports."""
     for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
         if isinstance(node, ast.Import):

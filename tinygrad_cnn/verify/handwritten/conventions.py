@@ -6,7 +6,7 @@ Case and underscores do not count: dL_dW is dldw.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ BACKWARD = (
 )
 GRADIENTS = ("gradient", "gradients", "grad")
 """Methods and functions that return a gradient, or a derivative to be multiplied by g."""
-DERIVATIVES = ("derivative", "deriv", "derive", "derivate", "prime", "diff", "d", "der")
+DERIVATIVES = ("derivative", "deriv", "derive", "derivate", "prime", "diff", "d", "de")
 
 RATES_KEPT = ("lr", "learningrate", "learnrate")
 RATES = (*RATES_KEPT, "alpha", "eta")
@@ -61,7 +61,8 @@ INPUT_GRADIENTS = (
     "gradx",
     "delta",
 )
-LABELS = ("t", "y", "target", "targets", "label", "labels", "ytrue", "truth", "actual")
+LABELS = frozenset(("target", "label", "truth", "true", "actual", "expected", "gt"))
+"""Words for labels, in the singular; t and y are so as whole names."""
 MODES = ("training", "train", "istraining", "trainflg", "trainflag", "trainmode")
 STATISTICS = ("running", "moving")
 """Of layers that normalise: they have no gradient."""
@@ -102,12 +103,12 @@ def methods_of(layer: Any) -> Methods | None:
     if any("__call__" in vars(k) for k in kind.__mro__):
         there["call"] = "__call__"
 
-    def first(*families: tuple[str, ...]) -> str:
+    def first(*families: Sequence[str]) -> str:
         words = [n for family in families for n in family if n in there]
         found = (there[n] for n in words if callable(getattr(layer, there[n], None)))
         return next(found, "")
 
-    backward = first(BACKWARD, GRADIENTS, DERIVATIVES[:-2])
+    backward = first(BACKWARD, GRADIENTS, [word for word in DERIVATIVES if word[2:]])
     forward = first(FORWARD, VALUES, LOSSES)
     if forward and backward:
         return Methods(forward, backward)
@@ -248,7 +249,8 @@ def match_names(tensors: list[str], found: list[str | None]) -> dict[str, int]:
 
 def are_labels(name: str, x: Any) -> bool:
     """Whether an input is labels, by its name or because it is one-hot."""
-    if normal(name) in LABELS:
+    words = {word.rstrip("s") for word in words_of(name)}
+    if name.lower() in ("t", "y") or words & LABELS or words == {"y", "train"}:
         return True
     x = np.asarray(x)
     return x.ndim > 1 and bool(

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,10 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import ArgumentError, ModelFileError, TinygradError
-from ...training.model_file import run_file, split_spec
-from .callables import Code, code_of, flag_of, layer_code
+from ...training.model_file import imports_of, run_file, split_spec
+from .callables import Code, Functions, code_of, flag_of, layer_code
 from .conventions import methods_of, named, normal
-from .foreign import ForeignError, called, described
+from .foreign import ForeignError, by_position, called, described
 from .pair import CodeSubject, subject_of
 
 
@@ -49,7 +50,8 @@ def subjects_of(spec: str, inputs_path: Path | None, seed: int) -> Iterator[Foun
         own = _namespace(path, "pair")
         source = Source(given or own, inputs_path or path, given is None)
         pairs = _pairs_in(own)
-        names = [name] if name else _names(pairs, source)
+        meant = _are_meant(own, pairs)
+        names = [name] if name else _names(meant, source)
         _require_inputs({k: pairs[k] for k in names if k in pairs}, source)
     except (ForeignError, ArgumentError) as error:
         yield Found(path.name, None, error)
@@ -80,9 +82,9 @@ def _inputs_of(path: Path) -> dict[str, Any]:
     return given
 
 
-def _names(pairs: Mapping[str, Code], source: Source) -> list[str]:
+def _names(pairs: list[str], source: Source) -> list[str]:
     """Which pairs to check: all, or those that a file with inputs names."""
-    found = list(pairs) if source.alone or "inputs" in source.values else []
+    found = pairs if source.alone or "inputs" in source.values else []
     return list(dict.fromkeys([*found, *source.names]))
 
 
@@ -111,7 +113,8 @@ def _namespace(path: Path, role: str) -> dict[str, Any]:
     """Run a file; what it defines. What it raises becomes a ForeignError."""
     if not path.is_file():
         raise ModelFileError(f"there is no file {path}")
-    sys.path.append(str(path.parent.resolve()))  # for the files that it imports
+    if _imports_beside(path):
+        sys.path.append(str(path.parent.resolve()))
     try:
         return vars(run_file(path, role))
     except ModelFileError:
@@ -120,24 +123,49 @@ def _namespace(path: Path, role: str) -> dict[str, Any]:
         raise ForeignError(described(error)) from error
 
 
-def _pairs_in(own: Mapping[str, Any]) -> dict[str, Code]:
-    """What the file defines or imports, by name: functions, layers, and classes of layers.
+def _imports_beside(path: Path) -> bool:
+    """Whether it imports a file beside it, which is not found elsewhere."""
+    try:
+        names = {name for name in imports_of(path) if name != "."}
+    except (SyntaxError, ValueError):
+        return False
+    beside = {p.stem for p in path.parent.iterdir() if p.suffix in ("", ".py")}
+    return any(find_spec(name) is None for name in names & beside)
 
-    A class is left out where an instance of it is there, and a base that does nothing.
-    """
-    made = {type(value) for value in own.values()}
-    bases = {b for v in own.values() if inspect.isclass(v) for b in v.__mro__[1:]}
+
+def _pairs_in(own: Mapping[str, Any]) -> dict[str, Code]:
+    """What the file has, by name: functions, layers, and classes of layers."""
     found = _functions_in(own)
     for name, value in own.items():
         if inspect.isfunction(value) or isinstance(value, ModuleType):
             continue
         methods = methods_of(value)
-        skipped = inspect.isclass(value) and (
-            value in made or (value in bases and _is_stub(value))
-        )
-        if methods and not skipped and not name.startswith("__"):
+        if methods and not name.startswith("__"):
             found[name] = layer_code(value, methods)
     return found
+
+
+def _are_meant(own: Mapping[str, Any], pairs: Mapping[str, Code]) -> list[str]:
+    """Those of the pairs that are checked where nothing says which.
+
+    Not a class of which there is an instance, nor a base that does nothing; not what is
+    imported, if the file has some of its own.
+    """
+    made = {type(value) for value in own.values()}
+    bases = {b for v in own.values() if inspect.isclass(v) for b in v.__mro__[1:]}
+
+    def is_own(name: str) -> bool:
+        holder = pairs[name].holder
+        function = holder.backward if isinstance(holder, Functions) else holder
+        return getattr(function, "__module__", None) == own["__name__"]
+
+    names = [
+        name
+        for name, code in pairs.items()
+        if code.holder not in made
+        and not (code.holder in bases and _is_stub(code.holder))
+    ]
+    return [name for name in names if is_own(name)]
 
 
 def _functions_in(own: Mapping[str, Any]) -> dict[str, Code]:
@@ -201,7 +229,7 @@ class Source:
         """The pairs that another file has inputs or arguments for, by name."""
         kinds = ("inputs_", "arguments_")
         named = [k.partition("_")[2] for k in self.values if k.startswith(kinds)]
-        return [] if self.alone else named
+        return named
 
     def inputs(self, name: str, pair: Any) -> Any:
         """The inputs of this pair, or None; what a function returns, if they are one."""
@@ -233,7 +261,7 @@ class Source:
                 f"{name}{signature} cannot be made: {error}; expected `arguments_{name} = "
                 f"(…, …)`, or a dict, in {self.path.name}"
             ) from error
-        return called(layer_class, bound.arguments)
+        return called(layer_class, by_position(bound.args), bound.kwargs)
 
     def params(self, name: str) -> dict[str, str] | None:
         """Which attribute is the gradient of which, if that is said."""

@@ -16,6 +16,7 @@ from ..subject import Array
 from .conventions import (
     INPUT_GRADIENTS,
     Place,
+    are_labels,
     at,
     gradient_places,
     leaves_in,
@@ -124,6 +125,7 @@ def _by_order(
 ) -> dict[str, Place]:
     """Those that are told by their position: of the inputs, then of the parameters."""
     checked = [k for k in inputs if k in tensors.inputs]
+    checked.sort(key=lambda name: len(parts) < len(checked) and are_labels(name, 0))
     parameters = [k for k in tensors.parameters if k not in found]
     every = [k for k in tensors.parameters if k not in inputs]
     for more in ([], parameters, every):
@@ -154,7 +156,7 @@ def _of_inputs(
     names = [str(place[-1]) for place in flat]
     by_name = match_names(lacking, [*names])
     matched = {k: flat[i] for k, i in by_name.items() if normal(names[i]) != normal(k)}
-    for name in lacking[:1]:
+    for name in [k for k in lacking if k == tensors.order[0]]:
         for place in flat:
             usual = normal(place[-1]) in INPUT_GRADIENTS
             if usual and np.shape(there[place]) == tensors.shapes[name]:

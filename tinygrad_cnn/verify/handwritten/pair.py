@@ -184,10 +184,14 @@ class CodeSubject(Subject):
             raw = raw[said] if isinstance(raw, dict) else at(twin, place_of(said))
         elif raw is None:
             raw = self._output_left(twin)
-        whole = isinstance(raw, tuple) and len(raw) > 1
-        if whole and (self.reading.cached or not _is_numeric(raw[-1])):
-            output = raw[0] if len(raw) == 2 else raw[:-1]
-            return Forward(foreign.outputs_of(output, name), output, raw[-1])
+        mixed = (
+            [not _is_numeric(part) for part in raw] if isinstance(raw, tuple) else []
+        )
+        if any(mixed[1:]) or (self.reading.cached and len(mixed) > 1):
+            # what comes after a cache is kept for other purposes
+            i = mixed.index(True, 1) if any(mixed[1:]) else len(mixed) - 1
+            output = raw[0] if i == 1 else raw[:i]
+            return Forward(foreign.outputs_of(output, name), output, raw[i])
         return Forward(foreign.outputs_of(raw, name), raw, raw)
 
     def _output_left(self, twin: Any) -> Array:
@@ -285,9 +289,14 @@ class CodeSubject(Subject):
             return None
         value = gradients.value_at(origin, returned, twin, self.arrays, name)
         claim = foreign.as_claim(value, f"the gradient of {name}")
-        if claim is None or self.reading.gives != "derivative" or cotangents is None:
-            return None if claim is None else claim * factor
-        return _times(claim, cotangents[0], self.arrays[name].shape)
+        if claim is None:
+            return None
+        shape = self.arrays[name].shape
+        if self.reading.gives == "derivative" and cotangents is not None:
+            claim = _times(claim, cotangents[0], shape)
+        elif claim.shape != shape and claim.size == self.arrays[name].size:
+            claim = _broadcast(claim, shape)
+        return claim * factor
 
 
 def _is_numeric(value: Any) -> bool:
@@ -297,6 +306,15 @@ def _is_numeric(value: Any) -> bool:
     return (
         bool(np.asarray(value, object).size) and np.asarray(value).dtype.kind in "fiub"
     )
+
+
+def _broadcast(claim: Array, shape: tuple[int, ...]) -> Array:
+    """In the shape of the tensor, if an update w − claim would have that shape."""
+    try:
+        fits = np.broadcast_shapes(claim.shape, shape) == shape
+    except ValueError:
+        return claim
+    return claim.reshape(shape) if fits else claim
 
 
 def _times(derivative: Array, g: Array, shape: tuple[int, ...]) -> Array:

@@ -224,7 +224,9 @@ class Reader:
         lacking = [
             k for k in lacking if k not in labels and self._matters(subject.inputs[k])
         ]
-        is_model = not subject.code.backward
+        of_parameters = any(k in tensors.parameters for k in found)
+        is_model = subject.code.role == "gradient" and of_parameters
+        is_model = is_model or not subject.code.backward
         unnamed = [k for k in tensors.parameters if k not in found and self.params]
         fixed = [] if self.params else self._find_constants()
         others = [k for k in tensors.parameters if k in found]

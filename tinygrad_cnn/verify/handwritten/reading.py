@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from .conventions import CACHES, LABELS, OUTPUTS, UPSTREAM, normal
+from .conventions import CACHES, OUTPUTS, UPSTREAM, are_labels, normal
 
 Taken = tuple[str, Any]
 """What an argument of backward is: ("g", which output or None), ("input", its name),
@@ -91,12 +91,13 @@ def possible(asked: Asked) -> Iterator[Reading]:
     for p in known if not others and not asked.is_number else ():
         # backward(x) after forward(x): it may be g that is called x
         ways.append((3.0 if asked.role == "backward" else 4.0, {p: G}))
+    named_g = any(map(is_upstream, asked.wanted))
     for _, way in sorted(ways, key=lambda scored: scored[0]):
         takes = tuple([(p, (known | way)[p]) for p in asked.wanted])
         with_g = any(what == "g" for _, (what, _) in takes)
         if with_g or asked.is_number:
             yield Reading(takes)
-        elif asked.role != "backward" or not any(map(is_upstream, asked.wanted)):
+        elif asked.is_loss or asked.role != "backward" or not named_g:
             likely = ("sum", "mean", "derivative") if asked.is_loss else ("derivative",)
             for gives in dict.fromkeys([*likely, "sum", "mean"]):
                 yield Reading(takes, gives)
@@ -143,8 +144,8 @@ def _doubt(names: Sequence[str], way: Sequence[Taken]) -> float:
             doubt += what != "g"
         elif word in CACHES:
             doubt += what != "cache"
-        elif word in LABELS and what == "input":
-            doubt += 0.0 if normal(which) in LABELS else 0.3
+        elif what == "input" and are_labels(name, 0):
+            doubt += 0.0 if are_labels(which, 0) else 0.3
         elif word in OUTPUTS:
             doubt += what not in ("output", "g")
         else:
