@@ -158,10 +158,10 @@ def verify_code(
     """The report on somebody's code that has been read; the options are `verify_pair`'s."""
     start = time.perf_counter()
     settings = Settings(
-        step=step or usual_step(np.dtype(np.float64)),
+        step=step or subject.said.step or usual_step(np.dtype(np.float64)),
         full=full,
         sample=sample,
-        rtol=rtol,
+        rtol=subject.said.rtol or rtol,
         seed=seed,
     )
     try:

@@ -24,8 +24,13 @@ from ...errors import ArgumentError, ModelFileError, TinygradError
 from ...training.model_file import imports_of, run_file, split_spec
 from .callables import Code, Functions, code_of, flag_of, layer_code
 from .conventions import methods_of, named, normal
+from .description import Description
 from .foreign import ForeignError, by_position, called, described
+from .notebook import run_notebook
 from .pair import CodeSubject, subject_of
+
+PROBLEMS = " problems"
+"""Where a namespace lists what of a notebook failed."""
 
 
 class Found(NamedTuple):
@@ -65,9 +70,12 @@ def subjects_of(spec: str, inputs_path: Path | None, seed: int) -> Iterator[Foun
             code = pairs[name]
             if inspect.isclass(code.holder):
                 code = replace(code, holder=source.built(name, code.holder))
-            x, params = source.inputs(name, code.holder), source.params(name)
-            said = source.description(name)
-            yield Found(title, subject_of(title, code, None, x, params, said))
+            params, said = source.params(name), source.description(name)
+            for point in range(1, said.points + 1):
+                if said.points > 1:
+                    title = f"{path.name}:{name}, point {point}"
+                x = source.inputs(name, code.holder)
+                yield Found(title, subject_of(title, code, None, x, params, said))
         except (ArgumentError, ForeignError) as error:
             yield Found(title, None, error)
 
@@ -100,12 +108,13 @@ def _require_inputs(pairs: Mapping[str, Code], source: Source) -> None:
 
 
 def _missing(name: str, own: Mapping[str, Any]) -> str:
+    failed = "".join([f"; {text}" for text in own.get(PROBLEMS, [])[:3]])
     there = [(k, v) for k, v in own.items() if callable(v)]
     names = [k for k, v in there if getattr(v, "__module__", None) == own["__name__"]]
     return (
         f"nothing to check; expected functions forward_{name} and backward_{name}, or a "
         f"class {name} with methods forward and backward; found "
-        f"{', '.join(names) or 'no function and no class'}"
+        f"{', '.join(names) or 'no function and no class'}{failed}"
     )
 
 
@@ -113,10 +122,13 @@ def _namespace(path: Path, role: str) -> dict[str, Any]:
     """Run a file; what it defines. What it raises becomes a ForeignError."""
     if not path.is_file():
         raise ModelFileError(f"there is no file {path}")
-    if _imports_beside(path):
+    if path.suffix == ".ipynb" or _imports_beside(path):
         sys.path.append(str(path.parent.resolve()))
     try:
-        return vars(run_file(path, role))
+        if path.suffix != ".ipynb":
+            return vars(run_file(path, role))
+        module, problems = run_notebook(path, role)
+        return vars(module) | {PROBLEMS: problems}
     except ModelFileError:
         raise
     except (Exception, SystemExit) as error:
@@ -271,9 +283,10 @@ class Source:
         )
         return said if is_said else None
 
-    def description(self, name: str) -> Any:
+    def description(self, name: str) -> Description:
         """What is said of how to call it, and where its gradients are."""
-        return self._named("description", name, self.values.get("description"))
+        said = self._named("description", name, self.values.get("description"))
+        return Description.of(said, f"description_{name}")
 
     def _named(self, kind: str, name: str, otherwise: Any = None) -> Any:
         found = self.values.get(f"{kind}_{name}", self.values.get(f"{name}_{kind}"))

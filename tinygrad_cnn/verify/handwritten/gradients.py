@@ -125,7 +125,8 @@ def _by_order(
 ) -> dict[str, Place]:
     """Those that are told by their position: of the inputs, then of the parameters."""
     checked = [k for k in inputs if k in tensors.inputs]
-    checked.sort(key=lambda name: len(parts) < len(checked) and are_labels(name, 0))
+    if len(parts) < len(checked):
+        checked.sort(key=lambda name: are_labels(name, 0))
     parameters = [k for k in tensors.parameters if k not in found]
     every = [k for k in tensors.parameters if k not in inputs]
     for more in ([], parameters, every):

@@ -171,7 +171,10 @@ class CodeSubject(Subject):
         if any(k in order for k in inputs):
             inputs = {k: x for k, x in inputs.items() if k in order} or inputs
         raw = self.code.call(twin, self.code.forward, inputs)
-        return self._reduced(self._split(raw, twin))
+        found = self._split(raw, twin)
+        if self.reading.of_first and len(found.outputs) > 1:
+            found = found._replace(outputs=found.outputs[:1])
+        return self._reduced(found)
 
     def _split(self, raw: Any, twin: Any) -> Forward:
         name, said = self.code.names[0], self.said.output

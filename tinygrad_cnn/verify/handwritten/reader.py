@@ -123,6 +123,7 @@ class Reader:
                     len(outputs),
                     is_number,
                     any(word in title for word in conventions.LOSS_WORDS),
+                    self.first.cache is not self.first.raw,
                 )
             )
 

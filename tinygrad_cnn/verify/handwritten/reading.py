@@ -18,6 +18,7 @@ Taken = tuple[str, Any]
 ("cache", None), ("output", None), ("value", itself)."""
 
 G: Taken = ("g", None)
+FIRST_G: Taken = ("g", 0)
 CACHE: Taken = ("cache", None)
 OUTPUT: Taken = ("output", None)
 
@@ -40,8 +41,16 @@ class Reading:
         return CACHE in dict(self.takes).values()
 
     @property
+    def of_first(self) -> bool:
+        """Whether only the first of several outputs has a gradient that comes back."""
+        given = [what for _, what in self.takes if what[0] == "g"]
+        return given == [FIRST_G]
+
+    @property
     def note(self) -> str | None:
         """What the reader should know of it."""
+        if self.of_first:
+            return "only the first output is differentiated"
         if self.gives == "derivative":
             return "it returns the derivative, which is multiplied by g here"
         if self.gives in ("sum", "mean"):
@@ -56,7 +65,8 @@ class Asked:
     """What is known of a backward before it is called.
 
     wanted: the names of its arguments, or ["*"]. inputs: the names of forward's. role:
-    backward, gradient or derivative, by its name. outputs: how many there are.
+    backward, gradient or derivative, by its name. outputs: how many there are. has_cache:
+    whether forward plainly returns a cache beside them.
     """
 
     wanted: Sequence[str]
@@ -65,6 +75,7 @@ class Asked:
     outputs: int
     is_number: bool
     is_loss: bool
+    has_cache: bool
 
 
 def possible(asked: Asked) -> Iterator[Reading]:
@@ -119,6 +130,7 @@ def _ways(unused: Sequence[str], asked: Asked) -> Iterator[tuple[Taken, ...]]:
     whole: list[tuple[Taken, ...]] = [(G,)]
     if asked.outputs > 1:
         whole.insert(0, tuple([("g", i) for i in range(asked.outputs)]))
+        whole.append((FIRST_G,))
     for g in whole:
         yield from (g, (*g, CACHE), (CACHE, *g), (*g, *inputs), (*inputs, *g))
         yield from ((*g, *first), (*first, *g), (OUTPUT, *g), (*g, OUTPUT))
