@@ -65,12 +65,13 @@ def subjects_of(spec: str, inputs_path: Path | None, seed: int) -> Iterator[Foun
         title = f"{path.name}:{name}" if names else path.name
         np.random.seed(seed)
         try:
-            if name not in pairs:
+            said = source.description(name)
+            code = _described(name, said, own) or pairs.get(name)
+            if code is None:
                 raise ArgumentError(_missing(name, own))
-            code = pairs[name]
             if inspect.isclass(code.holder):
                 code = replace(code, holder=source.built(name, code.holder))
-            params, said = source.params(name), source.description(name)
+            params = source.params(name)
             for point in range(1, said.points + 1):
                 if said.points > 1:
                     title = f"{path.name}:{name}, point {point}"
@@ -105,6 +106,22 @@ def _require_inputs(pairs: Mapping[str, Code], source: Source) -> None:
             "or in a dict by name; or a function that returns them), in "
             f"{source.path.name}"
         )
+
+
+def _described(name: str, said: Description, own: Mapping[str, Any]) -> Code | None:
+    """The code that a description names: methods of a layer, or functions of the file."""
+    if said.forward is None:
+        return None
+    if name in own and hasattr(own[name], said.forward):
+        return Code(own[name], said.forward, said.backward or "")
+    names = [f for f in (said.forward, said.backward) if f]
+    functions: list[Any] = [own.get(f) for f in names]
+    if not all(map(callable, functions)):
+        raise ArgumentError(
+            f"there is no {' or no '.join(names)}, which the description of {name} names; "
+            f"{_missing(name, own)}"
+        )
+    return code_of(*functions)
 
 
 def _missing(name: str, own: Mapping[str, Any]) -> str:

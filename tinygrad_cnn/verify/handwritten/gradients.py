@@ -95,8 +95,8 @@ def _in_returned(
     tensors: Tensors, returned: Any, source: Source, found: Mapping[str, Origin]
 ) -> dict[str, Origin]:
     """Those in what was returned: by keys, by the names in the return, by order."""
-    parts = [] if returned is None else numbers_in(returned)
-    parts = [part for part in parts if part[1] is not ...]
+    found_there = [] if returned is None else numbers_in(returned)
+    parts = [part for part in found_there if part[1] is not ...]
     written: Mapping[Place, str] = source.names_returned()
     names = [
         next((k for k in reversed(place) if isinstance(k, str)), None)
@@ -110,8 +110,8 @@ def _in_returned(
     by_name = match_names(asked, names) if several else {}
     matched = {k: Origin("returned", parts[i][0]) for k, i in by_name.items()}
     rest = [part for i, part in enumerate(parts) if i not in by_name.values()]
-    if matched and rest and isinstance(returned, Mapping):
-        rest = []
+    if matched and (isinstance(returned, Mapping) or len(parts) < len(found_there)):
+        rest = []  # of a dict, or beside a loss, what has another name is something else
     others = [k for k in tensors.order if k not in matched]
     ordered = _by_order(tensors, rest, others, [*found, *matched])
     return matched | {k: Origin("returned", place) for k, place in ordered.items()}

@@ -45,7 +45,12 @@ def subject_of(
     if inputs is None:
         raise ArgumentError("verify_pair needs inputs: an array, or a tuple of them")
     said = Description.of(description)
-    code = forward if isinstance(forward, Code) else code_of(forward, backward)
+    if isinstance(forward, Code):
+        code = forward
+    elif backward is None and said.forward:
+        code = Code(forward, said.forward, said.backward or "")
+    else:
+        code = code_of(forward, backward)
     return CodeSubject(title, code, inputs, said, params)
 
 

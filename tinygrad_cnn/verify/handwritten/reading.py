@@ -86,7 +86,9 @@ def possible(asked: Asked) -> Iterator[Reading]:
         return
     by_name = {normal(k): k for k in asked.inputs}
     known = {
-        p: _input(by_name[normal(p)]) for p in asked.wanted if normal(p) in by_name
+        p: _input(by_name[normal(p)])
+        for p in asked.wanted
+        if normal(p) in by_name and not (asked.has_cache and normal(p) in CACHES)
     }
     others = [p for p in asked.wanted if p not in known]
     unused = [k for k in asked.inputs if _input(k) not in known.values()]
