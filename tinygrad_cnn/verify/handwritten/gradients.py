@@ -74,9 +74,8 @@ def find_origins(
         {k: tensors.places[k] for k in tensors.parameters if k in tensors.places}, there
     )
     found = {k: Origin("layer", place) for k, place in by_name.items()} | found
-    found |= _in_returned(tensors, returned, source, found)
-    found |= _of_inputs(tensors, there, found)
-    return found
+    found = _in_returned(tensors, returned, source, found) | found
+    return found | _of_inputs(tensors, there, found)
 
 
 def _said(text: str) -> Origin:
@@ -104,10 +103,8 @@ def _in_returned(
         for place, _ in parts
     ]
     asked = [k for k in tensors.shapes if k not in found or k in tensors.inputs]
-    several = (
-        len(parts) > 1 or any(isinstance(k, str) for k in parts[0][0]) if parts else 0
-    )
-    by_name = match_names(asked, names) if several else {}
+    # a name alone says little: all of a batch may go by the name of grad
+    by_name = match_names(asked, names) if len(parts) > 1 or _has_key(parts) else {}
     matched = {k: Origin("returned", parts[i][0]) for k, i in by_name.items()}
     rest = [part for i, part in enumerate(parts) if i not in by_name.values()]
     if matched and (isinstance(returned, Mapping) or len(parts) < len(found_there)):
@@ -115,6 +112,10 @@ def _in_returned(
     others = [k for k in tensors.order if k not in matched]
     ordered = _by_order(tensors, rest, others, [*found, *matched])
     return matched | {k: Origin("returned", place) for k, place in ordered.items()}
+
+
+def _has_key(parts: Sequence[tuple[Place, Any]]) -> bool:
+    return any(isinstance(key, str) for place, _ in parts for key in place)
 
 
 def _by_order(
@@ -143,9 +144,8 @@ def _by_order(
             if tensors.shapes[name] == shape:
                 matched[name] = place
                 break
-    return (
-        matched if len(matched) == min(len(given), len([*checked, *parameters])) else {}
-    )
+    all_placed = len(matched) == min(len(given), len(checked) + len(parameters))
+    return matched if all_placed else {}
 
 
 def _of_inputs(
