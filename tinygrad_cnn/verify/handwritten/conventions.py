@@ -63,7 +63,19 @@ INPUT_GRADIENTS = (
 )
 LABELS = frozenset(("target", "label", "truth", "true", "actual", "expected", "gt"))
 """Words for labels, in the singular; t and y are so as whole names."""
-MODES = ("training", "train", "istraining", "trainflg", "trainflag", "trainmode")
+MODES = frozenset(
+    [
+        "training",
+        "train",
+        "istraining",
+        "trainflg",
+        "trainflag",
+        "trainmode",
+        "savecache",
+        "retainderived",
+    ]
+)
+"""Arguments of forward that are true where a backward follows."""
 STATISTICS = ("running", "moving")
 """Of layers that normalise: they have no gradient."""
 WEIGHTS = ("w", "weight", "b", "bias", "biase", "gamma", "beta", "kernel", "filter")

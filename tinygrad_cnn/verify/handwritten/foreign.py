@@ -102,6 +102,22 @@ def float64_copy(x: Array) -> Array:
     return np.array(x, np.float64, order="C")
 
 
+def arrays_in(x: Any) -> list[tuple[Place, Any]]:
+    """An input, or the parts of one that is a list or a tuple of arrays, by place."""
+    if isinstance(x, list | tuple):
+        parts = [(i, arrays_in(part)) for i, part in enumerate(x)]
+        return [((i, *place), a) for i, found in parts for place, a in found]
+    return [((), x)]
+
+
+def float64_copies(x: Any) -> Any:
+    """The same with float64 copies of its arrays."""
+    if isinstance(x, list | tuple):
+        copies = [float64_copies(part) for part in x]
+        return tuple(copies) if isinstance(x, tuple) else copies
+    return float64_copy(x) if is_float(x) else x
+
+
 def numbers_in(found: Any) -> list[tuple[Place, Any]]:
     """The arrays in what was returned, by place; lists of plain numbers are one."""
     if isinstance(found, dict) or (

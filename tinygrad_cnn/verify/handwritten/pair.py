@@ -21,9 +21,9 @@ from ..subject import Array, Run, Subject
 from ..targets import named_inputs
 from . import conventions, foreign, gradients
 from .callables import Code, code_of, copy_layer, twin_of
-from .conventions import at, leaves_in, normal
+from .conventions import at, dotted, leaves_in, normal
 from .description import Description, PlainDescent, place_of
-from .foreign import float64_copy, is_float
+from .foreign import is_float
 from .gradients import Origin
 from .reader import read
 from .reading import Reading
@@ -92,10 +92,8 @@ class CodeSubject(Subject):
         self.rates: dict[str, float] = {}
         """Learning rates that backward takes, and what it is given."""
         self.layer = self._set_up(copy_layer(code.holder))
-        self.inputs = {
-            k: float64_copy(x) if is_float(x) else x
-            for k, x in self._in_order(named_inputs(forward, inputs)).items()
-        }
+        named = self._in_order(named_inputs(forward, inputs))
+        self.inputs = {k: foreign.float64_copies(x) for k, x in named.items()}
         self.source = Source(backward)
         self.draws = True
         """Whether forward draws random numbers; known after the first run."""
@@ -106,8 +104,9 @@ class CodeSubject(Subject):
         super().__init__(
             name,
             {
-                k: x
-                for k, x in self.inputs.items()
+                dotted((k, *place)): x
+                for k, whole in self.inputs.items()
+                for place, x in foreign.arrays_in(whole)
                 if is_float(x) and k not in said.constant
             },
         )
@@ -154,7 +153,7 @@ class CodeSubject(Subject):
         order, names = map(foreign.parameter_names, (forward, backward))
         required = foreign.required_names(forward)
         known = dict(inputs)
-        for name in required if known.keys() <= {*order, *names} else ():
+        for name in order if known.keys() <= {*order, *names} else ():
             if name not in known and normal(name) in conventions.MODES:
                 known[name] = True
         if known.keys() <= {*order, *names}:

@@ -86,7 +86,13 @@ class Reader:
                 "give the inputs in a dict, by other names"
             )
         inputs = dict(subject.arrays)
-        return Tensors(inputs, list(subject.inputs), parameters, by_name)
+        order = [
+            dotted((k, *place))
+            for k, whole in subject.inputs.items()
+            for place, x in foreign.arrays_in(whole)
+            if is_float(x) or not place
+        ]
+        return Tensors(inputs, order, parameters, by_name)
 
     def _matters(self, array: Array) -> bool:
         """Whether the outputs depend on this array."""
@@ -221,9 +227,9 @@ class Reader:
         subject.forward(before)
         returned, _ = subject.backward(twin)
         lacking = [k for k in tensors.inputs if k not in found]
-        labels = [k for k in lacking if are_labels(k, subject.inputs[k])]
+        labels = [k for k in lacking if are_labels(k, tensors.inputs[k])]
         lacking = [
-            k for k in lacking if k not in labels and self._matters(subject.inputs[k])
+            k for k in lacking if k not in labels and self._matters(tensors.inputs[k])
         ]
         of_parameters = any(k in tensors.parameters for k in found)
         is_model = subject.code.role == "gradient" and of_parameters
@@ -287,13 +293,18 @@ class Reader:
         self.subject.notes = notes
 
     def _find_constants(self) -> list[str]:
-        """Parameters without a gradient that need none: statistics, parts of others."""
+        """Parameters without a gradient that need none.
+
+        Parts of others, statistics, and what a loss has, if none of it has a gradient.
+        """
+        of_parameters = self.tensors.parameters.keys() & self.subject.origins
         return [
             name
             for name in self.tensors.parameters
             if name not in self.subject.origins
             and (
                 self._is_part(name)
+                or not (of_parameters or any(y.size > 1 for y in self.first.outputs))
                 or any(word in normal(name) for word in conventions.STATISTICS)
             )
         ]
