@@ -26,11 +26,18 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .branches import Corner, Path
+from .precision import Steps
 from .subject import Array, Run, Subject
 
 SHRINK = 8.0
 SMALLEST = 1 / 4096
 """The last step, as a share of the first usual one."""
+
+HELD = 2**21
+"""Derivatives of outputs that are held, since a diagnosis asks for the same entries."""
+
+PLAIN = 100
+"""A claim off by so many times the estimated error needs no smaller step to be wrong."""
 
 Result = TypeVar("Result")
 
@@ -76,7 +83,7 @@ def central(
 
 @dataclass(frozen=True)
 class Quotient:
-    """D(h), the h that it was, whether it is smooth in between, and both paths.
+    """D(h), the h that it was, whether it is smooth in between, and the runs on both sides.
 
     left, right: the slopes from x to either side.
     """
@@ -84,19 +91,29 @@ class Quotient:
     value: float
     step: float
     smooth: bool
-    paths: tuple[Path, Path]
+    up: Run
+    down: Run
     left: float
     right: float
+
+    @property
+    def gap(self) -> float:
+        """How far apart the slopes to either side are."""
+        return abs(self.right - self.left)
 
 
 @dataclass(frozen=True)
 class Slope:
-    """A difference quotient and what it is worth."""
+    """A difference quotient and what it is worth.
+
+    gap: the smallest that was seen on the way.
+    """
 
     value: float
     step: float
     truncation: float
     rounding: float
+    gap: float = 0.0
 
     @property
     def error(self) -> float:
@@ -104,11 +121,29 @@ class Slope:
         return self.truncation + self.rounding
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The first step of differences in a tensor, the last one, and what Σ ⟨v, y⟩ jitters.
+
+    low: whether that is since the outputs move in steps (`precision`).
+    """
+
+    first: float
+    last: float
+    noise: float
+    low: bool = False
+
+
 class Differences:
     """Central differences of Σ ⟨cotangent, output⟩ where a subject stands."""
 
     def __init__(
-        self, subject: Subject, cotangents: Sequence[Array], base: Run, step: float
+        self,
+        subject: Subject,
+        cotangents: Sequence[Array],
+        base: Run,
+        step: float,
+        noise: float = 0.0,
     ) -> None:
         self.subject, self.cotangents, self.base = subject, cotangents, base
         self.step = step
@@ -119,19 +154,51 @@ class Differences:
         products = zip(cotangents, base.outputs, strict=True)
         self.size = float(np.sqrt(sum(np.sum((v * y) ** 2) for v, y in products)))
         """That of Σ ⟨v, y⟩, if its terms had random signs."""
-        self.noise = self._noise()
+        self.starts = {name: array.copy() for name, array in subject.arrays.items()}
+        self.noise = self._noise(noise)
+        self.scales: dict[str, Scale] = {}
+        self.runners: dict[str, Callable[[], Run]] = {}
+        self.columns: dict[tuple[str, int], tuple[Array, bool]] = {}
+
+    def scale(self, name: str) -> Scale:
+        """The steps that fit this tensor, and the noise that goes with them."""
+        if name not in self.scales:
+            self.scales[name] = self._find_scale(name)
+        return self.scales[name]
+
+    def _find_scale(self, name: str) -> Scale:
+        usual = Scale(self.step, self.smallest, self.noise)
+        array = self.subject.arrays[name]
+        if self.subject.knows_branches or not array.size or not self.size:
+            return usual
+        weights = np.concatenate([v.reshape(-1) for v in self.cotangents])
+        try:
+            height = Steps(array, self.subject.run, weights).height(self.noise)
+        except Exception:  # code may refuse values that are no longer what they were
+            return usual
+        if height <= 10 * self.noise:
+            return usual
+        step = min(max((height / self.size) ** (1 / 3), self.step), 0.05)
+        return Scale(step, step / SHRINK**2, self.noise + 2 * height, low=True)
 
     def sides(
-        self, name: str, direction: Direction, h: float
+        self,
+        name: str,
+        direction: Direction,
+        h: float,
+        run: Callable[[], Run] | None = None,
     ) -> tuple[Run, Run, float]:
         """The runs on both sides in one tensor, and h as it is after rounding."""
         self.runs += 2
-        return central(self.subject.arrays[name], direction, h, self.subject.run)
+        array = self.subject.arrays[name]
+        return central(array, direction, h, run or self.subject.run)
 
     def quotient(self, name: str, direction: Direction, h: float) -> Quotient:
         """D(h) along the direction in one tensor, and whether no branch changed."""
-        up, down, h = self.sides(name, direction, h)
-        middle, paths = self.base.outputs, (up.path, down.path)
+        if name not in self.runners:
+            self.runners[name] = self.subject.runner(name)
+        up, down, h = self.sides(name, direction, h, self.runners[name])
+        middle = self.base.outputs
         ends = [
             (up.outputs, down.outputs),
             (middle, down.outputs),
@@ -140,27 +207,58 @@ class Differences:
         rise, left, right = [
             self._weighted(*pair) / h if h else np.nan for pair in ends
         ]
-        return Quotient(rise / 2, abs(h), self.smooth(up, down), paths, left, right)
+        smooth = self.smooth(up, down)
+        return Quotient(rise / 2, abs(h), smooth, up, down, left, right)
 
     def column(self, name: str, k: int) -> tuple[Array, bool]:
         """∂y/∂x of all outputs y for entry k, and whether no branch changed."""
-        array = self.subject.arrays[name]
+        array, here = self.subject.arrays[name], self._stands()
+        if here and (name, k) in self.columns:
+            return self.columns[name, k]
         one = Direction.of_entry(array, k)
-        up, down, h = self.sides(name, one, usual_step(array.dtype) * one.scale)
-        return (up.row - down.row) / (2 * h), self.smooth(up, down)
+        up, down, h = self.sides(name, one, self._column_step(name) * one.scale)
+        column = (up.row - down.row) / (2 * h), self.smooth(up, down)
+        if here:
+            self._hold(name, k, *column)
+        return column
+
+    def keep(self, name: str, k: int, found: Quotient) -> None:
+        """Hold what a first quotient tells of all outputs, for `column`."""
+        if self._column_step(name) == self.scale(name).first and found.step:
+            column = (found.up.row - found.down.row) / (2 * found.step)
+            self._hold(name, k, column, found.smooth)
+
+    def _hold(self, name: str, k: int, column: Array, smooth: bool) -> None:
+        if (len(self.columns) + 1) * column.size <= HELD:
+            self.columns[name, k] = column, smooth
+
+    def _column_step(self, name: str) -> float:
+        scale = self.scale(name)
+        return scale.first if scale.low else usual_step(self.starts[name].dtype)
+
+    def _stands(self) -> bool:
+        """Whether all tensors have the values that they had at first."""
+        arrays = self.subject.arrays
+        return all(np.array_equal(arrays[k], x) for k, x in self.starts.items())
 
     def smooth(self, *runs: Run) -> bool:
         """Whether all of them took the branches that are taken at x."""
         return all(run.path.same_as(self.base.path) for run in runs)
 
     def slope(
-        self, name: str, direction: Direction, first: Quotient | None = None
+        self,
+        name: str,
+        direction: Direction,
+        first: Quotient | None = None,
+        claimed: float = np.nan,
     ) -> Slope | list[Corner]:
         """The best slope that some step gives, or the corners if all of them cross one.
 
-        first: D of the first step, where it is known already.
+        first: D of the first step, where it is known already. claimed: once this is plainly
+        wrong, no smaller step is tried.
         """
-        h, last = self.step * direction.scale, self.smallest * direction.scale
+        scale = self.scale(name)
+        h, last = scale.first * direction.scale, scale.last * direction.scale
         level = first or self.quotient(name, direction, h)
         if not level.smooth:
             # where even the smallest step crosses a corner, those between do so too
@@ -171,20 +269,27 @@ class Differences:
         while True:
             if level.smooth and np.isfinite(level.value):
                 good.append(level)
-                # smaller steps would only add rounding
-                if good[1:] and _truncation(*good[-2:]) < self.rounding(level.step):
-                    break
+                if good[1:]:
+                    truncation = _truncation(*good[-2:])
+                    rounding = scale.noise / level.step
+                    # smaller steps would only add rounding
+                    if truncation < rounding:
+                        break
+                    # NaN is off by nothing
+                    if abs(claimed - level.value) > PLAIN * (truncation + rounding):
+                        break
             h /= SHRINK
             if h < last:
                 break
             level = self.quotient(name, direction, h)
         if not good:
-            return self.margins.corners(*level.paths)
+            return self.margins.corners(level.up.path, level.down.path)
         errors = [_truncation(a, b) for a, b in pairwise(good)]
         # the truncation of the first is 64 times that of the second
         errors = [SHRINK**2 * errors[0] if errors else 0.0, *errors]
+        gap = min([level.gap for level in good])
         found = [
-            Slope(level.value, level.step, error, self.rounding(level.step))
+            Slope(level.value, level.step, error, self.rounding(name, level.step), gap)
             for level, error in zip(good, errors, strict=True)
         ]
         return min([*found[1:], found[0]], key=lambda slope: slope.error)
@@ -195,24 +300,26 @@ class Differences:
         # the array checked is at x between two runs
         return self.subject.run(margins=True).path
 
-    def rounding(self, h: float) -> float:
-        """What the noise of the outputs does to D(h)."""
-        return self.noise / h if h else np.inf
+    def rounding(self, name: str, h: float) -> float:
+        """What the noise of the outputs does to D(h) in this tensor."""
+        return self.scale(name).noise / h if h else np.inf
 
     def _weighted(self, up: Sequence[Array], down: Sequence[Array]) -> float:
         triples = zip(self.cotangents, up, down, strict=True)
         return float(sum(np.sum(v * (a - b)) for v, a, b in triples))
 
-    def _noise(self) -> float:
+    def _noise(self, known: float) -> float:
         """How much Σ ⟨v, y⟩ jitters: the second difference where the step is next to none.
+
+        known: how much it was seen to jitter without any step.
 
         At steps of a few roundings in all tensors at once the curvature is nothing; a few
         draws show the jitter, of which twice the largest is taken, and one rounding of each
         output at least.
         """
-        rng, seen = np.random.default_rng(0), [self.precision * self.size]
+        rng, seen = np.random.default_rng(0), [self.precision * self.size, known]
         arrays = self.subject.arrays.values()
-        starts = [array.copy() for array in arrays]
+        starts = self.starts.values()
         middle = [2 * y for y in self.base.outputs]
         for _ in range(4):
             moves = [

@@ -124,7 +124,8 @@ class TensorReport:
             return "none"
         if self.checked == self.size:
             return f"all {self.size:,}"
-        return f"{self.checked:,} of {self.size:,}, all in {self.blocks} sums"
+        sums = f", all in {self.blocks} sums" if self.blocks else ""
+        return f"{self.checked:,} of {self.size:,}{sums}"
 
     def details(self) -> list[str]:
         """Lines on what is not plainly right."""

@@ -202,6 +202,7 @@ def _report(
         if wrong and report.culprit is None:
             report.tensors = add_diagnoses(checker, report.tensors)
         report.runs = checker.differences.runs
+        report.notes += checker.notes
     return report
 
 
