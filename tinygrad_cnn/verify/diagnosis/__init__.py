@@ -10,17 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
 from ..check import Checker
 from ..report import Diagnosis, TensorReport
 from .alternatives import of_operation, of_other_inputs
+from .composition import two_at_once
+from .cotangents import of_other_cotangents
 from .evidence import Evidence, Hypothesis
 from .factoring import factors, multiples, operands
 from .parts import assignments, loops, masks, outputs, passages
-from .places import misshapen, rearrange, shift, turn
+from .places import gaps, misshapen, rearrange, repeat, roll, shift, turn
 from .terms import terms
+from .values import cuts, slopes, sums, thresholds
+from .windows import adjoint, moves, own_steps, slopes_of_one
 
 __all__ = ["diagnose"]
 
@@ -49,8 +54,14 @@ FAMILIES: tuple[tuple[Family, ...], ...] = (
     (factors,),
     (operands,),
     (multiples,),
+    (partial(rearrange, repeat), slopes_of_one, slopes, own_steps),
+    (of_other_cotangents, moves),
+    (gaps, cuts, thresholds),
+    (partial(rearrange, roll),),
     (partial(rearrange, shift),),
     (of_other_inputs,),
+    (adjoint,),
+    (sums,),
 )
 """From the most specific to the vaguest; those of one row are of equal right."""
 
@@ -87,11 +98,13 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
 
 def _find_fitting(e: Evidence) -> list[Hypothesis]:
     """One hypothesis of each kind that explains the claim, of the first row with any."""
+    tried: list[Hypothesis] = []
     for row in FAMILIES if e.entries.size else ():
         found: dict[str, Hypothesis] = {}
         for hypothesis in (h for family in row for h in family(e)):
             if hypothesis.kind not in found and e.explains(hypothesis.gradient):
                 found[hypothesis.kind] = hypothesis
+            tried.append(hypothesis)
         if found:
             return list(found.values())
-    return []
+    return list(islice(two_at_once(e, tried), 1))

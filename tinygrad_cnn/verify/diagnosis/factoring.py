@@ -107,20 +107,35 @@ FORMS: dict[str, Callable[[Array], Array]] = {
     "(1 + {}²)": lambda t: 1 + t * t,
     "{} (1 − {})": lambda t: t * (1 - t),
     "exp({})": np.exp,
+    "{}²": np.square,
+    "√{}": np.sqrt,
+    "log {}": np.log,
+    "sin {}": np.sin,
+    "cos {}": np.cos,
+    "σ({})": lambda t: 1 / (1 + np.exp(-t)),
+    "σ({}) (1 − σ({}))": lambda t: np.exp(-t) / (1 + np.exp(-t)) ** 2,
+    "tanh {}": np.tanh,
+    "(1 − tanh² {})": lambda t: 1 - np.tanh(t) ** 2,
+    "[{} > 0]": lambda t: 1.0 * (t > 0),
+    "|{}|": np.abs,
+    "sign {}": np.sign,
 }
 """What local derivatives are made of, as they are written with the input or the output."""
 
 
 def operands(e: Evidence) -> Iterator[Hypothesis]:
     """g · F(t) where g · F(u) is true, or a sum of g · t: another array belongs there."""
-    known, g = quantities(e, e.shape), _align(e.cotangent, e.shape)
+    known, g = quantities(e, e.shape), align(e.cotangent, e.shape)
     for (form, f), times in product(FORMS.items() if g is not None else (), "·/"):
         power = 1 if times == "·" else -1
         made = {t: g * f(values) ** power for t, values in known.items()}
         right = [u for u, values in made.items() if e.agree(values, e.true)]
         for t, values in made.items() if right else ():
-            text = f"g {times} {form.format(t, t)}: {t} stands where {right[0]} belongs"
-            yield Hypothesis("wrong operand", text, values)
+            text, kind = f"g {times} {form.format(t, t)}: ", "wrong operand"
+            text += f"{t} stands where {right[0]} belongs"
+            if (t, right[0]) == ("y", e.name):
+                kind, text = "wrong point", f"{text}: it is taken at the output"
+            yield Hypothesis(kind, text, values)
     for t, values in quantities(e, e.output.shape).items() if g is None else ():
         products = e.touched * (e.g * values.reshape(-1))
         text = f"the sum of g · {t}: another quantity than {t} belongs there"
@@ -141,10 +156,16 @@ def multiples(e: Evidence) -> Iterator[Hypothesis]:
             ("inverted factor", f"divided by {t}²: {little}", inverse**2),
         ):
             yield Hypothesis(kind, f"{true} {text}", e.true * factor)
-    for t, values in _factors(quantities(e, e.output.shape)):
+    for t, values in quantities_of_output(e):
         text = f"{true} without the factor {t}, which g is to be multiplied by"
-        terms = e.contributions / values.reshape(-1)
-        yield Hypothesis("missing factor", text, e.summed(terms))
+        yield Hypothesis("missing factor", text, e.along(e.cotangent / values))
+        text = f"{true} for g · {t} in the place of g: that factor is one too many"
+        yield Hypothesis("extra factor", text, e.along(e.cotangent * values))
+
+
+def quantities_of_output(e: Evidence) -> Iterator[tuple[str, Array]]:
+    """What each value of the output may have been multiplied by."""
+    return _factors(quantities(e, e.output.shape))
 
 
 def _factors(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
@@ -159,12 +180,12 @@ def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
     if isinstance(e.subject, OperationSubject) and not e.subject.op.variadic:
         given = zip(e.subject.op.inputs, e.subject.input_arrays(), strict=True)
         arrays |= {name: x for name, x in given if isinstance(x, np.ndarray)}
-    fitting = {name: _align(x, shape) for name, x in arrays.items()}
+    fitting = {name: align(x, shape) for name, x in arrays.items()}
     # a constant says nothing
     return {k: x for k, x in fitting.items() if x is not None and np.ptp(x) > 0}
 
 
-def _align(x: Array, shape: tuple[int, ...]) -> Array | None:
+def align(x: Array, shape: tuple[int, ...]) -> Array | None:
     """x broadcast to this shape, its axes being some of these, in their order."""
     if x.dtype.kind != "f":
         return None
