@@ -10,19 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
 from ..check import Checker
 from ..report import Diagnosis, TensorReport
-from .alternatives import of_operation, of_other_inputs
+from .alternatives import (
+    of_another_tensor,
+    of_operation,
+    of_other_inputs,
+    of_other_pooling,
+)
 from .composition import two_at_once
 from .cotangents import of_other_cotangents
+from .couplings import cross_entropies, epsilons, other_axes, softmaxes
 from .evidence import Evidence, Hypothesis
-from .factoring import factors, multiples, operands
+from .factoring import derivatives, factors, multiples, operands
+from .layers import hidden_factors, sums_of_products
 from .parts import assignments, loops, masks, outputs, passages
 from .places import gaps, misshapen, rearrange, repeat, roll, shift, turn
+from .responses import one_hots
 from .terms import terms
 from .values import cuts, slopes, sums, thresholds
 from .windows import adjoint, moves, own_steps, slopes_of_one
@@ -48,14 +56,20 @@ def diagonal(e: Evidence) -> Iterator[Hypothesis]:
 
 FAMILIES: tuple[tuple[Family, ...], ...] = (
     (plain,),
+    (epsilons,),
+    (one_hots,),
     (loops, outputs, terms, partial(rearrange, turn), of_operation),
     (masks, passages, diagonal),
     (assignments,),
-    (factors,),
+    (factors, of_another_tensor),
     (operands,),
     (multiples,),
+    (derivatives, softmaxes, cross_entropies, other_axes, hidden_factors),
+    (of_other_pooling,),
+    (sums_of_products,),
     (partial(rearrange, repeat), slopes_of_one, slopes, own_steps),
-    (of_other_cotangents, moves),
+    (moves,),
+    (of_other_cotangents,),
     (gaps, cuts, thresholds),
     (partial(rearrange, roll),),
     (partial(rearrange, shift),),
@@ -86,7 +100,10 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
         return Diagnosis("not finite", text)
     with np.errstate(all="ignore"):
         e = Evidence(checker, report, claim)
-        found = _find_fitting(e) if claim.shape == e.shape else list(misshapen(e))[:1]
+        if claim.shape == e.shape:
+            found = _find_fitting(e)
+        else:
+            found = list(islice(chain(of_another_tensor(e), misshapen(e)), 1))
     if not found:
         return None
     text = f"grad of {name} equals {found[0].sentence}."
@@ -98,6 +115,8 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
 
 def _find_fitting(e: Evidence) -> list[Hypothesis]:
     """One hypothesis of each kind that explains the claim, of the first row with any."""
+    if not e.wrong.any():  # too little for anything but an ε
+        return list(epsilons(e))
     tried: list[Hypothesis] = []
     for row in FAMILIES if e.entries.size else ():
         found: dict[str, Hypothesis] = {}

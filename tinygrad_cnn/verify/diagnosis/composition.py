@@ -40,11 +40,11 @@ def _turned(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
     """What each gives as it is, or turned; and all of it times a constant."""
     gradients = np.array([h.gradient.reshape(-1) for h in tried])
     places = np.arange(e.x.size).reshape(e.shape)
-    ways = {tuple(places.flat): ("", "")}
+    ways = {tuple(places.ravel().tolist()): ("", "")}
     for kind, how, moved in turn(places) if e.shape else ():
-        ways.setdefault(tuple(moved.flat), (kind, how))
-    for moved, (kind, how) in ways.items():
-        values = gradients[:, list(moved)]
+        ways.setdefault(tuple(moved.ravel().tolist()), (kind, how))
+    for order, (kind, how) in ways.items():
+        values = gradients[:, list(order)]
         for at, factor in _proportional(e, values):
             h = tried[at]
             text = h.sentence + (f"; and all of it {how}" if how else "")
@@ -90,7 +90,9 @@ def _proportional(e: Evidence, gradients: Array) -> list[tuple[int, float]]:
     known = np.isfinite(gradients) & ~np.isnan(true)
     values = np.where(known, gradients, 0)
     squares = np.sum(values**2, axis=1)
-    factors = values @ np.where(np.isnan(true), 0, claim) / np.where(squares, squares, 1)
+    factors = (
+        values @ np.where(np.isnan(true), 0, claim) / np.where(squares, squares, 1)
+    )
     room = e.tolerance * (np.abs(claim) + np.nanmax(np.abs(true), initial=0))
     fits = np.all((np.abs(values * factors[:, None] - claim) <= room) | ~known, axis=1)
     rows = np.flatnonzero(fits & (squares > 0) & (factors != 0))

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import TinygradError
 from ..check import Checker
 from ..difference import usual_step, with_values
 from ..report import TensorReport
 from ..subject import Array
+from .recognition import ERRORS, Recognised, recognised
 
 MOST = 1024
 """Up to so many entries are all looked at: the check has looked at all of them, too."""
@@ -30,9 +30,6 @@ PATIENCE = 384
 
 ROOM = 2**21
 """Contributions that are held at a time: with more outputs fewer entries are looked at."""
-
-ERRORS = (ValueError, TypeError, IndexError, ArithmeticError, TinygradError)
-"""What code may raise for values or shapes that it was not made for."""
 
 DERIVED = {"true", "wrong"}
 """What is worked out from g."""
@@ -150,11 +147,13 @@ class Evidence:
 
         Entry by entry, so that what is not so ends soon.
         """
-        wrong = np.flatnonzero(self.wrong)[:24].tolist()
+        looked = [*range(self.claim.size)]
+        if self.claim.shape == self.shape:
+            looked = [*np.flatnonzero(self.wrong), *self.entries[:8]]
         column = self.checker.differences.column
-        return bool(wrong) and all(
+        return bool(looked) and all(
             self.close(self.claim.flat[k], self.g @ column(name, k)[0])
-            for k in dict.fromkeys([*wrong, *self.entries[:8].tolist()])
+            for k in dict.fromkeys([*looked[:24], *looked[-8:]])
         )
 
     def is_true_with(self, name: str, values: Array) -> bool:
@@ -175,6 +174,11 @@ class Evidence:
         """The output; several are laid in one row."""
         base = self.checker.differences.base
         return base.outputs[0] if len(base.outputs) == 1 else base.row
+
+    @cached_property
+    def known(self) -> Recognised | None:
+        """The operation that the code is, if its output is that of one."""
+        return recognised(self.subject)
 
     @property
     def cotangent(self) -> Array:

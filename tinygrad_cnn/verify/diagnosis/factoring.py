@@ -163,6 +163,34 @@ def multiples(e: Evidence) -> Iterator[Hypothesis]:
         yield Hypothesis("extra factor", text, e.along(e.cotangent * values))
 
 
+LOCAL = "{} (1 − {})", "(1 − {}²)"
+"""Local derivatives that are written with the output."""
+
+
+def derivatives(e: Evidence) -> Iterator[Hypothesis]:
+    """Another local derivative than the right one."""
+    known, g = quantities(e, e.shape), align(e.cotangent, e.shape)
+    made = {
+        form.format(t, t): g * f(values)
+        for (form, f), (t, values) in product(FORMS.items(), known.items())
+        if g is not None
+    }
+    right = [text for text, values in made.items() if e.agree(values, e.true)]
+    for text, values in made.items() if right else ():
+        text = f"g · {text}, where g · {right[0]} belongs"
+        yield Hypothesis("wrong derivative", text, values)
+    y = e.output
+    for local, (t, values) in product(LOCAL, quantities(e, y.shape).items()):
+        for form, f in FORMS.items():
+            text = f"{form.format(t, t)} where {local.format('y', 'y')} belongs"
+            at_output = t == "y" and form in ("σ({}) (1 − σ({}))", "(1 − tanh² {})")
+            kind = "wrong point" if at_output else "wrong derivative"
+            text += ": the derivative is taken at the output" if at_output else ""
+            ratio = f(values) / FORMS[local](y)
+            d = e.along(e.cotangent * ratio)
+            yield Hypothesis(kind, f"the true gradient with {text}", d)
+
+
 def quantities_of_output(e: Evidence) -> Iterator[tuple[str, Array]]:
     """What each value of the output may have been multiplied by."""
     return _factors(quantities(e, e.output.shape))

@@ -1,4 +1,4 @@
-"""What each output adds, put in the wrong place: windows, indices, axes, loops over time."""
+"""What each output adds, put in the wrong place: windows, indices, axes, time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
+
 
 class Touch(NamedTuple):
     """Each contribution that is not zero: its value, its entry and output (indices)."""
@@ -46,7 +47,7 @@ STARTS = {
 
 def moves(e: Evidence) -> Iterator[Hypothesis]:
     """What comes back from an output lands in the window of another, or turned in it."""
-    if len(e.checker.outputs) > 1 or not e.is_complete:
+    if len(e.checker.outputs) > 1 or not e.is_complete or not e.touched.any():
         return
     touch = _touches(e)
     for a, b in product(_grids(e.x.ndim), _grids(e.output.ndim)):
@@ -60,7 +61,9 @@ def moves(e: Evidence) -> Iterator[Hypothesis]:
         for (row, column), why in STARTS.items():
             to = p - s * i + known[row], q - s * j + known[column]
             at = f"({row}, {column})".replace("s ", f"{s} " if s > 1 else "")
-            text = f"what comes back if the window of output (i, j) begins at {at}: {why}"
+            text = (
+                f"what comes back if the window of output (i, j) begins at {at}: {why}"
+            )
             yield Hypothesis("window", text, _land(e, touch, a, to))
         text = "what comes back if row and column within a window are exchanged"
         to = s * i + (q - s * j), s * j + (p - s * i)
@@ -68,7 +71,7 @@ def moves(e: Evidence) -> Iterator[Hypothesis]:
 
 
 def _grids(n: int) -> list[tuple[int, int]]:
-    """Pairs of axes that may be rows and columns: the last two, or those before channels."""
+    """Pairs of axes that may be rows and columns: the last two, or those before."""
     return [(a, a + 1) for a in (n - 2, n - 3) if a >= 0]
 
 
@@ -76,10 +79,12 @@ def _step(p: Array, i: Array) -> int:
     """How far an entry's place goes on as the output's does, by one: the stride."""
     if i.size == 0 or np.ptp(i) == 0:
         return 0
-    return int(round(float(np.polyfit(i, p, 1)[0])))
+    return round(float(np.polyfit(i, p, 1)[0]))
 
 
-def _land(e: Evidence, touch: Touch, axes: tuple[int, int], to: tuple[Array, ...]) -> Array:
+def _land(
+    e: Evidence, touch: Touch, axes: tuple[int, int], to: tuple[Array, ...]
+) -> Array:
     """The sum of the contributions, each at its new place; what falls out is lost."""
     entry = list(touch.entry)
     inside = np.ones(touch.values.shape, bool)
@@ -106,10 +111,11 @@ def slopes_of_one(e: Evidence) -> Iterator[Hypothesis]:
         for which, at in ("first", 0), ("last", n - 1):
             # of one index, from one index to itself, for every g
             one = full.take(at, len(x) + axis).take(at, axis)
-            others = [b for b in range(len(y)) if b != axis]
-            g = e.cotangent.transpose(*others, axis)
-            d = np.tensordot(one, g, len(others))
-            text = f"the derivative of the {which} index along axis {axis} (its mask, or "
+            g = np.moveaxis(e.cotangent, axis, -1)
+            d = np.tensordot(one, g, len(y) - 1)
+            text = (
+                f"the derivative of the {which} index along axis {axis} (its mask, or "
+            )
             text = f"g times {text}the place of its maximum), used for all {n}"
             yield Hypothesis("one for all", text, np.moveaxis(d, -1, axis))
 
@@ -118,14 +124,16 @@ def adjoint(e: Evidence) -> Iterator[Hypothesis]:
     """J g in the place of Jᵀ g."""
     if e.output.shape == e.shape and e.is_complete:
         d = e.slopes.T @ e.g[e.entries]
-        text = "J g where Jᵀ g belongs: what each output takes from g is exchanged with "
+        text = (
+            "J g where Jᵀ g belongs: what each output takes from g is exchanged with "
+        )
         text += "what it gives (a sum from the wrong end, a matrix not transposed)"
         yield Hypothesis("not transposed", text, d.reshape(e.shape))
 
 
 def own_steps(e: Evidence) -> Iterator[Hypothesis]:
     """Only what an index along an axis does to the same index of the output."""
-    if len(e.checker.outputs) > 1:
+    if len(e.checker.outputs) > 1 or not e.output.ndim:
         return
     place = np.unravel_index(e.entries, e.shape)
     out = np.indices(e.output.shape).reshape(e.output.ndim, -1)
