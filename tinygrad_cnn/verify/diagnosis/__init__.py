@@ -23,13 +23,14 @@ from .alternatives import (
     of_other_pooling,
 )
 from .composition import two_at_once
-from .cotangents import of_other_cotangents
+from .cotangents import of_other_cotangents, of_shifted_cotangents
 from .couplings import cross_entropies, epsilons, other_axes, softmaxes
 from .evidence import Evidence, Hypothesis
 from .factoring import derivatives, factors, multiples, operands
 from .layers import hidden_factors, sums_of_products
 from .parts import assignments, loops, masks, outputs, passages
 from .places import gaps, misshapen, rearrange, repeat, roll, shift, turn
+from .remedy import remedy
 from .responses import one_hots
 from .terms import terms
 from .values import cuts, slopes, sums, thresholds
@@ -61,8 +62,9 @@ FAMILIES: tuple[tuple[Family, ...], ...] = (
     (loops, outputs, terms, partial(rearrange, turn), of_operation),
     (masks, passages, diagonal),
     (assignments,),
-    (factors, of_another_tensor),
+    (factors,),
     (operands,),
+    (of_another_tensor,),
     (multiples,),
     (derivatives, softmaxes, cross_entropies, other_axes, hidden_factors),
     (of_other_pooling,),
@@ -73,6 +75,7 @@ FAMILIES: tuple[tuple[Family, ...], ...] = (
     (gaps, cuts, thresholds),
     (partial(rearrange, roll),),
     (partial(rearrange, shift),),
+    (of_shifted_cotangents,),
     (of_other_inputs,),
     (adjoint,),
     (sums,),
@@ -103,13 +106,15 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
         if claim.shape == e.shape:
             found = _find_fitting(e)
         else:
-            found = list(islice(chain(of_another_tensor(e), misshapen(e)), 1))
+            found = list(islice(chain(misshapen(e), of_another_tensor(e)), 1))
     if not found:
         return None
     text = f"grad of {name} equals {found[0].sentence}."
     if len(found) > 1:
         other = found[1].sentence
         text += f" It also equals {other}; on these inputs both are the same."
+    with np.errstate(all="ignore"):
+        text = f"{text} {remedy(e)}".rstrip()
     return Diagnosis(found[0].kind, text)
 
 

@@ -17,12 +17,26 @@ def of_other_cotangents(e: Evidence) -> Iterator[Hypothesis]:
     if len(e.checker.outputs) > 1:
         return
     g = e.cotangent
-    for kind, how, values in chain(turn(g), repeat(g), roll(g), _moved(g)):
+    for kind, how, values in chain(turn(g), repeat(g), _moved(g)):
         text = f"the true gradient if g is taken {how}"
         yield Hypothesis(f"g {kind}", text, e.along(values))
+    sizes = list(zip(g.shape, e.shape, strict=False))
+    if g.ndim == e.x.ndim and all(n % m == 0 for n, m in sizes):
+        steps = [n // m for n, m in sizes]
+        text = f"g at every place {tuple(steps)} apart: the others of g are left out"
+        yield Hypothesis(
+            "subset", text, g[tuple([slice(None, None, s) for s in steps])]
+        )
     for how, values in _functions(g):
         text = f"the true gradient for {how} in the place of g"
         yield Hypothesis("g changed", text, e.along(values))
+
+
+def of_shifted_cotangents(e: Evidence) -> Iterator[Hypothesis]:
+    """The true gradient if g were that of the place before, or of the next."""
+    for kind, how, values in roll(e.cotangent) if len(e.checker.outputs) == 1 else ():
+        text = f"the true gradient if g is taken {how}"
+        yield Hypothesis(f"g {kind}", text, e.along(values))
 
 
 def _moved(g: Array) -> Iterator[tuple[str, str, Array]]:

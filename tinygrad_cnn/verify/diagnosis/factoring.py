@@ -43,8 +43,8 @@ def _meanings(e: Evidence, size: str) -> Iterator[tuple[float, str]]:
     likely = {n: [k for k in names if "length" not in k] for n, names in counts.items()}
     first = {n: ", or ".join((likely[n] or counts[n])[:2]) for n in counts}
     for n, names in first.items():
-        yield n, f"{n} ({names}): counted so often, or not divided by it"
-        often = f"counted once instead of {n} times, or a mean where a sum belongs"
+        yield n, f"{n} ({names}): counted so often, or forward alone divides by it"
+        often = f"counted once instead of {n} times, or backward alone divides by it"
         yield 1 / n, f"1 / {n} ({names}): {often}"
     roots = [(math.sqrt(n), f"√{n} ({names})") for n, names in first.items()]
     for number, name in [*_numbers(e), *roots]:
@@ -99,7 +99,15 @@ def _numbers(e: Evidence) -> Iterator[tuple[float, str]]:
 
 # --------------------------------------------------------------- quantities, entry by entry
 
-FORMS: dict[str, Callable[[Array], Array]] = {
+
+def sigmoid(t: Array) -> Array:
+    """1 / (1 + exp(−t))."""
+    return np.asarray(1 / (1 + np.exp(-t)))
+
+
+Form = Callable[[Array], Array]
+
+FACTORS: dict[str, Form] = {
     "{}": lambda t: t,
     "(1 − {})": lambda t: 1 - t,
     "(1 + {})": lambda t: 1 + t,
@@ -107,20 +115,28 @@ FORMS: dict[str, Callable[[Array], Array]] = {
     "(1 + {}²)": lambda t: 1 + t * t,
     "{} (1 − {})": lambda t: t * (1 - t),
     "exp({})": np.exp,
+}
+"""What local derivatives are made of, as they are written with the input or the output."""
+
+FORMS: dict[str, Form] = FACTORS | {
     "{}²": np.square,
     "√{}": np.sqrt,
     "log {}": np.log,
     "sin {}": np.sin,
     "cos {}": np.cos,
-    "σ({})": lambda t: 1 / (1 + np.exp(-t)),
-    "σ({}) (1 − σ({}))": lambda t: np.exp(-t) / (1 + np.exp(-t)) ** 2,
+    "σ({})": sigmoid,
+    "σ({}) (1 − σ({}))": lambda t: sigmoid(t) * sigmoid(-t),
+    "σ({}) (1 + {} (1 − σ({})))": lambda t: sigmoid(t) * (1 + t * sigmoid(-t)),
     "tanh {}": np.tanh,
     "(1 − tanh² {})": lambda t: 1 - np.tanh(t) ** 2,
     "[{} > 0]": lambda t: 1.0 * (t > 0),
     "|{}|": np.abs,
     "sign {}": np.sign,
 }
-"""What local derivatives are made of, as they are written with the input or the output."""
+"""These, and whole derivatives."""
+
+LOCAL = "{} (1 − {})", "(1 − {}²)"
+"""Local derivatives that are written with the output."""
 
 
 def operands(e: Evidence) -> Iterator[Hypothesis]:
@@ -131,15 +147,16 @@ def operands(e: Evidence) -> Iterator[Hypothesis]:
         made = {t: g * f(values) ** power for t, values in known.items()}
         right = [u for u, values in made.items() if e.agree(values, e.true)]
         for t, values in made.items() if right else ():
-            text, kind = f"g {times} {form.format(t, t)}: ", "wrong operand"
+            text, kind = f"g {times} {written(form, t)}: ", "wrong operand"
             text += f"{t} stands where {right[0]} belongs"
-            if (t, right[0]) == ("y", e.name):
+            if (t, right[0]) == ("y", e.name) and form not in FACTORS:
                 kind, text = "wrong point", f"{text}: it is taken at the output"
             yield Hypothesis(kind, text, values)
     for t, values in quantities(e, e.output.shape).items() if g is None else ():
-        products = e.touched * (e.g * values.reshape(-1))
         text = f"the sum of g · {t}: another quantity than {t} belongs there"
-        yield Hypothesis("wrong operand", text, e.summed(products))
+        for there in (e.touched, e.reached):
+            products = there * (e.g * values.reshape(-1))
+            yield Hypothesis("wrong operand", text, e.summed(products))
 
 
 def multiples(e: Evidence) -> Iterator[Hypothesis]:
@@ -163,32 +180,32 @@ def multiples(e: Evidence) -> Iterator[Hypothesis]:
         yield Hypothesis("extra factor", text, e.along(e.cotangent * values))
 
 
-LOCAL = "{} (1 − {})", "(1 − {}²)"
-"""Local derivatives that are written with the output."""
-
-
 def derivatives(e: Evidence) -> Iterator[Hypothesis]:
     """Another local derivative than the right one."""
     known, g = quantities(e, e.shape), align(e.cotangent, e.shape)
     made = {
-        form.format(t, t): g * f(values)
-        for (form, f), (t, values) in product(FORMS.items(), known.items())
+        f"g {times} {written(form, t)}": g * f(values) ** (1 if times == "·" else -1)
+        for (form, f), (t, values), times in product(FORMS.items(), known.items(), "·/")
         if g is not None
     }
     right = [text for text, values in made.items() if e.agree(values, e.true)]
     for text, values in made.items() if right else ():
-        text = f"g · {text}, where g · {right[0]} belongs"
+        text = f"{text}, where {right[0]} belongs"
         yield Hypothesis("wrong derivative", text, values)
     y = e.output
     for local, (t, values) in product(LOCAL, quantities(e, y.shape).items()):
         for form, f in FORMS.items():
-            text = f"{form.format(t, t)} where {local.format('y', 'y')} belongs"
+            text = f"{written(form, t)} where {written(local, 'y')} belongs"
             at_output = t == "y" and form in ("σ({}) (1 − σ({}))", "(1 − tanh² {})")
             kind = "wrong point" if at_output else "wrong derivative"
             text += ": the derivative is taken at the output" if at_output else ""
-            ratio = f(values) / FORMS[local](y)
-            d = e.along(e.cotangent * ratio)
+            d = e.along(e.cotangent * f(values) / FORMS[local](y))
             yield Hypothesis(kind, f"the true gradient with {text}", d)
+
+
+def written(form: str, t: str) -> str:
+    """The form of this quantity, in words."""
+    return form.replace("{}", t)
 
 
 def quantities_of_output(e: Evidence) -> Iterator[tuple[str, Array]]:
@@ -198,8 +215,8 @@ def quantities_of_output(e: Evidence) -> Iterator[tuple[str, Array]]:
 
 def _factors(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
     """These quantities, and what local derivatives make of them."""
-    for (form, f), (t, values) in product(FORMS.items(), known.items()):
-        yield form.format(t, t), f(values)
+    for (form, f), (t, values) in product(FACTORS.items(), known.items()):
+        yield written(form, t), f(values)
 
 
 def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
-from .factoring import FORMS
+from .factoring import FORMS, written
 
 ACTIVATIONS = ("1", "(1 − {}²)", "{} (1 − {})", "[{} > 0]")
 """Derivatives of activations, by their result."""
@@ -47,7 +47,7 @@ def _right_sides(e: Evidence) -> Iterator[tuple[str, Array]]:
     """g times an activation's derivative, and that through one more matrix."""
     y, g = e.output, e.cotangent
     for form in ACTIVATIONS:
-        text = "g" if form == "1" else f"g {form.format('y', 'y')}"
+        text = "g" if form == "1" else f"g {written(form, 'y')}"
         d = g if form == "1" else g * FORMS[form](y)
         yield text, d
         for name, w in e.subject.arrays.items():

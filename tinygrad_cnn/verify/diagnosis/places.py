@@ -76,8 +76,8 @@ def roll(x: Array) -> Iterator[tuple[str, str, Array]]:
     """An array one place on, what leaves at one end entering at the other."""
     for axis, step in product(range(x.ndim), (1, -1)):
         if x.shape[axis] > 2:
-            text = f"of the {'one before' if step > 0 else 'next'} along axis {axis}"
-            yield "of another", text, np.roll(x, step, axis)
+            text = f"shifted by {step:+d} along axis {axis}, what leaves at one end"
+            yield "shifted", f"{text} entering at the other", np.roll(x, step, axis)
 
 
 def _spread(part: Array, x: Array) -> Array:

@@ -18,6 +18,15 @@ def cuts(e: Evidence) -> Iterator[Hypothesis]:
     if (e.wrong & e.close(np.abs(e.claim), np.full(e.shape, c))).sum() > 1:
         text = f"the true gradient clipped to ±{c:.6g}"
         yield Hypothesis("clipped", text, np.clip(true, -c, c))
+    g = align(e.cotangent, e.shape)
+    for base in (np.ones(e.shape), g):
+        if base is not None:
+            each, claimed = true / base, e.claim / base
+            c = float(np.nanmax(np.abs(each), initial=0))
+            at_edge = e.wrong & e.close(np.abs(each), np.full(e.shape, c))
+            if at_edge.sum() > 1 and e.agree(np.clip(claimed, -c, c), each):
+                text = f"what has to be clipped to ±{c:.6g} as forward does, and is not"
+                yield Hypothesis("clip missing", text, e.claim)
     tidy = np.round(true, 9)  # 1.9999999999 is 2
     for how, cut in (
         ("without its decimals", np.trunc),
@@ -108,7 +117,8 @@ def slopes(e: Evidence) -> Iterator[Hypothesis]:
     yield Hypothesis("branches exchanged", f"{text}: the two are exchanged", g * other)
     up, down = _near(claimed, high), _near(claimed, low)
     more, less = there & up & ~_near(true, high), there & down & ~_near(true, low)
-    if np.all((up | down)[there]) and min(more.sum(), less.sum()) > 1:
+    exchanged = e.agree(g * other, e.claim)
+    if np.all((up | down)[there]) and min(more.sum(), less.sum()) > 1 and not exchanged:
         text = "g through another mask than forward's: drawn anew, or not kept"
         yield Hypothesis("other mask", text, np.where(up, high, low) * g)
 

@@ -47,7 +47,7 @@ STARTS = {
 
 def moves(e: Evidence) -> Iterator[Hypothesis]:
     """What comes back from an output lands in the window of another, or turned in it."""
-    if len(e.checker.outputs) > 1 or not e.is_complete or not e.touched.any():
+    if min(e.x.ndim, e.output.ndim) < 2 or not e.is_complete or not e.touched.any():
         return
     touch = _touches(e)
     for a, b in product(_grids(e.x.ndim), _grids(e.output.ndim)):
