@@ -10,17 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain, islice
 
 import numpy as np
 
 from ..check import Checker
 from ..report import Diagnosis, TensorReport
-from .alternatives import of_operation, of_other_inputs
+from .alternatives import (
+    of_another_tensor,
+    of_operation,
+    of_other_inputs,
+    of_other_pooling,
+)
+from .composition import two_at_once
+from .cotangents import of_other_cotangents, of_shifted_cotangents
+from .couplings import cross_entropies, epsilons, other_axes, softmaxes
 from .evidence import Evidence, Hypothesis
-from .factoring import factors, multiples, operands
+from .factoring import derivatives, factors, multiples, operands
+from .layers import hidden_factors, sums_of_products
 from .parts import assignments, loops, masks, outputs, passages
-from .places import misshapen, rearrange, shift, turn
+from .places import gaps, misshapen, rearrange, repeat, roll, shift, turn
+from .remedy import remedy
+from .responses import one_hots
 from .terms import terms
+from .values import cuts, slopes, sums, thresholds
+from .windows import adjoint, moves, own_steps, slopes_of_one
 
 __all__ = ["diagnose"]
 
@@ -43,14 +57,28 @@ def diagonal(e: Evidence) -> Iterator[Hypothesis]:
 
 FAMILIES: tuple[tuple[Family, ...], ...] = (
     (plain,),
+    (epsilons,),
+    (one_hots,),
     (loops, outputs, terms, partial(rearrange, turn), of_operation),
     (masks, passages, diagonal),
     (assignments,),
     (factors,),
     (operands,),
+    (of_another_tensor,),
     (multiples,),
+    (derivatives, softmaxes, cross_entropies, other_axes, hidden_factors),
+    (of_other_pooling,),
+    (sums_of_products,),
+    (partial(rearrange, repeat), slopes_of_one, slopes, own_steps),
+    (moves,),
+    (of_other_cotangents,),
+    (gaps, cuts, thresholds),
+    (partial(rearrange, roll),),
     (partial(rearrange, shift),),
+    (of_shifted_cotangents,),
     (of_other_inputs,),
+    (adjoint,),
+    (sums,),
 )
 """From the most specific to the vaguest; those of one row are of equal right."""
 
@@ -75,23 +103,32 @@ def diagnose(checker: Checker, report: TensorReport) -> Diagnosis | None:
         return Diagnosis("not finite", text)
     with np.errstate(all="ignore"):
         e = Evidence(checker, report, claim)
-        found = _find_fitting(e) if claim.shape == e.shape else list(misshapen(e))[:1]
+        if claim.shape == e.shape:
+            found = _find_fitting(e)
+        else:
+            found = list(islice(chain(misshapen(e), of_another_tensor(e)), 1))
     if not found:
         return None
     text = f"grad of {name} equals {found[0].sentence}."
     if len(found) > 1:
         other = found[1].sentence
         text += f" It also equals {other}; on these inputs both are the same."
+    with np.errstate(all="ignore"):
+        text = f"{text} {remedy(e)}".rstrip()
     return Diagnosis(found[0].kind, text)
 
 
 def _find_fitting(e: Evidence) -> list[Hypothesis]:
     """One hypothesis of each kind that explains the claim, of the first row with any."""
+    if not e.wrong.any():  # too little for anything but an ε
+        return list(epsilons(e))
+    tried: list[Hypothesis] = []
     for row in FAMILIES if e.entries.size else ():
         found: dict[str, Hypothesis] = {}
         for hypothesis in (h for family in row for h in family(e)):
             if hypothesis.kind not in found and e.explains(hypothesis.gradient):
                 found[hypothesis.kind] = hypothesis
+            tried.append(hypothesis)
         if found:
             return list(found.values())
-    return []
+    return list(islice(two_at_once(e, tried), 1))

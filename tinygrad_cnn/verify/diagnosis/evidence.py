@@ -7,25 +7,32 @@ x_k ± h, say more than their sum: which of them the code left out, say.
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import copy
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import TinygradError
 from ..check import Checker
 from ..difference import usual_step, with_values
 from ..report import TensorReport
 from ..subject import Array
+from .recognition import ERRORS, Recognised, recognised
 
-MOST = 512
-"""Entries that are looked at; of a larger tensor half of those found wrong, half drawn."""
+MOST = 1024
+"""Up to so many entries are all looked at: the check has looked at all of them, too."""
+
+SOME = 256
+"""Of a larger tensor, half of those found wrong, and others drawn."""
+
+PATIENCE = 384
+"""Runs of the forward pass in which other inputs are tried."""
 
 ROOM = 2**21
 """Contributions that are held at a time: with more outputs fewer entries are looked at."""
 
-ERRORS = (ValueError, TypeError, IndexError, ArithmeticError, TinygradError)
-"""What code may raise for values or shapes that it was not made for."""
+DERIVED = {"true", "wrong"}
+"""What is worked out from g."""
 
 ENOUGH = 3
 """Wrong entries that a hypothesis must explain, where there are as many."""
@@ -65,7 +72,8 @@ class Evidence:
         places = np.arange(self.x.size).reshape(self.shape)
         wrong = np.array([places[at] for at in report.wrong], int)
         kinks = [places[kink.index] for kink in report.kinks]
-        most = max(min(MOST, ROOM // self.g.size), 16)
+        most = MOST if self.x.size <= MOST else SOME
+        most = max(min(most, ROOM // self.g.size), 16)
         rng = np.random.default_rng(0)
         drawn = rng.permutation(self.x.size)
         if self.x.size > most:
@@ -91,6 +99,29 @@ class Evidence:
         full[self.entries] = terms.reshape(len(terms), -1).sum(axis=1)
         return full.reshape(self.shape)
 
+    @cached_property
+    def slopes(self) -> Array:
+        """∂y/∂x of each entry looked at and each output."""
+        return self.contributions / self.g  # no g is near zero
+
+    def along(self, g: Array) -> Array:
+        """The true gradient for another g, of the size of the output."""
+        return self.summed(self.slopes @ g.reshape(-1, 1))
+
+    def taking(self, g: Array) -> Evidence:
+        """What would be known if g were this: for a second mistake after a first."""
+        other = copy(self)
+        for name in [k for k in vars(other) if k in DERIVED]:
+            delattr(other, name)
+        other.g = g.reshape(-1)
+        other.contributions = self.slopes * other.g
+        return other
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every entry of the tensor was looked at."""
+        return self.entries.size == self.x.size
+
     def close(self, a: Array, b: Array) -> Array:
         """Where a and b are the same up to the error of differences."""
         scale = float(np.nanmax(np.abs(self.true), initial=0))
@@ -102,8 +133,12 @@ class Evidence:
         return bool(known.any() and np.all(self.close(a, b)[known]))
 
     def explains(self, gradient: Array) -> bool:
-        """Whether this is what was claimed, also where that is wrong."""
-        needed = max(min(ENOUGH, int(self.wrong.sum())), 1)
+        """Whether this is what was claimed, also where that is wrong.
+
+        Of a shift the edge is not known, but half of what is wrong has to be.
+        """
+        wrong = int(self.wrong.sum())
+        needed = max(min(ENOUGH, wrong), (wrong + 1) // 2, 1)
         explained = int((self.wrong & ~np.isnan(gradient)).sum())
         return explained >= needed and self.agree(gradient, self.claim)
 
@@ -112,11 +147,13 @@ class Evidence:
 
         Entry by entry, so that what is not so ends soon.
         """
-        wrong = np.flatnonzero(self.wrong)[:24].tolist()
+        looked = [*range(self.claim.size)]
+        if self.claim.shape == self.shape:
+            looked = [*np.flatnonzero(self.wrong), *self.entries[:8]]
         column = self.checker.differences.column
-        return bool(wrong) and all(
+        return bool(looked) and all(
             self.close(self.claim.flat[k], self.g @ column(name, k)[0])
-            for k in dict.fromkeys([*wrong, *self.entries[:8].tolist()])
+            for k in dict.fromkeys([*looked[:24], *looked[-8:]])
         )
 
     def is_true_with(self, name: str, values: Array) -> bool:
@@ -137,6 +174,11 @@ class Evidence:
         """The output; several are laid in one row."""
         base = self.checker.differences.base
         return base.outputs[0] if len(base.outputs) == 1 else base.row
+
+    @cached_property
+    def known(self) -> Recognised | None:
+        """The operation that the code is, if its output is that of one."""
+        return recognised(self.subject)
 
     @property
     def cotangent(self) -> Array:
@@ -169,9 +211,16 @@ class Evidence:
         return own
 
     @cached_property
+    def is_elementwise(self) -> bool:
+        """Whether each entry looked at touches the output in its own place alone."""
+        return bool(self.own.any() and not (self.touched & ~self.own).any())
+
+    @cached_property
     def reached(self) -> Array:
         """Which outputs each entry could contribute to, were it very large or small."""
         reached = self.touched | self.own
+        if self.is_elementwise:
+            return reached
         far = 16 * (1 + float(np.max(np.abs(self.x))))
         for row, k in enumerate(self.entries.tolist()):
             for place in (far, -far):

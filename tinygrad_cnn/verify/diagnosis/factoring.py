@@ -43,8 +43,8 @@ def _meanings(e: Evidence, size: str) -> Iterator[tuple[float, str]]:
     likely = {n: [k for k in names if "length" not in k] for n, names in counts.items()}
     first = {n: ", or ".join((likely[n] or counts[n])[:2]) for n in counts}
     for n, names in first.items():
-        yield n, f"{n} ({names}): counted so often, or not divided by it"
-        often = f"counted once instead of {n} times, or a mean where a sum belongs"
+        yield n, f"{n} ({names}): counted so often, or forward alone divides by it"
+        often = f"counted once instead of {n} times, or backward alone divides by it"
         yield 1 / n, f"1 / {n} ({names}): {often}"
     roots = [(math.sqrt(n), f"√{n} ({names})") for n, names in first.items()]
     for number, name in [*_numbers(e), *roots]:
@@ -99,7 +99,15 @@ def _numbers(e: Evidence) -> Iterator[tuple[float, str]]:
 
 # --------------------------------------------------------------- quantities, entry by entry
 
-FORMS: dict[str, Callable[[Array], Array]] = {
+
+def sigmoid(t: Array) -> Array:
+    """1 / (1 + exp(−t))."""
+    return np.asarray(1 / (1 + np.exp(-t)))
+
+
+Form = Callable[[Array], Array]
+
+FACTORS: dict[str, Form] = {
     "{}": lambda t: t,
     "(1 − {})": lambda t: 1 - t,
     "(1 + {})": lambda t: 1 + t,
@@ -110,21 +118,45 @@ FORMS: dict[str, Callable[[Array], Array]] = {
 }
 """What local derivatives are made of, as they are written with the input or the output."""
 
+FORMS: dict[str, Form] = FACTORS | {
+    "{}²": np.square,
+    "√{}": np.sqrt,
+    "log {}": np.log,
+    "sin {}": np.sin,
+    "cos {}": np.cos,
+    "σ({})": sigmoid,
+    "σ({}) (1 − σ({}))": lambda t: sigmoid(t) * sigmoid(-t),
+    "σ({}) (1 + {} (1 − σ({})))": lambda t: sigmoid(t) * (1 + t * sigmoid(-t)),
+    "tanh {}": np.tanh,
+    "(1 − tanh² {})": lambda t: 1 - np.tanh(t) ** 2,
+    "[{} > 0]": lambda t: 1.0 * (t > 0),
+    "|{}|": np.abs,
+    "sign {}": np.sign,
+}
+"""These, and whole derivatives."""
+
+LOCAL = "{} (1 − {})", "(1 − {}²)"
+"""Local derivatives that are written with the output."""
+
 
 def operands(e: Evidence) -> Iterator[Hypothesis]:
     """g · F(t) where g · F(u) is true, or a sum of g · t: another array belongs there."""
-    known, g = quantities(e, e.shape), _align(e.cotangent, e.shape)
+    known, g = quantities(e, e.shape), align(e.cotangent, e.shape)
     for (form, f), times in product(FORMS.items() if g is not None else (), "·/"):
         power = 1 if times == "·" else -1
         made = {t: g * f(values) ** power for t, values in known.items()}
         right = [u for u, values in made.items() if e.agree(values, e.true)]
         for t, values in made.items() if right else ():
-            text = f"g {times} {form.format(t, t)}: {t} stands where {right[0]} belongs"
-            yield Hypothesis("wrong operand", text, values)
+            text, kind = f"g {times} {written(form, t)}: ", "wrong operand"
+            text += f"{t} stands where {right[0]} belongs"
+            if (t, right[0]) == ("y", e.name) and form not in FACTORS:
+                kind, text = "wrong point", f"{text}: it is taken at the output"
+            yield Hypothesis(kind, text, values)
     for t, values in quantities(e, e.output.shape).items() if g is None else ():
-        products = e.touched * (e.g * values.reshape(-1))
         text = f"the sum of g · {t}: another quantity than {t} belongs there"
-        yield Hypothesis("wrong operand", text, e.summed(products))
+        for there in (e.touched, e.reached):
+            products = there * (e.g * values.reshape(-1))
+            yield Hypothesis("wrong operand", text, e.summed(products))
 
 
 def multiples(e: Evidence) -> Iterator[Hypothesis]:
@@ -141,16 +173,50 @@ def multiples(e: Evidence) -> Iterator[Hypothesis]:
             ("inverted factor", f"divided by {t}²: {little}", inverse**2),
         ):
             yield Hypothesis(kind, f"{true} {text}", e.true * factor)
-    for t, values in _factors(quantities(e, e.output.shape)):
+    for t, values in quantities_of_output(e):
         text = f"{true} without the factor {t}, which g is to be multiplied by"
-        terms = e.contributions / values.reshape(-1)
-        yield Hypothesis("missing factor", text, e.summed(terms))
+        yield Hypothesis("missing factor", text, e.along(e.cotangent / values))
+        text = f"{true} for g · {t} in the place of g: that factor is one too many"
+        yield Hypothesis("extra factor", text, e.along(e.cotangent * values))
+
+
+def derivatives(e: Evidence) -> Iterator[Hypothesis]:
+    """Another local derivative than the right one."""
+    known, g = quantities(e, e.shape), align(e.cotangent, e.shape)
+    made = {
+        f"g {times} {written(form, t)}": g * f(values) ** (1 if times == "·" else -1)
+        for (form, f), (t, values), times in product(FORMS.items(), known.items(), "·/")
+        if g is not None
+    }
+    right = [text for text, values in made.items() if e.agree(values, e.true)]
+    for text, values in made.items() if right else ():
+        text = f"{text}, where {right[0]} belongs"
+        yield Hypothesis("wrong derivative", text, values)
+    y = e.output
+    for local, (t, values) in product(LOCAL, quantities(e, y.shape).items()):
+        for form, f in FORMS.items():
+            text = f"{written(form, t)} where {written(local, 'y')} belongs"
+            at_output = t == "y" and form in ("σ({}) (1 − σ({}))", "(1 − tanh² {})")
+            kind = "wrong point" if at_output else "wrong derivative"
+            text += ": the derivative is taken at the output" if at_output else ""
+            d = e.along(e.cotangent * f(values) / FORMS[local](y))
+            yield Hypothesis(kind, f"the true gradient with {text}", d)
+
+
+def written(form: str, t: str) -> str:
+    """The form of this quantity, in words."""
+    return form.replace("{}", t)
+
+
+def quantities_of_output(e: Evidence) -> Iterator[tuple[str, Array]]:
+    """What each value of the output may have been multiplied by."""
+    return _factors(quantities(e, e.output.shape))
 
 
 def _factors(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
     """These quantities, and what local derivatives make of them."""
-    for (form, f), (t, values) in product(FORMS.items(), known.items()):
-        yield form.format(t, t), f(values)
+    for (form, f), (t, values) in product(FACTORS.items(), known.items()):
+        yield written(form, t), f(values)
 
 
 def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
@@ -159,12 +225,12 @@ def quantities(e: Evidence, shape: tuple[int, ...]) -> dict[str, Array]:
     if isinstance(e.subject, OperationSubject) and not e.subject.op.variadic:
         given = zip(e.subject.op.inputs, e.subject.input_arrays(), strict=True)
         arrays |= {name: x for name, x in given if isinstance(x, np.ndarray)}
-    fitting = {name: _align(x, shape) for name, x in arrays.items()}
+    fitting = {name: align(x, shape) for name, x in arrays.items()}
     # a constant says nothing
     return {k: x for k, x in fitting.items() if x is not None and np.ptp(x) > 0}
 
 
-def _align(x: Array, shape: tuple[int, ...]) -> Array | None:
+def align(x: Array, shape: tuple[int, ...]) -> Array | None:
     """x broadcast to this shape, its axes being some of these, in their order."""
     if x.dtype.kind != "f":
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 
@@ -39,6 +39,14 @@ def loops(e: Evidence) -> Iterator[Hypothesis]:
         text = "the true gradient of the last channel of the last image alone: it is"
         alone = e.summed(e.by_output[:, -1, -1])
         yield Hypothesis("last image", f"{text} assigned inside both loops", alone)
+    names = NAMES.get(n, usual)
+    several = [c for r in range(2, n + 1) for c in combinations(range(n), r)]
+    for axes in several:  # the last ones are what is left by an assignment, below
+        part = tuple([0 if axis in axes else slice(None) for axis in range(n)])
+        what = " and ".join([f"first {names[axis]}" for axis in axes])
+        text = f"the true gradient of the {what} alone: a return inside of the loops"
+        alone = e.summed(e.by_output[(slice(None), *part)])
+        yield Hypothesis("first output", text, alone)
 
 
 def outputs(e: Evidence) -> Iterator[Hypothesis]:

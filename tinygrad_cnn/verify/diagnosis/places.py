@@ -16,17 +16,31 @@ Change = Callable[[Array], Iterator[tuple[str, str, Array]]]
 def turn(x: Array) -> Iterator[tuple[str, str, Array]]:
     """An array transposed, rotated, or with an axis reversed: kind, words, values."""
     n = x.ndim
-    for i, j in combinations(range(n), 2):
-        swapped = np.swapaxes(x, i, j)
-        how = "" if (i, j) == (n - 2, n - 1) else f" (axes {i} and {j} exchanged)"
-        read = "" if swapped.shape == x.shape else ", read under the wrong shape"
-        back = np.swapaxes(x.reshape(swapped.shape), i, j)
-        for values in (swapped.reshape(x.shape), back):
+    for order in _orders(n):
+        moved = [axis for axis in range(n) if order[axis] != axis]
+        how = f" (axes in the order {order})"
+        if len(moved) == 2:
+            how = f" (axes {moved[0]} and {moved[1]} exchanged)"
+        how = "" if moved == [n - 2, n - 1] else how
+        turned = x.transpose(order)
+        read = "" if turned.shape == x.shape else ", read under the wrong shape"
+        back = x.reshape(turned.shape).transpose(np.argsort(order))
+        for values in (turned.reshape(x.shape), back):
             yield "transposed", f"transposed{how}{read}", values
     if n >= 2:
         yield "rotated", "rotated by 180°", x[..., ::-1, ::-1]
     for axis in range(n):
         yield "flipped", f"with axis {axis} reversed", np.flip(x, axis)
+
+
+def _orders(n: int) -> list[tuple[int, ...]]:
+    """Other orders of n axes: where two are exchanged first, then, of few axes, all."""
+    swaps = [list(range(n)) for _ in combinations(range(n), 2)]
+    for order, (i, j) in zip(swaps, combinations(range(n), 2), strict=True):
+        order[i], order[j] = j, i
+    others = permutations(range(n)) if n <= 4 else ()
+    orders = dict.fromkeys([*map(tuple, swaps), *others])
+    return [order for order in orders if order != tuple(range(n))]
 
 
 def shift(x: Array) -> Iterator[tuple[str, str, Array]]:
@@ -45,10 +59,75 @@ def shift(x: Array) -> Iterator[tuple[str, str, Array]]:
         yield "shifted", f"{text} that much", values
 
 
+def repeat(x: Array) -> Iterator[tuple[str, str, Array]]:
+    """One index along an axis, or the sum or mean over it, in the place of all."""
+    for axis, n in enumerate(x.shape):
+        if n > 1:
+            for which, at in ("first", 0), ("last", -1):
+                text = f"of the {which} index along axis {axis}, used for all {n}"
+                yield "one for all", text, _spread(x.take([at], axis), x)
+            for word, found in ("summed", x.sum), ("averaged", x.mean):
+                text = f"{word} over axis {axis}, used for all {n}"
+                one = found(axis=axis, keepdims=True)
+                yield "one for all", text, _spread(one, x)
+
+
+def roll(x: Array) -> Iterator[tuple[str, str, Array]]:
+    """An array one place on, what leaves at one end entering at the other."""
+    for axis, step in product(range(x.ndim), (1, -1)):
+        if x.shape[axis] > 2:
+            text = f"shifted by {step:+d} along axis {axis}, what leaves at one end"
+            yield "shifted", f"{text} entering at the other", np.roll(x, step, axis)
+
+
+def _spread(part: Array, x: Array) -> Array:
+    return np.array(np.broadcast_to(part, x.shape))
+
+
 def rearrange(change: Change, e: Evidence) -> Iterator[Hypothesis]:
     """The true gradient, changed in this way."""
     for kind, how, values in change(e.true):
         yield Hypothesis(kind, f"the true gradient {how}", values)
+
+
+def gaps(e: Evidence) -> Iterator[Hypothesis]:
+    """Zero but for some rows, columns, images, …, or zero in some of them only."""
+    why = "a loop ends too early (a return inside of it?), or a part is left out"
+    box, where = describe_box(~e.close(e.claim, np.zeros(e.shape)))
+    if where:
+        text = f"the true gradient at index {where}, and zero elsewhere: {why}"
+        yield Hypothesis("partly zero", text, np.where(box, e.true, 0))
+    box, where = describe_box(e.wrong)
+    if where:
+        text = f"zero at index {where}, and the true gradient elsewhere: {why}"
+        yield Hypothesis("partly zero", text, np.where(box, 0, e.true))
+
+
+def describe_box(mask: Array) -> tuple[Array, str]:
+    """The smallest set of rows, columns, … with all of these entries, and its words.
+
+    Without words, if it is all of the tensor or nothing, or follows no rule.
+    """
+    axes = range(mask.ndim)
+    parts = [np.any(mask, axis=tuple([b for b in axes if b != a])) for a in axes]
+    words = [
+        f"{_listed(np.flatnonzero(part))} of axis {axis}"
+        for axis, part in enumerate(parts)
+        if part.any() and not part.all()
+    ]
+    regular = all(np.unique(np.diff(np.flatnonzero(part))).size <= 1 for part in parts)
+    box = np.ones(mask.shape, bool)
+    for axis, part in enumerate(parts):
+        box &= np.expand_dims(part, [b for b in axes if b != axis])
+    return box, " and ".join(words) if regular else ""
+
+
+def _listed(indices: Array) -> str:
+    """As 0, as 0, 2 and 5, or as 3 to 9."""
+    first, last = int(indices[0]), int(indices[-1])
+    if last - first + 1 == indices.size > 2:
+        return f"{first} to {last}"
+    return ", ".join(map(str, indices[:6].tolist())) + ", …" * (indices.size > 6)
 
 
 def misshapen(e: Evidence) -> Iterator[Hypothesis]:

@@ -1,22 +1,25 @@
 """Which operation of this package a piece of code is, told by its output alone.
 
 Then its gradient can be compared with those of the same operation with another stride, and
-the like.
+the like; and a forward that is nearly an operation, but not quite, is known for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import permutations, product
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...errors import TinygradError
 from ...kernels import Window
 from ...ops.base import Op, registry
+from ...ops.convolution import Conv2d
+from ...ops.pooling import MaxPool2d, SumPool2d
 from ..subject import Array, OperationSubject, Subject
-from .evidence import ERRORS
+from .layouts import Layout, layouts_of_images, layouts_of_kernels
 
 LAYOUT = {
     "stride": [(s, s) for s in (1, 2, 3, 4)],
@@ -26,12 +29,31 @@ LAYOUT = {
 """Settings of windows that are tried."""
 
 
+ERRORS = (ValueError, TypeError, IndexError, ArithmeticError, TinygradError)
+"""What code may raise for values or shapes that it was not made for."""
+
+
 class Recognised(NamedTuple):
-    """The operation, its inputs in order, and which of its inputs each tensor is."""
+    """The operation, its inputs in order, and which of its inputs each tensor is.
+
+    layouts: of tensors (and "" for the output) whose axes stand in another order. scale:
+    what the operation's result is multiplied by. often: how many times the bias is added.
+    """
 
     op: Op
     inputs: list[Any]
     rules: dict[str, str]
+    layouts: Mapping[str, Layout] = {}
+    scale: float = 1.0
+    often: float = 1.0
+
+    def raised(self, g: Array) -> Array:
+        """g in the order of axes that the operation has."""
+        return self.layouts[""].raised(g) if "" in self.layouts else g
+
+    def lowered(self, d: Array, name: str) -> Array:
+        """A gradient as the code has that tensor."""
+        return self.layouts[name].lowered(d) if name in self.layouts else d
 
 
 def recognised(subject: Subject) -> Recognised | None:
@@ -39,16 +61,22 @@ def recognised(subject: Subject) -> Recognised | None:
     if isinstance(subject, OperationSubject):
         return _registered(subject)
     outputs = subject.run().outputs
-    candidates = _candidates(subject.arrays, outputs[0]) if len(outputs) == 1 else ()
-    for op, names in candidates:
-        inputs = [subject.arrays[name] if name else None for name in names]
+    if len(outputs) != 1:
+        return None
+    y, arrays = outputs[0], subject.arrays
+    for op, names in _candidates(arrays, y):
+        inputs = [arrays[name] if name else None for name in names]
         try:
-            y = op(*inputs)
+            found = op(*inputs)
         except (*ERRORS, AttributeError):  # of an input that is None
             continue
-        if y.shape == outputs[0].shape and np.allclose(y, outputs[0], 1e-9, 1e-9):
+        if _same(found, y):
             return Recognised(op, inputs, dict(zip(names, op.inputs, strict=True)))
-    return None
+    return next(_windows_over(arrays, y), None)
+
+
+def _same(found: Any, y: Array) -> bool:
+    return found.shape == y.shape and np.allclose(found, y, 1e-9, 1e-9)
 
 
 def _registered(subject: OperationSubject) -> Recognised | None:
@@ -84,3 +112,72 @@ def _candidates(
             given = permutations([*arrays, ""], len(kind.inputs))
             for values, inputs in product(settings, given):
                 yield kind(*values), inputs
+
+
+# ------------------------------------------------------- windows, in any order of the axes
+
+
+def _windows_over(arrays: Mapping[str, Array], y: Array) -> Iterator[Recognised]:
+    """Convolutions and poolings of images, or of one image, that give this output."""
+    for (name, x), above in product(arrays.items(), layouts_of_images(y)):
+        raised = above.raised(y)
+        for layout in layouts_of_images(x):
+            image = layout.raised(x)
+            axes = {name: layout, "": above}
+            if image.shape[0] != raised.shape[0]:
+                continue
+            if image.shape[1] == raised.shape[1]:
+                yield from _poolings(name, image, raised, axes)
+            for key, w in arrays.items():
+                for order in layouts_of_kernels(w) if key != name else ():
+                    kernels = order.raised(w)
+                    if kernels.shape[:2] == (raised.shape[1], image.shape[1]):
+                        named = {name: image, key: kernels}
+                        layouts = {**axes, key: order}
+                        yield from _convolutions(arrays, named, raised, layouts)
+
+
+def _poolings(
+    name: str, x: Array, y: Array, layouts: Mapping[str, Layout]
+) -> Iterator[Recognised]:
+    for k, s, p in product((2, 3, 4), (1, 2, 3, 4), (0, 1)):
+        window = Window((k, k), (s, s), (p, p), (1, 1))
+        if _fits(window, x, y):
+            largest, total = MaxPool2d(window), SumPool2d(window)
+            for op, scale in ((largest, 1.0), (total, 1.0), (total, 1 / k**2)):
+                if np.allclose(scale * op(x), y, 1e-9, 1e-9):
+                    yield Recognised(op, [x], {name: "x"}, layouts, scale)
+
+
+def _fits(window: Window, x: Array, y: Array) -> bool:
+    try:
+        return window.output_size(x.shape[2:]) == y.shape[2:]
+    except ERRORS:
+        return False
+
+
+def _convolutions(
+    arrays: Mapping[str, Array],
+    named: Mapping[str, Array],
+    y: Array,
+    layouts: Mapping[str, Layout],
+) -> Iterator[Recognised]:
+    (name, x), (key, w) = named.items()
+    for s, p in product(LAYOUT["stride"], LAYOUT["padding"]):
+        if not _fits(Window(w.shape[2:], s, p, (1, 1)), x, y):
+            continue
+        op = Conv2d(s, p)
+        rest = y - op(x, w, None)
+        rules = {name: "x", key: "w"}
+        if np.allclose(rest, 0, 0, 1e-9 * np.abs(y).max()):
+            yield Recognised(op, [x, w, None], rules, layouts)
+        each = rest.mean(axis=(0, 2, 3))
+        if not np.allclose(rest, each[:, None, None], 1e-9, 1e-9):
+            continue
+        for bias, b in arrays.items():
+            if bias not in named and b.size == each.size:
+                often = float(np.mean(each / b.reshape(-1)))
+                if np.allclose(often * b.reshape(-1), each, 1e-9, 1e-9):
+                    inputs = [x, w, b.reshape(-1)]
+                    more = {**rules, bias: "b"}
+                    yield Recognised(op, inputs, more, layouts, 1.0, often)

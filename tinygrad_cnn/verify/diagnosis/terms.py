@@ -35,13 +35,13 @@ class Family(NamedTuple):
 def terms(e: Evidence) -> Iterator[Hypothesis]:
     """The claim as the same sum with one term missing, turned or multiplied."""
     for family in _families(e):
-        true = _coefficients(e, family, e.true)
+        true = coefficients(e, family, e.true)
         if true is None:
             continue
         sizes = np.abs(true) * [np.abs(t).max() for t in family.terms.values()]
         telling = np.all(sizes > 1e-5 * sizes.max(), axis=1)
         if telling.any():
-            claimed = _coefficients(e, family, e.claim)
+            claimed = coefficients(e, family, e.claim)
             if claimed is not None:
                 shares = claimed[telling] / true[telling]
                 yield from _compare(e, family, shares)
@@ -71,7 +71,7 @@ def _compare(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]
     yield Hypothesis(kind, f"{family.what} {text}", e.claim)
 
 
-def _coefficients(e: Evidence, family: Family, gradient: Array) -> Array | None:
+def coefficients(e: Evidence, family: Family, gradient: Array) -> Array | None:
     """The combination of the terms in each group, if the gradient is one."""
     known = ~np.isnan(e.true)
     groups, wanted = family.groups[known], gradient[known]
@@ -122,15 +122,23 @@ def _couplings(e: Evidence) -> Iterator[Family]:
                 {"g": g, "p Σ g": np.exp(y)},
                 {(1,): ("softmax mean", "without the term p Σ g")},
             )
+    for _, family in normalisations(e):
+        yield family
+
+
+def normalisations(e: Evidence) -> Iterator[tuple[tuple[int, ...], Family]]:
+    """x / |x| and (x − μ) / σ, g being multiplied by γ: the axes that they sum over."""
+    ndim = e.x.ndim
     axes = [[1], [0], [0, 1], list(range(ndim - 1))] if ndim >= 2 else [[]]
     scales = [np.ones(e.shape), *quantities(e, e.shape).values()]
     for fixed, scale in product(dict.fromkeys(map(tuple, axes)), scales):
-        yield from _normalisations(e, fixed, g * scale)
+        over = tuple([axis for axis in range(ndim) if axis not in fixed])
+        for family in _normalisations(e, over, e.cotangent * scale):
+            yield over, family
 
 
-def _normalisations(e: Evidence, fixed: tuple[int, ...], g: Array) -> Iterator[Family]:
-    """x / |x|, and (x − μ) / σ, over all axes but these; g is multiplied by γ already."""
-    over = tuple([axis for axis in range(e.x.ndim) if axis not in fixed])
+def _normalisations(e: Evidence, over: tuple[int, ...], g: Array) -> Iterator[Family]:
+    """Both over these axes; g is multiplied by γ already."""
     groups = _groups(e.shape, over)
     centred = e.x - e.x.mean(axis=over, keepdims=True)
     constant = "taken as a constant, and it depends on x"
@@ -158,19 +166,29 @@ def _normalisations(e: Evidence, fixed: tuple[int, ...], g: Array) -> Iterator[F
 
 def _cross_entropy(e: Evidence) -> Iterator[Family]:
     """∂L/∂x = s (p − onehot), with s of the row and p = softmax(x) along axis 1."""
-    powers = np.exp(e.x - e.x.max(axis=1, keepdims=True))
-    p = powers / powers.sum(axis=1, keepdims=True)
-    # the correct class has the sign that no other has
-    sign = np.sign(np.nansum(np.sign(e.true), axis=1, keepdims=True))
-    label = np.argmin(np.nan_to_num(e.true) * sign, axis=1, keepdims=True)
-    onehot = np.zeros(e.shape)
-    np.put_along_axis(onehot, label, 1.0, axis=1)
+    p, onehot = softmax(e.x, 1), labels_of(e)
     yield Family(
         "the cross-entropy gradient p − y, with p = softmax(x),",
         _groups(e.shape, [1]),
         {"p": p, "y, the 1 of the correct class": onehot},
         {(1,): ("label term", "without y: the 1 of the correct class is missing")},
     )
+
+
+def softmax(x: Array, axis: int) -> Array:
+    """exp(x) along an axis, divided by its sum."""
+    powers = np.exp(x - x.max(axis, keepdims=True))
+    return np.asarray(powers / powers.sum(axis, keepdims=True))
+
+
+def labels_of(e: Evidence) -> Array:
+    """The labels of a cross-entropy, one-hot along axis 1, as its true gradient tells."""
+    # the correct class has the sign that no other has
+    sign = np.sign(np.nansum(np.sign(e.true), axis=1, keepdims=True))
+    label = np.argmin(np.nan_to_num(e.true) * sign, axis=1, keepdims=True)
+    onehot = np.zeros(e.shape)
+    np.put_along_axis(onehot, label, 1.0, axis=1)
+    return onehot
 
 
 def _groups(shape: tuple[int, ...], over: Sequence[int]) -> Array:

@@ -20,7 +20,7 @@ IMAGES = values(2, 3, 4, 4)
 CHANNELS = tuple(values(3, low=0.4, draw=k) for k in range(4))
 
 sin = partial(wrong, Example(Sin(), (X,)), "grad_x")
-sin("sine in the place of cosine", "wrong operand: y stands")(lambda op, g, y: g * y)
+sin("sine in the place of cosine", "wrong derivative: cos")(lambda op, g, y: g * y)
 
 cos = partial(wrong, Example(Cos(), (X,)), "grad_x")
 cos("wrong sign", "sign")(lambda op, g, x: g * np.sin(x))
@@ -36,13 +36,13 @@ asin("multiplied by the root, not divided", "extra factor: (1 − x²)")(
 )
 
 log1p = partial(wrong, Example(Log1p(), (POSITIVE,)), "grad_x")
-log1p("1 forgotten", "wrong operand")(lambda op, g, x: g / x)
+log1p("1 forgotten", "wrong derivative: g / (1 + x) belongs")(lambda op, g, x: g / x)
 
 erf = partial(wrong, Example(Erf(), (X,)), "grad_x")
 erf("2 / √π forgotten", "factor: 0.886227")(lambda op, g, x: g * np.exp(-x * x))
 
 silu = partial(wrong, Example(SiLU(), (X,)), "grad_x")
-silu("σ(x) alone: x taken for a constant", "missing term")(
+silu("σ(x) alone: x taken for a constant", "wrong derivative: g · σ(x), where")(
     lambda op, g, x: g / (1 + np.exp(-x))
 )
 
@@ -56,15 +56,17 @@ softplus = partial(wrong, Example(Softplus(), (X,)), "grad_x")
 softplus("σ taken at y", "wrong point")(lambda op, g, y: g / (1 + np.exp(-y)))
 
 prelu = partial(wrong, Example(PReLU(), (X, SECOND)), "grad_w")
-prelu("of all x, not of the negative ones", "mask missing")(lambda op, g, x: g * x)
+prelu("of all x, not of the negative ones", "wrong operand: g · x")(
+    lambda op, g, x: g * x
+)
 
 huber = partial(wrong, Example(Huber(0.7), (X, SECOND)), "grad_a")
-huber("not held between −delta and delta", "mask missing")(
+huber("not held between −delta and delta", "clip missing: ±0.7")(
     lambda op, g, a, b: g * (a - b)
 )
 
 cumulated = partial(wrong, Example(CumSum(1), (X,)), "grad_x")
-cumulated("summed from the wrong end", "axis reversed")(
+cumulated("summed from the wrong end", "not transposed: wrong end")(
     lambda op, g: np.cumsum(g, op.axis)
 )
 
