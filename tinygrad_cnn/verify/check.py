@@ -244,7 +244,9 @@ class Checker:
             others += self.rng.uniform(-0.1, 0.1, array.shape)
             try:
                 after = with_values(array, slice(None), others, self.subject.run)
-            except Exception:  # the code may refuse such values, and then depends on them
+            except (
+                Exception
+            ):  # the code may refuse such values, and then depends on them
                 return
             if np.array_equal(after.row, self.differences.base.row):
                 self.notes.append(f"the output does not depend on {name}")
@@ -356,7 +358,9 @@ class Checker:
         claimed = float(np.sum(found.claim) * n**-0.5)
         if not isinstance(slope, Slope) or self._is_close(found, claimed, slope):
             return None
-        if self._jump(found.name, common, claimed, first, slope):  # of a ReLU at zero, say
+        if self._jump(
+            found.name, common, claimed, first, slope
+        ):  # of a ReLU at zero, say
             return None
         return claimed, slope.value
 

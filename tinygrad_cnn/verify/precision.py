@@ -71,8 +71,12 @@ class Steps:
         if not moved.any() or not np.isfinite(far).all():
             return 0.0
         height = 0.0
-        if find_precision([far[moved]]) > np.finfo(far.dtype).eps:  # the outputs are float32
-            height = float(np.finfo(np.float32).eps * np.linalg.norm(self.weights * far))
+        if (
+            find_precision([far[moved]]) > np.finfo(far.dtype).eps
+        ):  # the outputs are float32
+            height = float(
+                np.finfo(np.float32).eps * np.linalg.norm(self.weights * far)
+            )
         elif not self._stepping(far).any():
             return 0.0
         found = [self._jitter(width) for width in WINDOWS]
