@@ -260,7 +260,7 @@ class CodeSubject(Subject):
                 for y in foreign.outputs_of(forward.raw, "forward")
             ]
         values = [
-            self._argument(what, which, forward, copies)
+            self._argument(what, which, forward, copies, twin)
             for _, (what, which) in self.reading.takes
         ]
         names = [name for name, _ in self.reading.takes]
@@ -270,7 +270,12 @@ class CodeSubject(Subject):
         return returned, factor * self.said.scale
 
     def _argument(
-        self, what: str, which: Any, forward: Forward, cotangents: list[Array]
+        self,
+        what: str,
+        which: Any,
+        forward: Forward,
+        cotangents: list[Array],
+        twin: Any,
     ) -> Any:
         if what == "g" and which is None:
             return foreign.rebuilt(forward.raw, iter(cotangents))
@@ -280,6 +285,8 @@ class CodeSubject(Subject):
             return copy.deepcopy(self.inputs[which])
         if what == "output":
             return copy.deepcopy(forward.raw)
+        if what == "left":
+            return self._output_left(twin).copy()
         return forward.cache if what == "cache" else copy.deepcopy(which)
 
     def _claim(

@@ -15,12 +15,14 @@ from .conventions import CACHES, OUTPUTS, UPSTREAM, are_labels, normal
 
 Taken = tuple[str, Any]
 """What an argument of backward is: ("g", which output or None), ("input", its name),
-("cache", None), ("output", None), ("value", itself)."""
+("cache", None), ("output", None), ("left", None) for what forward left in an attribute
+`output`, ("value", itself)."""
 
 G: Taken = ("g", None)
 FIRST_G: Taken = ("g", 0)
 CACHE: Taken = ("cache", None)
 OUTPUT: Taken = ("output", None)
+LEFT: Taken = ("left", None)
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def _ways(unused: Sequence[str], asked: Asked) -> Iterator[tuple[Taken, ...]]:
         (CACHE,),
         (OUTPUT, *inputs),
     ]
-    yield from chain(without, [(*inputs, OUTPUT), labels])
+    yield from chain(without, [(*inputs, OUTPUT), labels, (LEFT,), (LEFT, *labels)])
 
 
 def _doubt(names: Sequence[str], way: Sequence[Taken]) -> float:
@@ -161,9 +163,11 @@ def _doubt(names: Sequence[str], way: Sequence[Taken]) -> float:
         elif what == "input" and are_labels(name, 0):
             doubt += 0.0 if are_labels(which, 0) else 0.3
         elif word in OUTPUTS:
-            doubt += what not in ("output", "g")
+            doubt += what not in ("output", "g", "left")
         else:
-            doubt += {"g": 0.1, "cache": 0.3, "input": 0.5, "output": 0.6}[what]
+            doubt += {"g": 0.1, "cache": 0.3, "input": 0.5, "output": 0.6, "left": 0.7}[
+                what
+            ]
     return doubt
 
 
