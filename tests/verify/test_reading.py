@@ -219,6 +219,20 @@ LAYERS = {
                 self.dinputs /= len(y_true)
         inputs = np.random.randn(4, 5), np.array([0, 3, 2, 2])
     """,
+    "parameters that the first forward makes": """
+        class Dense:
+            def __init__(self): self.params, self.grads = {}, {}
+            def forward_propagate(self, x, save_cache=False):
+                if not self.params:
+                    self.params = {"W": np.random.randn(x.shape[1], 2), "b": np.ones(2)}
+                if save_cache:
+                    self.x = x
+                return x @ self.params["W"] + self.params["b"]
+            def back_propagate(self, dz):
+                self.grads = {"dW": factor * self.x.T @ dz, "db": dz.sum(axis=0)}
+                return dz @ self.params["W"].T
+        inputs = np.random.randn(4, 5)
+    """,
     "a mode": """
         class Dropout:
             def forward(self, x, train_flg):

@@ -68,17 +68,32 @@ class Reader:
     # -------------------------------------------------------------------- parameters
 
     def _find_tensors(self) -> Tensors:
-        """The inputs, and the parameters that the outputs depend on."""
+        """The inputs, and the parameters that the outputs depend on.
+
+        Some layers make their parameters in their first forward: then it is the layer after
+        it that is checked.
+        """
         subject = self.subject
-        twin = twin_of(subject.layer)
-        subject.forward(twin)
-        places: dict[int, list[Place]] = {}
-        for place, a in leaves_in(subject.layer):
-            if is_float(a) and np.array_equal(a, at(twin, place), equal_nan=True):
-                places.setdefault(id(a), []).append(place)
-        by_name = {dotted(found[0]): found for found in places.values()}
-        arrays = {name: at(subject.layer, of[0]) for name, of in by_name.items()}
-        parameters = {k: a for k, a in arrays.items() if self._matters(a)}
+        cold, warm = subject.layer, twin_of(subject.layer)
+        subject.forward(warm)
+        places = _lasting(cold, warm)
+        known = {place for found in places.values() for place in found}
+        again = subject.layer = twin_of(warm)
+        subject.forward(twin := twin_of(again))
+        made = _lasting(again, twin)
+        if any(
+            self._matters(at(again, found[0]))
+            for found in made.values()
+            if not known & set(found) and at(cold, found[0]) is None
+        ):
+            places = made
+        else:
+            subject.layer = cold
+        parameters = {
+            name: array
+            for name, found in places.items()
+            if self._matters(array := at(subject.layer, found[0]))
+        }
         clash = [k for k in parameters if k in subject.inputs]
         if clash:
             raise ArgumentError(
@@ -92,7 +107,7 @@ class Reader:
             for place, x in foreign.arrays_in(whole)
             if is_float(x) or not place
         ]
-        return Tensors(inputs, order, parameters, by_name)
+        return Tensors(inputs, order, parameters, places)
 
     def _matters(self, array: Array) -> bool:
         """Whether the outputs depend on this array."""
@@ -404,6 +419,15 @@ class Reader:
             "if forward returns (y, cache), g and the inputs, or only the inputs, for a "
             'loss; or say it: description = {"takes": ("g", "x", …)}'
         )
+
+
+def _lasting(before: Any, after: Any) -> dict[str, list[Place]]:
+    """All places of each floating array that is the same in both, by the first of them."""
+    places: dict[int, list[Place]] = {}
+    for place, a in leaves_in(before):
+        if is_float(a) and np.array_equal(a, at(after, place), equal_nan=True):
+            places.setdefault(id(a), []).append(place)
+    return {dotted(found[0]): found for found in places.values()}
 
 
 def redraw_constant(array: Array) -> bool:

@@ -151,6 +151,10 @@ def _ways(unused: Sequence[str], asked: Asked) -> Iterator[tuple[Taken, ...]]:
     yield from chain(without, [(*inputs, OUTPUT), labels, (LEFT,), (LEFT, *labels)])
 
 
+DOUBT = {"g": 0.1, "cache": 0.3, "input": 0.5, "output": 0.6, "left": 0.7}
+"""Of an argument whose name says nothing: how unlikely it is to be this."""
+
+
 def _doubt(names: Sequence[str], way: Sequence[Taken]) -> float:
     """How far these names are from what they would stand for."""
     doubt = 0.0
