@@ -169,9 +169,7 @@ def _doubt(names: Sequence[str], way: Sequence[Taken]) -> float:
         elif word in OUTPUTS:
             doubt += what not in ("output", "g", "left")
         else:
-            doubt += {"g": 0.1, "cache": 0.3, "input": 0.5, "output": 0.6, "left": 0.7}[
-                what
-            ]
+            doubt += DOUBT[what]
     return doubt
 
 
