@@ -64,9 +64,7 @@ NOT_REFUSED = {
 
 
 PARTS = 4
-"""Operations and modules are gone through in so many, which processes share."""
-
-every_part = pytest.mark.parametrize("part", range(PARTS))
+"""Operations are gone through in so many, which processes share."""
 
 
 def operations(part=slice(None), first_only=False):
@@ -85,11 +83,11 @@ def operations(part=slice(None), first_only=False):
                 break
 
 
-def modules(part=slice(None), first_only=False):
+def modules(first_only=False):
     """The same for modules, in training and in evaluation."""
     from . import module_samples as samples
 
-    for entry in samples.modules()[part]:
+    for entry in samples.modules():
         for dtype, training in itertools.product(samples.DTYPES, (True, False)):
             for sample in samples.samples_of(entry, dtype, training):
                 found = samples.compare(entry, dtype, training, sample)
@@ -135,7 +133,7 @@ def test_the_first_sample_of_each_operation_and_module_is_equal():
 
 
 @pytest.mark.slow
-@every_part
+@pytest.mark.parametrize("part", range(PARTS))
 def test_operations_give_what_those_of_pytorch_give(part):
     from . import samples
 
@@ -149,16 +147,11 @@ def test_operations_give_what_those_of_pytorch_give(part):
 
 
 @pytest.mark.slow
-@every_part
-def test_modules_give_what_those_of_pytorch_give(part):
-    from . import module_samples as samples
-
-    some = slice(part, None, PARTS)
-    outcomes, differing = summed_up(modules(some))
+def test_modules_give_what_those_of_pytorch_give():
+    outcomes, differing = summed_up(modules())
     assert beyond(differing, OF_MODULES) == {}
     assert outcomes["equal"] > 5 * (outcomes["refused"] + outcomes["unknown"])
-    tried = {samples.name_of(entry) for entry in samples.modules()[some]}
-    assert differing.keys() == OF_MODULES.keys() & tried
+    assert differing.keys() == OF_MODULES.keys()
 
 
 def test_every_known_difference_is_of_something_that_is_tried():
