@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import oracles
-from hypothesis import strategies as st
 
 from tinygrad_cnn import Tensor, autograd, tensor
 from tinygrad_cnn.kernels import Window
@@ -71,18 +70,19 @@ class Draw:
     With `empty`, every batch is of size 0.
     """
 
-    def __init__(self, draw, dtype=np.float64, empty=False):
-        self._draw, self.dtype, self.empty = draw, np.dtype(dtype), empty
-        self.rng = np.random.default_rng(self.int(0, 2**32 - 1))
+    def __init__(self, seed, dtype=np.float64, empty=False):
+        self.rng = np.random.default_rng(seed)
+        self.dtype, self.empty = np.dtype(dtype), empty
 
     def int(self, low, high):
-        return self._draw(st.integers(low, high))
+        return int(self.rng.integers(low, high, endpoint=True))
 
     def of(self, options):
-        return self._draw(st.sampled_from(list(options)))
+        options = list(options)
+        return options[self.int(0, len(options) - 1)]
 
     def bool(self):
-        return self._draw(st.booleans())
+        return self.int(0, 1) == 1
 
     def maybe(self, value):
         return value if self.bool() else None

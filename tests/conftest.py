@@ -3,23 +3,26 @@
 The words that all tests use are explained in README.md beside this file.
 """
 
+import gc
 import os
 import signal
 
 # Ctrl-C is tested, and a shell that starts the tests in the background ignores it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# One BLAS thread for each of the processes that pytest-xdist starts.
+# One BLAS thread for each of the processes that pytest-xdist starts. PyTorch has as many as
+# OpenMP: several would wait for each other, actively, for most of the time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TINYGRAD_CNN_THREADS", "1")
 
 import pytest
 
 pytest.register_assert_rewrite("agreement")
 
+import each
 import numpy as np
 from cases import Draw
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, settings
 
 # The same examples in every run, so that a failure is repeated by running again; they are
 # small from the start, so there is nothing to shrink.
@@ -38,9 +41,26 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+def slow_ones_run(config):
+    return "slow" in config.option.markexpr.replace("not slow", "", 1)
+
+
 def pytest_configure(config):
-    if "slow" in config.option.markexpr.replace("not slow", "", 1):
+    if slow_ones_run(config):
         settings.load_profile("thorough")
+
+
+def pytest_generate_tests(metafunc):
+    if "for_drawn" in metafunc.fixturenames:
+        many = pytest.param("many", marks=pytest.mark.slow)
+        chosen = many if slow_ones_run(metafunc.config) else "few"
+        metafunc.parametrize("for_drawn", [chosen], indirect=True)
+
+
+def pytest_collection_finish():
+    """The collector need not look, in each test, at what all modules have made by now."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -48,24 +68,21 @@ def rng():
     return np.random.default_rng(7)
 
 
-@pytest.fixture(
-    params=[1, pytest.param(30, marks=pytest.mark.slow)], ids=["few", "many"]
-)
+@pytest.fixture
 def for_drawn(request):
     """Runs a property on drawn examples, at once.
 
     `@for_drawn(9, dtype=…, empty=…)` above a function of a `cases.Draw` calls it on 3 of
-    them; on 90 in the slow run.
+    them, "few"; on 90, "many", where the slow tests run. (Hypothesis would take most of the
+    time for itself: nothing is shrunk here, nor kept for the next run.)
     """
+    times = {"few": 1, "many": 30}[request.param]
 
     def run(count, **options):
         def decorate(property_of):
-            @settings(max_examples=max(2, count * request.param // 3))
-            @given(st.data())
-            def drawn(data):
-                property_of(Draw(data.draw, **options))
-
-            drawn()
+            for seed in range(max(2, count * times // 3)):
+                with each.named(f"{each.SEED}{seed}"):
+                    property_of(Draw(seed, **options))
 
         return decorate
 

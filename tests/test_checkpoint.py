@@ -8,6 +8,7 @@ import math
 import os
 import random
 import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -634,14 +635,20 @@ def test_ctrl_c_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
 
 SAVES = """
-import itertools, sys
+import itertools, os, sys
 import numpy as np
 from tinygrad_cnn.checkpoint import save
-for i in itertools.count():
-    save({"i": i, "arrays": {k: np.full(20_000, float(i)) for k in range(8)}}, sys.argv[1])
-    if i == 0:
-        print("ready", flush=True)
+for _ in sys.stdin:
+    if (child := os.fork()) == 0:
+        for i in itertools.count():
+            arrays = {k: np.full(20_000, float(i)) for k in range(8)}
+            save({"i": i, "arrays": arrays}, sys.argv[1])
+            if i == 0:
+                print(os.getpid(), flush=True)
+    os.waitpid(child, 0)
+    print("dead", flush=True)
 """
+"""A process that starts, for each line it is given, one that saves until it is killed."""
 
 
 @pytest.mark.parametrize(
@@ -650,15 +657,19 @@ for i in itertools.count():
 def test_a_process_killed_at_any_moment_leaves_a_whole_checkpoint(kills, tmp_path):
     path, draw = tmp_path / "a.ckpt", random.Random(0)
     half_way = 0
-    for _ in range(kills):
-        command = [sys.executable, "-c", SAVES, path]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            process.stdout.readline()
-            time.sleep(draw.uniform(0, 0.1))
-            process.kill()
-        half_way += len(os.listdir(tmp_path)) > 1
-        tree = load(path)
-        assert all((tree["arrays"][k] == tree["i"]).all() for k in range(8))
+    command = [sys.executable, "-c", SAVES, path]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(kills):
+            print(file=process.stdin, flush=True)
+            saving = int(process.stdout.readline())
+            time.sleep(draw.uniform(0, 0.05))  # a few times as long as saving takes
+            os.kill(saving, signal.SIGKILL)
+            assert process.stdout.readline() == "dead\n"
+            half_way += len(os.listdir(tmp_path)) > 1
+            tree = load(path)
+            assert all((tree["arrays"][k] == tree["i"]).all() for k in range(8))
     if kills > 100:
         assert half_way > kills / 10
     save(0, path)

@@ -43,7 +43,11 @@ def in_double(model):
     return model
 
 
-@pytest.mark.parametrize("batch", [1, 2, 16, 17, 64])
+BATCHES = [*(1, 17, 64), *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 16))]
+"""One, a whole number of registers and one more, and the first that is sliced; more."""
+
+
+@pytest.mark.parametrize("batch", BATCHES)
 def test_every_model_file_is_replayed_and_agrees(
     network, batch, table, pair, images, labels
 ):
