@@ -8,28 +8,11 @@ failed.
 
 import functools
 import inspect
-from contextlib import contextmanager
 
 import pytest
 
 current = []
 """The names of the case that is being tried, the outermost first."""
-
-SEED = "drawn from seed "
-"""So the name of an example begins that a test draws."""
-
-
-@contextmanager
-def named(name):
-    """A block that tries the case of this name; an error in it tells which it was."""
-    current.append(name)
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"in the case {', '.join(current)}")
-        raise
-    finally:
-        current.pop()
 
 
 def for_each(names, values, ids=None):
@@ -46,13 +29,16 @@ def for_each(names, values, ids=None):
             failures, skipped = [], []
             for number, value in enumerate(values):
                 given = value if len(names) > 1 else (value,)
+                current.append(_name(ids, number, value))
                 try:
-                    with named(_name(ids, number, value)):
-                        test(**fixtures, **dict(zip(names, given, strict=True)))
+                    test(**fixtures, **dict(zip(names, given, strict=True)))
                 except pytest.skip.Exception as reason:
                     skipped.append(reason)
                 except Exception as error:
+                    error.add_note(f"in the case {', '.join(current)}")
                     failures.append(error)
+                finally:
+                    current.pop()
             if len(failures) == 1:
                 raise failures[0]
             if failures:

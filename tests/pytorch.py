@@ -77,7 +77,7 @@ class Answer:
 def from_pytorch(compute, *about):
     """What `compute()` gives with PyTorch. about: arrays that it depends on."""
     key = _question(about)
-    drawn = _is_drawn()
+    drawn = currently_in_test_context()  # by hypothesis: too many to be recorded
     if INSTALLED:
         plain = _plain(compute())
         if WRITTEN and not drawn:
@@ -104,12 +104,6 @@ def refused_by_pytorch(compute, *about):
 def answer(value):
     """A Tensor of PyTorch's, or anything else, as `from_pytorch` gives it."""
     return _revived(_plain(value))
-
-
-def _is_drawn():
-    """Whether the test draws its examples, which are too many to be recorded."""
-    by_seed = any(case.startswith(each.SEED) for case in each.current)
-    return by_seed or currently_in_test_context()
 
 
 def _question(about):
