@@ -68,22 +68,30 @@ def rng():
     return np.random.default_rng(7)
 
 
+AT_ONCE = 10
+"""Examples that are drawn from one seed."""
+
+
 @pytest.fixture
 def for_drawn(request):
     """Runs a property on drawn examples, at once.
 
     `@for_drawn(9, dtype=…, empty=…)` above a function of a `cases.Draw` calls it on 3 of
-    them, "few"; on 90, "many", where the slow tests run. Hypothesis draws a seed, and NumPy
-    what comes of it: that takes a tenth of the time of drawing each number by Hypothesis.
+    them, "few"; on 90, "many", where the slow tests run. Hypothesis draws seeds, and NumPy
+    what comes of them: each number drawn by Hypothesis would take most of the time.
     """
     times = {"few": 1, "many": 30}[request.param]
 
     def run(count, **options):
         def decorate(property_of):
-            @settings(max_examples=max(2, count * times // 3))
+            wanted = max(2, count * times // 3)
+            at_once = min(wanted, AT_ONCE)
+
+            @settings(max_examples=-(-wanted // at_once))
             @given(seed=st.integers(0, 2**32 - 1))
             def drawn(seed):
-                property_of(Draw(seed, **options))
+                for number in range(at_once):
+                    property_of(Draw((seed, number), **options))
 
             drawn()
 
