@@ -11,15 +11,15 @@ from .calls import FLOATS, Array
 from .compiling import compiled
 
 
-def _serves(p: Array, g: Array, *state: Array) -> bool:
-    """Whether the loops serve: floats of one dtype, in one piece."""
-    if p.dtype.char not in FLOATS or g.dtype != p.dtype:
-        return False
-    return all([x.flags.carray for x in (p, g, *state)])
-
-
-def _flat(x: Array) -> Array:
-    return x if x.ndim == 1 else x.reshape(-1)
+def _flat(*arrays: Array) -> list[Array] | None:
+    """The same memory as flat arrays, if the loops serve: floats of one dtype, each in one
+    piece.
+    """
+    dtype = arrays[0].dtype
+    for x in arrays:
+        if x.dtype != dtype or not x.flags.carray:
+            return None
+    return [x.reshape(-1) for x in arrays] if dtype.char in FLOATS else None
 
 
 def momentum_step(p: Array, g: Array, b: Array, work: Array, *numbers: Any) -> None:
@@ -27,9 +27,10 @@ def momentum_step(p: Array, g: Array, b: Array, work: Array, *numbers: Any) -> N
 
     numbers: lr, μ (momentum), share, nesterov.
     """
-    if not _serves(p, g, b):
+    flat = _flat(p, g, b)
+    if flat is None:
         return reference.momentum_step(p, g, b, work, *numbers)
-    momentum_loop(_flat(p), _flat(g), _flat(b), *numbers)
+    momentum_loop(*flat, *numbers)
 
 
 @compiled
@@ -52,10 +53,11 @@ def adam_step(
     numbers: rate, betas, ε, correction, and the largest v so far or None.
     """
     rate, betas, eps, correction, largest = numbers
-    if largest is not None or not _serves(p, g, m, v):
+    flat = None if largest is not None else _flat(p, g, m, v)
+    if flat is None:
         return reference.adam_step(p, g, m, v, work, spare, *numbers)
-    flat = _flat(p), _flat(g), _flat(m), _flat(v)
-    adam_loop(*flat, rate, betas[0], betas[1], eps, correction)
+    p, g, m, v = flat
+    adam_loop(p, g, m, v, rate, betas[0], betas[1], eps, correction)
 
 
 @compiled
