@@ -63,10 +63,8 @@ class SGD(Optimizer):
             return add_(p._array, g, -lr, work)
         first = self.state[p].get("momentum_buffer") is None  # then μ b is 0
         share = 1.0 if first else 1 - float(group["dampening"])
-        b = self._get_state(p, "momentum_buffer")
-        active.momentum_step(
-            p._array, g, b, work, lr, momentum, share, bool(group["nesterov"])
-        )
+        b, nesterov = self._get_state(p, "momentum_buffer"), bool(group["nesterov"])
+        active.momentum_step(p._array, g, b, work, lr, momentum, share, nesterov)
 
 
 class Adam(Optimizer):

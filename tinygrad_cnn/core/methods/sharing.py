@@ -19,9 +19,9 @@ from .base import Array
 
 def join(base: Any, view: Any) -> None:
     """Count a view among the family of what it was taken of."""
-    family = base._family
+    family: set[Any] | None = base._family
     if family is None:
-        family = base._family = set[Any]()
+        family = base._family = set()
         family.add(ref(base, family.discard))
     family.add(ref(view, family.discard))
     view._family = family

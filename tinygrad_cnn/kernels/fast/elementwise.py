@@ -18,6 +18,7 @@ from .. import reference
 from . import exponential
 from .calls import FLOATS, Array, Call, InParts, run
 from .exponential import exp, expm1, log1p
+from .sums import block_of
 
 LARGE = 16_384
 """Values from which on a compiled loop is faster than one function of NumPy's."""
@@ -50,40 +51,69 @@ def value_of(*values: Any) -> Any:
     """What the loops call; another function in the place of this one for each kernel."""
 
 
-def each_of_one(part: int, parts: int, x: Array, y: Array) -> None:
-    """y = f(x) of flat arrays."""
-    start, stop = part * x.size // parts, (part + 1) * x.size // parts
-    x, y = x[start:stop], y[start:stop]
-    for i in range(x.size):
-        y[i] = value_of(x[i])
+@register_jitable
+def runs_of(part: int, parts: int, size: int, n: int) -> tuple[int, int, int, int]:
+    """Of flat arrays with n images innermost, those values that are a part's: where they
+    begin, how many runs there are, how far apart, and how long.
+    """
+    start, stop, first, last = block_of(part, parts, size // n, n)
+    if last - first == n:
+        return start * n, 1, 0, (stop - start) * n
+    return start * n + first, stop - start, n, last - first
 
 
-def each_of_two(part: int, parts: int, a: Array, b: Array, y: Array) -> None:
-    """y = f(a, b) of flat arrays."""
-    start, stop = part * a.size // parts, (part + 1) * a.size // parts
-    a, b, y = a[start:stop], b[start:stop], y[start:stop]
-    for i in range(a.size):
-        y[i] = value_of(a[i], b[i])
+def each_of_one(part: int, parts: int, n: int, x: Array, y: Array) -> None:
+    """y = f(x) of flat arrays with n images innermost."""
+    start, count, step, size = runs_of(part, parts, x.size, n)
+    for at in range(count):
+        first = start + at * step
+        x_run, y_run = x[first : first + size], y[first : first + size]
+        for i in range(size):
+            y_run[i] = value_of(x_run[i])
+
+
+def each_of_two(part: int, parts: int, n: int, a: Array, b: Array, y: Array) -> None:
+    """y = f(a, b)."""
+    start, count, step, size = runs_of(part, parts, a.size, n)
+    for at in range(count):
+        first = start + at * step
+        a_run, b_run = a[first : first + size], b[first : first + size]
+        y_run = y[first : first + size]
+        for i in range(size):
+            y_run[i] = value_of(a_run[i], b_run[i])
 
 
 def each_of_one_with(
-    part: int, parts: int, x: Array, y: Array, p: Any, q: Any, r: Any
+    part: int, parts: int, n: int, x: Array, y: Array, p: Any, q: Any, r: Any
 ) -> None:
-    """y = f(x, p, q, r) of flat arrays and numbers."""
-    start, stop = part * x.size // parts, (part + 1) * x.size // parts
-    x, y = x[start:stop], y[start:stop]
-    for i in range(x.size):
-        y[i] = value_of(x[i], p, q, r)
+    """y = f(x, p, q, r), with numbers."""
+    start, count, step, size = runs_of(part, parts, x.size, n)
+    for at in range(count):
+        first = start + at * step
+        x_run, y_run = x[first : first + size], y[first : first + size]
+        for i in range(size):
+            y_run[i] = value_of(x_run[i], p, q, r)
 
 
 def each_of_two_with(
-    part: int, parts: int, a: Array, b: Array, y: Array, p: Any, q: Any, r: Any
+    part: int,
+    parts: int,
+    n: int,
+    a: Array,
+    b: Array,
+    y: Array,
+    p: Any,
+    q: Any,
+    r: Any,
 ) -> None:
-    """y = f(a, b, p, q, r) of flat arrays and numbers."""
-    start, stop = part * a.size // parts, (part + 1) * a.size // parts
-    a, b, y = a[start:stop], b[start:stop], y[start:stop]
-    for i in range(a.size):
-        y[i] = value_of(a[i], b[i], p, q, r)
+    """y = f(a, b, p, q, r), with numbers."""
+    start, count, step, size = runs_of(part, parts, a.size, n)
+    for at in range(count):
+        first = start + at * step
+        a_run, b_run = a[first : first + size], b[first : first + size]
+        y_run = y[first : first + size]
+        for i in range(size):
+            y_run[i] = value_of(a_run[i], b_run[i], p, q, r)
 
 
 LOOPS = {2: each_of_one, 3: each_of_two}
@@ -137,11 +167,13 @@ def map_call(kernel: Map, *arguments: Any) -> Call:
     """Write the last of the arrays, which lie alike and in one piece, from those before;
     behind them, the numbers that f takes.
     """
-    x, of = arguments[0], arguments[0].dtype.type
-    flat = [v.ravel("K") for v in arguments[: kernel.arrays + 1]]  # views
-    numbers = [of(number) for number in arguments[kernel.arrays + 1 :]]
-    numbers += [of(0)] * (-len(numbers) % 3)  # the loops take three, or none
-    return kernel.call(kernel.weight * x.size, *flat, *numbers)
+    x, count = arguments[0], kernel.arrays + 1
+    flat = [v.ravel("K") for v in arguments[:count]]  # views
+    if numbers := arguments[count:]:
+        # The loops take three of them, or none.
+        flat += [x.dtype.type(number) for number in (*numbers, 0, 0)[:3]]
+    n = 1 if x.flags.c_contiguous else len(x)
+    return kernel.call(kernel.weight * x.size, n, *flat)
 
 
 # ------------------------------------------------------------- what they do with a value
@@ -231,7 +263,7 @@ def softplus_input_of(g: Any, x: Any, beta: Any, threshold: Any, _: Any) -> Any:
 
 FEW, MANY = 4, 32
 
-relu, gate, keep = (Map(f, FEW, LARGE) for f in (relu_of, gate_of, keep_of))
+relu, keep, gate = Map(relu_of, FEW, LARGE), Map(keep_of, FEW, LARGE), Map(gate_of, FEW)
 bend, tanh_input = Map(bend_of, FEW), Map(tanh_input_of, FEW)
 sigmoid, sigmoid_input = Map(sigmoid_of, MANY), Map(sigmoid_input_of, FEW)
 silu, silu_input = Map(silu_of, MANY), Map(silu_input_of, MANY)

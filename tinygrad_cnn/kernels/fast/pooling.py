@@ -11,6 +11,7 @@ from .. import reference
 from ..geometry import Pair, Window
 from .calls import FLOATS, Array, Call, InParts, batch_last, run
 from .compiling import compiled
+from .sums import block_of
 
 
 @functools.lru_cache(maxsize=256)
@@ -44,8 +45,10 @@ def max_pool2d(x: Array, window: Window, ceil_mode: bool) -> tuple[Array, Array]
 
 def _halves(window: Window, x: tuple[int, ...], y: tuple[int, ...]) -> bool:
     """Whether windows of 2 × 2 lie side by side, all inside of the image."""
-    plain = window == Window((2, 2), (2, 2))
-    return plain and 2 * y[1] <= x[1] and 2 * y[2] <= x[2]
+    return window == HALVES and 2 * y[1] <= x[1] and 2 * y[2] <= x[2]
+
+
+HALVES = Window((2, 2), (2, 2))
 
 
 def pool_call(x: Array, window: Window, y: Array, tap: Array) -> Call:
@@ -68,6 +71,8 @@ def max_pool2d_put(g: Array, tap: Array, size: Pair, window: Window) -> Array:
 
 def put_call(g: Array, tap: Array, window: Window, x: Array) -> Call:
     """Write x, g put back to the taps; all contiguous (C, H, W, N)."""
+    if _halves(window, x.shape, g.shape):
+        return put_halves.call(8 * x.size, g, tap, x)
     taps = _taps(window, x.shape[1:3], g.shape[1:3])
     given = g, tap, *window.stride, taps, x
     return put_channels.call(8 * x.size, *given, most=len(g))
@@ -89,7 +94,8 @@ def choose(first: Any, second: Any, third: Any, fourth: Any) -> tuple[Any, Any]:
 def pool_halves(part: int, parts: int, x: Array, y: Array, tap: Array) -> None:
     """Write y and the taps of windows of 2 × 2 side by side; arrays (C, H, W, N)."""
     c, i, j, n = y.shape
-    for row in range(part * c * i // parts, (part + 1) * c * i // parts):
+    start, stop, n0, n1 = block_of(part, parts, c * i, n)
+    for row in range(start, stop):
         channel, a = row // i, row % i
         upper, lower = x[channel, 2 * a], x[channel, 2 * a + 1]
         out, chosen = y[channel, a], tap[channel, a]
@@ -99,9 +105,10 @@ def pool_halves(part: int, parts: int, x: Array, y: Array, tap: Array) -> None:
                 out[b, 0], chosen[b, 0] = choose(*four, lower[2 * b + 1, 0])
             continue
         for b in range(j):
-            first, second, most = upper[2 * b], upper[2 * b + 1], out[b]
-            third, fourth, taken = lower[2 * b], lower[2 * b + 1], chosen[b]
-            for m in range(n):
+            first, second = upper[2 * b][n0:n1], upper[2 * b + 1][n0:n1]
+            third, fourth = lower[2 * b][n0:n1], lower[2 * b + 1][n0:n1]
+            most, taken = out[b][n0:n1], chosen[b][n0:n1]
+            for m in range(most.size):
                 best, t = choose(first[m], second[m], third[m], fourth[m])
                 most[m] = best
                 taken[m] = t
@@ -144,6 +151,32 @@ def pool_rows(
             if fresh[b]:  # it lies wholly in the padding
                 y[channel, a, b] = -np.inf
                 tap[channel, a, b] = 0
+
+
+@InParts
+def put_halves(part: int, parts: int, g: Array, tap: Array, x: Array) -> None:
+    """Write x, where windows of 2 × 2 lie side by side; arrays (C, H, W, N)."""
+    c, i, j, n = g.shape
+    h, zero = x.shape[1], x.dtype.type(0)
+    start, stop, n0, n1 = block_of(part, parts, c * i, n)
+    for row in range(start, stop):
+        channel, a = row // i, row % i
+        values, chosen = g[channel, a], tap[channel, a]
+        into = x[channel, 2 * a : h if a == i - 1 else 2 * a + 2]
+        # No window meets what is left of an odd height or width.
+        into[2:, :, n0:n1], into[:, 2 * j :, n0:n1] = zero, zero
+        if n == 1:
+            for b in range(j):
+                for k in range(4):
+                    own = values[b, 0] if chosen[b, 0] == k else zero
+                    into[k // 2, 2 * b + k % 2, 0] = zero + own
+            continue
+        for b in range(j):
+            given, taken = values[b][n0:n1], chosen[b][n0:n1]
+            for k in range(4):
+                onto, t = into[k // 2, 2 * b + k % 2][n0:n1], np.uint8(k)
+                for m in range(onto.size):
+                    onto[m] = zero + (given[m] if taken[m] == t else zero)
 
 
 @InParts

@@ -19,6 +19,8 @@ from .tiles import SLICE
 
 def channel_sums(x: Array) -> Array:
     """Σ over all axes of x (N, C, …) but the second."""
+    if x.shape == (1, x.shape[1]):  # one value each
+        return np.add(x[0], 0)
     runs = runs_by_channel(x)
     if runs is None or x.dtype.char not in FLOATS:
         return reference.channel_sums(x)

@@ -60,6 +60,21 @@ def slice_start(i: int, count: int, n: int) -> int:
     return n if i == count else SLICE * i
 
 
+@compiled
+def block_of(part: int, parts: int, rows: int, n: int) -> tuple[int, int, int, int]:
+    """Where the rows and the images of a part begin and end: of n images its own slices,
+    and where there are fewer slices than parts, its rows.
+    """
+    cuts = max(1, n // SLICE)
+    across = min(parts, cuts)
+    down = parts // across
+    mine, share = part % across, part // across
+    first = slice_start(mine * cuts // across, cuts, n)
+    last = slice_start((mine + 1) * cuts // across, cuts, n)
+    top = min(rows, share * rows // down)  # a part too many has none
+    return top, min(rows, (share + 1) * rows // down), first, last
+
+
 def outer_table(
     taps: Sequence[tuple[int, int]], runs: Sequence[tuple[int, int, int, int, int]]
 ) -> OuterTable:
@@ -142,19 +157,11 @@ def outer_sums(
     x_group further on in x. rows: of a tile. n: the images at each position, of which each
     thread has its slices; 0 where the values of a run are no images.
     """
-    cuts = max(1, n // SLICE)
-    across = min(parts, cuts)
-    down = parts // across
-    mine, share = part % across, part // across
-    if share == down:
-        return
-    first = slice_start(mine * cuts // across, cuts, n)
-    last = slice_start((mine + 1) * cuts // across, cuts, n)
     blocks = (height + rows - 1) // rows
     each = runs.size // 5 * blocks
-    for unit in range(
-        share * groups * each // down, (share + 1) * groups * each // down
-    ):
+    start, stop, first, last = block_of(part, parts, groups * each, n)
+    across = last - first < n
+    for unit in range(start, stop):
         group, run, block = unit // each, 5 * (unit % each // blocks), unit % blocks
         x0, y0, length = runs[run], runs[run + 1], runs[run + 2]
         t0, t1 = runs[run + 3], runs[run + 4]
@@ -162,9 +169,9 @@ def outer_sums(
             continue  # there are no images
         r0, top, step = group * height + block * rows, (group + 1) * height, length
         x0 += group * x_group
-        if across > 1:
+        if across:
             x0, y0, step = x0 + first, y0 + first, n
-        size = step if across == 1 else last - first
+        size = last - first if across else step
         for p in range(0, length, step):
             source = (w, group * w_group, w_row, x, x0 + p, taps, t0, t1, bias, floor)
             outer_rows(rows, source, (y, y0 + p, y_row, r0, top, size))

@@ -93,7 +93,7 @@ def cross_entropy(
         )
     classes = 0 if input.ndim == 1 else 1
     logs = input.log_softmax(classes)
-    share = label_smoothing / input.shape[classes]
+    share = label_smoothing / input._array.shape[classes]
     if raw(target).dtype.kind == "f":
         if ignore_index >= 0:
             raise ArgumentError("ignore_index is for class indices, not probabilities")
