@@ -30,7 +30,7 @@ WIDTH = 79
 class Told(Listener):  # type: ignore[misc]
     """Says which kernel is being compiled, on a terminal in a line that is rewritten.
 
-    A kernel takes about a second; others that it calls are compiled meanwhile.
+    A kernel takes up to a second; others that it calls are compiled meanwhile.
     """
 
     def __init__(self) -> None:
