@@ -82,12 +82,17 @@ def test_no_calls_are_joined_to_none():
     assert joined([]) == []
 
 
-def test_calls_for_several_threads_are_not_joined(monkeypatch):
-    monkeypatch.setattr(threads.Pool, "compiled", 2)
+def test_calls_for_several_threads_are_joined_to_those_of_one(rng, monkeypatch):
     monkeypatch.setattr(threads, "WORTH", 0)
-    x, y = np.ones((3, 40)), np.zeros(40)
-    call = add_slices.call(1, x, y)
-    assert joined([call, call]) == [call, call]
+    x, y, z = rng.normal(size=(3, 2000)), np.zeros(2000), np.zeros(2000)
+    calls = []
+    for number, given, result in (1, x, y), (2, y.reshape(1, -1), z):
+        monkeypatch.setattr(threads.Pool, "compiled", number)
+        calls.append(add_slices.call(1, given, result))
+    one = joined(calls)
+    assert len(one) == 1
+    run(*one)
+    np.testing.assert_array_equal(z, x[0] + x[1] + x[2])
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
-import numba
 import numpy as np
 
 from .. import threads
 from .compiling import compiled
 from .intrinsics import transpose_tile
 from .processor import vector_bytes
+from .sharing import ALL, SharedCompiler, find_loop
 
 Array = np.ndarray[Any, Any]
 
@@ -40,32 +39,15 @@ def run(*calls: Call) -> None:
         kernel(*arguments)
 
 
-def one_part(part: int | np.int64, parts: int, *arguments: Any) -> None:
-    """What `all_parts` calls; another function in the place of this one for each kernel."""
-
-
-def all_parts(parts: int, *arguments: Any) -> None:
-    """Do every part of the work, one to a thread."""
-    for part in numba.prange(parts):
-        # The loop's own number is unsigned, for which kernels would be compiled again.
-        one_part(np.int64(part), parts, *arguments)
-
-
 class InParts:
-    """A kernel whose work falls into equal parts, compiled for one thread and for several.
+    """A kernel whose work falls into equal parts, for one thread or several (`sharing`).
 
     It is written as a function of the number of a part, how many parts there are, and its
     arguments. No part may need the result of another, nor depend on how many there are.
     """
 
     def __init__(self, function: Callable[..., None]) -> None:
-        self.one = compiled(function)
-        # Numba keeps compiled code on disk by the name of the function. Of a function that
-        # is passed on it keeps none, so each kernel has its own copy of the loop.
-        loop = FunctionType(all_parts.__code__, globals() | {"one_part": self.one})
-        loop.__name__ = f"all_parts_of_{function.__name__}"
-        loop.__qualname__ = f"{function.__module__}.{loop.__name__}"
-        self.all = compiled(loop, parallel=True)
+        self.kernel = compiled(function, compiler=SharedCompiler)
 
     def call(self, products: int, *arguments: Any, most: int = sys.maxsize) -> Call:
         """The call that does all the work, of so many products and at most so many parts.
@@ -75,8 +57,9 @@ class InParts:
         pool = threads.Pool.compiled if products >= threads.WORTH else 1
         parts = min(pool, most)
         if parts <= 1:
-            return self.one, (0, 1, *arguments)
-        return self.all, (parts, *arguments)
+            return self.kernel, (0, 1, *arguments)
+        find_loop()
+        return self.kernel, (ALL, parts, *arguments)
 
 
 def writeable(x: Array) -> Array:

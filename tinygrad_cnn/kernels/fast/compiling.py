@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
+from numba.core.compiler import Compiler, CompilerBase, CompileResult
 from numba.core.event import Listener, register
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
@@ -30,7 +30,7 @@ WIDTH = 79
 class Told(Listener):  # type: ignore[misc]
     """Says which kernel is being compiled, on a terminal in a line that is rewritten.
 
-    A kernel takes about a second; others that it calls are compiled meanwhile.
+    A kernel takes up to a second; others that it calls are compiled meanwhile.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,9 @@ class Kept(NullCache):  # type: ignore[misc]
                 keeping.save(self.file(sig, data.codegen), dumps(data._reduce()))
 
 
-def compiled(function: F, parallel: bool = False) -> F:
+def compiled(
+    function: F, parallel: bool = False, compiler: type[CompilerBase] = Compiler
+) -> F:
     """The function compiled by Numba when it is first called with such arguments.
 
     Additions may be regrouped and fused with multiplications, nothing else: inf and NaN
@@ -115,7 +117,18 @@ def compiled(function: F, parallel: bool = False) -> F:
         error_model="numpy",
         no_cfunc_wrapper=True,
         fastmath={"reassoc", "contract"},
+        pipeline_class=compiler,
     )(function)
     if FOLDER is not None:
         kernel._cache = Kept(FOLDER, function)
     return kernel
+
+
+def address_of(kernel: Any, kinds: tuple[Any, ...]) -> int:
+    """Where the instructions lie that are compiled of it for arguments of such types."""
+    if kinds not in kernel.overloads:
+        kernel.compile(kinds)
+    match kernel.overloads[kinds]:
+        case CompileResult(library=code, fndesc=of):
+            place: int = code.get_pointer_to_function(of.llvm_func_name)
+    return place

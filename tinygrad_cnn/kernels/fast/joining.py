@@ -10,23 +10,40 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding
 from numba import types
-from numba.core.compiler import CompileResult
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
-from numba.np.arrayobj import populate_array
 
 from ...errors import OutOfMemoryError
 from .calls import Call
+from .compiling import address_of
 
 names = map("joined_calls_{}".format, itertools.count())
+
+_FUNCTION = """
+define i32 @{name}() {{
+  %result = alloca ptr
+  %error = alloca ptr
+  {calls}
+  ret i32 0
+failed:
+  ret i32 1
+}}
+"""
+
+_CALL = """
+  %status{i} = call i32 inttoptr (i64 {place} to ptr)({arguments})
+  %done{i} = icmp eq i32 %status{i}, 0
+  br i1 %done{i}, label %next{i}, label %failed
+next{i}:"""
 
 
 def joined(calls: Sequence[Call]) -> list[Call]:
@@ -39,9 +56,7 @@ def joined(calls: Sequence[Call]) -> list[Call]:
 
 
 def _is_of_kernel(call: Call) -> bool:
-    """One for a single thread: those for several take their arguments as a tuple."""
-    kernel = call[0]
-    return isinstance(kernel, Dispatcher) and not kernel.targetoptions.get("parallel")
+    return isinstance(call[0], Dispatcher)
 
 
 class _Joined:
@@ -50,19 +65,11 @@ class _Joined:
     @global_compiler_lock
     def __init__(self, calls: list[Call]) -> None:
         self.calls = calls  # they hold the arrays
-        context = cpu_target.target_context
-        self.code = context.codegen().create_library(name := next(names))
-        module = self.code.create_ir_module(name)
-        status = ir.IntType(32)
-        function = ir.Function(module, ir.FunctionType(status, []), name)
-        build = ir.IRBuilder(function.append_basic_block())
-        for kernel, arguments in calls:
-            failed = _write_call(context, build, kernel, arguments)
-            with build.if_then(failed, likely=False):
-                build.ret(status(1))
-        build.ret(status(0))
-        self.code.add_ir_module(module)
-        self.code.finalize()
+        written = [_write_call(i, *call) for i, call in enumerate(calls)]
+        text = _FUNCTION.format(name=(name := next(names)), calls="".join(written))
+        self.code = cpu_target.target_context.codegen().create_library(name)
+        # As text: llvmlite's objects for so many constants take ten times as long.
+        self.code.add_llvm_module(binding.parse_assembly(text))
         kind = ctypes.CFUNCTYPE(ctypes.c_int32)
         self.run: Callable[[], int] = kind(self.code.get_pointer_to_function(name))
 
@@ -71,41 +78,26 @@ class _Joined:
             raise OutOfMemoryError("there is not enough memory for a step")
 
 
-def _write_call(
-    context: Any, build: ir.IRBuilder, kernel: Any, arguments: Sequence[Any]
-) -> Any:
-    """Call the kernel as it was compiled for such arguments; returns whether it failed."""
+def _write_call(i: int, kernel: Any, arguments: Sequence[Any]) -> str:
+    """Call the kernel as it was compiled for such arguments."""
     kinds = tuple(numba.typeof(a) for a in arguments)
-    if kinds not in kernel.overloads:
-        kernel.compile(kinds)
-    match kernel.overloads[kinds]:
-        case CompileResult(library=code, fndesc=of):
-            place = code.get_pointer_to_function(of.llvm_func_name)
-    convention = context.call_conv
-    of_kernel = convention.get_function_type(types.none, kinds)
-    callee = build.inttoptr(ir.IntType(64)(place), of_kernel.as_pointer())
-    values = [
-        _constant(context, build, kind, value)
-        for kind, value in zip(kinds, arguments, strict=True)
+    place = address_of(kernel, kinds)
+    convention = cpu_target.target_context.call_conv
+    values = ["%result", "%error", *(text for a in arguments for text in _constants(a))]
+    accepted = convention.get_function_type(types.none, kinds).args
+    given = [
+        f"{'ptr' if kind.is_pointer else kind} {value}"
+        for kind, value in zip(accepted, values, strict=True)
     ]
-    status, _ = convention.call_function(build, callee, types.none, kinds, values)
-    return status.is_error
+    return _CALL.format(i=i, place=place, arguments=", ".join(given))
 
 
-def _constant(context: Any, build: ir.IRBuilder, kind: Any, value: Any) -> Any:
-    """An argument as LLVM's value: of an array, where it lies."""
-    if not isinstance(value, np.ndarray):
-        number = value.item() if isinstance(value, np.generic) else value
-        return ir.Constant(context.get_value_type(kind), number)
-    array = context.make_array(kind)(context, build)
-    size = ir.IntType(64)
-    data = build.inttoptr(size(value.ctypes.data), array.data.type)
-    populate_array(
-        array,
-        data=data,
-        shape=[size(n) for n in value.shape],
-        strides=[size(n) for n in value.strides],
-        itemsize=size(value.itemsize),
-        meminfo=None,
-    )
-    return array._getvalue()
+def _constants(value: Any) -> list[str]:
+    """An argument as LLVM writes it: of an array, where and how it lies."""
+    if isinstance(value, np.ndarray):
+        data = f"inttoptr (i64 {value.ctypes.data} to ptr)"
+        numbers = [value.size, value.itemsize, data, *value.shape, *value.strides]
+        return ["null", "null", *map(str, numbers)]  # nobody counts who refers to it
+    if isinstance(value, float | np.floating):
+        return ["0x" + struct.pack(">d", value).hex()]
+    return [str(int(value))]

@@ -240,14 +240,16 @@ def inner_sums(
         g_step, x_step = many if g_sliced else n, many if x_sliced else n
         g0 = begin * groups * g_size if g_sliced else begin
         x0 = begin * groups * x_size if x_sliced else begin
-        g_starts, x_starts = np.empty_like(g_rows), np.empty_like(x_columns)
+        g_starts = np.empty(g_rows.size, np.int64)
+        x_starts = np.empty(x_columns.size, np.int64)
         for i in range(g_rows.size):
             g_starts[i] = g0 + g_step * (group * g_size + g_rows[i])
         for i in range(x_columns.size):
             x_starts[i] = x0 + x_step * (group * x_size + x_columns[i])
         for start in range(first, last, some):
             stop = min(start + some, last)
-            sums[:] = 0
+            for i in range(sums.size):
+                sums[i] = 0
             for chunk in range(chunks.size - 1):
                 for tile in range(start, stop):
                     left = (g, g_starts, tile % down * ROWS)
