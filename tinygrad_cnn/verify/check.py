@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .answers import Answers, weights_of
+from .answers import cotangents_for as cotangents_for
 from .branches import Corner
 from .difference import Differences, Direction, Quotient, Slope, with_values
-from .precision import find_precision
 from .report import Kink, TensorReport, Worst
-from .subject import Array, Run, Subject
+from .subject import Array, Subject
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,6 @@ class Settings:
     seed: int = 0
 
 
-LAST_BITS = 300
-"""Roundings, of an array's largest value, that it may differ by when it is computed again."""
-
-NOT_LINEAR = 1e-3
-"""A gradient whose share of its own g changes by more than this is no rounded one."""
-
 LOW_RTOL, LOW_UNCLEAR = 1e-3, 0.1
 """`rtol` and `unclear` of a tensor that the outputs follow in steps of float32."""
 
@@ -50,15 +45,6 @@ FEW = 8
 
 TINY = 1e-3
 """An error below this share of the largest entry is called tiny."""
-
-
-def cotangents_for(outputs: Sequence[Array], rng: np.random.Generator) -> list[Array]:
-    """Random weights for the outputs, none near zero: a mistake may cancel in a sum."""
-    return [_weights(y.shape, rng).astype(y.dtype) for y in outputs]
-
-
-def _weights(shape: int | tuple[int, ...], rng: np.random.Generator) -> Array:
-    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape))
 
 
 @dataclass
@@ -95,93 +81,31 @@ class Findings:
 
 
 class Checker:
-    """Checks the tensors of one subject against differences in one cotangent.
-
-    notes: what the reader of the reports should know.
-    """
+    """Checks the tensors of one subject against differences in one cotangent."""
 
     def __init__(self, subject: Subject, settings: Settings) -> None:
         self.subject, self.settings = subject, settings
         self.rng = np.random.default_rng(settings.seed)
-        base = subject.run()
-        self.outputs = base.outputs
-        self.cotangents = cotangents_for(base.outputs, self.rng)
-        self.claims: dict[str, Array | None] = {}
-        self.rooms: dict[str, float] = {}
-        """How far each claim may be off by its own rounding."""
-        self.notes: list[str] = []
-        again = subject.run()
-        self.failure = self._find_unfit(again) or self._ask()
-        noise = 0.0 if self.failure else self._find_noise(again)
+        answers = Answers(subject, self.rng)
+        self.outputs, self.cotangents = answers.base.outputs, answers.cotangents
+        self.claims, self.failure = answers.claims, answers.failure
+        self.remarks = answers.notes
+        self.rooms = answers.rooms
         self.differences = Differences(
-            subject, self.cotangents, base, settings.step, noise
+            subject, self.cotangents, answers.base, settings.step, answers.noise
         )
+        self.stepping: list[str] = []
 
-    def _find_unfit(self, again: Run) -> str | None:
-        """Why no difference quotient would mean anything."""
-        for first, second in zip(self.outputs, again.outputs, strict=False):
-            if first.shape != second.shape or _difference(first, second) is None:
-                return "the forward pass is not deterministic: run twice, it differs"
-        if not all(np.isfinite(y).all() for y in self.outputs):
-            return "the forward pass gives values that are not finite (inf or NaN)"
-        return None
-
-    def _find_noise(self, again: Run) -> float:
-        """What other last bits of the same outputs are to Σ ⟨v, y⟩."""
-        outputs = zip(self.cotangents, self.outputs, again.outputs, strict=True)
-        noise = float(np.sqrt(sum(np.sum((v * (a - b)) ** 2) for v, a, b in outputs)))
-        if noise:
-            self.notes.append(
-                "run twice, the forward pass gives other last digits (it adds in another "
-                "order, perhaps): taken for rounding"
-            )
-        return noise
-
-    def _ask(self) -> str | None:
-        """Ask for the gradients twice; why they cannot be checked."""
-        before = {name: array.copy() for name, array in self.subject.arrays.items()}
-        try:
-            self.claims = self.subject.gradients(self.cotangents)
-            again = self.subject.gradients(self.cotangents)
-            if not self.subject.knows_branches:
-                self._find_rounding()
-        except Exception as error:  # whatever the code under test raises is a finding
-            return f"the backward pass raised {type(error).__name__}: {error}"
-        for name, array in self.subject.arrays.items():
-            if not np.array_equal(before[name], array, equal_nan=True):
-                return f"the code changes its input {name} in place"
-        loose = []
-        for name, claim in self.claims.items():
-            other = again[name]
-            if claim is None or other is None:
-                continue
-            off = _difference(claim, other)
-            if off is None:
-                return (
-                    "the backward pass is not deterministic: run twice, it gives two "
-                    f"gradients of {name}"
-                )
-            if off:
-                loose.append(name)
-                self.rooms[name] = max(self.rooms.get(name, 0.0), 4 * off)
-        if loose:
-            self.notes.append(
-                f"run twice, the backward pass gives {', '.join(loose)} other last digits "
-                "(it adds in another order, perhaps): taken for rounding"
-            )
-        return None
-
-    def _find_rounding(self) -> None:
-        """How precise the claims are: what s times the cotangents gives, beside s claims."""
-        for s in (1.09, 0.93, 1.17):
-            found = self.subject.gradients([s * v for v in self.cotangents])
-            for name, claim in self.claims.items():
-                other = found[name]
-                if claim is None or other is None or claim.shape != other.shape:
-                    continue
-                off = float(np.max(np.abs(s * claim - other), initial=0))
-                if off <= NOT_LINEAR * float(np.max(np.abs(claim), initial=0)):
-                    self.rooms[name] = max(self.rooms.get(name, 0.0), 2 * off)
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the reports should know."""
+        if not self.stepping:
+            return self.remarks
+        return [
+            *self.remarks,
+            f"the outputs follow {', '.join(self.stepping)} in steps: forward computes in "
+            f"float32 or less on the way; checked with larger steps, to {LOW_RTOL:g} only",
+        ]
 
     def report(self, name: str) -> TensorReport:
         """What can be said of the gradient with respect to this tensor."""
@@ -193,11 +117,7 @@ class Checker:
             return TensorReport(name, array.shape, claimed_shape=claim.shape)
         settings, scale = self.settings, self.differences.scale(name)
         if scale.low:
-            self.notes.append(
-                f"the outputs move in steps as {name} does: forward computes in float32 (or "
-                f"less) on the way; so {name} is checked with larger steps "
-                f"({scale.first:.0e}) and to {LOW_RTOL:g} only"
-            )
+            self.stepping.append(name)
         found = Findings(
             name,
             np.zeros_like(array) if claim is None else claim,
@@ -244,10 +164,12 @@ class Checker:
             others += self.rng.uniform(-0.1, 0.1, array.shape)
             try:
                 after = with_values(array, slice(None), others, self.subject.run)
-            except Exception:  # the code may refuse such values, and then depends on them
+            except (
+                Exception
+            ):  # the code may refuse such values, and then depends on them
                 return
             if np.array_equal(after.row, self.differences.base.row):
-                self.notes.append(f"the output does not depend on {name}")
+                self.remarks.append(f"the output does not depend on {name}")
         if found.wrong:
             true = {k: found.slopes[k].value for k in found.wrong}
             largest = max([abs(slope.value) for slope in found.slopes.values()])
@@ -255,7 +177,7 @@ class Checker:
             if error <= TINY * largest and all(
                 found.error(k) <= 0.1 * abs(y) for k, y in true.items()
             ):
-                self.notes.append(
+                self.remarks.append(
                     f"the error of {name} is tiny: {error / largest:.0e} of its largest "
                     "entry at most, as from an ε that only forward or only backward has"
                 )
@@ -269,7 +191,7 @@ class Checker:
 
     def _agrees(self, found: Findings, block: Array) -> bool:
         """Whether a random projection of all these entries is as claimed."""
-        weights = _weights(block.size, self.rng)
+        weights = weights_of(block.size, self.rng)
         weights /= np.sqrt(np.sum(weights**2))
         slope = self.differences.slope(found.name, Direction(block, weights))
         if not isinstance(slope, Slope):
@@ -306,7 +228,7 @@ class Checker:
         h = self.differences.scale(name).first * one.scale
         first = self.differences.quotient(name, one, h)
         rounding = self.differences.rounding(name, h)
-        quick = Slope(first.value, first.step, 0.0, rounding, first.gap)
+        quick = Slope(first.value, first.step, 0.0, rounding)
         if first.smooth and self._is_close(found, claimed, quick):
             return quick
         self.differences.keep(name, k, first)
@@ -328,16 +250,19 @@ class Checker:
         On a smooth piece the slopes to the left and to the right approach each other as
         the step shrinks; on a kink they stay apart.
         """
-        h, gap = self.differences.scale(name).first / 64, first.gap
-        if self.subject.knows_branches or best.gap < 0.5 * gap:
+        if self.subject.knows_branches:
+            return None
+        h, gap = self.differences.scale(name).first / 64, self.differences.gap(first)
+        if best.gap < 0.5 * gap:
             return None
         if not gap > 8 * self.differences.rounding(name, h):
             return None
         level = self.differences.quotient(name, one, h * one.scale)
-        low, high = sorted((level.left, level.right))
+        left, right = self.differences.ends(level)
+        low, high = sorted((left, right))
         room = 1e-3 * (high - low)
         if high - low > 0.5 * gap and low - room <= claimed <= high + room:
-            text = f"the slope jumps from {level.left:.6g} to {level.right:.6g}"
+            text = f"the slope jumps from {left:.6g} to {right:.6g}"
             return [Corner(text, "", (), np.nan)]
         return None
 
@@ -356,7 +281,9 @@ class Checker:
         claimed = float(np.sum(found.claim) * n**-0.5)
         if not isinstance(slope, Slope) or self._is_close(found, claimed, slope):
             return None
-        if self._jump(found.name, common, claimed, first, slope):  # of a ReLU at zero, say
+        if self._jump(
+            found.name, common, claimed, first, slope
+        ):  # of a ReLU at zero, say
             return None
         return claimed, slope.value
 
@@ -413,15 +340,3 @@ class Checker:
             slope.truncation,
             slope.rounding,
         )
-
-
-def _difference(first: Array, second: Array) -> float | None:
-    """How far two results of one computation are apart; None: by more than last digits."""
-    if first.shape != second.shape:
-        return None
-    if np.array_equal(first, second, equal_nan=True):
-        return 0.0
-    largest = float(np.max(np.abs(first), initial=0))
-    off = float(np.max(np.abs(first - second), initial=0))
-    room = LAST_BITS * find_precision([first]) * largest
-    return off if off <= room < np.inf else None

@@ -83,23 +83,13 @@ def central(
 
 @dataclass(frozen=True)
 class Quotient:
-    """D(h), the h that it was, whether it is smooth in between, and the runs on both sides.
-
-    left, right: the slopes from x to either side.
-    """
+    """D(h), the h that it was, whether it is smooth in between, and both runs."""
 
     value: float
     step: float
     smooth: bool
     up: Run
     down: Run
-    left: float
-    right: float
-
-    @property
-    def gap(self) -> float:
-        """How far apart the slopes to either side are."""
-        return abs(self.right - self.left)
 
 
 @dataclass(frozen=True)
@@ -198,17 +188,19 @@ class Differences:
         if name not in self.runners:
             self.runners[name] = self.subject.runner(name)
         up, down, h = self.sides(name, direction, h, self.runners[name])
-        middle = self.base.outputs
-        ends = [
-            (up.outputs, down.outputs),
-            (middle, down.outputs),
-            (up.outputs, middle),
-        ]
-        rise, left, right = [
-            self._weighted(*pair) / h if h else np.nan for pair in ends
-        ]
-        smooth = self.smooth(up, down)
-        return Quotient(rise / 2, abs(h), smooth, up, down, left, right)
+        value = self._weighted(up.outputs, down.outputs) / (2 * h) if h else np.nan
+        return Quotient(value, abs(h), self.smooth(up, down), up, down)
+
+    def ends(self, found: Quotient) -> tuple[float, float]:
+        """The slopes from x to the left and to the right."""
+        middle, h = self.base.outputs, found.step or np.nan
+        left = self._weighted(middle, found.down.outputs) / h
+        return left, self._weighted(found.up.outputs, middle) / h
+
+    def gap(self, found: Quotient) -> float:
+        """How far apart these are."""
+        left, right = self.ends(found)
+        return abs(right - left)
 
     def column(self, name: str, k: int) -> tuple[Array, bool]:
         """∂y/∂x of all outputs y for entry k, and whether no branch changed."""
@@ -287,7 +279,7 @@ class Differences:
         errors = [_truncation(a, b) for a, b in pairwise(good)]
         # the truncation of the first is 64 times that of the second
         errors = [SHRINK**2 * errors[0] if errors else 0.0, *errors]
-        gap = min([level.gap for level in good])
+        gap = min(map(self.gap, good))
         found = [
             Slope(level.value, level.step, error, self.rounding(name, level.step), gap)
             for level, error in zip(good, errors, strict=True)

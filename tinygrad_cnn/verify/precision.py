@@ -1,9 +1,9 @@
-"""Whether somebody's forward computes in float32 on the way: its outputs then move in steps.
+"""Is there float32 inside of somebody's forward? Its outputs then move in steps.
 
-A value that passes through float32 stays where it is while what it comes from moves by less
-than 2⁻²³ of itself, and then jumps. So tiny steps give the same slope wherever they are made
-(0, where everything passes through float32), but another than far steps do. On a smooth
-piece, and beyond a kink, slopes of tiny steps change with the place as those of far steps do.
+A value that passes through float32 stays where it is while what it comes from moves by
+less than 2⁻²³ of itself, and then jumps. So tiny steps give the same slope wherever they
+are made (0, if all passes through float32), but another than far steps do. On a smooth
+piece, and beyond a kink, slopes of tiny steps change with the place as far ones do.
 """
 
 from __future__ import annotations
@@ -71,8 +71,12 @@ class Steps:
         if not moved.any() or not np.isfinite(far).all():
             return 0.0
         height = 0.0
-        if find_precision([far[moved]]) > np.finfo(far.dtype).eps:  # the outputs are float32
-            height = float(np.finfo(np.float32).eps * np.linalg.norm(self.weights * far))
+        if (
+            find_precision([far[moved]]) > np.finfo(far.dtype).eps
+        ):  # the outputs are float32
+            height = float(
+                np.finfo(np.float32).eps * np.linalg.norm(self.weights * far)
+            )
         elif not self._stepping(far).any():
             return 0.0
         found = [self._jitter(width) for width in WINDOWS]
