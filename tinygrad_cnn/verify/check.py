@@ -10,7 +10,7 @@ import numpy as np
 from .answers import Answers, weights_of
 from .answers import cotangents_for as cotangents_for
 from .branches import Corner
-from .difference import Differences, Direction, Quotient, Slope, with_values
+from .difference import SHRINK, Differences, Direction, Quotient, Slope, with_values
 from .report import Kink, TensorReport, Worst
 from .subject import Array, Subject
 
@@ -39,6 +39,9 @@ class Settings:
 
 LOW_RTOL, LOW_UNCLEAR = 1e-3, 0.1
 """`rtol` and `unclear` of a tensor that the outputs follow in steps of float32."""
+
+CLOSES = 0.2
+"""An eighth of the step closes the gap of both slopes to this share, but not on a kink."""
 
 FEW = 8
 """Entries that are looked at one by one rather than in two sums."""
@@ -90,7 +93,7 @@ class Checker:
         self.outputs, self.cotangents = answers.base.outputs, answers.cotangents
         self.claims, self.failure = answers.claims, answers.failure
         self.remarks = answers.notes
-        self.rooms = answers.rooms
+        self.rooms, self.stepped = answers.rooms, False
         self.differences = Differences(
             subject, self.cotangents, answers.base, settings.step, answers.noise
         )
@@ -116,8 +119,7 @@ class Checker:
         if claim is not None and claim.shape != array.shape:
             return TensorReport(name, array.shape, claimed_shape=claim.shape)
         settings, scale = self.settings, self.differences.scale(name)
-        if scale.low:
-            self.stepping.append(name)
+        self._find_stepping()
         found = Findings(
             name,
             np.zeros_like(array) if claim is None else claim,
@@ -131,6 +133,21 @@ class Checker:
             self._screen(found)
         self._note(found)
         return self._judge(found)
+
+    def _find_stepping(self) -> None:
+        """Find the tensors that pass through a lower precision; all claims show its ε."""
+        if self.stepped:
+            return
+        self.stepped, arrays = True, self.subject.arrays
+        scales = {k: self.differences.scale(k) for k in arrays}
+        self.stepping = [k for k, scale in scales.items() if scale.low]
+        if self.stepping:
+            noise = max([scales[k].noise for k in self.stepping])
+            share = noise / self.differences.size
+            for k, claim in self.claims.items():
+                if claim is not None:
+                    largest = float(np.max(np.abs(claim), initial=0))
+                    self.rooms[k] = self.rooms.get(k, 0.0) + 2 * share * largest
 
     def _screen(self, found: Findings) -> None:
         """Look at all entries in sums, and in smaller ones whatever a sum doubts."""
@@ -159,17 +176,13 @@ class Checker:
     def _note(self, found: Findings) -> None:
         """Say that the outputs do not depend on the tensor, or that its errors are tiny."""
         array, name = self.subject.arrays[found.name], found.name
-        if array.size and not found.moves and not found.kinks:
-            others = array * self.rng.uniform(0.7, 1.4, array.shape)
-            others += self.rng.uniform(-0.1, 0.1, array.shape)
-            try:
-                after = with_values(array, slice(None), others, self.subject.run)
-            except (
-                Exception
-            ):  # the code may refuse such values, and then depends on them
-                return
-            if np.array_equal(after.row, self.differences.base.row):
-                self.remarks.append(f"the output does not depend on {name}")
+        if (
+            array.size
+            and not found.moves
+            and not found.kinks
+            and self._is_unused(array)
+        ):
+            self.remarks.append(f"the output does not depend on {name}")
         if found.wrong:
             true = {k: found.slopes[k].value for k in found.wrong}
             largest = max([abs(slope.value) for slope in found.slopes.values()])
@@ -181,6 +194,22 @@ class Checker:
                     f"the error of {name} is tiny: {error / largest:.0e} of its largest "
                     "entry at most, as from an ε that only forward or only backward has"
                 )
+
+    def _is_unused(self, array: Array) -> bool:
+        """Whether the outputs stay as they are for far other values of either sign."""
+        base = self.differences.base.row
+        for sign in (1, -1):
+            others = sign * array * self.rng.uniform(0.5, 2, array.shape)
+            others += self.rng.uniform(-0.1, 0.1, array.shape)
+            try:
+                after = with_values(array, slice(None), others.flat, self.subject.run)
+            except (
+                Exception
+            ):  # the code may refuse such values, and then depends on them
+                return False
+            if not np.array_equal(after.row, base):
+                return False
+        return True
 
     def _sample(self, claim: Array) -> list[int]:
         """The first and last entries, those with the largest gradients, and some drawn."""
@@ -248,22 +277,27 @@ class Checker:
         """A kink of code that cannot be asked for its branches, found by numbers alone.
 
         On a smooth piece the slopes to the left and to the right approach each other as
-        the step shrinks; on a kink they stay apart.
+        the step shrinks; on a kink they stay apart, or do so until the step is too short
+        for a kink near by.
         """
-        if self.subject.knows_branches:
+        gap, h = self.differences.gap(first), first.step
+        rounding = self.differences.rounding(name, h)
+        if self.subject.knows_branches or best.gap < CLOSES * gap:
             return None
-        h, gap = self.differences.scale(name).first / 64, self.differences.gap(first)
-        if best.gap < 0.5 * gap:
-            return None
-        if not gap > 8 * self.differences.rounding(name, h):
-            return None
-        level = self.differences.quotient(name, one, h * one.scale)
-        left, right = self.differences.ends(level)
-        low, high = sorted((left, right))
-        room = 1e-3 * (high - low)
-        if high - low > 0.5 * gap and low - room <= claimed <= high + room:
-            text = f"the slope jumps from {left:.6g} to {right:.6g}"
-            return [Corner(text, "", (), np.nan)]
+        for _ in range(4):
+            h /= SHRINK
+            if not gap > SHRINK * self.differences.rounding(name, h):
+                return None
+            level = self.differences.quotient(name, one, h)
+            left, right = self.differences.ends(level)
+            closed, gap = abs(right - left) < CLOSES * gap, abs(right - left)
+            low, high = sorted((left, right))
+            room = max(1e-3 * gap, 2 * rounding)
+            if low - room <= claimed <= high + room:
+                text = f"the slope jumps from {left:.6g} to {right:.6g}"
+                return [Corner(text, "", (), np.nan)]
+            if closed:
+                break
         return None
 
     def _check_together(self, found: Findings) -> tuple[float, float] | None:

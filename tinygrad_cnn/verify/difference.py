@@ -96,7 +96,7 @@ class Quotient:
 class Slope:
     """A difference quotient and what it is worth.
 
-    gap: the smallest that was seen on the way.
+    gap: how far apart the slopes to either side were at the second step tried.
     """
 
     value: float
@@ -279,7 +279,7 @@ class Differences:
         errors = [_truncation(a, b) for a, b in pairwise(good)]
         # the truncation of the first is 64 times that of the second
         errors = [SHRINK**2 * errors[0] if errors else 0.0, *errors]
-        gap = min(map(self.gap, good))
+        gap = self.gap(good[:2][-1])
         found = [
             Slope(level.value, level.step, error, self.rounding(name, level.step), gap)
             for level, error in zip(good, errors, strict=True)

@@ -83,7 +83,7 @@ class Steps:
         # the first windows may be narrower than the steps; over the last ones there is more
         # than steps, a kink perhaps
         first = next((i for i, r in enumerate(found) if r > 10 * noise), len(found))
-        return max([height, *found[first : first + 2]])
+        return max([height, *found[first : first + 3]])
 
     def _stepping(self, far: Array) -> Array:
         """Which outputs have one slope by tiny steps, and another by far ones."""
