@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -263,7 +263,7 @@ class Checker:
         self.differences.keep(name, k, first)
         best = self.differences.slope(name, one, first, claimed)
         if isinstance(best, Slope) and not self._is_close(found, claimed, best):
-            return self._jump(name, one, claimed, first, best) or best
+            return self._settle(name, one, claimed, first, best)
         return best
 
     def _is_close(self, found: Findings, claimed: float, slope: Slope) -> bool:
@@ -271,34 +271,35 @@ class Checker:
         allowed = found.rtol * larger + 2 * slope.error + found.room
         return bool(np.isfinite(claimed) and abs(claimed - slope.value) <= allowed)
 
-    def _jump(
+    def _settle(
         self, name: str, one: Direction, claimed: float, first: Quotient, best: Slope
-    ) -> list[Corner] | None:
-        """A kink of code that cannot be asked for its branches, found by numbers alone.
+    ) -> Slope | list[Corner]:
+        """The slope of code that cannot be asked for its branches, or a kink.
 
         On a smooth piece the slopes to the left and to the right approach each other as
         the step shrinks; on a kink they stay apart, or do so until the step is too short
         for a kink near by.
         """
         gap, h = self.differences.gap(first), first.step
-        rounding = self.differences.rounding(name, h)
         if self.subject.knows_branches or best.gap < CLOSES * gap:
-            return None
+            return best
+        near = 2 * self.differences.rounding(name, h)
         for _ in range(4):
             h /= SHRINK
-            if not gap > SHRINK * self.differences.rounding(name, h):
-                return None
+            rounding = self.differences.rounding(name, h)
+            if not gap > SHRINK * rounding:  # too noisy to see whether it closes
+                return replace(best, truncation=best.truncation + gap)
             level = self.differences.quotient(name, one, h)
             left, right = self.differences.ends(level)
-            closed, gap = abs(right - left) < CLOSES * gap, abs(right - left)
+            before, gap = gap, abs(right - left)
             low, high = sorted((left, right))
-            room = max(1e-3 * gap, 2 * rounding)
+            room = max(1e-3 * gap, near)
+            if gap < CLOSES * before:
+                return Slope(level.value, level.step, gap, rounding)
             if low - room <= claimed <= high + room:
                 text = f"the slope jumps from {left:.6g} to {right:.6g}"
                 return [Corner(text, "", (), np.nan)]
-            if closed:
-                break
-        return None
+        return best
 
     def _check_together(self, found: Findings) -> tuple[float, float] | None:
         """Claimed and true slope along all entries at once, if they disagree.
@@ -315,10 +316,9 @@ class Checker:
         claimed = float(np.sum(found.claim) * n**-0.5)
         if not isinstance(slope, Slope) or self._is_close(found, claimed, slope):
             return None
-        if self._jump(
-            found.name, common, claimed, first, slope
-        ):  # of a ReLU at zero, say
-            return None
+        slope = self._settle(found.name, common, claimed, first, slope)
+        if not isinstance(slope, Slope) or self._is_close(found, claimed, slope):
+            return None  # a ReLU at zero, say
         return claimed, slope.value
 
     def _judge(self, found: Findings) -> TensorReport:

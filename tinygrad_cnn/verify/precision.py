@@ -68,16 +68,18 @@ class Steps:
         """
         far = self.at(FAR)
         moved = far != self.base
-        if not moved.any() or not np.isfinite(far).all():
+        # saturated outputs move with a far larger step only
+        told = far if moved.any() else self.at(0.5)
+        values = told[told != self.base]
+        if not values.size or not np.isfinite(told).all():
             return 0.0
         height = 0.0
-        if (
-            find_precision([far[moved]]) > np.finfo(far.dtype).eps
-        ):  # the outputs are float32
+        if find_precision([values]) > np.finfo(values.dtype).eps:
+            # the outputs themselves are float32
             height = float(
-                np.finfo(np.float32).eps * np.linalg.norm(self.weights * far)
+                np.finfo(np.float32).eps * np.linalg.norm(self.weights * told)
             )
-        elif not self._stepping(far).any():
+        elif not moved.any() or not self._stepping(far).any():
             return 0.0
         found = [self._jitter(width) for width in WINDOWS]
         # the first windows may be narrower than the steps; over the last ones there is more
