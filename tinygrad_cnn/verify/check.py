@@ -43,6 +43,9 @@ LOW_RTOL, LOW_UNCLEAR = 1e-3, 0.1
 CLOSES = 0.2
 """An eighth of the step closes the gap of both slopes to this share, but not on a kink."""
 
+ALIKE = 1e-7
+"""Entries move alike if rounding changes their steps by no more than this share."""
+
 FEW = 8
 """Entries that are looked at one by one rather than in two sums."""
 
@@ -295,7 +298,7 @@ class Checker:
             low, high = sorted((left, right))
             room = max(1e-3 * gap, near)
             if gap < CLOSES * before:
-                return Slope(level.value, level.step, gap, rounding)
+                return self.differences.slope(name, one, first)
             if low - room <= claimed <= high + room:
                 text = f"the slope jumps from {left:.6g} to {right:.6g}"
                 return [Corner(text, "", (), np.nan)]
@@ -307,10 +310,13 @@ class Checker:
         Values that tie stay tied when all of them move alike: what is a kink for each alone
         can be smooth for all together.
         """
-        n = found.claim.size
-        scale = max(float(np.max(np.abs(self.subject.arrays[found.name]))), 1.0)
-        common = Direction(np.arange(n), np.full(n, n**-0.5), scale)
-        h = self.differences.scale(found.name).first * scale
+        n, sizes = found.claim.size, np.abs(self.subject.arrays[found.name])
+        common = Direction(
+            np.arange(n), np.full(n, n**-0.5), max(float(sizes.min()), 1.0)
+        )
+        h = self.differences.scale(found.name).first * common.scale
+        if self.differences.precision * sizes.max() > ALIKE * h * n**-0.5:
+            return None  # added to large values the step is another one
         first = self.differences.quotient(found.name, common, h)
         slope = self.differences.slope(found.name, common, first)
         claimed = float(np.sum(found.claim) * n**-0.5)

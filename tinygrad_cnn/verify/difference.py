@@ -281,10 +281,22 @@ class Differences:
         errors = [SHRINK**2 * errors[0] if errors else 0.0, *errors]
         gap = self.gap(good[:2][-1])
         found = [
-            Slope(level.value, level.step, error, self.rounding(name, level.step), gap)
-            for level, error in zip(good, errors, strict=True)
+            Slope(
+                level.value,
+                level.step,
+                max(
+                    [error, *[self._refutes(scale, level, finer) for finer in good[i:]]]
+                ),
+                self.rounding(name, level.step),
+                gap,
+            )
+            for i, (level, error) in enumerate(zip(good, errors, strict=True))
         ]
         return min([*found[1:], found[0]], key=lambda slope: slope.error)
+
+    def _refutes(self, scale: Scale, level: Quotient, finer: Quotient) -> float:
+        """How far a level is off at least, as a finer one sees it."""
+        return abs(level.value - finer.value) - scale.noise / finer.step
 
     @cached_property
     def margins(self) -> Path:
@@ -336,8 +348,13 @@ class Differences:
 
 
 def _truncation(larger: Quotient, smaller: Quotient) -> float:
-    """That of the smaller step, the next after the larger one."""
-    return abs(larger.value - smaller.value) / (SHRINK**2 - 1)
+    """That of the smaller step, the next after the larger one.
+
+    What falls as h² falls by 64; where both are far apart, nothing falls so as yet.
+    """
+    off = abs(larger.value - smaller.value)
+    near = off < 0.1 * max(abs(larger.value), abs(smaller.value))
+    return off / (SHRINK**2 - 1) if near else off
 
 
 def usual_step(dtype: np.dtype[np.floating]) -> float:

@@ -69,7 +69,10 @@ class Steps:
         far = self.at(FAR)
         moved = far != self.base
         # saturated outputs move with a far larger step only
-        told = far if moved.any() else self.at(0.5)
+        places = iter((0.5, -0.5, -0.9))
+        told = far
+        while not (told != self.base).any() and (t := next(places, None)):
+            told = self.at(t)
         values = told[told != self.base]
         if not values.size or not np.isfinite(told).all():
             return 0.0
