@@ -52,10 +52,30 @@ class Path:
     operations: list[str] = field(default_factory=list)
     branches: list[Branch] = field(default_factory=list)
 
+    def note(
+        self,
+        op: Op,
+        inputs: list[Value],
+        y: Value,
+        kept: Sequence[Value],
+        margins: bool = False,
+    ) -> bool:
+        """Add an operation as it was applied; whether it has branches."""
+        self.operations.append(type(op).__name__)
+        piece = op.piece("branch", inputs, y, kept)
+        if piece is None:
+            return False
+        name = getattr(op, "name", type(op).__name__.lower())
+        margin = op.piece("margin", inputs, y, kept) if margins else None
+        if margin is not None:
+            margin = np.broadcast_to(margin, np.shape(piece))
+        self.branches.append(Branch(name, module_path.get(), np.array(piece), margin))
+        return True
+
     def same_as(self, other: Path) -> bool:
         """Whether both took the same branches everywhere."""
         return self.operations == other.operations and all(
-            np.array_equal(a.piece, b.piece)
+            a.piece is b.piece or np.array_equal(a.piece, b.piece)
             for a, b in zip(self.branches, other.branches, strict=True)
         )
 
@@ -81,15 +101,7 @@ def watch_branches(margins: bool = False) -> Iterator[Path]:
     path = Path()
 
     def observe(op: Op, inputs: list[Value], y: Value, kept: Sequence[Value]) -> None:
-        path.operations.append(type(op).__name__)
-        piece = op.piece("branch", inputs, y, kept)
-        if piece is None:
-            return
-        name = getattr(op, "name", type(op).__name__.lower())
-        margin = op.piece("margin", inputs, y, kept) if margins else None
-        if margin is not None:
-            margin = np.broadcast_to(margin, np.shape(piece))
-        path.branches.append(Branch(name, module_path.get(), np.array(piece), margin))
+        path.note(op, inputs, y, kept, margins)
 
     with setting(observer, observe):
         yield path

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .answers import Answers, weights_of
+from .answers import cotangents_for as cotangents_for
 from .branches import Corner
-from .difference import Differences, Direction, Quotient, Slope, with_values
-from .precision import find_precision
+from .difference import SHRINK, Differences, Direction, Quotient, Slope, with_values
 from .report import Kink, TensorReport, Worst
-from .subject import Array, Run, Subject
+from .subject import Array, Subject
 
 
 @dataclass(frozen=True)
@@ -36,29 +37,20 @@ class Settings:
     seed: int = 0
 
 
-LAST_BITS = 300
-"""Roundings, of an array's largest value, that it may differ by when it is computed again."""
-
-NOT_LINEAR = 1e-3
-"""A gradient whose share of its own g changes by more than this is no rounded one."""
-
 LOW_RTOL, LOW_UNCLEAR = 1e-3, 0.1
 """`rtol` and `unclear` of a tensor that the outputs follow in steps of float32."""
+
+CLOSES = 0.2
+"""An eighth of the step closes the gap of both slopes to this share, but not on a kink."""
+
+ALIKE = 1e-7
+"""Entries move alike if rounding changes their steps by no more than this share."""
 
 FEW = 8
 """Entries that are looked at one by one rather than in two sums."""
 
 TINY = 1e-3
 """An error below this share of the largest entry is called tiny."""
-
-
-def cotangents_for(outputs: Sequence[Array], rng: np.random.Generator) -> list[Array]:
-    """Random weights for the outputs, none near zero: a mistake may cancel in a sum."""
-    return [_weights(y.shape, rng).astype(y.dtype) for y in outputs]
-
-
-def _weights(shape: int | tuple[int, ...], rng: np.random.Generator) -> Array:
-    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape))
 
 
 @dataclass
@@ -95,93 +87,31 @@ class Findings:
 
 
 class Checker:
-    """Checks the tensors of one subject against differences in one cotangent.
-
-    notes: what the reader of the reports should know.
-    """
+    """Checks the tensors of one subject against differences in one cotangent."""
 
     def __init__(self, subject: Subject, settings: Settings) -> None:
         self.subject, self.settings = subject, settings
         self.rng = np.random.default_rng(settings.seed)
-        base = subject.run()
-        self.outputs = base.outputs
-        self.cotangents = cotangents_for(base.outputs, self.rng)
-        self.claims: dict[str, Array | None] = {}
-        self.rooms: dict[str, float] = {}
-        """How far each claim may be off by its own rounding."""
-        self.notes: list[str] = []
-        again = subject.run()
-        self.failure = self._find_unfit(again) or self._ask()
-        noise = 0.0 if self.failure else self._find_noise(again)
+        answers = Answers(subject, self.rng)
+        self.outputs, self.cotangents = answers.base.outputs, answers.cotangents
+        self.claims, self.failure = answers.claims, answers.failure
+        self.remarks = answers.notes
+        self.rooms, self.stepped = answers.rooms, False
         self.differences = Differences(
-            subject, self.cotangents, base, settings.step, noise
+            subject, self.cotangents, answers.base, settings.step, answers.noise
         )
+        self.stepping: list[str] = []
 
-    def _find_unfit(self, again: Run) -> str | None:
-        """Why no difference quotient would mean anything."""
-        for first, second in zip(self.outputs, again.outputs, strict=False):
-            if first.shape != second.shape or _difference(first, second) is None:
-                return "the forward pass is not deterministic: run twice, it differs"
-        if not all(np.isfinite(y).all() for y in self.outputs):
-            return "the forward pass gives values that are not finite (inf or NaN)"
-        return None
-
-    def _find_noise(self, again: Run) -> float:
-        """What other last bits of the same outputs are to Σ ⟨v, y⟩."""
-        outputs = zip(self.cotangents, self.outputs, again.outputs, strict=True)
-        noise = float(np.sqrt(sum(np.sum((v * (a - b)) ** 2) for v, a, b in outputs)))
-        if noise:
-            self.notes.append(
-                "run twice, the forward pass gives other last digits (it adds in another "
-                "order, perhaps): taken for rounding"
-            )
-        return noise
-
-    def _ask(self) -> str | None:
-        """Ask for the gradients twice; why they cannot be checked."""
-        before = {name: array.copy() for name, array in self.subject.arrays.items()}
-        try:
-            self.claims = self.subject.gradients(self.cotangents)
-            again = self.subject.gradients(self.cotangents)
-            if not self.subject.knows_branches:
-                self._find_rounding()
-        except Exception as error:  # whatever the code under test raises is a finding
-            return f"the backward pass raised {type(error).__name__}: {error}"
-        for name, array in self.subject.arrays.items():
-            if not np.array_equal(before[name], array, equal_nan=True):
-                return f"the code changes its input {name} in place"
-        loose = []
-        for name, claim in self.claims.items():
-            other = again[name]
-            if claim is None or other is None:
-                continue
-            off = _difference(claim, other)
-            if off is None:
-                return (
-                    "the backward pass is not deterministic: run twice, it gives two "
-                    f"gradients of {name}"
-                )
-            if off:
-                loose.append(name)
-                self.rooms[name] = max(self.rooms.get(name, 0.0), 4 * off)
-        if loose:
-            self.notes.append(
-                f"run twice, the backward pass gives {', '.join(loose)} other last digits "
-                "(it adds in another order, perhaps): taken for rounding"
-            )
-        return None
-
-    def _find_rounding(self) -> None:
-        """How precise the claims are: what s times the cotangents gives, beside s claims."""
-        for s in (1.09, 0.93, 1.17):
-            found = self.subject.gradients([s * v for v in self.cotangents])
-            for name, claim in self.claims.items():
-                other = found[name]
-                if claim is None or other is None or claim.shape != other.shape:
-                    continue
-                off = float(np.max(np.abs(s * claim - other), initial=0))
-                if off <= NOT_LINEAR * float(np.max(np.abs(claim), initial=0)):
-                    self.rooms[name] = max(self.rooms.get(name, 0.0), 2 * off)
+    @property
+    def notes(self) -> list[str]:
+        """What the reader of the reports should know."""
+        if not self.stepping:
+            return self.remarks
+        return [
+            *self.remarks,
+            f"the outputs follow {', '.join(self.stepping)} in steps: forward computes in "
+            f"float32 or less on the way; checked with larger steps, to {LOW_RTOL:g} only",
+        ]
 
     def report(self, name: str) -> TensorReport:
         """What can be said of the gradient with respect to this tensor."""
@@ -192,12 +122,7 @@ class Checker:
         if claim is not None and claim.shape != array.shape:
             return TensorReport(name, array.shape, claimed_shape=claim.shape)
         settings, scale = self.settings, self.differences.scale(name)
-        if scale.low:
-            self.notes.append(
-                f"the outputs move in steps as {name} does: forward computes in float32 (or "
-                f"less) on the way; so {name} is checked with larger steps "
-                f"({scale.first:.0e}) and to {LOW_RTOL:g} only"
-            )
+        self._find_stepping()
         found = Findings(
             name,
             np.zeros_like(array) if claim is None else claim,
@@ -211,6 +136,21 @@ class Checker:
             self._screen(found)
         self._note(found)
         return self._judge(found)
+
+    def _find_stepping(self) -> None:
+        """Find the tensors that pass through a lower precision; all claims show its ε."""
+        if self.stepped:
+            return
+        self.stepped, arrays = True, self.subject.arrays
+        scales = {k: self.differences.scale(k) for k in arrays}
+        self.stepping = [k for k, scale in scales.items() if scale.low]
+        if self.stepping:
+            noise = max([scales[k].noise for k in self.stepping])
+            share = noise / self.differences.size
+            for k, claim in self.claims.items():
+                if claim is not None:
+                    largest = float(np.max(np.abs(claim), initial=0))
+                    self.rooms[k] = self.rooms.get(k, 0.0) + 2 * share * largest
 
     def _screen(self, found: Findings) -> None:
         """Look at all entries in sums, and in smaller ones whatever a sum doubts."""
@@ -239,17 +179,13 @@ class Checker:
     def _note(self, found: Findings) -> None:
         """Say that the outputs do not depend on the tensor, or that its errors are tiny."""
         array, name = self.subject.arrays[found.name], found.name
-        if array.size and not found.moves and not found.kinks:
-            others = array * self.rng.uniform(0.7, 1.4, array.shape)
-            others += self.rng.uniform(-0.1, 0.1, array.shape)
-            try:
-                after = with_values(array, slice(None), others, self.subject.run)
-            except (
-                Exception
-            ):  # the code may refuse such values, and then depends on them
-                return
-            if np.array_equal(after.row, self.differences.base.row):
-                self.notes.append(f"the output does not depend on {name}")
+        if (
+            array.size
+            and not found.moves
+            and not found.kinks
+            and self._is_unused(array)
+        ):
+            self.remarks.append(f"the output does not depend on {name}")
         if found.wrong:
             true = {k: found.slopes[k].value for k in found.wrong}
             largest = max([abs(slope.value) for slope in found.slopes.values()])
@@ -257,10 +193,26 @@ class Checker:
             if error <= TINY * largest and all(
                 found.error(k) <= 0.1 * abs(y) for k, y in true.items()
             ):
-                self.notes.append(
+                self.remarks.append(
                     f"the error of {name} is tiny: {error / largest:.0e} of its largest "
                     "entry at most, as from an ε that only forward or only backward has"
                 )
+
+    def _is_unused(self, array: Array) -> bool:
+        """Whether the outputs stay as they are for far other values of either sign."""
+        base = self.differences.base.row
+        for sign in (1, -1):
+            others = sign * array * self.rng.uniform(0.5, 2, array.shape)
+            others += self.rng.uniform(-0.1, 0.1, array.shape)
+            try:
+                after = with_values(array, slice(None), others.flat, self.subject.run)
+            except (
+                Exception
+            ):  # the code may refuse such values, and then depends on them
+                return False
+            if not np.array_equal(after.row, base):
+                return False
+        return True
 
     def _sample(self, claim: Array) -> list[int]:
         """The first and last entries, those with the largest gradients, and some drawn."""
@@ -271,7 +223,7 @@ class Checker:
 
     def _agrees(self, found: Findings, block: Array) -> bool:
         """Whether a random projection of all these entries is as claimed."""
-        weights = _weights(block.size, self.rng)
+        weights = weights_of(block.size, self.rng)
         weights /= np.sqrt(np.sum(weights**2))
         slope = self.differences.slope(found.name, Direction(block, weights))
         if not isinstance(slope, Slope):
@@ -308,13 +260,13 @@ class Checker:
         h = self.differences.scale(name).first * one.scale
         first = self.differences.quotient(name, one, h)
         rounding = self.differences.rounding(name, h)
-        quick = Slope(first.value, first.step, 0.0, rounding, first.gap)
+        quick = Slope(first.value, first.step, 0.0, rounding)
         if first.smooth and self._is_close(found, claimed, quick):
             return quick
         self.differences.keep(name, k, first)
         best = self.differences.slope(name, one, first, claimed)
         if isinstance(best, Slope) and not self._is_close(found, claimed, best):
-            return self._jump(name, one, claimed, first, best) or best
+            return self._settle(name, one, claimed, first, best)
         return best
 
     def _is_close(self, found: Findings, claimed: float, slope: Slope) -> bool:
@@ -322,26 +274,35 @@ class Checker:
         allowed = found.rtol * larger + 2 * slope.error + found.room
         return bool(np.isfinite(claimed) and abs(claimed - slope.value) <= allowed)
 
-    def _jump(
+    def _settle(
         self, name: str, one: Direction, claimed: float, first: Quotient, best: Slope
-    ) -> list[Corner] | None:
-        """A kink of code that cannot be asked for its branches, found by numbers alone.
+    ) -> Slope | list[Corner]:
+        """The slope of code that cannot be asked for its branches, or a kink.
 
         On a smooth piece the slopes to the left and to the right approach each other as
-        the step shrinks; on a kink they stay apart.
+        the step shrinks; on a kink they stay apart, or do so until the step is too short
+        for a kink near by.
         """
-        h, gap = self.differences.scale(name).first / 64, first.gap
-        if self.subject.knows_branches or best.gap < 0.5 * gap:
-            return None
-        if not gap > 8 * self.differences.rounding(name, h):
-            return None
-        level = self.differences.quotient(name, one, h * one.scale)
-        low, high = sorted((level.left, level.right))
-        room = 1e-3 * (high - low)
-        if high - low > 0.5 * gap and low - room <= claimed <= high + room:
-            text = f"the slope jumps from {level.left:.6g} to {level.right:.6g}"
-            return [Corner(text, "", (), np.nan)]
-        return None
+        gap, h = self.differences.gap(first), first.step
+        if self.subject.knows_branches or best.gap < CLOSES * gap:
+            return best
+        near = 2 * self.differences.rounding(name, h)
+        for _ in range(4):
+            h /= SHRINK
+            rounding = self.differences.rounding(name, h)
+            if not gap > SHRINK * rounding:  # too noisy to see whether it closes
+                return replace(best, truncation=best.truncation + gap)
+            level = self.differences.quotient(name, one, h)
+            left, right = self.differences.ends(level)
+            before, gap = gap, abs(right - left)
+            low, high = sorted((left, right))
+            room = max(1e-3 * gap, near)
+            if gap < CLOSES * before:
+                return self.differences.slope(name, one, first)
+            if low - room <= claimed <= high + room:
+                text = f"the slope jumps from {left:.6g} to {right:.6g}"
+                return [Corner(text, "", (), np.nan)]
+        return best
 
     def _check_together(self, found: Findings) -> tuple[float, float] | None:
         """Claimed and true slope along all entries at once, if they disagree.
@@ -349,19 +310,21 @@ class Checker:
         Values that tie stay tied when all of them move alike: what is a kink for each alone
         can be smooth for all together.
         """
-        n = found.claim.size
-        scale = max(float(np.max(np.abs(self.subject.arrays[found.name]))), 1.0)
-        common = Direction(np.arange(n), np.full(n, n**-0.5), scale)
-        h = self.differences.scale(found.name).first * scale
+        n, sizes = found.claim.size, np.abs(self.subject.arrays[found.name])
+        common = Direction(
+            np.arange(n), np.full(n, n**-0.5), max(float(sizes.min()), 1.0)
+        )
+        h = self.differences.scale(found.name).first * common.scale
+        if self.differences.precision * sizes.max() > ALIKE * h * n**-0.5:
+            return None  # added to large values the step is another one
         first = self.differences.quotient(found.name, common, h)
         slope = self.differences.slope(found.name, common, first)
         claimed = float(np.sum(found.claim) * n**-0.5)
         if not isinstance(slope, Slope) or self._is_close(found, claimed, slope):
             return None
-        if self._jump(
-            found.name, common, claimed, first, slope
-        ):  # of a ReLU at zero, say
-            return None
+        slope = self._settle(found.name, common, claimed, first, slope)
+        if not isinstance(slope, Slope) or self._is_close(found, claimed, slope):
+            return None  # a ReLU at zero, say
         return claimed, slope.value
 
     def _judge(self, found: Findings) -> TensorReport:
@@ -417,15 +380,3 @@ class Checker:
             slope.truncation,
             slope.rounding,
         )
-
-
-def _difference(first: Array, second: Array) -> float | None:
-    """How far two results of one computation are apart; None: by more than last digits."""
-    if first.shape != second.shape:
-        return None
-    if np.array_equal(first, second, equal_nan=True):
-        return 0.0
-    largest = float(np.max(np.abs(first), initial=0))
-    off = float(np.max(np.abs(first - second), initial=0))
-    room = LAST_BITS * find_precision([first]) * largest
-    return off if off <= room < np.inf else None

@@ -83,30 +83,20 @@ def central(
 
 @dataclass(frozen=True)
 class Quotient:
-    """D(h), the h that it was, whether it is smooth in between, and the runs on both sides.
-
-    left, right: the slopes from x to either side.
-    """
+    """D(h), the h that it was, whether it is smooth in between, and both runs."""
 
     value: float
     step: float
     smooth: bool
     up: Run
     down: Run
-    left: float
-    right: float
-
-    @property
-    def gap(self) -> float:
-        """How far apart the slopes to either side are."""
-        return abs(self.right - self.left)
 
 
 @dataclass(frozen=True)
 class Slope:
     """A difference quotient and what it is worth.
 
-    gap: the smallest that was seen on the way.
+    gap: how far apart the slopes to either side were at the second step tried.
     """
 
     value: float
@@ -198,17 +188,19 @@ class Differences:
         if name not in self.runners:
             self.runners[name] = self.subject.runner(name)
         up, down, h = self.sides(name, direction, h, self.runners[name])
-        middle = self.base.outputs
-        ends = [
-            (up.outputs, down.outputs),
-            (middle, down.outputs),
-            (up.outputs, middle),
-        ]
-        rise, left, right = [
-            self._weighted(*pair) / h if h else np.nan for pair in ends
-        ]
-        smooth = self.smooth(up, down)
-        return Quotient(rise / 2, abs(h), smooth, up, down, left, right)
+        value = self._weighted(up.outputs, down.outputs) / (2 * h) if h else np.nan
+        return Quotient(value, abs(h), self.smooth(up, down), up, down)
+
+    def ends(self, found: Quotient) -> tuple[float, float]:
+        """The slopes from x to the left and to the right."""
+        middle, h = self.base.outputs, found.step or np.nan
+        left = self._weighted(middle, found.down.outputs) / h
+        return left, self._weighted(found.up.outputs, middle) / h
+
+    def gap(self, found: Quotient) -> float:
+        """How far apart these are."""
+        left, right = self.ends(found)
+        return abs(right - left)
 
     def column(self, name: str, k: int) -> tuple[Array, bool]:
         """∂y/∂x of all outputs y for entry k, and whether no branch changed."""
@@ -287,12 +279,24 @@ class Differences:
         errors = [_truncation(a, b) for a, b in pairwise(good)]
         # the truncation of the first is 64 times that of the second
         errors = [SHRINK**2 * errors[0] if errors else 0.0, *errors]
-        gap = min([level.gap for level in good])
+        gap = self.gap(good[:2][-1])
         found = [
-            Slope(level.value, level.step, error, self.rounding(name, level.step), gap)
-            for level, error in zip(good, errors, strict=True)
+            Slope(
+                level.value,
+                level.step,
+                max(
+                    [error, *[self._refutes(scale, level, finer) for finer in good[i:]]]
+                ),
+                self.rounding(name, level.step),
+                gap,
+            )
+            for i, (level, error) in enumerate(zip(good, errors, strict=True))
         ]
         return min([*found[1:], found[0]], key=lambda slope: slope.error)
+
+    def _refutes(self, scale: Scale, level: Quotient, finer: Quotient) -> float:
+        """How far a level is off at least, as a finer one sees it."""
+        return abs(level.value - finer.value) - scale.noise / finer.step
 
     @cached_property
     def margins(self) -> Path:
@@ -344,8 +348,13 @@ class Differences:
 
 
 def _truncation(larger: Quotient, smaller: Quotient) -> float:
-    """That of the smaller step, the next after the larger one."""
-    return abs(larger.value - smaller.value) / (SHRINK**2 - 1)
+    """That of the smaller step, the next after the larger one.
+
+    What falls as h² falls by 64; where both are far apart, nothing falls so as yet.
+    """
+    off = abs(larger.value - smaller.value)
+    near = off < 0.1 * max(abs(larger.value), abs(smaller.value))
+    return off / (SHRINK**2 - 1) if near else off
 
 
 def usual_step(dtype: np.dtype[np.floating]) -> float:

@@ -1,9 +1,9 @@
-"""Whether somebody's forward computes in float32 on the way: its outputs then move in steps.
+"""Is there float32 inside of somebody's forward? Its outputs then move in steps.
 
-A value that passes through float32 stays where it is while what it comes from moves by less
-than 2⁻²³ of itself, and then jumps. So tiny steps give the same slope wherever they are made
-(0, where everything passes through float32), but another than far steps do. On a smooth
-piece, and beyond a kink, slopes of tiny steps change with the place as those of far steps do.
+A value that passes through float32 stays where it is while what it comes from moves by
+less than 2⁻²³ of itself, and then jumps. So tiny steps give the same slope wherever they
+are made (0, if all passes through float32), but another than far steps do. On a smooth
+piece, and beyond a kink, slopes of tiny steps change with the place as far ones do.
 """
 
 from __future__ import annotations
@@ -68,22 +68,27 @@ class Steps:
         """
         far = self.at(FAR)
         moved = far != self.base
-        if not moved.any() or not np.isfinite(far).all():
+        # saturated outputs move with a far larger step only
+        places = iter((0.5, -0.5, -0.9))
+        told = far
+        while not (told != self.base).any() and (t := next(places, None)):
+            told = self.at(t)
+        values = told[told != self.base]
+        if not values.size or not np.isfinite(told).all():
             return 0.0
         height = 0.0
-        if (
-            find_precision([far[moved]]) > np.finfo(far.dtype).eps
-        ):  # the outputs are float32
+        if find_precision([values]) > np.finfo(values.dtype).eps:
+            # the outputs themselves are float32
             height = float(
-                np.finfo(np.float32).eps * np.linalg.norm(self.weights * far)
+                np.finfo(np.float32).eps * np.linalg.norm(self.weights * told)
             )
-        elif not self._stepping(far).any():
+        elif not moved.any() or not self._stepping(far).any():
             return 0.0
         found = [self._jitter(width) for width in WINDOWS]
         # the first windows may be narrower than the steps; over the last ones there is more
         # than steps, a kink perhaps
         first = next((i for i, r in enumerate(found) if r > 10 * noise), len(found))
-        return max([height, *found[first : first + 2]])
+        return max([height, *found[first : first + 3]])
 
     def _stepping(self, far: Array) -> Array:
         """Which outputs have one slope by tiny steps, and another by far ones."""
