@@ -15,7 +15,7 @@ from ...ops.convolution import Conv2d
 from ...ops.pooling import MaxPool2d, SumPool2d
 from ..subject import Array
 from .evidence import PATIENCE, Evidence, Hypothesis
-from .places import shift, turn
+from .places import repeat, shift, turn
 from .recognition import ERRORS, Recognised
 
 
@@ -145,6 +145,8 @@ def _change(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
                 f"{how}: it is not rotated here, or once too often",
             )
         yield kind, f"were {how}", np.nan_to_num(values)
+    for kind, how, values in repeat(x):
+        yield kind, f"were that {how}", values
     for groups in range(2, x.shape[1] + 1) if x.ndim >= 3 else ():
         if x.shape[1] % groups == 0:
             first = x[:, : x.shape[1] // groups]

@@ -29,11 +29,15 @@ def two_at_once(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis
 
 
 def _in_a_part(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
-    """One mistake in some rows, columns, … only."""
-    box, where = describe_box(e.wrong)
-    for h in tried if where else ():
-        text = f"{h.sentence}; but that at index {where} only, elsewhere it is right"
-        yield Hypothesis(h.kind, text, np.where(box, h.gradient, e.true))
+    """One mistake in some rows, columns, … only, or on one side of zero."""
+    sides = ("negative", e.x < 0), ("positive", e.x > 0)
+    parts = [(f"where {e.name} is {sign}", side) for sign, side in sides]
+    box, where = describe_box(e.wrong, 2)
+    parts += [(f"at index {where}", box)] if where else []
+    for (where, part), h in product(parts, tried):
+        if not (e.wrong & ~part).any():
+            text = f"{h.sentence}; but that {where} only, elsewhere it is right"
+            yield Hypothesis(h.kind, text, np.where(part, h.gradient, e.true))
 
 
 def _turned(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:

@@ -189,9 +189,9 @@ def derivatives(e: Evidence) -> Iterator[Hypothesis]:
         if g is not None
     }
     right = [text for text, values in made.items() if e.agree(values, e.true)]
-    for text, values in made.items() if right else ():
-        text = f"{text}, where {right[0]} belongs"
-        yield Hypothesis("wrong derivative", text, values)
+    belongs = f"where {right[0]} belongs" if right else "and that is not the derivative"
+    for text, values in made.items():
+        yield Hypothesis("wrong derivative", f"{text}, {belongs}", values)
     y = e.output
     for local, (t, values) in product(LOCAL, quantities(e, y.shape).items()):
         for form, f in FORMS.items():

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 
 import numpy as np
 
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
-from .factoring import FORMS, written
+from .factoring import FACTORS, FORMS, written
 
 ACTIVATIONS = ("1", "(1 − {}²)", "{} (1 − {})", "[{} > 0]")
 """Derivatives of activations, by their result."""
 
 INPUTS = {"σ(z) (1 − σ(z))": "σ({}) (1 − σ({}))", "(1 − tanh² z)": "(1 − tanh² {})"}
 """Derivatives of activations, by their input z."""
+
+
+SLOPES = ("[{} > 0]", *INPUTS.values())
+"""Those, and ReLU's."""
 
 
 def sums_of_products(e: Evidence) -> Iterator[Hypothesis]:
@@ -53,11 +58,23 @@ def _right_sides(e: Evidence) -> Iterator[tuple[str, Array]]:
         for name, w in e.subject.arrays.items():
             if name != e.name and w.ndim == 2 and w.shape[1] == d.shape[-1]:
                 yield f"({text}) @ {name}.T", d @ w.T
+                for words, z in _hidden(e, len(w)):
+                    for short in ("[{} > 0]", *INPUTS.values()):
+                        if z.shape == (*d.shape[:-1], len(w)):
+                            factor = written(short, f"({words})")
+                            yield (
+                                f"({text}) @ {name}.T · {factor}",
+                                d @ w.T * FORMS[short](z),
+                            )
 
 
 def _left_sides(e: Evidence) -> Iterator[tuple[str, Array]]:
-    """The arrays, and the output of the step before along each axis."""
+    """The arrays, what is hidden, and the output of the step before along each axis."""
     yield from e.subject.arrays.items()
+    for words, z in _hidden(e, e.shape[0]):
+        yield f"({words})", z
+        for form in ("σ({})", "tanh {}"):
+            yield written(form, f"({words})"), FORMS[form](z)
     y = e.output
     for axis in range(y.ndim - 1):
         first = y.shape[:axis] + y.shape[axis + 1 :]
@@ -66,6 +83,17 @@ def _left_sides(e: Evidence) -> Iterator[tuple[str, Array]]:
             before = y.take(range(y.shape[axis] - 1), axis)
             at_first = np.expand_dims(start, axis)
             yield "y of the step before", np.concatenate([at_first, before], axis)
+
+
+def _hidden(e: Evidence, width: int) -> Iterator[tuple[str, Array]]:
+    """Sums x @ w, and x @ w + b, of this width."""
+    arrays = e.subject.arrays
+    for (x, u), (w, v) in permutations(arrays.items(), 2):
+        if u.ndim == v.ndim == 2 and u.shape[1] == len(v) and v.shape[1] == width:
+            yield f"{x} @ {w}", u @ v
+            for b, bias in arrays.items():
+                if bias.shape == (width,):
+                    yield f"{x} @ {w} + {b}", u @ v + bias
 
 
 def _coupled(e: Evidence) -> bool:
@@ -100,6 +128,16 @@ def hidden_factors(e: Evidence) -> Iterator[Hypothesis]:
             yield Hypothesis("missing factor", text, e.summed(terms / factor))
             text = f"the true gradient times {short}, z = {words}: one factor too many"
             yield Hypothesis("extra factor", text, e.summed(terms * factor))
+        for activation, local in ("σ({})", "{} (1 − {})"), ("tanh {}", "(1 − {}²)"):
+            value = FORMS[activation](z)[:, column].T
+            right = FORMS[local](value)
+            for form, f in FACTORS.items():
+                text = f"the true gradient with {written(form, 'a')} where "
+                text += (
+                    f"{written(local, 'a')} belongs, a = {written(activation, words)}"
+                )
+                d = e.summed(terms * f(value) / right)
+                yield Hypothesis("wrong derivative", text, d)
 
 
 def _preactivations(e: Evidence, n: int) -> Iterator[tuple[str, list[str], Array]]:
