@@ -34,6 +34,14 @@ def of_operation(e: Evidence) -> Iterator[Hypothesis]:
     if known is None or e.name not in known.rules:
         return
     g = known.scale * known.raised(e.cotangent)
+    if known.often != 1:
+        d = _gradient(known, known.op, e.name, g)
+        if d is not None and d.size == e.x.size:
+            text = "the gradient of a convolution, and forward is not one: it adds the "
+            text += f"bias {known.often:g} times, not once"
+            yield Hypothesis("forward", text, d.reshape(e.shape))
+        if known.rules[e.name] == "b":
+            return
     for attribute, value, other, op in _others(known.op):
         d = _gradient(known, op, e.name, g)
         if d is not None and d.ndim == len(e.shape) > 1 and 0 < d.shape[1] < e.shape[1]:
@@ -42,14 +50,6 @@ def of_operation(e: Evidence) -> Iterator[Hypothesis]:
         if d is not None and d.shape == e.shape:
             text = f"the gradient of {type(op).__name__} for {attribute} {other}, and"
             yield Hypothesis(attribute, f"{text} here it is {value}", d)
-    if known.often != 1:
-        d = _gradient(known, known.op, e.name, g)
-        if d is not None and d.size == e.x.size:
-            text = (
-                "the gradient of a convolution, whose bias is added once; forward adds "
-            )
-            text += f"it {known.often:g} times, and so is itself not a convolution"
-            yield Hypothesis("forward", text, d.reshape(e.shape))
 
 
 def of_other_pooling(e: Evidence) -> Iterator[Hypothesis]:
@@ -146,7 +146,8 @@ def _change(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
             )
         yield kind, f"were {how}", np.nan_to_num(values)
     for kind, how, values in repeat(x):
-        yield kind, f"were that {how}", values
+        if "last index along axis 0" not in how:  # said above
+            yield kind, f"were that {how}", values
     for groups in range(2, x.shape[1] + 1) if x.ndim >= 3 else ():
         if x.shape[1] % groups == 0:
             first = x[:, : x.shape[1] // groups]

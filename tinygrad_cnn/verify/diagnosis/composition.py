@@ -53,7 +53,7 @@ def _turned(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
             h = tried[at]
             text = h.sentence + (f"; and all of it {how}" if how else "")
             words = [h.kind, kind] if kind else [h.kind]
-            yield _multiplied(e, words, text, values[at], factor)
+            yield from _multiplied(e, words, text, values[at], factor)
 
 
 def _after_g(e: Evidence) -> Iterator[Hypothesis]:
@@ -82,7 +82,7 @@ def _after_g(e: Evidence) -> Iterator[Hypothesis]:
             text = f"the true gradient with the {which} index of axis {axis} of the "
             text = f"{text}output {rest}; and g is taken {how}"
             words = [f"{which} {rest}", f"g {kind}"]
-            yield _multiplied(e, words, text, found[row], factor)
+            yield from _multiplied(e, words, text, found[row], factor)
 
 
 ENDS = ("first", 0), ("last", -1)
@@ -105,9 +105,11 @@ def _proportional(e: Evidence, gradients: Array) -> list[tuple[int, float]]:
 
 def _multiplied(
     e: Evidence, kinds: Sequence[str], text: str, gradient: Array, factor: float
-) -> Hypothesis:
-    values = gradient.reshape(e.shape)
+) -> Iterator[Hypothesis]:
+    """Times a factor that has a meaning; any number may come about by chance."""
+    values, number = gradient.reshape(e.shape), meaning(e, factor)
     if np.isclose(factor, 1, rtol=e.tolerance):
-        return Hypothesis(" and ".join(kinds), text, values)
-    text += f"; and all of it times {meaning(e, factor)}"
-    return Hypothesis(" and ".join([*kinds, "factor"]), text, factor * values)
+        yield Hypothesis(" and ".join(kinds), text, values)
+    elif number == "−1" or "(" in number or "which is" in number:
+        text += f"; and all of it times {number}"
+        yield Hypothesis(" and ".join([*kinds, "factor"]), text, factor * values)

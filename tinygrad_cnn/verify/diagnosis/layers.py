@@ -29,11 +29,8 @@ def sums_of_products(e: Evidence) -> Iterator[Hypothesis]:
         return
     coupled = _coupled(e)
     why = "the path through time, through what a step hands to the next, is missing"
-    why = (
-        why
-        if coupled
-        else "the derivative of what lies between is missing, or is another"
-    )
+    if not coupled:
+        why = "another array belongs there, or what lies between has a derivative, too"
     kind = "path through time" if coupled else "derivative missing"
     for words, d in _right_sides(e):
         if d.shape[-1] != e.shape[-1]:
@@ -59,13 +56,10 @@ def _right_sides(e: Evidence) -> Iterator[tuple[str, Array]]:
             if name != e.name and w.ndim == 2 and w.shape[1] == d.shape[-1]:
                 yield f"({text}) @ {name}.T", d @ w.T
                 for words, z in _hidden(e, len(w)):
-                    for short in ("[{} > 0]", *INPUTS.values()):
-                        if z.shape == (*d.shape[:-1], len(w)):
-                            factor = written(short, f"({words})")
-                            yield (
-                                f"({text}) @ {name}.T · {factor}",
-                                d @ w.T * FORMS[short](z),
-                            )
+                    for short in SLOPES if z.shape == (*d.shape[:-1], len(w)) else ():
+                        factor = written(short, f"({words})")
+                        through = d @ w.T * FORMS[short](z)
+                        yield f"({text}) @ {name}.T · {factor}", through
 
 
 def _left_sides(e: Evidence) -> Iterator[tuple[str, Array]]:
@@ -131,11 +125,10 @@ def hidden_factors(e: Evidence) -> Iterator[Hypothesis]:
         for activation, local in ("σ({})", "{} (1 − {})"), ("tanh {}", "(1 − {}²)"):
             value = FORMS[activation](z)[:, column].T
             right = FORMS[local](value)
+            name = written(activation, words if "(" in activation else f"({words})")
             for form, f in FACTORS.items():
                 text = f"the true gradient with {written(form, 'a')} where "
-                text += (
-                    f"{written(local, 'a')} belongs, a = {written(activation, words)}"
-                )
+                text += f"{written(local, 'a')} belongs, a = {name}"
                 d = e.summed(terms * f(value) / right)
                 yield Hypothesis("wrong derivative", text, d)
 
