@@ -139,6 +139,11 @@ def _change(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
     if x.ndim >= 2:
         text = "held its last image everywhere: the others are overwritten"
         yield "stale input", text, np.broadcast_to(x[-1:], x.shape)
+    for groups in range(2, x.shape[1] + 1) if x.ndim >= 3 else ():
+        if x.shape[1] % groups == 0:
+            first = x[:, : x.shape[1] // groups]
+            text = f"gave each of {groups} groups the first one's channels"
+            yield "groups", text, np.concatenate([first] * groups, axis=1)
     for kind, how, values in (*turn(x), *shift(x)):
         if kind == "rotated":
             kind, how = (
@@ -149,8 +154,3 @@ def _change(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
     for kind, how, values in repeat(x):
         if "last index along axis 0" not in how:  # said above
             yield kind, f"were that {how}", values
-    for groups in range(2, x.shape[1] + 1) if x.ndim >= 3 else ():
-        if x.shape[1] % groups == 0:
-            first = x[:, : x.shape[1] // groups]
-            text = f"gave each of {groups} groups the first one's channels"
-            yield "groups", text, np.concatenate([first] * groups, axis=1)
