@@ -26,7 +26,7 @@ MOST = 1024
 SOME = 256
 """Of a larger tensor, half of those found wrong, and others drawn."""
 
-PATIENCE = 96, 384
+PATIENCE = 48, 384
 """Runs of the forward pass in which other inputs are tried: two an entry, within these."""
 
 ROOM = 2**21
