@@ -24,7 +24,12 @@ def two_at_once(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis
     """What explains the claim, each first mistake being one of those tried."""
     if e.wrong.sum() < FEWEST:
         return
-    for pairs in (_in_a_part(e, tried), _turned(e, tried), _after_g(e)):
+    for pairs in (
+        _in_a_part(e, tried),
+        _turned(e, tried),
+        _decayed(e, tried),
+        _after_g(e),
+    ):
         yield from (h for h in pairs if e.explains(h.gradient))
 
 
@@ -54,6 +59,19 @@ def _turned(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
             text = h.sentence + (f"; and all of it {how}" if how else "")
             words = [h.kind, kind] if kind else [h.kind]
             yield from _multiplied(e, words, text, values[at], factor)
+
+
+def _decayed(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
+    """What each gives, and λ times the tensor itself: weight decay."""
+    rests = np.array([(e.claim - h.gradient).reshape(-1) for h in tried])
+    own, known = e.x.reshape(-1), ~np.isnan(rests)
+    factors = np.where(known, rests, 0) @ own / np.sum(own**2)
+    room = e.tolerance * np.nanmax(np.abs(e.true), initial=0)
+    fits = np.all((np.abs(rests - factors[:, None] * own) <= room) | ~known, axis=1)
+    for at in np.flatnonzero(fits & (factors != 0)).tolist():
+        h, factor = tried[at], float(factors[at])
+        text = f"{h.sentence}; and {factor:.6g} · {e.name} is added: weight decay"
+        yield Hypothesis(f"{h.kind} and added", text, h.gradient + factor * e.x)
 
 
 def _after_g(e: Evidence) -> Iterator[Hypothesis]:

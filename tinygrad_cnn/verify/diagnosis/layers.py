@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 
@@ -126,11 +126,16 @@ def hidden_factors(e: Evidence) -> Iterator[Hypothesis]:
             value = FORMS[activation](z)[:, column].T
             right = FORMS[local](value)
             name = written(activation, words if "(" in activation else f"({words})")
-            for form, f in FACTORS.items():
-                text = f"the true gradient with {written(form, 'a')} where "
+            column_z = z[:, column].T
+            for (form, f), (t, at) in product(
+                FACTORS.items(), (("a", value), ("z", column_z))
+            ):
+                text = f"the true gradient with {written(form, t)} where "
                 text += f"{written(local, 'a')} belongs, a = {name}"
-                d = e.summed(terms * f(value) / right)
-                yield Hypothesis("wrong derivative", text, d)
+                text += f", z = {words}" if t == "z" else ""
+                yield Hypothesis(
+                    "wrong derivative", text, e.summed(terms * f(at) / right)
+                )
 
 
 def _preactivations(e: Evidence, n: int) -> Iterator[tuple[str, list[str], Array]]:
