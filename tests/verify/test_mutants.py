@@ -46,22 +46,10 @@ def test_every_mutant_is_killed_and_named_and_no_right_rule_is_called_wrong():
     assert result.rules >= 90
     assert list(result.alarms) == []
     assert result
-    # The mistake that was made is the one that is named. No hypothesis says these: a
-    # kept value that is a constant where it should not be.
+    # The mistake that was made is the one that is named. No hypothesis says this: a kept
+    # value that is a constant where it should not be.
     unnamed = {m.name: m.sentence for m in result.mutants if not m.named}
-    assert unnamed == dict.fromkeys(
-        (
-            "BatchNorm x: the mean outside of the graph (second order)",
-            "Sin x: sine in the place of cosine",
-            "Log1p x: 1 forgotten",
-            "SiLU x: σ(x) alone: x taken for a constant",
-            "PReLU w: of all x, not of the negative ones",
-            "Huber a: not held between −delta and delta",
-            "CumSum x: summed from the wrong end",
-            "Resample x: every second pixel",
-        ),
-        "",
-    )
+    assert unnamed == {"BatchNorm x: the mean outside of the graph (second order)": ""}
     # No sentence is left ambiguous.
     assert [m.sentence for m in result.mutants if "It also equals" in m.sentence] == []
     # Nothing global is changed.
@@ -78,7 +66,7 @@ def assert_printed(result):
     assert all("yes" in line for line in lines[1:-1])
     n = len(mutants.CATALOGUE)
     assert lines[-1].startswith(
-        f"{n} of {n} killed, hypothesis true for {n - 8}, 0 false"
+        f"{n} of {n} killed, hypothesis true for {n - 1}, 0 false"
     )
     values = json.loads(result.to_json())
     assert values["right"] is True

@@ -5,11 +5,18 @@ loops over windows, layers in one function, recurrences over time.
 """
 
 import functools
+import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tinygrad_cnn.verify import verify_pair
+from tinygrad_cnn.verify.branches import Path
+from tinygrad_cnn.verify.check import Checker, Settings
+from tinygrad_cnn.verify.diagnosis import diagnose
+from tinygrad_cnn.verify.subject import Run, Subject
 
 RNG = np.random.default_rng(1)
 
@@ -491,3 +498,121 @@ def test_a_mistake_has_its_name(layer, tensor, kind, words, gradient):
     assert said is not None, report
     assert said.kind == kind, said
     assert words in said.sentence, said
+
+
+# ------------------------------------------------------------------ no name without reason
+
+FORWARDS = {
+    "itself": lambda x: x * 1.0,
+    "tanh": np.tanh,
+    "sum": lambda x: np.sum(x**2),
+    "sums": lambda x: np.sum(x**2, axis=-1) if x.ndim else x**2,
+    "two outputs": lambda x: (x * 2.0, np.sum(np.sin(x))),
+    "over all": lambda x: x / (1 + np.sum(x**2)),
+    "over time": lambda x: np.cumsum(x, axis=0) if x.ndim else x,
+    "turned": lambda x: np.exp(x).T.copy(),
+}
+
+
+@given(
+    st.sampled_from(sorted(FORWARDS)),
+    st.lists(st.integers(1, 4), max_size=5).filter(lambda s: math.prod(s) < 100),
+    st.integers(0, 9),
+)
+def test_random_numbers_have_no_name(forward, shape, seed):
+    def backward(g, x):
+        return np.random.default_rng(seed).normal(size=x.shape)
+
+    x = np.random.default_rng(seed + 10).normal(size=shape)
+    report = verify_pair(FORWARDS[forward], backward, np.asarray(x))
+    assert report["x"].verdict == "wrong"
+    assert report["x"].size < 3 or report.diagnosis is None, report
+
+
+# --------------------------------------------------------------------- what else is said
+
+
+def test_gradients_in_another_order_are_told_though_their_shapes_differ():
+    x, w, b = normal(5, 4), normal(4, 3), normal(3)
+    report = verify_pair(
+        dense, lambda g, x, w, b: (x.T @ g, g.sum(axis=0), g @ w.T), (x, w, b)
+    )
+    assert [t.verdict for t in report.tensors] == ["wrong shape"] * 3
+    said = [t.diagnosis.sentence for t in report.tensors]
+    for name, of, sentence in zip("xwb", "wbx", said, strict=True):
+        start = (
+            f"grad of {name} equals the true gradient of {of}: gradients are exchanged"
+        )
+        assert sentence.startswith(start)
+
+
+def test_a_forward_that_adds_its_bias_in_the_sum_is_no_convolution():
+    def forward(x, w, b):
+        return conv(x, w, 27 * b)
+
+    def backward(g, x, w, b):
+        dx, dw = conv_loops(g, x, w, 1, lambda i, j, s: (i, j))
+        return dx, dw, g.sum(axis=(0, 2, 3))
+
+    report = verify_pair(forward, backward, LAYERS["conv"][1])
+    assert [t.verdict for t in report.tensors] == ["right", "right", "wrong"]
+    assert report.diagnosis.kind == "forward"
+    assert "adds the bias 27 times, not once" in report.diagnosis.sentence
+
+
+@pytest.mark.parametrize(
+    ("layer", "tensor", "line"),
+    [
+        ("dense", "w", "dw = x.T @ g"),
+        ("dense sigmoid", "b", "d = g * y * (1 - y); db = d.sum(axis=0)"),
+        ("softmax", "x", "dx = y * (g - (g * y).sum(axis=1, keepdims=True))"),
+        ("conv2", "w", "dw[o] += g[n, o, i, j] * x[n, :, 2 * i : 2 * i + k, 2 * j :"),
+    ],
+)
+def test_a_right_line_is_shown_for_what_is_recognised(layer, tensor, line):
+    forward, inputs = LAYERS[layer]
+
+    def zeros(g, *given):
+        return [np.zeros_like(a) for a in given]
+
+    report = verify_pair(forward, zeros, inputs, only=tensor)
+    assert f"Right would be: {line}" in report.diagnosis.sentence
+
+
+def test_the_line_to_look_at_is_shown_where_the_subject_knows_it():
+    class Placed(Subject):
+        knows_branches = False
+
+        def __init__(self):
+            super().__init__("square", {"x": np.arange(1.0, 5.0)})
+
+        def run(self, margins=False):
+            return Run([self.arrays["x"] ** 2], Path())
+
+        def gradients(self, cotangents):
+            return {"x": cotangents[0] * self.arrays["x"]}
+
+        def line_for(self, name):
+            return f"square.py, line 7: d{name} = g * x"
+
+        def changed_by_forward(self):
+            return ["x"]
+
+    checker = Checker(Placed(), Settings(step=6e-6))
+    said = diagnose(checker, checker.report("x")).sentence
+    assert "forward changes x in place" in said
+    assert (
+        "Look at square.py, line 7: dx = g * x. Right would be: dx = 2 * g * x" in said
+    )
+
+
+@pytest.mark.parametrize("layer", ["conv2", "max-pool"])
+def test_a_wrong_gradient_costs_a_few_times_what_a_right_one_does(layer):
+    """A right one takes two runs of forward for each entry."""
+    forward, inputs = LAYERS[layer]
+
+    def backward(g, *given):
+        return [np.random.default_rng(3).normal(size=a.shape) for a in given]
+
+    report = verify_pair(forward, backward, inputs)
+    assert report.runs < 9 * sum(t.size for t in report.tensors)

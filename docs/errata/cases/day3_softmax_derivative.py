@@ -13,7 +13,7 @@ STATES = (
     "c$"
 )
 RIGHT = r"these are $\frac{\partial \mathrm{out}(c)}{\partial t_k}$"
-EXPECTED = {"t": "wrong"}
+EXPECTED = {"t": "partly zero"}
 CORRECT_CLASS = c = 2
 
 

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 WHERE = "`lenet` listing `conv3d`"
 STATES = r"$y_{n, o} = \sum_c (x_{n, c} \ast w_{o, c} + b_o)$"
 RIGHT = r"$y_{n, o} = \left(\sum_c x_{n, c} \ast w_{o, c}\right) + b_o$"
-EXPECTED = {"b": "factor"}
+EXPECTED = {"b": "forward"}
 
 
 def windows(x):

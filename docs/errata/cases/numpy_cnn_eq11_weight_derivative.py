@@ -17,7 +17,7 @@ RIGHT = (
     r"$Z_{x + x^\ast, y + y^\ast, c^\ast}$: the output position, not a summation "
     "index"
 )
-EXPECTED = {"W": "wrong"}
+EXPECTED = {"W": "one for all"}
 
 
 def convolution(Z, W):

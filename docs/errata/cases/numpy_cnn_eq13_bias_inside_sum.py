@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 WHERE = "`numpy-cnn` eq. (13), (14), (20), (21)"
 STATES = r"$F_{x, y} = \sum_{x', y'} \left(\sum_c K M + b\right)$"
 RIGHT = r"$F_{x, y} = \left(\sum_{x', y', c} K M\right) + b$: once for each output"
-EXPECTED = {"b": "factor"}
+EXPECTED = {"b": "forward"}
 STRIDE = 2
 
 

@@ -15,7 +15,7 @@ from ...ops.convolution import Conv2d
 from ...ops.pooling import MaxPool2d, SumPool2d
 from ..subject import Array
 from .evidence import PATIENCE, Evidence, Hypothesis
-from .places import shift, turn
+from .places import repeat, shift, turn
 from .recognition import ERRORS, Recognised
 
 
@@ -34,6 +34,14 @@ def of_operation(e: Evidence) -> Iterator[Hypothesis]:
     if known is None or e.name not in known.rules:
         return
     g = known.scale * known.raised(e.cotangent)
+    if known.often != 1:
+        d = _gradient(known, known.op, e.name, g)
+        if d is not None and d.size == e.x.size:
+            text = "the gradient of a convolution, and forward is not one: it adds the "
+            text += f"bias {known.often:g} times, not once"
+            yield Hypothesis("forward", text, d.reshape(e.shape))
+        if known.rules[e.name] == "b":
+            return
     for attribute, value, other, op in _others(known.op):
         d = _gradient(known, op, e.name, g)
         if d is not None and d.ndim == len(e.shape) > 1 and 0 < d.shape[1] < e.shape[1]:
@@ -42,14 +50,6 @@ def of_operation(e: Evidence) -> Iterator[Hypothesis]:
         if d is not None and d.shape == e.shape:
             text = f"the gradient of {type(op).__name__} for {attribute} {other}, and"
             yield Hypothesis(attribute, f"{text} here it is {value}", d)
-    if known.often != 1:
-        d = _gradient(known, known.op, e.name, g)
-        if d is not None and d.size == e.x.size:
-            text = (
-                "the gradient of a convolution, whose bias is added once; forward adds "
-            )
-            text += f"it {known.often:g} times, and so is itself not a convolution"
-            yield Hypothesis("forward", text, d.reshape(e.shape))
 
 
 def of_other_pooling(e: Evidence) -> Iterator[Hypothesis]:
@@ -117,7 +117,8 @@ def of_another_tensor(e: Evidence) -> Iterator[Hypothesis]:
 
 def of_other_inputs(e: Evidence) -> Iterator[Hypothesis]:
     """The true gradient where an input is rotated, one, stale, …"""
-    arrays, most = e.subject.arrays, e.checker.differences.runs + PATIENCE
+    arrays = e.subject.arrays
+    most = e.checker.differences.runs + int(np.clip(2 * e.x.size, *PATIENCE))
 
     for key, array in arrays.items():
         for kind, text, changed in _change(array.copy(), e.output, key == e.name):
@@ -138,6 +139,11 @@ def _change(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
     if x.ndim >= 2:
         text = "held its last image everywhere: the others are overwritten"
         yield "stale input", text, np.broadcast_to(x[-1:], x.shape)
+    for groups in range(2, x.shape[1] + 1) if x.ndim >= 3 else ():
+        if x.shape[1] % groups == 0:
+            first = x[:, : x.shape[1] // groups]
+            text = f"gave each of {groups} groups the first one's channels"
+            yield "groups", text, np.concatenate([first] * groups, axis=1)
     for kind, how, values in (*turn(x), *shift(x)):
         if kind == "rotated":
             kind, how = (
@@ -145,8 +151,6 @@ def _change(x: Array, y: Array, own: bool) -> Iterator[tuple[str, str, Array]]:
                 f"{how}: it is not rotated here, or once too often",
             )
         yield kind, f"were {how}", np.nan_to_num(values)
-    for groups in range(2, x.shape[1] + 1) if x.ndim >= 3 else ():
-        if x.shape[1] % groups == 0:
-            first = x[:, : x.shape[1] // groups]
-            text = f"gave each of {groups} groups the first one's channels"
-            yield "groups", text, np.concatenate([first] * groups, axis=1)
+    for kind, how, values in repeat(x):
+        if "last index along axis 0" not in how:  # said above
+            yield kind, f"were that {how}", values

@@ -24,16 +24,25 @@ def two_at_once(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis
     """What explains the claim, each first mistake being one of those tried."""
     if e.wrong.sum() < FEWEST:
         return
-    for pairs in (_in_a_part(e, tried), _turned(e, tried), _after_g(e)):
+    for pairs in (
+        _in_a_part(e, tried),
+        _turned(e, tried),
+        _decayed(e, tried),
+        _after_g(e),
+    ):
         yield from (h for h in pairs if e.explains(h.gradient))
 
 
 def _in_a_part(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
-    """One mistake in some rows, columns, … only."""
-    box, where = describe_box(e.wrong)
-    for h in tried if where else ():
-        text = f"{h.sentence}; but that at index {where} only, elsewhere it is right"
-        yield Hypothesis(h.kind, text, np.where(box, h.gradient, e.true))
+    """One mistake in some rows, columns, … only, or on one side of zero."""
+    sides = ("negative", e.x < 0), ("positive", e.x > 0)
+    parts = [(f"where {e.name} is {sign}", side) for sign, side in sides]
+    box, where = describe_box(e.wrong, 2)
+    parts += [(f"at index {where}", box)] if where else []
+    for (where, part), h in product(parts, tried):
+        if not (e.wrong & ~part).any():
+            text = f"{h.sentence}; but that {where} only, elsewhere it is right"
+            yield Hypothesis(h.kind, text, np.where(part, h.gradient, e.true))
 
 
 def _turned(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
@@ -49,7 +58,20 @@ def _turned(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
             h = tried[at]
             text = h.sentence + (f"; and all of it {how}" if how else "")
             words = [h.kind, kind] if kind else [h.kind]
-            yield _multiplied(e, words, text, values[at], factor)
+            yield from _multiplied(e, words, text, values[at], factor)
+
+
+def _decayed(e: Evidence, tried: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
+    """What each gives, and λ times the tensor itself: weight decay."""
+    rests = np.array([(e.claim - h.gradient).reshape(-1) for h in tried])
+    own, known = e.x.reshape(-1), ~np.isnan(rests)
+    factors = np.where(known, rests, 0) @ own / np.sum(own**2)
+    room = e.tolerance * np.nanmax(np.abs(e.true), initial=0)
+    fits = np.all((np.abs(rests - factors[:, None] * own) <= room) | ~known, axis=1)
+    for at in np.flatnonzero(fits & (factors != 0)).tolist():
+        h, factor = tried[at], float(factors[at])
+        text = f"{h.sentence}; and {factor:.6g} · {e.name} is added: weight decay"
+        yield Hypothesis(f"{h.kind} and added", text, h.gradient + factor * e.x)
 
 
 def _after_g(e: Evidence) -> Iterator[Hypothesis]:
@@ -78,7 +100,7 @@ def _after_g(e: Evidence) -> Iterator[Hypothesis]:
             text = f"the true gradient with the {which} index of axis {axis} of the "
             text = f"{text}output {rest}; and g is taken {how}"
             words = [f"{which} {rest}", f"g {kind}"]
-            yield _multiplied(e, words, text, found[row], factor)
+            yield from _multiplied(e, words, text, found[row], factor)
 
 
 ENDS = ("first", 0), ("last", -1)
@@ -101,9 +123,11 @@ def _proportional(e: Evidence, gradients: Array) -> list[tuple[int, float]]:
 
 def _multiplied(
     e: Evidence, kinds: Sequence[str], text: str, gradient: Array, factor: float
-) -> Hypothesis:
-    values = gradient.reshape(e.shape)
+) -> Iterator[Hypothesis]:
+    """Times a factor that has a meaning; any number may come about by chance."""
+    values, number = gradient.reshape(e.shape), meaning(e, factor)
     if np.isclose(factor, 1, rtol=e.tolerance):
-        return Hypothesis(" and ".join(kinds), text, values)
-    text += f"; and all of it times {meaning(e, factor)}"
-    return Hypothesis(" and ".join([*kinds, "factor"]), text, factor * values)
+        yield Hypothesis(" and ".join(kinds), text, values)
+    elif number == "−1" or "(" in number or "which is" in number:
+        text += f"; and all of it times {number}"
+        yield Hypothesis(" and ".join([*kinds, "factor"]), text, factor * values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, permutations
+from itertools import chain, combinations, permutations
 
 import numpy as np
 
@@ -27,6 +27,8 @@ def of_other_cotangents(e: Evidence) -> Iterator[Hypothesis]:
         yield Hypothesis(
             "subset", text, g[tuple([slice(None, None, s) for s in steps])]
         )
+    for how, values in _gathered(g):
+        yield Hypothesis("one for all", how, e.along(values))
     for how, values in _functions(g):
         text = f"the true gradient for {how} in the place of g"
         yield Hypothesis("g changed", text, e.along(values))
@@ -51,6 +53,18 @@ def _moved(g: Array) -> Iterator[tuple[str, str, Array]]:
         if a < b and g.shape[a] != g.shape[b]:
             to[a] = grid[b]
             yield _put(g, to, f"at ({_names(b, a)}) instead of ({_names(a, b)})")
+
+
+def _gathered(g: Array) -> Iterator[tuple[str, Array]]:
+    """All of g over some axes at the first index: what the first window met, for all."""
+    n = g.ndim
+    for axes in [c for k in range(n) for c in combinations(range(n), k + 1)]:
+        first = tuple([slice(0, 1) if a in axes else slice(None) for a in range(n)])
+        values = np.zeros(g.shape)
+        values[first] = g.sum(axis=axes, keepdims=True)
+        along = f"{'axis' if len(axes) == 1 else 'axes'} {' and '.join(map(str, axes))}"
+        text = f"g times what its first index along {along} alone has met, used for all"
+        yield text, values
 
 
 def _names(a: int, b: int) -> str:

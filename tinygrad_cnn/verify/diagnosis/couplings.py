@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
-from .terms import coefficients, labels_of, normalisations, softmax
+from .terms import Family, coefficients, labels_of, normalisations, softmax
 
 
 def softmaxes(e: Evidence) -> Iterator[Hypothesis]:
@@ -117,18 +117,48 @@ def epsilons(e: Evidence) -> Iterator[Hypothesis]:
 
 
 def other_axes(e: Evidence) -> Iterator[Hypothesis]:
-    """A normalisation's gradient over other axes than forward's."""
-    if e.output.shape != e.shape:
+    """A normalisation's gradient over other axes than forward's, or with such means."""
+    if e.output.shape != e.shape or not e.is_complete:
         return
-    known = list(normalisations(e))
-    fitting = [over for over, f in known if coefficients(e, f, e.true) is not None]
-    right = fitting[0] if fitting else ()
-    for over, family in known if fitting else ():
-        if over != right and coefficients(e, family, e.claim) is not None:
+    known = [(over, f) for over, f in normalisations(e) if "mean of g" in f.terms]
+    fitting = [(over, f) for over, f in known if coefficients(e, f, e.true) is not None]
+    if not fitting:
+        return
+    right, family = fitting[0]
+    g, forwards = family.terms["g"], f"axis {_listed(right)}"
+    for over, other in known:
+        # groups within forward's would fit whatever means are taken
+        if not set(over) <= set(right) and _has_means(
+            e, other, g.mean(over, keepdims=True)
+        ):
             text = (
                 f"{family.what} over axis {_listed(over)}, and forward normalises over"
             )
-            yield Hypothesis("wrong axis", f"{text} axis {_listed(right)}", e.claim)
+            yield Hypothesis("wrong axis", f"{text} {forwards}", e.claim)
+    rest = [axis for axis in range(e.x.ndim) if axis not in right]
+    for more in [c for n in range(len(rest)) for c in combinations(rest, n + 1)]:
+        over = tuple(sorted((*right, *more)))
+        if _has_means(e, family, g.mean(over, keepdims=True)):
+            text = (
+                f"{family.what}, its means taken over axis {_listed(over)}, and forward"
+            )
+            yield Hypothesis(
+                "wrong axis", f"{text} normalises over {forwards}", e.claim
+            )
+
+
+def _has_means(e: Evidence, family: Family, means: Array) -> bool:
+    """Whether the claim is a (g − this mean) + c x̂ in each group."""
+    found = coefficients(e, family, e.claim)
+    if found is None:
+        return False
+    numbers, first, counts = np.unique(
+        family.groups, return_index=True, return_counts=True
+    )
+    first = first[(numbers >= 0) & (counts > len(family.terms))]
+    expected = -found[:, 0] * np.broadcast_to(means, e.shape).reshape(-1)[first]
+    room = 1e-4 * np.abs(found[:, :2]).max()
+    return bool(np.all(np.abs(found[:, 1] - expected) < room))
 
 
 def _listed(axes: tuple[int, ...]) -> str:

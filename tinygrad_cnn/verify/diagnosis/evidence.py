@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from copy import copy
 from functools import cached_property
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,8 @@ MOST = 1024
 SOME = 256
 """Of a larger tensor, half of those found wrong, and others drawn."""
 
-PATIENCE = 384
-"""Runs of the forward pass in which other inputs are tried."""
+PATIENCE = 48, 384
+"""Runs of the forward pass in which other inputs are tried: two an entry, within these."""
 
 ROOM = 2**21
 """Contributions that are held at a time: with more outputs fewer entries are looked at."""
@@ -217,14 +218,35 @@ class Evidence:
 
     @cached_property
     def reached(self) -> Array:
-        """Which outputs each entry could contribute to, were it very large or small."""
+        """Which outputs each entry could contribute to, were it very large or small.
+
+        Entries of images (and channels) that do not meet are all moved in one run.
+        """
         reached = self.touched | self.own
         if self.is_elementwise:
             return reached
         far = 16 * (1 + float(np.max(np.abs(self.x))))
-        for row, k in enumerate(self.entries.tolist()):
-            for place in (far, -far):
-                with suppress(*ERRORS):  # the code may not take such values
-                    run = with_values(self.x, [k], place, self.subject.run)
-                    reached[row] |= run.row != self.output.reshape(-1)
+        apart = self._count_apart()
+        part, place = np.divmod(self.entries, self.x.size // apart)
+        before = self.output.reshape(apart, -1)
+        for k, side in product(np.unique(place).tolist(), (far, -far)):
+            rows = np.flatnonzero(place == k)
+            with suppress(*ERRORS):  # the code may not take such values
+                run = with_values(self.x, self.entries[rows], side, self.subject.run)
+                self.checker.differences.runs += 1
+                changed = run.row.reshape(apart, -1) != before
+                parted = reached.reshape(len(reached), apart, -1)
+                parted[rows, part[rows]] |= changed[part[rows]]
         return reached
+
+    def _count_apart(self) -> int:
+        """How many images, or channels of all images, there are that do not meet."""
+        x, y, count = self.shape, self.output.shape, 1
+        for axis in range(min(len(x), len(y))):
+            n, size = x[axis], count * x[axis]
+            here = self.entries // (self.x.size // size)
+            there = np.arange(self.g.size) // (self.g.size // size)
+            if n != y[axis] or (self.touched & (here[:, None] != there)).any():
+                break
+            count = size
+        return count

@@ -22,6 +22,9 @@ def factors(e: Evidence) -> Iterator[Hypothesis]:
     if square:
         factor = float(np.nansum(e.claim * e.true)) / square
         text = f"the true gradient times {meaning(e, factor)}"
+        length = float(np.sqrt(np.nansum(e.claim**2)))
+        if e.is_complete and math.isclose(length, 1, rel_tol=1e-6):
+            text += ": its length is 1, it is divided by its own"
         yield Hypothesis("factor", text, factor * e.true)
 
 
@@ -51,6 +54,15 @@ def _meanings(e: Evidence, size: str) -> Iterator[tuple[float, str]]:
         if number:
             yield abs(number), f"{size}, which is {name}"
             yield abs(1 / number), f"{size}, which is 1 / {name}"
+    for n, names in first.items():
+        yield (
+            (1 - 1 / n) ** 0.5,
+            f"√({n - 1} / {n}), n = {n} ({names}): n − 1 stands for n",
+        )
+        yield (
+            (1 - 1 / n) ** -0.5,
+            f"√({n} / {n - 1}), n = {n} ({names}): n − 1 is forgotten",
+        )
     for (a, above), (b, below) in permutations(counts.items(), 2):
         yield a / b, f"{a} / {b} ({above[0]} / {below[0]})"
 
@@ -135,6 +147,9 @@ FORMS: dict[str, Form] = FACTORS | {
 }
 """These, and whole derivatives."""
 
+DERIVATIVES = "σ({}) (1 − σ({}))", "(1 − tanh² {})"
+"""Local derivatives that are written with the input."""
+
 LOCAL = "{} (1 − {})", "(1 − {}²)"
 """Local derivatives that are written with the output."""
 
@@ -189,14 +204,14 @@ def derivatives(e: Evidence) -> Iterator[Hypothesis]:
         if g is not None
     }
     right = [text for text, values in made.items() if e.agree(values, e.true)]
-    for text, values in made.items() if right else ():
-        text = f"{text}, where {right[0]} belongs"
-        yield Hypothesis("wrong derivative", text, values)
+    belongs = f"where {right[0]} belongs" if right else "and that is not the derivative"
+    for text, values in made.items():
+        yield Hypothesis("wrong derivative", f"{text}, {belongs}", values)
     y = e.output
     for local, (t, values) in product(LOCAL, quantities(e, y.shape).items()):
         for form, f in FORMS.items():
             text = f"{written(form, t)} where {written(local, 'y')} belongs"
-            at_output = t == "y" and form in ("σ({}) (1 − σ({}))", "(1 − tanh² {})")
+            at_output = t == "y" and form in DERIVATIVES
             kind = "wrong point" if at_output else "wrong derivative"
             text += ": the derivative is taken at the output" if at_output else ""
             d = e.along(e.cotangent * f(values) / FORMS[local](y))
@@ -215,7 +230,8 @@ def quantities_of_output(e: Evidence) -> Iterator[tuple[str, Array]]:
 
 def _factors(known: dict[str, Array]) -> Iterator[tuple[str, Array]]:
     """These quantities, and what local derivatives make of them."""
-    for (form, f), (t, values) in product(FACTORS.items(), known.items()):
+    forms = FACTORS | {form: FORMS[form] for form in DERIVATIVES}
+    for (form, f), (t, values) in product(forms.items(), known.items()):
         yield written(form, t), f(values)
 
 

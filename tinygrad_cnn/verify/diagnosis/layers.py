@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations, product
 
 import numpy as np
 
 from ..subject import Array
 from .evidence import Evidence, Hypothesis
-from .factoring import FORMS, written
+from .factoring import FACTORS, FORMS, written
 
 ACTIVATIONS = ("1", "(1 − {}²)", "{} (1 − {})", "[{} > 0]")
 """Derivatives of activations, by their result."""
 
 INPUTS = {"σ(z) (1 − σ(z))": "σ({}) (1 − σ({}))", "(1 − tanh² z)": "(1 − tanh² {})"}
 """Derivatives of activations, by their input z."""
+
+
+SLOPES = ("[{} > 0]", *INPUTS.values())
+"""Those, and ReLU's."""
 
 
 def sums_of_products(e: Evidence) -> Iterator[Hypothesis]:
@@ -24,11 +29,8 @@ def sums_of_products(e: Evidence) -> Iterator[Hypothesis]:
         return
     coupled = _coupled(e)
     why = "the path through time, through what a step hands to the next, is missing"
-    why = (
-        why
-        if coupled
-        else "the derivative of what lies between is missing, or is another"
-    )
+    if not coupled:
+        why = "another array belongs there, or what lies between has a derivative, too"
     kind = "path through time" if coupled else "derivative missing"
     for words, d in _right_sides(e):
         if d.shape[-1] != e.shape[-1]:
@@ -53,11 +55,20 @@ def _right_sides(e: Evidence) -> Iterator[tuple[str, Array]]:
         for name, w in e.subject.arrays.items():
             if name != e.name and w.ndim == 2 and w.shape[1] == d.shape[-1]:
                 yield f"({text}) @ {name}.T", d @ w.T
+                for words, z in _hidden(e, len(w)):
+                    for short in SLOPES if z.shape == (*d.shape[:-1], len(w)) else ():
+                        factor = written(short, f"({words})")
+                        through = d @ w.T * FORMS[short](z)
+                        yield f"({text}) @ {name}.T · {factor}", through
 
 
 def _left_sides(e: Evidence) -> Iterator[tuple[str, Array]]:
-    """The arrays, and the output of the step before along each axis."""
+    """The arrays, what is hidden, and the output of the step before along each axis."""
     yield from e.subject.arrays.items()
+    for words, z in _hidden(e, e.shape[0]):
+        yield f"({words})", z
+        for form in ("σ({})", "tanh {}"):
+            yield written(form, f"({words})"), FORMS[form](z)
     y = e.output
     for axis in range(y.ndim - 1):
         first = y.shape[:axis] + y.shape[axis + 1 :]
@@ -66,6 +77,17 @@ def _left_sides(e: Evidence) -> Iterator[tuple[str, Array]]:
             before = y.take(range(y.shape[axis] - 1), axis)
             at_first = np.expand_dims(start, axis)
             yield "y of the step before", np.concatenate([at_first, before], axis)
+
+
+def _hidden(e: Evidence, width: int) -> Iterator[tuple[str, Array]]:
+    """Sums x @ w, and x @ w + b, of this width."""
+    arrays = e.subject.arrays
+    for (x, u), (w, v) in permutations(arrays.items(), 2):
+        if u.ndim == v.ndim == 2 and u.shape[1] == len(v) and v.shape[1] == width:
+            yield f"{x} @ {w}", u @ v
+            for b, bias in arrays.items():
+                if bias.shape == (width,):
+                    yield f"{x} @ {w} + {b}", u @ v + bias
 
 
 def _coupled(e: Evidence) -> bool:
@@ -100,6 +122,20 @@ def hidden_factors(e: Evidence) -> Iterator[Hypothesis]:
             yield Hypothesis("missing factor", text, e.summed(terms / factor))
             text = f"the true gradient times {short}, z = {words}: one factor too many"
             yield Hypothesis("extra factor", text, e.summed(terms * factor))
+        for activation, local in ("σ({})", "{} (1 − {})"), ("tanh {}", "(1 − {}²)"):
+            value = FORMS[activation](z)[:, column].T
+            right = FORMS[local](value)
+            name = written(activation, words if "(" in activation else f"({words})")
+            column_z = z[:, column].T
+            for (form, f), (t, at) in product(
+                FACTORS.items(), (("a", value), ("z", column_z))
+            ):
+                text = f"the true gradient with {written(form, t)} where "
+                text += f"{written(local, 'a')} belongs, a = {name}"
+                text += f", z = {words}" if t == "z" else ""
+                yield Hypothesis(
+                    "wrong derivative", text, e.summed(terms * f(at) / right)
+                )
 
 
 def _preactivations(e: Evidence, n: int) -> Iterator[tuple[str, list[str], Array]]:

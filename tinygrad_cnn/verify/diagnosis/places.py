@@ -103,10 +103,11 @@ def gaps(e: Evidence) -> Iterator[Hypothesis]:
         yield Hypothesis("partly zero", text, np.where(box, 0, e.true))
 
 
-def describe_box(mask: Array) -> tuple[Array, str]:
+def describe_box(mask: Array, most: int = 1) -> tuple[Array, str]:
     """The smallest set of rows, columns, … with all of these entries, and its words.
 
-    Without words, if it is all of the tensor or nothing, or follows no rule.
+    Without words, if it is all of the tensor or nothing, or follows no rule: each axis has
+    a range or a regular step, or one axis up to `most` ranges.
     """
     axes = range(mask.ndim)
     parts = [np.any(mask, axis=tuple([b for b in axes if b != a])) for a in axes]
@@ -115,7 +116,10 @@ def describe_box(mask: Array) -> tuple[Array, str]:
         for axis, part in enumerate(parts)
         if part.any() and not part.all()
     ]
-    regular = all(np.unique(np.diff(np.flatnonzero(part))).size <= 1 for part in parts)
+    steps = [np.diff(np.flatnonzero(part)) for part in parts]
+    regular = all(np.unique(step).size <= 1 for step in steps)
+    if len(words) == 1 and not regular:
+        regular = 1 + max(int((step > 1).sum()) for step in steps) <= most
     box = np.ones(mask.shape, bool)
     for axis, part in enumerate(parts):
         box &= np.expand_dims(part, [b for b in axes if b != axis])
@@ -123,11 +127,13 @@ def describe_box(mask: Array) -> tuple[Array, str]:
 
 
 def _listed(indices: Array) -> str:
-    """As 0, as 0, 2 and 5, or as 3 to 9."""
-    first, last = int(indices[0]), int(indices[-1])
-    if last - first + 1 == indices.size > 2:
-        return f"{first} to {last}"
-    return ", ".join(map(str, indices[:6].tolist())) + ", …" * (indices.size > 6)
+    """As 0, as 0, 2, 5, or as 3 to 9, 12 to 15."""
+    runs = np.split(indices, 1 + np.flatnonzero(np.diff(indices) > 1))
+    words = [
+        f"{run[0]} to {run[-1]}" if run.size > 2 else ", ".join(map(str, run.tolist()))
+        for run in runs
+    ]
+    return ", ".join(words[:6]) + ", …" * (len(words) > 6)
 
 
 def misshapen(e: Evidence) -> Iterator[Hypothesis]:

@@ -16,7 +16,7 @@ from .terms import softmax
 
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], str]] = {
     "": (lambda z: z, "g"),
-    "relu": (lambda z: np.maximum(z, 0), "g * (y > 0)"),
+    "relu": (lambda z: np.maximum(z, 0), "g * ({x} > 0)"),
     "sigmoid": (sigmoid, "g * y * (1 - y)"),
     "tanh": (np.tanh, "g * (1 - y**2)"),
     "exp": (np.exp, "g * y"),

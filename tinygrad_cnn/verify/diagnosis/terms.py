@@ -45,6 +45,7 @@ def terms(e: Evidence) -> Iterator[Hypothesis]:
             if claimed is not None:
                 shares = claimed[telling] / true[telling]
                 yield from _compare(e, family, shares)
+                yield from _compare_scales(e, family, shares, telling)
             return  # the families that follow are wider
 
 
@@ -69,6 +70,26 @@ def _compare(e: Evidence, family: Family, shares: Array) -> Iterator[Hypothesis]
         factor = meaning(e, float(share[0]))
         kind, text = "factor of a term", f"with the term {name} multiplied by {factor}"
     yield Hypothesis(kind, f"{family.what} {text}", e.claim)
+
+
+def _compare_scales(
+    e: Evidence, family: Family, shares: Array, telling: Array
+) -> Iterator[Hypothesis]:
+    """Whether all terms of a normalisation lack its factor 1 / σ, or have it twice."""
+    centred = family.terms.get("x̂ · mean of g x̂")
+    scale = np.abs(shares).max()
+    if centred is None or np.ptp(shares, axis=1).max() > 1e-4 * scale:
+        return
+    numbers, counts = np.unique(family.groups[~np.isnan(e.true)], return_counts=True)
+    numbers = numbers[(numbers >= 0) & (counts > len(family.terms))][telling]
+    sizes = np.array([centred[family.groups == n].std() for n in numbers])
+    for kind, text, values in (
+        ("missing factor", "without its factor 1 / σ", sizes),
+        ("extra factor", "with its factor 1 / σ twice", 1 / sizes),
+        ("inverted factor", "times σ where it is to be divided by it", sizes**2),
+    ):
+        if np.ptp(sizes) > 0 and np.allclose(shares[:, 0], values, 1e-3):
+            yield Hypothesis(kind, f"{family.what} {text}", e.claim)
 
 
 def coefficients(e: Evidence, family: Family, gradient: Array) -> Array | None:

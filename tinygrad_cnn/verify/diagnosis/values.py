@@ -60,7 +60,8 @@ def sums(e: Evidence) -> Iterator[Hypothesis]:
         square = float(np.sum(values[there] ** 2))
         factor = float(np.sum(rest[there] * values[there])) / square if square else 0.0
         if factor:
-            what = f"the true gradient {'−' if factor < 0 else '+'} {abs(factor):.6g} · {t}"
+            size = "" if np.isclose(abs(factor), 1) else f"{abs(factor):.6g} · "
+            what = f"the true gradient {'−' if factor < 0 else '+'} {size}{t}"
             why = f"{t} is added that does not belong to it"
             if t == e.name:
                 why = "weight decay (λ/2 · |x|²) is counted in, and forward has none"

@@ -23,6 +23,7 @@ from ..subject import OperationSubject, TensorSubject, leaf_of
 from ..verifier import gradient_of
 from . import elementwise as elementwise
 from . import layers as layers
+from . import rearranged as rearranged
 from . import reductions as reductions
 from . import second_order as second_order
 from . import various as various

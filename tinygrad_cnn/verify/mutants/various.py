@@ -56,7 +56,7 @@ softplus = partial(wrong, Example(Softplus(), (X,)), "grad_x")
 softplus("σ taken at y", "wrong point")(lambda op, g, y: g / (1 + np.exp(-y)))
 
 prelu = partial(wrong, Example(PReLU(), (X, SECOND)), "grad_w")
-prelu("of all x, not of the negative ones", "wrong operand: g · x")(
+prelu("of all x, not of the negative ones", "wrong derivative: g · x")(
     lambda op, g, x: g * x
 )
 
