@@ -43,6 +43,8 @@ class Subject:
 
     knows_branches = True
     """Whether `path` of a run tells everything that switched."""
+    notes: Sequence[str] = ()
+    """What the reader of a report should know."""
 
     def __init__(self, name: str, arrays: Mapping[str, Array]) -> None:
         self.name, self.arrays = name, dict(arrays)

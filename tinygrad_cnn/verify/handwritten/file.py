@@ -70,6 +70,11 @@ def subjects_of(spec: str, inputs_path: Path | None, seed: int) -> Iterator[Foun
             yield Found(title, None, error)
 
 
+def wanted_names(inputs_path: Path) -> list[str]:
+    """The pairs that a file of inputs names. Raises ModelFileError as `subjects_of`."""
+    return Source(_inputs_of(inputs_path), inputs_path, alone=False).names
+
+
 def _inputs_of(path: Path) -> dict[str, Any]:
     try:
         given = _namespace(path, "inputs")

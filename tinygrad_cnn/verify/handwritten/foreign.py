@@ -18,11 +18,17 @@ from ..subject import Array
 class ForeignError(TinygradError):
     """The code under test raised: what, and on which of its lines."""
 
+    outcome = "crashed"
+    """What the report on it comes to."""
+
 
 def failed(title: str, error: TinygradError | None) -> Report:
     """The report on code of which nothing could be checked, and why."""
     text = str(error or "nothing was found").removeprefix(f"{title}: ")
-    return Report(title, [TensorReport("every tensor", (), failure=text)])
+    if isinstance(error, ForeignError):
+        tensors = [TensorReport("every tensor", (), failure=text)]
+        return Report(title, tensors, stopped=error.outcome)
+    return Report(title, [TensorReport("every tensor", (), unread=text)])
 
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
