@@ -151,8 +151,8 @@ def _check_files(args: argparse.Namespace) -> int:
             graded = [_grade_alone(grader, args.pair[0], progress)]
     reports = [report for one in graded for report in one.reports]
     if args.json and several:
-        files = [one.to_dict() for one in graded]
-        print(json.dumps({"right": all(graded), "files": files}))
+        every = [one.to_dict() for one in graded]
+        print(json.dumps({"right": all(graded), "files": every}))
     elif args.json:
         found = graded[0].to_dict()["reports"]
         print(json.dumps({"right": all(graded), "reports": found}))

@@ -16,7 +16,7 @@ from ...output.text import format_plural
 from ..handwritten.foreign import failed
 from ..report import OUTCOMES, Report, TensorReport
 from ..verifier import verify_code
-from .process import Process
+from .process import Process, TeacherError
 from .remote import RemoteSubject, subjects_in
 
 
@@ -49,8 +49,10 @@ class Graded:
         """What is not right, in a few words: "Conv.w: sign; 2 more"."""
         bad = [(r, t) for r in self.reports for t in r.tensors if not t]
         bad.sort(key=lambda pair: OUTCOMES.index(pair[0].outcome))
-        words = [f"{_place(r, t)}{_words(t)}" for r, t in bad[:1]]
-        return "; ".join([*words, *[f"{len(bad) - 1} more"] * (len(bad) > 1)])
+        if not bad:
+            return ""
+        first = ": ".join(filter(None, [place(*bad[0]), _words(bad[0][1])]))
+        return first + (f"; {len(bad) - 1} more" if bad[1:] else "")
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -59,24 +61,26 @@ class Graded:
         return found | {"seconds": self.seconds, "reports": reports}
 
 
-def _place(report: Report, tensor: TensorReport) -> str:
+def place(report: Report, tensor: TensorReport) -> str:
+    """The pair and its tensor: Conv.w; or what of that is known."""
     pair = report.title.partition(":")[2]
-    parts = [pair] * bool(pair) + [tensor.name] * bool(tensor.shape)
-    return f"{'.'.join(parts)}: " if parts else ""
+    named = [pair] * bool(pair) + [tensor.name] * (
+        tensor.shape != () or tensor.checked > 0
+    )
+    return ".".join(named)
 
 
 def _words(tensor: TensorReport) -> str:
     if tensor.diagnosis:
         return tensor.diagnosis.kind
-    return next(iter(tensor.details()), tensor.verdict).partition(";")[0]
+    why = tensor.failure or tensor.unread
+    return why or next(iter(tensor.details()), tensor.verdict).partition(";")[0]
 
 
 def summary_of(graded: Sequence[Graded]) -> str:
     """30 files: 21 right, 5 wrong, 4 timed out."""
     found = Counter([one.outcome for one in graded])
-    counts = [
-        f"{found[outcome]} {outcome}" for outcome in OUTCOMES[::-1] if found[outcome]
-    ]
+    counts = [f"{found[k]} {k}" for k in ("right", *OUTCOMES[:-1]) if found[k]]
     return f"{format_plural(len(graded), 'file')}: {', '.join(counts) or 'none'}"
 
 
@@ -119,6 +123,8 @@ class Grader:
             for title, subject, problem in subjects_in(process):
                 titles.append(title)
                 yield self._report(subject) if subject else failed(title, problem)
+                if process.ended:
+                    return
         except ModelFileError:
             raise
         except TinygradError as error:
@@ -147,7 +153,10 @@ class Grader:
         return report
 
     def grade(self, path: Path, label: str) -> Graded:
-        """All of one student's file; label: what the file is called."""
+        """All of one student's file; label: what the file is called.
+
+        Raises TeacherError, for then nobody's file can be judged.
+        """
         start, graded = time.monotonic(), Graded(label)
         printed: list[str] = []
         try:
@@ -156,6 +165,8 @@ class Grader:
                 pair = report.title.removeprefix(path.name).removeprefix(":")
                 report.title = f"{label}:{pair}" if pair else label
                 graded.reports.append(report)
+        except TeacherError:
+            raise
         except ModelFileError as error:
             graded.reports.append(failed(label, error))
         graded.printed = "".join(printed)

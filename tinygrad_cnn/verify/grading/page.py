@@ -9,7 +9,7 @@ from html import escape
 
 from ...output.text import format_columns, printable
 from ..report import Report
-from .grade import Graded, summary_of
+from .grade import Graded, place, summary_of
 from .pictures import pictures_of
 
 WIDTH = 80
@@ -28,7 +28,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .25em .8em .25em 0;
   border-bottom: 1px solid var(--line); }
 td.number { text-align: right; white-space: nowrap; }
-pre { background: var(--soft); padding: .8em; overflow-x: auto; font-size: 13px; }
+pre { background: var(--soft); padding: .8em; white-space: pre-wrap; font-size: 13px; }
 section { border-top: 1px solid var(--line); margin-top: 2em; }
 .outcome { white-space: nowrap; font-weight: 600; }
 .right { color: light-dark(#00684c, #4fd6ab); }
@@ -133,8 +133,8 @@ def _outcome(outcome: str) -> str:
 def _section(k: int, one: Graded) -> str:
     """One file: its reports, pictures of what is wrong, and what it printed."""
     head = f"<h2>{escape(printable(one.file))}: {_outcome(one.outcome)}</h2>"
-    wrong = [t for report in one.reports for t in report.tensors if t.values]
-    maps = "".join([pictures_of(tensor) for tensor in wrong[:PICTURED]])
+    wrong = [(r, t) for r in one.reports for t in r.tensors if t.values]
+    maps = "".join([pictures_of(place(r, t), t) for r, t in wrong[:PICTURED]])
     reports = "\n\n".join([text_of(report) for report in one.reports])
     parts = [head, f"<pre>{escape(printable(reports))}</pre>"]
     parts += [LEGEND, maps] if maps else []

@@ -26,7 +26,7 @@ NEGATIVE, ZERO, POSITIVE = (33, 102, 172), (247, 247, 247), (178, 24, 43)
 """Blue, white, red: of ColorBrewer's "RdBu", told apart with any colour blindness."""
 
 
-def pictures_of(tensor: TensorReport) -> str:
+def pictures_of(name: str, tensor: TensorReport) -> str:
     """Three heat maps of a wrong gradient, as HTML; "" if its values are not known."""
     values = tensor.values
     if values is None or not values.claimed.size:
@@ -40,8 +40,8 @@ def pictures_of(tensor: TensorReport) -> str:
         _figure("by differences", measured, both),
         _figure("error", error, _largest(error)),
     ]
-    name = f"{tensor.name}, {format_shape(tensor.shape, 'a number')}"
-    head = f"<h3>{escape(name)}{_shown(tensor.shape)}</h3>"
+    shape = format_shape(tensor.shape, "a number")
+    head = f"<h3>{escape(name)}, {shape}{_left_out(tensor.shape)}</h3>"
     return f'{head}\n<div class="maps">\n{"".join(maps)}</div>\n'
 
 
@@ -91,7 +91,7 @@ def _figure(name: str, array: Array, largest: float) -> str:
         text += f", {odd:,} infinite"
     return (
         f'<figure><img width="{scale * width}" height="{scale * height}" '
-        f'alt="{escape(name)}" src="data:image/png;base64,{data}">'
+        f'alt="{escape(name)}" src="data:image/png;base64,{data}"/>'
         f"<figcaption>{escape(text)}</figcaption></figure>\n"
     )
 
@@ -101,7 +101,7 @@ def _largest(values: Array) -> float:
     return float(finite.max(initial=0))
 
 
-def _shown(shape: tuple[int, ...]) -> str:
+def _left_out(shape: tuple[int, ...]) -> str:
     """What is left out of a picture."""
     images = math.prod(shape[:-2])
     parts = []

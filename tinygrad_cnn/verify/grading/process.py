@@ -26,7 +26,7 @@ PRINTED = 2**16
 """Characters of what a file prints that are passed on; the rest is read and dropped."""
 
 DOING = {
-    "open": "the file with the inputs was read",
+    "open": "it was started",
     "next": "it was read",
     "run": "forward ran",
     "gradients": "backward ran",
@@ -42,6 +42,10 @@ class TimeoutEndedError(EndedError):
     """Time was over."""
 
     outcome = "timed out"
+
+
+class TeacherError(ModelFileError):
+    """The file with the inputs is at fault: then no file can be judged."""
 
 
 class Process:
@@ -89,7 +93,8 @@ class Process:
     ) -> tuple[Header, list[Array | None]]:
         """The answer to a message (see `worker`).
 
-        Raises ForeignError with what the code raised; ModelFileError if a file is missing.
+        Raises ForeignError with what the code raised; ModelFileError for what is no fault
+        of that code, TeacherError if it was told before anything of the file ran.
         """
         if self.ended:
             raise self.ended
@@ -104,8 +109,10 @@ class Process:
             self.ended = self._why_ended(DOING[do])
             raise self.ended from None
         if "error" in header:
-            kind = ModelFileError if header.get("kind") == "ModelFileError" else None
-            raise (kind or ForeignError)(text_of(header["error"]))
+            told = text_of(header["error"])
+            if header.get("kind") != "ModelFileError":
+                raise ForeignError(told)
+            raise (TeacherError if do == "open" else ModelFileError)(told)
         return header, found
 
     def kill(self) -> None:
@@ -144,9 +151,7 @@ class Process:
             self.kill()
             return EndedError(f"the file closed the pipe of our answers while {doing}")
         if self.late:
-            return TimeoutEndedError(
-                f"not done after {self.timeout:g} s, and ended while {doing}"
-            )
+            return TimeoutEndedError(f"no end after {self.timeout:g} s, while {doing}")
         status = self.process.returncode
         if status >= 0:
             return EndedError(
