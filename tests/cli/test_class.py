@@ -94,8 +94,10 @@ CLASS = {
 HANGING = {
     "at_import": f"{RIGHT}while True: pass",
     "in_backward": RIGHT.replace("return 2 * self.x * g", "time.sleep(1000)"),
-    "deaf": f"for s in range(1, 32):\n    try: signal.signal(s, signal.SIG_IGN)\n"
-    f"    except (OSError, ValueError): pass\ntime.sleep(1000)\n{RIGHT}",
+    "deaf": f"{RIGHT}for s in range(1, 32):\n"
+    "    try: signal.signal(s, signal.SIG_IGN)\n"
+    "    except (OSError, ValueError): pass\n"
+    "time.sleep(1000)",
     "writes": f"{RIGHT}while True: print('x' * 2**20)",
 }
 

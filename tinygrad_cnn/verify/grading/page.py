@@ -36,7 +36,7 @@ section { border-top: 1px solid var(--line); margin-top: 2em; }
 .could-not-read, .unclear { color: light-dark(#73510d, #f0c94a); }
 .maps { display: flex; flex-wrap: wrap; gap: 1.2em; }
 figure { margin: 0; }
-img { image-rendering: pixelated; border: 1px solid var(--line); }
+img { image-rendering: pixelated; background: #8885; border: 1px solid var(--line); }
 figcaption, .legend { font-size: 13px; }
 .bar { display: inline-block; width: 9em; height: .8em; vertical-align: middle;
   border: 1px solid var(--line);
@@ -45,8 +45,8 @@ figcaption, .legend { font-size: 13px; }
 
 LEGEND = """
 <p class="legend">Heat maps: <span>−</span> <span class="bar"></span> <span>+</span>,
-white is 0; the last two axes are an image, the others are laid side by side. Entries that
-were not measured are blank.</p>
+white is 0, grey was not measured. The last two axes are an image; images are laid side by
+side.</p>
 """.strip()
 
 
