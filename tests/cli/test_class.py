@@ -68,6 +68,10 @@ CLASS = {
         "crashed",
     ),
     "exits": (f"{RIGHT}sys.exit(0)", "crashed"),
+    "escapes": (
+        f"{RIGHT}if os.fork(): os._exit(0)\nos.setsid()\ntime.sleep(60)",
+        "crashed",
+    ),
     "stops": (f"{RIGHT}raise KeyboardInterrupt", "crashed"),
     "silent": (
         f"{RIGHT}class E(BaseException):\n"
@@ -144,12 +148,14 @@ def test_each_file_has_its_line_and_the_verdict_is_out_of_its_reach(graded):
     for name, (_, outcome) in CLASS.items():
         assert told[name].lstrip().startswith(outcome), name
     assert told["sign"].split() == ["wrong", "2/3", "Scale.x:", "sign"]
-    assert lines[-1] == "17 files: 4 right, 2 wrong, 10 crashed, 1 could not read"
+    assert lines[-1] == "18 files: 4 right, 2 wrong, 11 crashed, 1 could not read"
 
 
 def test_what_a_file_prints_is_not_in_the_report(graded):
     assert "all is well" not in graded.out + graded.err
-    assert graded.err.splitlines()[-1].startswith("17 of 17 files: ")
+    assert graded.err.splitlines()[-1].startswith(
+        f"{len(CLASS)} of {len(CLASS)} files: "
+    )
 
 
 def test_junit_has_a_suite_for_each_pair_of_each_file(graded):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +25,9 @@ PACKAGES = Path(__file__).parents[3]
 
 PRINTED = 2**16
 """Characters of what a file prints that are passed on; the rest is read and dropped."""
+
+HAS_GROUPS = sys.platform != "win32"
+"""Whether processes can be ended by groups, and talk through a socket."""
 
 DOING = {
     "open": "it was started",
@@ -60,16 +64,24 @@ class Process:
         self.timeout, self.printed = timeout, printed
         self.ended: EndedError | None = None
         self.late = False
-        command = [sys.executable, "-P", "-u", "-m", f"{__package__}.worker"]
-        pipe = subprocess.PIPE
+        self.socket: socket.socket | None = None
+        theirs: Any = subprocess.PIPE
+        if HAS_GROUPS:
+            self.socket, theirs = socket.socketpair()
         self.process = subprocess.Popen(
-            command,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
+            [sys.executable, "-P", "-u", "-m", f"{__package__}.worker"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
             env=_environment(),
             start_new_session=True,
         )
+        self.requests: Any = self.process.stdin
+        self.answers: Any = self.process.stdout
+        if self.socket:
+            theirs.close()
+            self.requests = self.socket.makefile("wb")
+            self.answers = self.socket.makefile("rb")
         self.threads = [
             threading.Thread(target=work, daemon=True)
             for work in (self._watch, self._pass_on)
@@ -84,9 +96,10 @@ class Process:
         self.kill()
         for thread in self.threads:
             thread.join(1)  # what has left the group may hold the pipe for ever
-        for stream in (self.process.stdin, self.process.stdout):
+        for stream in (self.requests, self.answers, self.socket):
             with suppress(OSError):
-                stream.close()  # type: ignore[union-attr]
+                if stream:
+                    stream.close()
 
     def ask(
         self, do: str, arrays: Sequence[Array] = (), **request: Any
@@ -99,8 +112,8 @@ class Process:
         if self.ended:
             raise self.ended
         try:
-            send(self.process.stdin, {"do": do, **request}, arrays)  # type: ignore[arg-type]
-            header, found = receive(self.process.stdout)  # type: ignore[arg-type]
+            send(self.requests, {"do": do, **request}, arrays)
+            header, found = receive(self.answers)
         except GarbledError as error:
             self.kill()
             self.ended = EndedError(f"the file writes where our answers go: {error}")
@@ -118,10 +131,10 @@ class Process:
     def kill(self) -> None:
         """End the process, and all of its group."""
         with suppress(ProcessLookupError, PermissionError):
-            if sys.platform == "win32":
-                self.process.kill()
-            else:
+            if HAS_GROUPS:
                 os.killpg(self.process.pid, signal.SIGKILL)
+            else:
+                self.process.kill()
 
     def _watch(self) -> None:
         """Wait for its end or for the time to be over, then end the whole group."""
@@ -131,6 +144,9 @@ class Process:
             self.late = True
         self.kill()
         self.process.wait()
+        if self.socket:
+            with suppress(OSError):  # what has left the group may hold the other end
+                self.socket.shutdown(socket.SHUT_RDWR)
 
     def _pass_on(self) -> None:
         """Read what the file prints for as long as anybody prints."""
