@@ -38,6 +38,8 @@ def working_directory(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "draw_digits", draw_once)
     monkeypatch.delenv("TINYGRAD_CNN_DATA_DIR", raising=False)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # or else `main` would, for good
+    # what a process of a student's file imports need not be compiled each time
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(MODEL)
     return tmp_path

@@ -1,9 +1,16 @@
 """`check`: the gradients of models and of other people's NumPy files."""
 
+import io
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+from tinygrad_cnn.cli.main import main
+from tinygrad_cnn.verify.handwritten.file import subjects_of
+from tinygrad_cnn.verify.handwritten.foreign import failed
+from tinygrad_cnn.verify.verifier import verify_code
 
 ROOT = Path(__file__).parents[2]
 PAIRS = ROOT / "tests/verify/pairs"
@@ -139,6 +146,10 @@ def test_the_models_of_this_project_are_right(run, model):
         "check net.py --inputs teacher.py",
         "check --pair conv.py --data digits",
         "check --pair conv.py --order 2",
+        "check --pair conv.py --timeout 0",
+        "check --pair conv.py --html missing/out.html",
+        "check net.py --csv out.csv",
+        "check net.py --timeout 3",
         "check --self-test --junit out.xml",
         "check net.py --json --junit out.xml",
         "check net.py --order 3",
@@ -186,34 +197,45 @@ MISTAKES = {
 """Which gradients are wrong, and the kind of the diagnosis where it must be found."""
 
 
+def reports_on(spec):
+    """The report on each pair of a file that is run in this process."""
+    return [
+        verify_code(found.subject)
+        if found.subject
+        else failed(found.title, found.problem)
+        for found in subjects_of(str(spec), None, 0)
+    ]
+
+
 @pytest.mark.parametrize("name", ["regions.py", "patches.py"])
-def test_right_layers_are_right(run, name):
-    outcome = run(f"check --pair {PAIRS / name}")
-    assert outcome.status == 0, outcome.out
-    assert len(outcome.out.split("\n\n")) >= 2
+def test_right_layers_are_right(name):
+    reports = reports_on(PAIRS / name)
+    assert len(reports) >= 2
+    assert all(reports)
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_wrong_layers_are_wrong_exactly_where_they_are(run, name):
-    outcome = run(f"check --pair {PAIRS / name} --json")
-    assert outcome.status == 1
-    (report,) = outcome.records[0]["reports"]
+def test_wrong_layers_are_wrong_exactly_where_they_are(name):
+    (report,) = reports_on(PAIRS / name)
     tensors, kind = MISTAKES[name]
-    bad = [t for t in report["tensors"] if t["verdict"] != "right"]
-    assert [t["name"] for t in bad] == tensors.split()
+    bad = [t for t in report.tensors if not t]
+    assert [t.name for t in bad] == tensors.split()
     if kind:
-        assert [t["diagnosis"]["kind"] for t in bad] == [kind]
+        assert [t.diagnosis.kind for t in bad] == [kind]
 
 
 def test_every_pair_of_a_file_has_its_report(run, working_directory):
-    command = f"check --pair {PAIRS / 'regions_wrong.py'}"
-    (record,) = run(f"{command} --json").records
+    command = f"check --pair {PAIRS / 'patches_wrong.py'}"
+    (record,) = run(f"{command} --json --html out.html").records
     assert record["right"] is False
     titles = [report["title"] for report in record["reports"]]
-    assert titles == [name for name in MISTAKES if name.startswith("regions")]
-    run(f"{command} --junit out.xml")
+    assert titles == [name for name in MISTAKES if name.startswith("patches")]
+    assert {report["outcome"] for report in record["reports"]} == {"wrong"}
+    assert (working_directory / "out.html").read_text().count("<figure>") == 3 * 4
+    named = run(f"{command}:NoBias --junit out.xml")
+    assert "biases (wrong)" in named.out
     suites = ElementTree.parse(working_directory / "out.xml").getroot()
-    assert [suite.get("name") for suite in suites] == titles
+    assert [suite.get("name") for suite in suites] == ["patches_wrong.py:NoBias"]
 
 
 # --- what a file may define --------------------------------------------------------------
@@ -284,17 +306,25 @@ def pair(run, working_directory):
         ),
     ],
 )
-def test_pairs_and_their_inputs_are_found(pair, text, titles):
-    outcome = pair(text, "--json", own_tools="def double(x): return 2 * x")
-    assert outcome.status == 0, outcome.out
+def test_pairs_and_their_inputs_are_found(working_directory, text, titles):
+    (working_directory / "own.py").write_text(text)
+    (working_directory / "own_tools.py").write_text("def double(x): return 2 * x")
+    reports = reports_on("own.py")
+    assert all(reports)
+    assert [r.title for r in reports] == [f"own.py:{name}" for name in titles.split()]
+
+
+def test_what_the_code_prints_goes_to_stderr(pair):
+    outcome = pair(f"{RIGHT}inputs = np.ones((2, 3))", "--json")
+    assert outcome.status == 0
     (record,) = outcome.records  # what the code prints is not among it
-    assert [r["title"] for r in record["reports"]] == [
-        f"own.py:{title}" for title in titles.split()
-    ]
-    assert ("forward!" in outcome.err) == ("Square" in text)
+    assert record["right"] is True
+    assert "forward!" in outcome.err
 
 
-def test_constructor_arguments_and_gradient_names_are_given_in_the_file(pair):
+def test_constructor_arguments_and_gradient_names_are_given_in_the_file(
+    working_directory,
+):
     text = """
 import numpy as np
 
@@ -312,16 +342,22 @@ class Scale:
 
 inputs = np.ones(3)
 """
-    refused = pair(text)
-    assert refused.status == 1
-    assert "Scale(count, by) cannot be made: missing a required argument" in refused.out
-    assert "expected `arguments_Scale = (…, …)`, or a dict, in own.py" in refused.out
-    unknown = pair(f"{text}\narguments_Scale = 3, 2.0")
-    assert "no gradient of factor was found" in unknown.out
-    assert "left slope of its shape [3]" in unknown.out
+
+    def report(more=""):
+        (working_directory / "own.py").write_text(f"{text}\n{more}")
+        return reports_on("own.py")[0]
+
+    refused = report()
+    assert refused.outcome == "could not read"
+    why = refused.tensors[0].unread
+    assert "Scale(count, by) cannot be made: missing a required argument" in why
+    assert "expected `arguments_Scale = (…, …)`, or a dict, in own.py" in why
+    unknown = str(report("arguments_Scale = 3, 2.0"))
+    assert "no gradient of factor was found" in unknown
+    assert "left slope of its shape [3]" in unknown
     given = "params_Scale = {'factor': 'slope'}"
     for arguments in ("3, 2.0", "{'count': 3, 'by': 2.0}"):
-        assert pair(f"{text}\narguments_Scale = {arguments}\n{given}").status == 0
+        assert report(f"arguments_Scale = {arguments}\n{given}")
 
 
 @pytest.mark.parametrize(
@@ -334,11 +370,18 @@ inputs = np.ones(3)
         (f"{RIGHT}inputs = [1, 2]", "no input is a floating array"),
     ],
 )  # fmt: skip
-def test_what_is_missing_is_said_in_one_line(pair, text, expected):
-    outcome = pair(text)
+def test_what_is_missing_is_said_in_one_line(working_directory, text, expected):
+    (working_directory / "own.py").write_text(text)
+    (report,) = reports_on("own.py")
+    assert report.outcome == "could not read"
+    assert expected in f"{report.title}: {report.tensors[0].unread}"
+
+
+def test_what_could_not_be_read_is_one_line_and_no_gradient_is_called_wrong(pair):
+    outcome = pair("", "--junit out.xml")
     assert outcome.status == 1
-    assert len(outcome.out.splitlines()) == 1
-    assert expected in outcome.out
+    (line,) = outcome.out.splitlines()
+    assert line.startswith("own.py: nothing to check; expected functions forward_conv")
 
 
 @pytest.mark.parametrize(
@@ -360,14 +403,19 @@ def test_what_is_missing_is_said_in_one_line(pair, text, expected):
          "line 14: return g @ self.y)"),
     ],
 )  # fmt: skip
-def test_an_exception_is_a_finding_with_its_line(
-    pair, working_directory, text, expected
-):
-    outcome = pair(text, "--junit out.xml")
+def test_an_exception_is_a_finding_with_its_line(working_directory, text, expected):
+    (working_directory / "own.py").write_text(text)
+    (report,) = reports_on("own.py")
+    assert report.outcome == "crashed"
+    assert expected in report.tensors[0].failure
+
+
+def test_an_exception_is_one_line_and_in_the_junit_file(pair, working_directory):
+    outcome = pair("import numpy\nx = nump.ones(3)", "--junit out.xml")
     assert outcome.status == 1
-    assert outcome.err.replace("forward!\n", "") == ""
+    assert outcome.err == ""
     (line,) = outcome.out.splitlines()
-    assert expected in line
+    assert line.endswith("is not defined (own.py, line 2: x = nump.ones(3))")
     (suite,) = ElementTree.parse(working_directory / "out.xml").getroot()
     failure = suite.find("testcase/failure")
     assert failure.text in line
@@ -447,15 +495,37 @@ def test_a_file_that_is_not_there_is_an_error(run):
     assert outcome.err == "error: there is no file none.py\n"
 
 
-@pytest.mark.parametrize("teacher", ["", "--inputs own.py"])
-def test_the_same_seed_gives_the_same_numbers(pair, teacher):
+@pytest.mark.parametrize("teacher", [None, Path("own.py")])
+def test_the_same_seed_gives_the_same_numbers(working_directory, teacher):
+    text = f"{RIGHT}{SCALE}arguments_Scale = 3\ninputs = np.random.rand(2, 3)"
+    (working_directory / "own.py").write_text(text)
+
     def claims(seed):
-        line = f"{RIGHT}{SCALE}arguments_Scale = 3\ninputs = np.random.rand(2, 3)"
-        (record,) = pair(line, f"--json --seed {seed} {teacher} --param x").records
-        return [r["tensors"][0]["worst"]["claimed"] for r in record["reports"]]
+        found = subjects_of("own.py", teacher, seed)
+        reports = [verify_code(f.subject, seed=seed, only="x") for f in found]
+        return [report["x"].worst.claimed for report in reports]
 
     assert claims(1) == claims(1)
     assert set(claims(1)).isdisjoint(claims(2))
+
+
+def test_the_options_reach_the_check_of_a_pair(pair):
+    text = f"{RIGHT}inputs = {{'x': np.ones(9), 'y': np.ones(3)}}\n"
+    text += "Square.forward = lambda self, x, y: (x * x).sum() + y\n"
+    text += "Square.backward = lambda self, g: (2 * g.sum() * np.ones(9), g)"
+    options = "--json --param x --full 8 --step 1e-4 --seed 3"
+    (report,) = pair(text, options).records[0]["reports"]
+    (tensor,) = report["tensors"]
+    assert (report["seed"], tensor["name"], tensor["blocks"]) == (3, "x", 64)
+    assert tensor["worst"]["step"] >= 1e-4 / 4096
+
+
+def test_what_the_output_cannot_encode_is_replaced(working_directory, monkeypatch):
+    (working_directory / "own.py").write_text(f"{RIGHT}inputs = np.ones((2, 3))")
+    ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", ascii_only)
+    assert main(["check", "--pair", "own.py"]) == 0
+    assert b"x       2?3    all 6" in ascii_only.buffer.getvalue()
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ The exit status is 0 only if every gradient checked is right.
 check MODEL.py runs the model in training mode on a batch of training images; the loss is
 the model's `loss`, or cross-entropy.
 
-check --pair FILE.py[:NAME] runs FILE.py and checks what it defines, or the one of a name:
+check --pair FILE.py[:NAME] runs FILE.py in a process of its own, which ends when its time
+is over, and checks what it defines, or the one of a name:
   functions  forward(x, …) and backward(g, …), or several pairs as forward_conv (or conv)
              and backward_conv, conv_forward and conv_backward. backward takes g, the
              gradient of the output; or g and the inputs; or (g, cache) after return y,
@@ -22,28 +23,42 @@ check --pair FILE.py[:NAME] runs FILE.py and checks what it defines, or the one 
 NAME is that of the layer or class; of functions, what is left without "backward". With
 --inputs TEACHER.py, the last three are those of TEACHER.py, the same for every FILE.py, and
 each NAME there must be in FILE.py. What FILE.py prints goes to stderr.
+
+check --pair FILES… or DIR, whose .py and .ipynb files are meant, prints a table with a line
+for each file: right, wrong, unclear, could not read, crashed, timed out. --html, --csv and
+--junit have the reports.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
-from ..verify import Report, verify
-from ..verify.handwritten.file import subjects_of
-from ..verify.handwritten.foreign import failed
+from ..errors import ModelFileError
+from ..training.model_file import split_spec
+from ..verify import verify
+from ..verify.grading.grade import Graded, Grader
+from ..verify.grading.page import csv_of, page_of, table_of, text_of
 from ..verify.mutants import self_test
 from ..verify.report import to_junit
-from ..verify.verifier import verify_code
 from .display import Display
 from .models import opened
 from .options import DATA, UsageError, add_set, number_from
 
 OF_MODELS = ("data", "batch_size", "order", "set", "checkpoint")
+OF_PAIRS = ("inputs", "timeout", "jobs", "csv", "html")
+ENDINGS = (".py", ".ipynb")
+
+TIMEOUT, TIMEOUT_EACH = 120.0, 60.0
+"""Seconds that a file has if it is alone, and if there are several."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,11 +66,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_mutually_exclusive_group(required=True).add_argument
     add("model", nargs="?", metavar="MODEL.py[:Class]", help="a model file")
-    add("--pair", metavar="FILE.py[:NAME]", help="your NumPy code")
+    files = "your NumPy code; several files, or a folder of them, as well"
+    add("--pair", nargs="+", metavar="FILE.py[:NAME]", help=files)
     planted = "plant mistakes in this package, and see whether the check finds them"
     add("--self-test", action="store_true", help=planted)
     add, count = parser.add_argument, number_from(int, 1)
     add("--inputs", type=Path, metavar="TEACHER.py", help="the inputs for --pair")
+    timeout = "what a file of --pair has in all; default: 120, or 60 each"
+    add("--timeout", type=number_from(float, 0.1), metavar="S", help=timeout)
+    jobs = "files that are run at a time; default: the number of processors"
+    add("--jobs", type=count, metavar="N", help=jobs)
+    add("--csv", type=Path, metavar="FILE", help="write the table of the files")
+    add(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write a page with reports and pictures",
+    )
     add("--data", choices=DATA, help="default: mnist, or digits where that is missing")
     add("--batch-size", type=count, metavar="N", help="images; default: 2")
     add_set(parser, "a keyword argument of the model; may be repeated")
@@ -75,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the reports, or write them; the status is 0 only if all is right."""
     unfit = [] if args.model else [name for name in OF_MODELS if getattr(args, name)]
-    unfit += ["inputs"] if args.inputs and not args.pair else []
+    unfit += [] if args.pair else [name for name in OF_PAIRS if getattr(args, name)]
     alone = ("junit", "param", "step") if args.self_test else ()
     unfit += [name for name in alone if getattr(args, name)]
     if unfit:
@@ -85,41 +112,92 @@ def run(args: argparse.Namespace) -> int:
         result = self_test()
         print(result.to_json() if args.json else result)
         return 0 if result else 1
+    for path in filter(None, (args.junit, args.csv, args.html)):
+        if not path.parent.is_dir():
+            raise UsageError(
+                f"there is no folder {path.parent} to write {path.name} in"
+            )
+    return _check_files(args) if args.pair else _check_model(args)
+
+
+def _check_model(args: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr), Progress() as progress:
-        reports = list(_reports(args, progress))
+        of = opened(args, args.batch_size or 2, train=True, mnist=True)
+        options = _options(args) | of.step | {"order": args.order or 1}
+        report = verify(of.model, of.images, progress=progress.show, **options)
+    if args.junit:
+        args.junit.write_text(report.to_junit(), encoding="utf-8")
+    print(report.to_json() if args.json else report)
+    return 0 if report else 1
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    options = {"only": args.param, "step": args.step, "full": args.full}
+    return options | {"seed": args.seed}
+
+
+def _check_files(args: argparse.Namespace) -> int:
+    """One file is told in full, several in a table."""
+    several = len(args.pair) > 1 or Path(args.pair[0]).is_dir()
+    files = _files_of(args.pair, args.inputs) if several else {}
+    timeout = args.timeout or (TIMEOUT_EACH if several else TIMEOUT)
+    with Progress() as progress:
+        options = _options(args) | ({} if several else {"progress": progress.show})
+        grader = Grader(args.inputs, timeout, **options)
+        if several:
+            jobs = args.jobs or os.cpu_count() or 1
+            graded = grader.grade_all(files, jobs, progress.counter(len(files)))
+        else:
+            graded = [_grade_alone(grader, args.pair[0], progress)]
+    reports = [report for one in graded for report in one.reports]
+    if args.json and several:
+        every = [one.to_dict() for one in graded]
+        print(json.dumps({"right": all(graded), "files": every}))
+    elif args.json:
+        found = graded[0].to_dict()["reports"]
+        print(json.dumps({"right": all(graded), "reports": found}))
+    else:
+        print(table_of(graded) if several else "\n\n".join(map(text_of, reports)))
     if args.junit:
         args.junit.write_text(to_junit(reports), encoding="utf-8")
-    if args.json:
-        found = [json.loads(report.to_json()) for report in reports]
-        every = {"right": all(reports), "reports": found}
-        print(json.dumps(every if args.pair else found[0]))
-    else:
-        print("\n\n".join(map(_text, reports)))
-    return 0 if all(reports) else 1
+    if args.csv:
+        args.csv.write_text(csv_of(graded), encoding="utf-8")
+    if args.html:
+        args.html.write_text(page_of(graded), encoding="utf-8")
+    return 0 if all(graded) else 1
 
 
-def _reports(args: argparse.Namespace, progress: Progress) -> Iterator[Report]:
-    """The report on the model, or that on each pair of the file."""
-    options = {"only": args.param, "step": args.step, "full": args.full}
-    options |= {"seed": args.seed, "progress": progress.show}
-    if args.pair:
-        for found in subjects_of(args.pair, args.inputs, args.seed):
-            if found.subject is None:
-                yield failed(found.title, found.problem)
-            else:
-                yield verify_code(found.subject, **options)
-        return
-    of = opened(args, args.batch_size or 2, train=True, mnist=True)
-    yield verify(of.model, of.images, order=args.order or 1, **of.step, **options)
+def _grade_alone(grader: Grader, spec: str, progress: Progress) -> Graded:
+    path = split_spec(spec)[0]
+    if not path.is_file():
+        raise ModelFileError(f"there is no file {path}")
+    start, printed = time.monotonic(), []
+
+    def show(text: str) -> None:
+        printed.append(text)
+        print(text, end="", file=sys.stderr, flush=True)
+
+    reports = list(grader.reports(spec, show))
+    return Graded(path.name, reports, "".join(printed), time.monotonic() - start)
 
 
-def _text(report: Report) -> str:
-    """The report, or one line if there was nothing to check."""
-    first = report.tensors[0]
-    alone = (
-        (first.failure or first.unread) and len(report.tensors) == 1 and not first.shape
-    )
-    return f"{report.title}: {first.failure or first.unread}" if alone else str(report)
+def _files_of(paths: list[str], inputs: Path | None) -> dict[str, Path]:
+    """The files, by what each is called in the table; those of a folder in its place."""
+    found = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = [p for p in sorted(path.iterdir()) if p.suffix in ENDINGS]
+            found += [p for p in inside if p.is_file() and not p.name.startswith(".")]
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise ModelFileError(f"there is no file {path}")
+    teacher = inputs.resolve() if inputs else None
+    found = [p for p in dict.fromkeys(found) if p.resolve() != teacher]
+    if not found:
+        raise ModelFileError(f"there is no .py or .ipynb file in {', '.join(paths)}")
+    names = {p.name: p for p in found}
+    return names if len(names) == len(found) else {str(p): p for p in found}
 
 
 def _count_or_all(text: str) -> int:
@@ -132,3 +210,14 @@ class Progress(Display):
     def show(self, name: str, done: int, count: int) -> None:
         """Before each tensor."""
         self.update(f"checking {name}, {done + 1} of {count}", done / count, every=5)
+
+    def counter(self, count: int) -> Callable[[Graded], None]:
+        """To be told of each of so many files when it is done."""
+        numbers = itertools.count(1)
+
+        def show(one: Graded) -> None:
+            done = next(numbers)
+            text = f"{done} of {count} files: {one.file} {one.outcome}"
+            self.update(text, done / count)
+
+        return show

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 
 def png(pixels: NDArray[Any]) -> bytes:
-    """A PNG file of bytes (H, W, 1) in grey, or (H, W, 3) in colour (RFC 2083)."""
+    """A PNG file of bytes (RFC 2083).
+
+    (H, W, 1) in grey, (H, W, 3) in colour, or (H, W, 4) with how opaque each pixel is.
+    """
     h, w, channels = pixels.shape
     rows = np.zeros((h, 1 + w * channels), np.uint8)  # each begins with 0: no filter
     rows[:, 1:] = pixels.reshape(h, -1)
-    header = struct.pack(">IIBBBBB", w, h, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", w, h, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
     chunks = {b"IHDR": header, b"IDAT": zlib.compress(rows.tobytes()), b"IEND": b""}
     parts = [
         struct.pack(f">I4s{len(x)}sI", len(x), name, x, zlib.crc32(name + x))

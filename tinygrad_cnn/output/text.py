@@ -43,6 +43,18 @@ def _replace_not_finite(x: Any) -> Any:
     return None if isinstance(x, float) and x - x != 0 else x
 
 
+def printable(text: str) -> str:
+    """The text without control characters, which no terminal, page or XML should get.
+
+    Lines and tabs stay; other space becomes a space, anything else U+FFFD.
+    """
+    kept = [
+        c if c.isprintable() or c in "\n\t" else " " if c.isspace() else "\ufffd"
+        for c in text
+    ]
+    return "".join(kept)
+
+
 def format_plural(count: int, thing: str) -> str:
     """1 term, 1,200 terms."""
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"

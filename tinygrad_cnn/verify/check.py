@@ -11,7 +11,7 @@ from .answers import Answers, weights_of
 from .answers import cotangents_for as cotangents_for
 from .branches import Corner
 from .difference import SHRINK, Differences, Direction, Quotient, Slope, with_values
-from .report import Kink, TensorReport, Worst
+from .report import Kink, TensorReport, Values, Worst
 from .subject import Array, Subject
 
 
@@ -80,6 +80,13 @@ class Findings:
         """How far the claim is from the difference quotient; infinite if it is NaN."""
         error = abs(self.claimed(k) - self.slopes[k].value)
         return error if error == error else np.inf
+
+    def values(self) -> Values:
+        """The claim, and the slopes that are known."""
+        measured = np.full(self.claim.shape, np.nan)
+        for k, slope in self.slopes.items():
+            measured.flat[k] = slope.value
+        return Values(self.claim, measured)
 
     def index(self, k: int) -> tuple[int, ...]:
         """The position of entry k in the tensor."""
@@ -360,6 +367,7 @@ class Checker:
             kinks=tuple(Kink(found.index(k), tuple(c)) for k, c in kinks),
             never_computed=self.claims[found.name] is None,
             together=self._check_together(found) if found.kinks else None,
+            values=found.values() if wrong else None,
         )
 
     def _worst(self, found: Findings, wrong: Sequence[int]) -> Worst | None:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import ArgumentError
-from ..output.text import encode_json, format_columns, format_plural, format_shape
+from ..output.text import (
+    encode_json,
+    format_columns,
+    format_plural,
+    format_shape,
+    printable,
+)
 from .branches import Corner
 
 LISTED = 5
 """How many kinks or wrong entries of a tensor the text names; the dict has all."""
+
+OUTCOMES = ("wrong", "timed out", "crashed", "could not read", "unclear", "right")
+"""What a report can come to, from the worst to the best."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,14 @@ class Diagnosis:
 
     kind: str
     sentence: str
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """A gradient as it is claimed, and by differences; NaN where that was not measured."""
+
+    claimed: NDArray[np.floating[Any]]
+    measured: NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,8 @@ class TensorReport:
     """Why there was no gradient to check: the backward pass raised, say."""
     unread: str | None = None
     """What of the code could not be read: what was found and looked for, what to add."""
+    values: Values | None = field(default=None, repr=False, compare=False)
+    """Of a wrong gradient, for pictures; in no dict."""
 
     @property
     def size(self) -> int:
@@ -173,7 +195,8 @@ class TensorReport:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
-        values = asdict(self)
+        values = asdict(replace(self, values=None))
+        del values["values"]
         values["corners"] = [str(kink) for kink in self.kinks]
         values["kinks"] = [list(kink.index) for kink in self.kinks]
         return values | {"verdict": self.verdict, "size": self.size}
@@ -207,6 +230,8 @@ class Report:
     seconds: float = 0.0
     runs: int = 0
     seed: int = 0
+    stopped: str | None = None
+    """crashed or timed out, if the code ended before anything could be said."""
 
     def __bool__(self) -> bool:
         return bool(self.tensors) and all(self.tensors) and self.culprit is None
@@ -217,6 +242,21 @@ class Report:
                 return tensor
         known = ", ".join([tensor.name for tensor in self.tensors])
         raise ArgumentError(f"the report has no tensor {name!r}; it has {known}")
+
+    @property
+    def outcome(self) -> str:
+        """right, wrong, unclear, could not read, crashed, timed out (`OUTCOMES`).
+
+        A gradient of which nothing but kinks was seen is unclear.
+        """
+        if self.stopped:
+            return self.stopped
+        if self:
+            return "right"
+        if self.culprit or any(t.is_wrong for t in self.tensors):
+            return "wrong"
+        unread = [t for t in self.tensors if t.verdict == "could not read"]
+        return "could not read" if unread or not self.tensors else "unclear"
 
     @property
     def diagnosis(self) -> Diagnosis | None:
@@ -252,12 +292,14 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
+        del values["stopped"]
         values["tensors"] = [t.to_dict() for t in self.tensors]
         if self.culprit:
             values["culprit"] = asdict(self.culprit) | {
                 "reports": [t.to_dict() for t in self.culprit.reports]
             }
-        return {"right": bool(self), "summary": self.summary, **values}
+        verdict = {"right": bool(self), "outcome": self.outcome}
+        return verdict | {"summary": self.summary, **values}
 
     def to_json(self) -> str:
         """The same as a JSON text; what is not finite becomes null."""
@@ -276,23 +318,24 @@ def to_junit(reports: Iterable[Report]) -> str:
 
 
 def junit_suite(report: Report) -> ElementTree.Element:
-    """The `testsuite` element of one report."""
+    """The `testsuite` element of one report, without characters that XML cannot hold."""
+    title = printable(report.title)
     failures = sum(not t for t in report.tensors)
     suite = ElementTree.Element(
         "testsuite",
-        name=report.title,
+        name=title,
         tests=str(len(report.tensors)),
         failures=str(failures),
         time=f"{report.seconds:.3f}",
     )
     for tensor in report.tensors:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=report.title, name=f"gradient of {tensor.name}"
-        )
+        name = printable(f"gradient of {tensor.name}")
+        case = ElementTree.SubElement(suite, "testcase", classname=title, name=name)
         if not tensor:
-            text = "\n".join(tensor.details())
-            failure = ElementTree.SubElement(case, "failure", message=tensor.verdict)
-            failure.text = text + (f"\n{report.culprit}" if report.culprit else "")
+            lines = [*tensor.details(), *[str(report.culprit)] * bool(report.culprit)]
+            verdict = report.stopped or tensor.verdict
+            failure = ElementTree.SubElement(case, "failure", message=verdict)
+            failure.text = printable("\n".join(lines))
     return suite
 
 

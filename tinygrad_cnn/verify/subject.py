@@ -22,6 +22,7 @@ from ..errors import ArgumentError, AutogradError
 from ..nn import Module
 from ..ops.base import Op
 from .branches import Path, watch_branches
+from .report import TensorReport
 from .tape import Tape
 
 Array = np.ndarray[Any, Any]
@@ -44,6 +45,10 @@ class Subject:
 
     knows_branches = True
     """Whether `path` of a run tells everything that switched."""
+    notes: Sequence[str] = ()
+    """What the reader of a report should know."""
+    unread: Sequence[TensorReport] = ()
+    """The tensors whose gradient was not found."""
 
     def __init__(self, name: str, arrays: Mapping[str, Array]) -> None:
         self.name, self.arrays = name, dict(arrays)
@@ -55,6 +60,10 @@ class Subject:
     def runner(self, name: str) -> Callable[[], Run]:
         """What does the same as `run` while no tensor but this one is changed."""
         return self.run
+
+    def line_for(self, name: str) -> str | None:
+        """The line of somebody's code that makes this tensor's gradient, if known."""
+        return None
 
     def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
         """What the code under test says ∂Σ⟨cotangent, output⟩/∂array is; None: nothing."""

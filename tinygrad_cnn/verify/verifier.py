@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +15,9 @@ from ..core.engine import Tensor
 from ..errors import ArgumentError
 from .check import Checker, Settings, cotangents_for
 from .difference import usual_step
+from .handwritten.description import Description
 from .handwritten.foreign import ForeignError, failed
-from .handwritten.pair import CodeSubject, subject_of
+from .handwritten.pair import subject_of
 from .locate import add_diagnoses, find_cut, find_first_wrong
 from .report import Report, TensorReport
 from .subject import Array, Subject, TensorSubject, leaf_of
@@ -118,7 +120,10 @@ def verify_pair(
     the layer has before forward, in its attributes, lists, dicts and sub-layers. The
     gradient of W is in dW, grad_W, W_grad, …, in `grads`, or where params={"W": "dW"}
     says (then only those are checked); or it is returned after that of x; or it is the
-    update of a backward(g, learning_rate) at the rate 1. None found counts as zero.
+    update of a backward(g, learning_rate) at the rate 1. Other styles, and what
+    `description` may say of code that cannot be read by its names:
+    `handwritten.description.Description`. What is not found "could not be read", and its
+    report says what to add.
 
     inputs, only, step, rtol, full, sample, seed, progress: as for `verify`.
     Everything runs in float64, on copies, from the same random numbers. Parameters that
@@ -131,21 +136,22 @@ def verify_pair(
     """
     usual = type(forward).__name__ if backward is None else "forward"
     title = name or str(getattr(forward, "__name__", usual))
+    said = Description.of(description)
     options: dict[str, Any] = {
-        "step": step,
-        "rtol": rtol,
+        "step": step or said.step,
+        "rtol": said.rtol or rtol,
         "full": full,
         "sample": sample,
     }
     try:
-        subject = subject_of(title, forward, backward, inputs, params, description)
+        subject = subject_of(title, forward, backward, inputs, params, said)
         return verify_code(subject, only=only, seed=seed, progress=progress, **options)
     except ForeignError as error:
         return failed(title, error)
 
 
 def verify_code(
-    subject: CodeSubject,
+    subject: Subject,
     *,
     step: float | None = None,
     rtol: float = 1e-6,
@@ -158,20 +164,20 @@ def verify_code(
     """The report on somebody's code that has been read; the options are `verify_pair`'s."""
     start = time.perf_counter()
     settings = Settings(
-        step=step or subject.said.step or usual_step(np.dtype(np.float64)),
+        step=step or usual_step(np.dtype(np.float64)),
         full=full,
         sample=sample,
-        rtol=subject.said.rtol or rtol,
+        rtol=rtol,
         seed=seed,
     )
     try:
-        if only is not None:
-            only = [only] if isinstance(only, str) else only
-            unread = {t.name for t in subject.unread}
-            asked, only = only, [name for name in only if name not in unread]
-        report = _report(subject, settings, only, False, progress)
+        asked = [only] if isinstance(only, str) else only
+        unread = [t for t in subject.unread if asked is None or t.name in asked]
+        if asked is not None:
+            asked = [name for name in asked if name not in {t.name for t in unread}]
+        report = _report(subject, settings, asked, False, progress)
         report.notes += subject.notes
-        report.tensors += [t for t in subject.unread if only is None or t.name in asked]
+        report.tensors += unread
     except ForeignError as error:
         report = failed(subject.name, error)
     report.seconds = time.perf_counter() - start
@@ -200,7 +206,8 @@ def _report(
             if report.culprit is None:
                 report.notes += _explain_between(subject, wrong)
         if wrong and report.culprit is None:
-            report.tensors = add_diagnoses(checker, report.tensors)
+            with suppress(ForeignError):  # its time is over, say: the verdict stands
+                report.tensors = add_diagnoses(checker, report.tensors)
         report.runs = checker.differences.runs
         report.notes += checker.notes
     return report

@@ -36,8 +36,7 @@ CONVOLUTION = {
 
 def remedy(e: Evidence) -> str:
     """The line that makes this gradient, and a right one; each where it is known."""
-    line_for = getattr(e.subject, "line_for", None)
-    place = line_for(e.name) if line_for is not None else None
+    place = e.subject.line_for(e.name)
     right = next(_right_lines(e), None) if len(e.checker.outputs) == 1 else None
     changes = getattr(e.subject, "changed_by_forward", None)
     changed = ", ".join(changes()) if changes is not None else ""

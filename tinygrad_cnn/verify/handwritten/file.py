@@ -81,6 +81,18 @@ def subjects_of(spec: str, inputs_path: Path | None, seed: int) -> Iterator[Foun
             yield Found(title, None, error)
 
 
+def wanted_names(inputs_path: Path) -> dict[str, Description]:
+    """The pairs that a teacher's file names, with its description of each.
+
+    That of "" is for all others. Raises ModelFileError as `subjects_of`.
+    """
+    source = Source(_inputs_of(inputs_path), inputs_path, alone=False)
+    try:
+        return {name: source.description(name) for name in ("", *source.names)}
+    except ArgumentError as error:
+        raise ModelFileError(f"{inputs_path}: {error}") from error
+
+
 def _inputs_of(path: Path) -> dict[str, Any]:
     try:
         given = _namespace(path, "inputs")

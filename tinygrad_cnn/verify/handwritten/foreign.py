@@ -19,12 +19,16 @@ from .conventions import Place
 class ForeignError(TinygradError):
     """The code under test raised: what, and on which of its lines."""
 
+    outcome = "crashed"
+    """What the report on it comes to."""
+
 
 def failed(title: str, error: TinygradError | None) -> Report:
     """The report on code of which nothing could be checked, and why."""
     text = str(error or "nothing was found").removeprefix(f"{title}: ")
     if isinstance(error, ForeignError):
-        return Report(title, [TensorReport("every tensor", (), failure=text)])
+        tensors = [TensorReport("every tensor", (), failure=text)]
+        return Report(title, tensors, stopped=error.outcome)
     return Report(title, [TensorReport("every tensor", (), unread=text)])
 
 

@@ -99,8 +99,8 @@ class CodeSubject(Subject):
         """Whether forward draws random numbers; known after the first run."""
         self.reading = Reading()
         self.origins: dict[str, Origin] = {}
-        self.notes: list[str] = []
-        self.unread: list[TensorReport] = []
+        self.notes: Sequence[str] = []
+        self.unread: Sequence[TensorReport] = []
         super().__init__(
             name,
             {

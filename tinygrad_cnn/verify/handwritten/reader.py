@@ -254,7 +254,7 @@ class Reader:
         unnamed = [k for k in tensors.parameters if k not in found and self.params]
         fixed = [] if self.params else self._find_constants()
         others = [k for k in tensors.parameters if k in found]
-        lost = []
+        lost, unread = [], []
         for name in [*([] if is_model else lacking), *tensors.parameters]:
             if name in {*found, *unnamed, *fixed}:
                 continue
@@ -264,10 +264,10 @@ class Reader:
             last = normal(name.rpartition(".")[2]).rstrip("s")
             if left or name in lacking or not (others or last in conventions.WEIGHTS):
                 text = self._looked_for(name, left)
-                report = TensorReport(name, tensors.shapes[name], unread=text)
-                subject.unread.append(report)
+                unread.append(TensorReport(name, tensors.shapes[name], unread=text))
             else:
                 lost.append(name)
+        subject.unread = unread
         chosen = {k: a for k, a in tensors.parameters.items() if k in {*found, *lost}}
         inputs = tensors.inputs.items()
         subject.arrays = {k: x for k, x in inputs if k not in labels + lacking} | chosen
