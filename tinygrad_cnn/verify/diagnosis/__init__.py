@@ -22,7 +22,7 @@ from .alternatives import (
     of_other_inputs,
     of_other_pooling,
 )
-from .composition import two_at_once
+from .composition import PAIRED, two_at_once
 from .cotangents import of_other_cotangents, of_shifted_cotangents
 from .couplings import cross_entropies, epsilons, other_axes, softmaxes
 from .evidence import Evidence, Hypothesis
@@ -129,7 +129,8 @@ def _find_fitting(e: Evidence) -> list[Hypothesis]:
         for hypothesis in (h for family in row for h in family(e)):
             if hypothesis.kind not in found and e.explains(hypothesis.gradient):
                 found[hypothesis.kind] = hypothesis
-            tried.append(hypothesis)
+            if e.x.size <= PAIRED:
+                tried.append(hypothesis)
         if found:
             return list(found.values())
-    return list(islice(two_at_once(e, tried), 1))
+    return list(islice(two_at_once(e, tried), 1)) if tried else []

@@ -16,6 +16,9 @@ from .evidence import Evidence, Hypothesis
 from .factoring import meaning, quantities_of_output
 from .places import describe_box, turn
 
+PAIRED = 2**14
+"""Entries of a tensor up to which all that was tried is held, for a second mistake."""
+
 FEWEST = 4
 """Wrong entries below which two mistakes at once explain too much by chance."""
 
