@@ -303,6 +303,23 @@ def test_a_gradient_of_another_rank_is_right_if_an_update_with_it_would_be():
     assert report["b"].verdict == "wrong shape"
 
 
+def test_an_input_that_forward_changes_in_place_is_the_cause():
+    def forward(x):
+        x[x < 0] = 0
+        return x
+
+    class Relu:
+        def forward(self, x):
+            self.x = x
+            return forward(x)
+
+        def backward(self, g):
+            return g * (self.x >= 0)
+
+    report = verify_pair(Relu(), inputs=X)
+    assert "forward changes x in place" in report["x"].diagnosis.sentence
+
+
 class Hidden:
     """The gradient is where nobody would look."""
 

@@ -49,6 +49,8 @@ class Subject:
     """What the reader of a report should know."""
     unread: Sequence[TensorReport] = ()
     """The tensors whose gradient was not found."""
+    changed: Sequence[str] = ()
+    """The inputs that somebody's forward changes in place."""
 
     def __init__(self, name: str, arrays: Mapping[str, Array]) -> None:
         self.name, self.arrays = name, dict(arrays)

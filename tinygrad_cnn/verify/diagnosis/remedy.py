@@ -38,8 +38,7 @@ def remedy(e: Evidence) -> str:
     """The line that makes this gradient, and a right one; each where it is known."""
     place = e.subject.line_for(e.name)
     right = next(_right_lines(e), None) if len(e.checker.outputs) == 1 else None
-    changes = getattr(e.subject, "changed_by_forward", None)
-    changed = ", ".join(changes()) if changes is not None else ""
+    changed = ", ".join(e.subject.changed)
     parts = [
         changed
         and f"forward changes {changed} in place: backward reads what is left of it.",

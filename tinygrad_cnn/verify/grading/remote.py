@@ -34,6 +34,7 @@ class RemoteSubject(Subject):
         super().__init__(name, arrays)
         self.process = process
         self.notes = [text_of(note) for note in _listed(told, "notes")]
+        self.changed = [text_of(name) for name in _listed(told, "changed")]
         lines = [line and text_of(line) for line in _listed(told, "lines")]
         self.lines = dict(zip(arrays, lines, strict=False))
         self.unread = [report for t in _listed(told, "unread") for report in _unread(t)]

@@ -5,8 +5,8 @@ computes: what it says is judged by the process that asks.
 
     open       limit this process: {"wanted"}, the pairs that a teacher's file names, each
                with its description's rtol and step; "" is for all others
-    next       read on: {"title", "notes", "names", "lines", "unread"} of a pair and its
-               arrays; or {"title", "problem", "kind"}; or {} after the last
+    next       read on: {"title", "notes", "names", "lines", "changed", "unread"} of a
+               pair and its arrays; or {"title", "problem", "kind"}; or {} after the last
     run        the outputs, after these changes to the arrays
     gradients  the claims for the cotangents that follow the changes
 
@@ -68,6 +68,7 @@ class Worker:
         told = {
             "notes": [note[:LONGEST] for note in self.subject.notes],
             "lines": [self.subject.line_for(name) for name in held],
+            "changed": [*self.subject.changed],
             "unread": [[t.name, t.shape, t.unread] for t in self.subject.unread],
         }
         return {"title": found.title, "names": [*held]} | told, [*held.values()]

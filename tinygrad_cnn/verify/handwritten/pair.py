@@ -168,10 +168,13 @@ class CodeSubject(Subject):
             known = {k: known[k] for k in dict.fromkeys([*ordered, *known])}
         return known
 
-    def forward(self, twin: Any) -> Forward:
-        """Run it, and tell the outputs from the cache and from gradients."""
-        function = self.code.functions[0]
-        order, inputs = foreign.parameter_names(function), copy.deepcopy(self.inputs)
+    def forward(self, twin: Any, given: Mapping[str, Any] | None = None) -> Forward:
+        """Run it, and tell the outputs from the cache and from gradients.
+
+        given: the inputs, by default a copy of them.
+        """
+        order = foreign.parameter_names(self.code.functions[0])
+        inputs = dict(given or copy.deepcopy(self.inputs))
         if any(k in order for k in inputs):
             inputs = {k: x for k, x in inputs.items() if k in order} or inputs
         raw = self.code.call(twin, self.code.forward, inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,13 @@ class Reader:
             for k in self.names
             if normal(k) in conventions.RATES and k not in order
         }
-        self.first = subject.forward(twin_of(subject.layer))
+        given = copy.deepcopy(subject.inputs)
+        self.first = subject.forward(twin_of(subject.layer), given)
+        subject.changed = [
+            name
+            for name, x in subject.inputs.items()
+            if is_float(x) and not np.array_equal(x, given[name], equal_nan=True)
+        ]
         self.tensors = self._find_tensors()
 
     def read(self) -> None:
