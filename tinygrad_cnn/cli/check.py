@@ -19,6 +19,11 @@ check --pair FILE.py[:NAME] runs FILE.py and checks what it defines, or the one 
              tuple or a dict.
   params     params_NAME, or `params` for all: which attribute is the gradient of which, as
              {"W": "my_dW"}. No other parameter is checked then.
+
+check FILE.py[:NAME] --framework torch (or jax) checks what a file of that library defines:
+a module, its class, an autograd.Function, a function; on the file's `inputs` (or those of
+--inputs), in the loss given by its `labels` and `loss` if it has them.
+
 NAME is that of the layer or class; of functions, what is left without "backward". With
 --inputs TEACHER.py, the last three are those of TEACHER.py, the same for every FILE.py, and
 each NAME there must be in FILE.py. What FILE.py prints goes to stderr.
@@ -34,6 +39,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from ..verify import Report, verify
+from ..verify.frameworks.file import job_of
 from ..verify.handwritten.file import subjects_of
 from ..verify.handwritten.foreign import failed
 from ..verify.mutants import self_test
@@ -43,7 +49,9 @@ from .display import Display
 from .models import opened
 from .options import DATA, UsageError, add_set, number_from
 
-OF_MODELS = ("data", "batch_size", "order", "set", "checkpoint")
+OF_MODELS = ("data", "batch_size", "order", "checkpoint", "set", "framework")
+OURS = OF_MODELS[:4]
+"""Those that do not go with another framework's file."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     planted = "plant mistakes in this package, and see whether the check finds them"
     add("--self-test", action="store_true", help=planted)
     add, count = parser.add_argument, number_from(int, 1)
+    theirs = "MODEL.py is a file of this library"
+    add("--framework", choices=("torch", "jax"), help=theirs)
     add("--inputs", type=Path, metavar="TEACHER.py", help="the inputs for --pair")
     add("--data", choices=DATA, help="default: mnist, or digits where that is missing")
     add("--batch-size", type=count, metavar="N", help="images; default: 2")
@@ -75,7 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the reports, or write them; the status is 0 only if all is right."""
     unfit = [] if args.model else [name for name in OF_MODELS if getattr(args, name)]
-    unfit += ["inputs"] if args.inputs and not args.pair else []
+    unfit += ["inputs"] if args.inputs and not (args.pair or args.framework) else []
+    unfit += [name for name in OURS if args.framework and getattr(args, name)]
     alone = ("junit", "param", "step") if args.self_test else ()
     unfit += [name for name in alone if getattr(args, name)]
     if unfit:
@@ -108,6 +119,10 @@ def _reports(args: argparse.Namespace, progress: Progress) -> Iterator[Report]:
                 yield failed(found.title, found.problem)
             else:
                 yield verify_code(found.subject, **options)
+        return
+    if args.framework:
+        job = job_of(args.model, args.framework, dict(args.set), args.inputs, args.seed)
+        yield verify(**job._asdict(), **options)
         return
     of = opened(args, args.batch_size or 2, train=True, mnist=True)
     yield verify(of.model, of.images, order=args.order or 1, **of.step, **options)

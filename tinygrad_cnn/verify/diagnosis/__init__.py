@@ -20,6 +20,7 @@ from .evidence import Evidence, Hypothesis
 from .factoring import factors, multiples, operands
 from .parts import assignments, loops, masks, outputs, passages
 from .places import misshapen, rearrange, shift, turn
+from .surrogates import surrogates
 from .terms import terms
 
 __all__ = ["diagnose"]
@@ -42,6 +43,7 @@ def diagonal(e: Evidence) -> Iterator[Hypothesis]:
 
 
 FAMILIES: tuple[tuple[Family, ...], ...] = (
+    (surrogates,),
     (plain,),
     (loops, outputs, terms, partial(rearrange, turn), of_operation),
     (masks, passages, diagonal),

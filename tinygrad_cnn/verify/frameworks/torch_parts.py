@@ -13,13 +13,8 @@ import torch
 
 from ..targets import named_inputs
 from .base import Part, mapped
-from .of_torch import (
-    TorchSubject,
-    fresh,
-    is_function,
-    signature_of,
-)
-from .torch_runs import is_differentiable
+from .torch_runs import fresh, is_differentiable, is_function, signature_of
+from .torch_subject import TorchSubject
 
 LEAF, CONTAINER, LIBRARY = range(3)
 """In which order they are checked; PyTorch's own are the last to be suspected."""

@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -16,6 +17,17 @@ from torch.overrides import TorchFunctionMode
 
 from ...errors import ArgumentError
 from .base import mapped
+
+
+def is_function(target: Any) -> bool:
+    """Whether it is a class derived from autograd.Function."""
+    return isinstance(target, type) and issubclass(target, torch.autograd.Function)
+
+
+def signature_of(function: Any) -> Callable[..., Any]:
+    """Its forward as `apply` is called: without ctx."""
+    has_context = function.setup_context is torch.autograd.Function.setup_context
+    return partial(function.forward, None) if has_context else function.forward
 
 
 def real(x: Any) -> Any:
@@ -39,6 +51,12 @@ def in_dtype(x: Any, dtype: Any) -> Any:
         wanted = dtype or (torch.float32 if narrow else x.dtype)
         x = x.to(wanted.to_complex() if x.is_complex() else wanted)
     return x.contiguous()
+
+
+def fresh(_: str, x: Any) -> Any:
+    """A copy of a tensor that keeps its graph."""
+    # the code may change what it is given in place
+    return x.clone() if isinstance(x, torch.Tensor) else x
 
 
 def copied(module: Any, dtype: Any) -> Any:
