@@ -45,7 +45,7 @@ def _subject(
     if labels is not None and loss is None:
         loss = getattr(target, "loss", None) or _cross_entropy
     arrays: dict[str, Array] = {}
-    places = {}
+    places, fixed = {}, []
     for i, (path, x) in enumerate(paths):
         if is_differentiable(x):
             steps = [_step(key) for key in path[1:]]
@@ -53,12 +53,16 @@ def _subject(
                 steps[0] = list(given)[int(steps[0])]
             name = ".".join(steps) or "itself"
             arrays[name], places[name] = as_real(x, dtype), i
+        elif isinstance(x, jax.Array):
+            fixed.append(i)
 
-    def function(*found: Any) -> Any:
+    def function(found: Arrays, others: Arrays) -> Any:
         every = list(values)
         for i, x in zip(places.values(), found, strict=True):
             is_complex = jnp.iscomplexobj(values[i])
             every[i] = x[..., 0] + 1j * x[..., 1] if is_complex else x
+        for i, x in zip(fixed, others, strict=True):
+            every[i] = x
         call, arguments = jax.tree_util.tree_unflatten(tree, every)
         if by_name:
             y = call(**dict(zip(given, arguments, strict=True)))
@@ -69,7 +73,8 @@ def _subject(
         return loss(y) if labels is None else loss(y, labels)
 
     name = getattr(target, "__name__", type(target).__name__)
-    subject = JaxSubject(name, function, arrays, _precision(dtype))
+    others = [values[i] for i in fixed]
+    subject = JaxSubject(name, function, arrays, others, _precision(dtype))
     rules = isinstance(target, jax.custom_vjp | jax.custom_jvp)
     subject.divisible = not rules or loss is not None
     subject.try_out()
@@ -118,6 +123,7 @@ class JaxSubject(FrameworkSubject):
     """A function of JAX arrays, whose gradients `jax.vjp` computes.
 
     It is compiled where it can be traced without values, and called as it is elsewhere.
+    others: arrays that it needs as well.
     """
 
     def __init__(
@@ -125,16 +131,17 @@ class JaxSubject(FrameworkSubject):
         name: str,
         function: Callable[..., Any],
         arrays: dict[str, Array],
+        others: Arrays,
         precision: Callable[[], AbstractContextManager[Any]],
     ) -> None:
         super().__init__(name, arrays)
-        self.function, self.precision = function, precision
+        self.function, self.others, self.precision = function, others, precision
         self.divisible = True
         self._run = _compiled(self._outputs)
         self._pull = _compiled(self._pulled)
 
-    def _outputs(self, *arrays: Any) -> list[Any]:
-        found = jax.tree_util.tree_leaves(self.function(*arrays))
+    def _outputs(self, arrays: Arrays, others: Arrays) -> list[Any]:
+        found = jax.tree_util.tree_leaves(self.function(arrays, others))
         outputs = [
             jnp.stack([jnp.real(y), jnp.imag(y)], -1) if jnp.iscomplexobj(y) else y
             for y in map(jnp.asarray, found)
@@ -148,25 +155,25 @@ class JaxSubject(FrameworkSubject):
             )
         return [y if y.dtype in REAL else y.astype(np.float32) for y in outputs]
 
-    def _pulled(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> Any:
-        return jax.vjp(self._outputs, *arrays)[1](cotangents)
+    def _pulled(self, arrays: Arrays, others: Arrays, cotangents: Arrays) -> Any:
+        return jax.vjp(lambda xs: self._outputs(xs, others), arrays)[1](cotangents)[0]
 
     def try_out(self) -> None:
         """Run once; what the user's code raises is not caught."""
         with self.precision():
-            self._run(*self.arrays.values())
+            self._run(list(self.arrays.values()), self.others)
 
     def run(self, margins: bool = False) -> Run:
         try:
             with self.precision():
-                found = self._run(*self.arrays.values())
+                found = self._run(list(self.arrays.values()), self.others)
                 return Run([np.array(y) for y in found], Branches())
         except RuntimeError as error:
             raise ForeignError(described(error)) from error
 
     def gradients(self, cotangents: Sequence[Array]) -> dict[str, Array | None]:
         with self.precision():
-            found = self._pull(list(self.arrays.values()), list(cotangents))
+            found = self._pull([*self.arrays.values()], self.others, [*cotangents])
             return dict(zip(self.arrays, map(np.array, found), strict=True))
 
     def parts(self) -> Iterator[Part]:
@@ -174,12 +181,13 @@ class JaxSubject(FrameworkSubject):
         if not self.divisible:
             return
         with self.precision():
+            given = list(self.arrays.values()), self.others
             try:
-                traced = jax.make_jaxpr(self._outputs)(*self.arrays.values())
+                traced = jax.make_jaxpr(self._outputs)(*given)
             except Exception:  # it asks for values: then nothing is seen of its inside
                 return
             calls: Calls = []
-            _calls(*_opened(traced), list(self.arrays.values()), calls)
+            _calls(*_opened(traced), jax.tree_util.tree_leaves(given), calls)
         found = [self._alone(*call) for call in calls]
         found.sort(key=lambda part: LIBRARY in part.where)
         for part in found:
@@ -198,21 +206,22 @@ class JaxSubject(FrameworkSubject):
             names = [f"input {i}" for i in range(len(inputs))]
         checked = [i for i, x in enumerate(inputs) if is_differentiable(x)]
 
-        def function(*found: Any) -> Any:
-            given = list(inputs)
+        def function(found: Arrays, others: Arrays) -> Any:
+            given = list(others)
             for i, x in zip(checked, found, strict=True):
                 given[i] = x
             return _apply(equation, given)
 
         arrays = {names[i]: np.array(inputs[i], order="C") for i in checked}
-        subject = JaxSubject(name, function, arrays, self.precision)
+        subject = JaxSubject(name, function, arrays, inputs, self.precision)
         kind = equation.primitive.name.removesuffix("_call")
         return Part(f"{kind} {name}", "", where, subject)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled, or as it is if it cannot be traced without values."""
-    compiled = jax.jit(function)
+    # optimising takes XLA seconds, a thousand runs of a small function less than one
+    compiled = jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
     def call(*args: Any) -> Any:
         nonlocal compiled
