@@ -53,7 +53,14 @@ FUNCTIONS = {
     "round": (function(torch.round, lambda g, x: g), "straight-through"),
     "binary": (
         function(torch.sign, lambda g, x: g * (x.abs() <= 1)),
-        "straight-through",
+        "clipped",
+    ),
+    "spike": (
+        function(
+            lambda x: (x > 0).to(x.dtype),
+            lambda g, x: g * (2 - 2 * x.abs()).clamp(min=0),
+        ),
+        "surrogate",
     ),
 }
 

@@ -12,7 +12,7 @@ from .evidence import Evidence, Hypothesis
 
 
 def surrogates(e: Evidence) -> Iterator[Hypothesis]:
-    """What people let pass where the output moves in steps: g, or g in a window."""
+    """What people let pass where the output moves in steps: g, or a part of it."""
     if e.output.shape != e.shape or e.contributions.any() or not _moves(e):
         return
     steps = "though the output moves in steps, so that its derivative is zero"
@@ -20,15 +20,26 @@ def surrogates(e: Evidence) -> Iterator[Hypothesis]:
     text = f"g itself, {steps}: a straight-through estimator, {purpose}"
     yield Hypothesis("straight-through", text, e.cotangent)
     passed = e.claim != 0
-    if not passed.any() or passed.all():
+    if not passed.any():
         return
+    factors = e.claim / e.cotangent
+    if not passed.all():
+        yield _clipped(e, passed, steps, purpose)
+    if factors.min() >= 0 and factors[passed].min() < factors.max() * (1 - e.tolerance):
+        most = float(factors.max())
+        text = f"g times a factor from {factors.min():.4g} to {most:.4g}, {steps}: the"
+        text += f" slope of a smooth function in its place, a surrogate, {purpose}"
+        yield Hypothesis("surrogate", text, e.claim)
+
+
+def _clipped(e: Evidence, passed: Array, steps: str, purpose: str) -> Hypothesis:
     low, high = float(e.x[passed].min()), float(e.x[passed].max())
     window = (e.x >= low) & (e.x <= high)
     text = (
         f"g where {e.name} is from {low:.4g} to {high:.4g} and zero elsewhere, {steps}: "
         f"a straight-through estimator that is clipped, {purpose}"
     )
-    yield Hypothesis("straight-through", text, np.where(window, e.cotangent, 0.0))
+    return Hypothesis("clipped", text, np.where(window, e.cotangent, 0.0))
 
 
 def _moves(e: Evidence) -> bool:

@@ -131,7 +131,7 @@ class Surroundings:
         self.dtype = dtype
         self.mode: Any = nullcontext()
         self.threads = torch.get_num_threads()
-        self.generators = GENERATORS
+        self.generators: tuple[Generator, ...] = GENERATORS
         self.known = False
         """Whether `generators` are only those that are drawn from, after a first run."""
         scripted = torch.jit.ScriptModule
