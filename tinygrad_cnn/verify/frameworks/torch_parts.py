@@ -119,7 +119,9 @@ def _alone(whole: TorchSubject, name: str, call: Call) -> TorchSubject | None:
         return apply(*given.values(), **named)
 
     leaves |= {key: p for key, p in parameters.items() if p.requires_grad}
-    subject = TorchSubject(name, function, leaves, whole.surroundings)
+    modules = [] if is_function(call.target) else [call.target]
+    around = whole.surroundings.of(*modules)
+    subject = TorchSubject(name, function, leaves, around)
     try:
         subject.choose_outputs()
     except (RuntimeError, TypeError):

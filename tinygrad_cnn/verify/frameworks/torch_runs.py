@@ -152,6 +152,12 @@ class Surroundings:
         ]
         self.versions = [x._version for x, _ in self.values]
 
+    def of(self, *modules: Any) -> Surroundings:
+        """The same for these modules alone, which is faster."""
+        found = Surroundings(modules, self.dtype)
+        found.mode, found.threads = self.mode, self.threads
+        return found
+
     @contextmanager
     def put_back(self) -> Iterator[None]:
         """A block in which the modules run; afterwards all is as it was."""
