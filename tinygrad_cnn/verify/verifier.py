@@ -47,7 +47,8 @@ def verify(
     """Check the gradients of target, with respect to every input and named parameter.
 
     target: a function of Tensors; a Module; or a Tensor already computed, such as a loss
-    (its leaves are the inputs; a dict as `inputs` names them).
+    (its leaves are the inputs; a dict as `inputs` names them). Or PyTorch's: a module, a
+    function of its tensors, an autograd.Function (the class); or a function of JAX arrays.
     inputs: a Tensor or an array, or several in a tuple, or in a dict by name; floating ones
     are checked, others passed on. The check computes on copies in `dtype`, float64.
     loss, labels: what is checked is loss(output), or loss(output, labels) if labels are
