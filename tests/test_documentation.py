@@ -92,6 +92,8 @@ def shown(
                 for line in filter(None, map(COMMAND.match, text.splitlines())):
                     run_command(line[1], wrong="(wrong)" in page.read_text("utf-8"))
             elif kind == "python" and not text.startswith(">>>"):
+                for library in re.findall(r"^import (torch|jax)$", text, re.MULTILINE):
+                    pytest.importorskip(library)
                 if name := re.match(r"# (\w+\.py)\n", text):
                     (tmp_path / name[1]).write_text(text, "utf-8")
                 exec(compile(text, "page", "exec"), scope)

@@ -11,6 +11,7 @@
     │   ├── MutationError              a value that backward needs was changed in place
     │   ├── NotDifferentiableError     no gradient rule for this input
     │   └── GradcheckError             a gradient that is not the function's
+    │       └── WrongGradientError (AssertionError)  the same, in somebody's test
     ├── ModuleError (AttributeError, KeyError)  a part that is missing, or misnamed
     ├── MissingNameError (AttributeError)  a name that this package has not
     ├── MissingImportError (ImportError)   the same, in `from … import name`
@@ -70,6 +71,10 @@ class NotDifferentiableError(AutogradError):
 
 class GradcheckError(AutogradError):
     """A backward pass whose gradient is not the slope that the function itself shows."""
+
+
+class WrongGradientError(GradcheckError, AssertionError):
+    """A gradient that a test asserts to be right, and that was not found so."""
 
 
 class ModuleError(TinygradError, AttributeError, KeyError):

@@ -20,6 +20,11 @@ is over, and checks what it defines, or the one of a name:
              tuple or a dict.
   params     params_NAME, or `params` for all: which attribute is the gradient of which, as
              {"W": "my_dW"}. No other parameter is checked then.
+
+check FILE.py[:NAME] --framework torch (or jax) checks what a file of that library defines:
+a module, its class, an autograd.Function, a function; on the file's `inputs` (or those of
+--inputs), in the loss given by its `labels` and `loss` if it has them.
+
 NAME is that of the layer or class; of functions, what is left without "backward". With
 --inputs TEACHER.py, the last three are those of TEACHER.py, the same for every FILE.py, and
 each NAME there must be in FILE.py. What FILE.py prints goes to stderr.
@@ -45,6 +50,7 @@ from typing import Any
 from ..errors import ModelFileError
 from ..training.model_file import split_spec
 from ..verify import verify
+from ..verify.frameworks.file import job_of
 from ..verify.grading.grade import Graded, Grader
 from ..verify.grading.page import csv_of, page_of, table_of, text_of
 from ..verify.mutants import self_test
@@ -53,8 +59,10 @@ from .display import Display
 from .models import opened
 from .options import DATA, UsageError, add_set, number_from
 
-OF_MODELS = ("data", "batch_size", "order", "set", "checkpoint")
-OF_PAIRS = ("inputs", "timeout", "jobs", "csv", "html")
+OF_MODELS = ("data", "batch_size", "order", "checkpoint", "set", "framework")
+OURS = OF_MODELS[:4]
+"""Those that do not go with another framework's file."""
+OF_PAIRS = ("timeout", "jobs", "csv", "html")
 ENDINGS = (".py", ".ipynb")
 
 TIMEOUT, TIMEOUT_EACH = 120.0, 60.0
@@ -71,6 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     planted = "plant mistakes in this package, and see whether the check finds them"
     add("--self-test", action="store_true", help=planted)
     add, count = parser.add_argument, number_from(int, 1)
+    theirs = "MODEL.py is a file of this library"
+    add("--framework", choices=("torch", "jax"), help=theirs)
     add("--inputs", type=Path, metavar="TEACHER.py", help="the inputs for --pair")
     timeout = "what a file of --pair has in all; default: 120, or 60 each"
     add("--timeout", type=number_from(float, 0.1), metavar="S", help=timeout)
@@ -103,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the reports, or write them; the status is 0 only if all is right."""
     unfit = [] if args.model else [name for name in OF_MODELS if getattr(args, name)]
     unfit += [] if args.pair else [name for name in OF_PAIRS if getattr(args, name)]
+    unfit += ["inputs"] if args.inputs and not (args.pair or args.framework) else []
+    unfit += [name for name in OURS if args.framework and getattr(args, name)]
     alone = ("junit", "param", "step") if args.self_test else ()
     unfit += [name for name in alone if getattr(args, name)]
     if unfit:
@@ -122,9 +134,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_model(args: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr), Progress() as progress:
-        of = opened(args, args.batch_size or 2, train=True, mnist=True)
-        options = _options(args) | of.step | {"order": args.order or 1}
-        report = verify(of.model, of.images, progress=progress.show, **options)
+        options = _options(args) | {"progress": progress.show}
+        if args.framework:
+            given = args.model, args.framework, dict(args.set), args.inputs, args.seed
+            report = verify(**job_of(*given)._asdict(), **options)
+        else:
+            of = opened(args, args.batch_size or 2, train=True, mnist=True)
+            options |= of.step | {"order": args.order or 1}
+            report = verify(of.model, of.images, **options)
     if args.junit:
         args.junit.write_text(report.to_junit(), encoding="utf-8")
     print(report.to_json() if args.json else report)

@@ -1,7 +1,8 @@
-"""Which operation of a network is wrong: each record is checked alone."""
+"""Which operation of a network is wrong: each is checked alone, with its real inputs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,36 +13,46 @@ from ..errors import TinygradError
 from .check import Checker, Settings
 from .diagnosis import diagnose
 from .difference import with_values
+from .frameworks.base import FrameworkSubject, Part
 from .report import Culprit, TensorReport
-from .subject import OperationSubject, TensorSubject
+from .subject import OperationSubject, Subject, TensorSubject
 
 
-def find_first_wrong(subject: TensorSubject, settings: Settings) -> Culprit | None:
+def find_first_wrong(subject: Subject, settings: Settings) -> Culprit | None:
     """The first operation, in the order of the forward pass, whose gradient is wrong.
 
     Each is given the inputs that it has in the network, and a random cotangent of its own.
     """
     light = replace(settings, full=256, sample=48, blocks=16)
-    leaves = {leaf: leaf._array for leaf in subject.leaves.values()}
     with np.errstate(all="ignore"):
-        for record, op, inputs, _ in replay(nodes_of(subject.outputs()), leaves):
-            asked = [i for i, parent in enumerate(record.parents) if parent is not None]
-            reports = _check(OperationSubject(op, inputs, asked), light)
-            if not all(reports):
-                where = str(record.where)
-                return Culprit(str(op), record.module, where, tuple(reports))
+        for part in parts_of(subject):
+            reports = _check(part.subject, light)
+            if any(r.is_wrong for r in reports):
+                return Culprit(*part[:3], tuple(reports))
     return None
 
 
-def _check(operation: OperationSubject, settings: Settings) -> list[TensorReport]:
+def parts_of(subject: Subject) -> Iterator[Part]:
+    """The operations of a subject; of another framework's, its modules and functions."""
+    if isinstance(subject, FrameworkSubject):
+        yield from subject.parts()
+    elif isinstance(subject, TensorSubject):
+        leaves = {leaf: leaf._array for leaf in subject.leaves.values()}
+        for record, op, inputs, _ in replay(nodes_of(subject.outputs()), leaves):
+            asked = [i for i, parent in enumerate(record.parents) if parent is not None]
+            alone = OperationSubject(op, inputs, asked)
+            yield Part(str(op), record.module, str(record.where), alone)
+
+
+def _check(subject: Subject, settings: Settings) -> list[TensorReport]:
     """The reports on one operation alone, each mistake with its diagnosis."""
     try:
-        checker = Checker(operation, settings)
+        checker = Checker(subject, settings)
     except (ValueError, TypeError, IndexError, AttributeError) as error:
         failure = f"{type(error).__name__}: {error}"
-        arrays = operation.arrays.items()
+        arrays = subject.arrays.items()
         return [TensorReport(name, x.shape, failure=failure) for name, x in arrays]
-    return add_diagnoses(checker, [checker.report(name) for name in operation.arrays])
+    return add_diagnoses(checker, [checker.report(name) for name in subject.arrays])
 
 
 def add_diagnoses(checker: Checker, reports: list[TensorReport]) -> list[TensorReport]:

@@ -16,17 +16,18 @@ from ..nn.lazy import require_shapes
 from ..nn.loss import loss_of
 from ..ops.base import Op
 from .handwritten.foreign import is_float, parameters_of
-from .subject import TensorSubject, leaf_of, modules_behind
+from .subject import Subject, TensorSubject, leaf_of, modules_behind
 
-Build = Callable[[Any], TensorSubject]
+Build = Callable[[Any], Subject]
 """Makes the subject in a dtype; None: as the user has it."""
 
 
-def build_subject(build: Build, dtype: Any) -> TensorSubject:
+def build_subject(build: Build, dtype: Any) -> Subject:
     """The subject in this dtype, if it runs and has something to check."""
     try:
         subject = build(dtype)
-        subject.outputs()
+        if isinstance(subject, TensorSubject):
+            subject.outputs()
     except (ValueError, TypeError) as error:
         error.add_note(
             f"while computing on {dtype} copies: what is not among the inputs (a Tensor "

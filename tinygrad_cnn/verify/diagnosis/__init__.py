@@ -32,6 +32,7 @@ from .parts import assignments, loops, masks, outputs, passages
 from .places import gaps, misshapen, rearrange, repeat, roll, shift, turn
 from .remedy import remedy
 from .responses import one_hots
+from .surrogates import surrogates
 from .terms import terms
 from .values import cuts, slopes, sums, thresholds
 from .windows import adjoint, moves, own_steps, slopes_of_one
@@ -56,6 +57,7 @@ def diagonal(e: Evidence) -> Iterator[Hypothesis]:
 
 
 FAMILIES: tuple[tuple[Family, ...], ...] = (
+    (surrogates,),
     (plain,),
     (epsilons,),
     (one_hots,),
