@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import WrongGradientError
 from ..nn import Module
-from .handwritten.conventions import is_layer
+from .handwritten.conventions import methods_of
 from .report import Report
 from .verifier import verify, verify_pair
 
@@ -40,7 +40,7 @@ def assert_gradients(
 
 def _is_by_hand(target: Any) -> bool:
     """Whether it is an object with methods forward and backward, and no framework's."""
-    return not isinstance(target, type | Module) and is_layer(target)
+    return not isinstance(target, type | Module) and methods_of(target) is not None
 
 
 def describe(report: Report) -> str:
