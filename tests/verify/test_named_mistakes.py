@@ -494,7 +494,7 @@ def test_a_mistake_has_its_name(layer, tensor, kind, words, gradient):
 
     report = verify_pair(forward, backward, inputs, only=tensor)
     said = report[tensor].diagnosis
-    assert report[tensor].verdict == "wrong"
+    assert report[tensor].is_wrong
     assert said is not None, report
     assert said.kind == kind, said
     assert words in said.sentence, said
@@ -582,6 +582,7 @@ def test_a_right_line_is_shown_for_what_is_recognised(layer, tensor, line):
 def test_the_line_to_look_at_is_shown_where_the_subject_knows_it():
     class Placed(Subject):
         knows_branches = False
+        changed = ("x",)
 
         def __init__(self):
             super().__init__("square", {"x": np.arange(1.0, 5.0)})
@@ -594,9 +595,6 @@ def test_the_line_to_look_at_is_shown_where_the_subject_knows_it():
 
         def line_for(self, name):
             return f"square.py, line 7: d{name} = g * x"
-
-        def changed_by_forward(self):
-            return ["x"]
 
     checker = Checker(Placed(), Settings(step=6e-6))
     said = diagnose(checker, checker.report("x")).sentence

@@ -49,7 +49,7 @@ ALIKE = 1e-7
 FEW = 8
 """Entries that are looked at one by one rather than in two sums."""
 
-TINY = 1e-3
+TINY = 1e-4
 """An error below this share of the largest entry is called tiny."""
 
 
@@ -67,6 +67,7 @@ class Findings:
     room: float = 0.0
     wrong: set[int] = field(default_factory=set)
     moves: bool = False
+    tiny: bool = False
     slopes: dict[int, Slope] = field(default_factory=dict)
     kinks: dict[int, list[Corner]] = field(default_factory=dict)
     blocks: int = 0
@@ -200,6 +201,7 @@ class Checker:
             if error <= TINY * largest and all(
                 found.error(k) <= 0.1 * abs(y) for k, y in true.items()
             ):
+                found.tiny = True
                 self.remarks.append(
                     f"the error of {name} is tiny: {error / largest:.0e} of its largest "
                     "entry at most, as from an ε that only forward or only backward has"
@@ -362,6 +364,7 @@ class Checker:
             max_rel_error=error / scale if scale else 0.0,
             worst=self._worst(found, wrong),
             wrong=tuple(found.index(k) for k in wrong),
+            tiny=found.tiny,
             unclear=0 if vanishing else len(vague),
             vanishing=vanishing,
             kinks=tuple(Kink(found.index(k), tuple(c)) for k, c in kinks),

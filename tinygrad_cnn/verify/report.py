@@ -24,7 +24,15 @@ from .branches import Corner
 LISTED = 5
 """How many kinks or wrong entries of a tensor the text names; the dict has all."""
 
-OUTCOMES = ("wrong", "timed out", "crashed", "could not read", "unclear", "right")
+OUTCOMES = (
+    "wrong",
+    "timed out",
+    "crashed",
+    "could not read",
+    "unclear",
+    "nearly right",
+    "right",
+)
 """What a report can come to, from the worst to the best."""
 
 
@@ -87,6 +95,8 @@ class TensorReport:
     max_rel_error: float = 0.0
     worst: Worst | None = None
     wrong: tuple[tuple[int, ...], ...] = ()
+    tiny: bool = False
+    """Whether all that is wrong is off by next to nothing, as by an ε."""
     unclear: int = 0
     vanishing: bool = False
     """Whether all of it is zero up to the rounding of the outputs."""
@@ -113,7 +123,8 @@ class TensorReport:
     def verdict(self) -> str:
         """right, zero, unused; or wrong, wrong shape, failed, unclear, all kinks.
 
-        Or could not read: then nothing is said of the gradient.
+        Or nearly right: wrong, but by next to nothing. Or could not read: then nothing is
+        said of the gradient.
         """
         if self.failure is not None:
             return "failed"
@@ -122,7 +133,7 @@ class TensorReport:
         if self.claimed_shape is not None:
             return "wrong shape"
         if self.wrong or self.together:
-            return "wrong"
+            return "nearly right" if self.tiny and not self.together else "wrong"
         if self.unclear:
             return "unclear"
         if self.checked and len(self.kinks) == self.checked:
@@ -137,7 +148,7 @@ class TensorReport:
     @property
     def is_wrong(self) -> bool:
         """Whether it was shown to be wrong, not only left open."""
-        return self.verdict in ("wrong", "wrong shape", "failed")
+        return self.verdict in ("wrong", "nearly right", "wrong shape", "failed")
 
     @property
     def coverage(self) -> str:
@@ -245,7 +256,7 @@ class Report:
 
     @property
     def outcome(self) -> str:
-        """right, wrong, unclear, could not read, crashed, timed out (`OUTCOMES`).
+        """right, nearly right, wrong, unclear, could not read, … (`OUTCOMES`).
 
         A gradient of which nothing but kinks was seen is unclear.
         """
@@ -253,8 +264,10 @@ class Report:
             return self.stopped
         if self:
             return "right"
-        if self.culprit or any(t.is_wrong for t in self.tensors):
-            return "wrong"
+        bad = [t for t in self.tensors if t.is_wrong]
+        if bad or self.culprit:
+            nearly = all(t.verdict == "nearly right" for t in bad) and not self.culprit
+            return "nearly right" if nearly else "wrong"
         unread = [t for t in self.tensors if t.verdict == "could not read"]
         return "could not read" if unread or not self.tensors else "unclear"
 
