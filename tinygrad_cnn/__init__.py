@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from . import importing
 from .missing import missing_name
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 if TYPE_CHECKING:  # what `__getattr__` below loads, for type checkers and editors
     from . import autograd as autograd
