@@ -92,6 +92,35 @@ def load(f: Place, map_location: Any = None, weights_only: bool = True) -> Any:
             raise CheckpointError(f"{name} {kind}: {error}") from error
 
 
+def weights_in(tree: Any) -> Mapping[str, Any]:
+    """The Tensors by name in a tree: itself, or where checkpoints usually have them.
+
+    That is under "model", "state_dict", "model_state_dict" or "net". A "module." before
+    every name, which PyTorch's DataParallel leaves there, is taken away.
+    Raises CheckpointError if there are none.
+    """
+    places = [tree]
+    if isinstance(tree, Mapping):
+        places += [tree.get(key) for key in WEIGHTS]
+    for found in places:
+        if isinstance(found, Mapping) and found and all(map(_is_weight, found.items())):
+            if all(name.startswith("module.") for name in found):
+                return {k.removeprefix("module."): v for k, v in found.items()}
+            return found
+    raise CheckpointError(
+        "expected a state dict, which has names and Tensors or arrays, or a checkpoint "
+        f"that has one as {', '.join(map(repr, WEIGHTS))}"
+    )
+
+
+WEIGHTS = ("model", "state_dict", "model_state_dict", "net")
+"""Where the checkpoints of others have the weights."""
+
+
+def _is_weight(item: tuple[Any, Any]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor | np.ndarray)
+
+
 def _recognise(file: IO[bytes]) -> tuple[str, Callable[[IO[bytes]], Any]]:
     """What is to be said if the file cannot be read, and what reads it."""
     start = file.read(512)
