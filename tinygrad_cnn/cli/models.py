@@ -66,7 +66,9 @@ def read(path: Path) -> tuple[Saved | None, Mapping[str, Any]]:
     try:
         return None, weights_in(state)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(
+            f"{path} was not written by `tinygrad-cnn train`, and has no weights: {error}"
+        ) from error
 
 
 def read_saved(path: Path) -> Saved:
