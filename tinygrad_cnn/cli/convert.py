@@ -38,6 +38,6 @@ def run(args: argparse.Namespace) -> int:
         others = ", ".join([key for key in tree if tree[key] is not found])
         note(f"left out, for {args.target.suffix} holds weights only: {others}")
     save(dict(found) if flat or args.weights else tree, args.target)
-    numbers = sum(np.size(value) for value in found.values())
+    numbers = sum(np.asarray(value).size for value in found.values())
     print(f"{args.target}: {len(found)} tensors, {numbers:,} numbers")
     return 0
