@@ -440,16 +440,6 @@ def test_other_kinds_of_files_are_refused(content):
     assert refused(content)
 
 
-def test_the_files_of_numpy_and_torch_are_refused():
-    torch = pytest.importorskip("torch")
-    file = io.BytesIO()
-    np.savez(file, a=np.zeros(3))
-    assert "no entry tree.json" in refused(file.getvalue())
-    file = io.BytesIO()
-    torch.save({"a": torch.zeros(3)}, file)
-    assert "no entry tree.json" in refused(file.getvalue())
-
-
 def mutated(content, draw):
     """The file with one accident: bits flipped, bytes lost, doubled, zeroed, or moved."""
     kind = draw.randrange(6)

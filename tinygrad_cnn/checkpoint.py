@@ -14,6 +14,10 @@ object with one key, its tag:
 
 The archive's comment is the SHA-256 of all names and contents. Reading executes nothing,
 unpacks nothing to disk, and takes memory in proportion to the file's size only.
+
+`load` and `save` know other formats as well (see `interchange`): PyTorch's `.pth`,
+safetensors, and NumPy's `.npz`. What is read is told by its content, what is written by the
+ending of its name.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import os
 import re
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import IO, Any, NoReturn
 
@@ -36,6 +41,8 @@ from numpy.typing import NDArray
 from .core.engine import Tensor
 from .core.methods.memory import check_device
 from .errors import CheckpointError, DTypeError
+from .interchange import safetensors, torch_file
+from .interchange.arrays import array_of
 from .output.files import replacing as replacing
 
 Array = NDArray[Any]
@@ -50,31 +57,128 @@ def save(obj: Any, f: Place) -> None:
     """Write a tree to the path (or open binary file) `f`, as `torch.save`.
 
     The tree: dicts with str and int keys, lists, tuples, None, bool, int, float, str,
-    NumPy numbers (which become Python's), arrays and Tensors of numbers or bools. A file
+    NumPy numbers (which become Python's), arrays and Tensors of numbers or bools. A name
+    that ends in .pth or .pt gives a file that `torch.load` opens (arrays become Tensors
+    there); .safetensors and .npz hold Tensors by name, as a state_dict has them. A file
     already at that path stays as it is until the new one is safely on the disk, and for
     good if that fails. One process at a time may write to a path.
     Raises DTypeError for anything else in the tree, OSError where writing fails.
     """
-    with replacing(f) if isinstance(f, str | os.PathLike) else nullcontext(f) as file:
-        _write(obj, file)
+    if not isinstance(f, str | os.PathLike):
+        _write(obj, f)
+        return
+    ending = os.path.splitext(os.fspath(f))[1].lower()
+    with replacing(f) as file:
+        WRITERS.get(ending, _write)(obj, file)
 
 
 def load(f: Place, map_location: Any = None, weights_only: bool = True) -> Any:
-    """The tree that `save` wrote to the path (or open binary file) `f`, as `torch.load`.
+    """The tree in the path (or open binary file) `f`, as `torch.load`.
 
-    Arrays and Tensors come back in new memory, as they were in dtype, shape and values.
+    Files of `save`, of PyTorch (.pth, .pt), of safetensors, and NumPy's .npz; the last two
+    give a dict of Tensors. Arrays and Tensors come back in new memory, as they were in
+    dtype, shape and values; bfloat16, which NumPy has not, as float32.
     map_location: None or "cpu". weights_only: accepted; nothing is ever executed.
-    Raises CheckpointError for a file that is damaged or is no checkpoint.
+    Raises CheckpointError for a file that is damaged or is none of these.
     """
     check_device(map_location)
     with open(f, "rb") if isinstance(f, str | os.PathLike) else nullcontext(f) as file:
+        name = getattr(file, "name", "the file")
+        kind = "is damaged or no checkpoint of tinygrad_cnn"
         try:
-            return _read(file)
+            kind, read = _recognise(file)
+            return read(file)
         except Exception as error:  # whatever a hostile file sets off
-            name = getattr(file, "name", "the file")
-            raise CheckpointError(
-                f"{name} is damaged or no checkpoint of tinygrad_cnn: {error}"
-            ) from error
+            raise CheckpointError(f"{name} {kind}: {error}") from error
+
+
+def weights_in(tree: Any) -> Mapping[str, Any]:
+    """The Tensors by name in a tree: itself, or where checkpoints usually have them.
+
+    That is under "model", "state_dict", "model_state_dict" or "net". A "module." before
+    every name, which PyTorch's DataParallel leaves there, is taken away.
+    Raises CheckpointError if there are none.
+    """
+    places = [tree]
+    if isinstance(tree, Mapping):
+        places += [tree.get(key) for key in WEIGHTS]
+    for found in places:
+        if isinstance(found, Mapping) and found and all(map(_is_weight, found.items())):
+            if all(name.startswith("module.") for name in found):
+                return {k.removeprefix("module."): v for k, v in found.items()}
+            return found
+    raise CheckpointError(
+        "expected a state dict, which has names and Tensors or arrays, or a checkpoint "
+        f"that has one as {', '.join(map(repr, WEIGHTS))}"
+    )
+
+
+WEIGHTS = ("model", "state_dict", "model_state_dict", "net")
+"""Where the checkpoints of others have the weights."""
+
+
+def _is_weight(item: tuple[Any, Any]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], Tensor | np.ndarray)
+
+
+def _recognise(file: IO[bytes]) -> tuple[str, Callable[[IO[bytes]], Any]]:
+    """What is to be said if the file cannot be read, and what reads it."""
+    start = file.read(512)
+    file.seek(0)
+    if start.startswith(torch_file.LEGACY) or start[257:262] == b"ustar":
+        raise ValueError(
+            "it is of the format that PyTorch wrote before 1.6; in PyTorch, "
+            'torch.save(torch.load("old.pth"), "new.pth") writes the present one'
+        )
+    if start[8:9] == b"{" and not start.startswith(b"PK"):
+        kind = "is damaged, or no file of safetensors"
+        return kind, lambda file: safetensors.read_safetensors(file.read())
+    with zipfile.ZipFile(file) as archive:
+        names = archive.NameToInfo
+    if TREE in names or not names:
+        return "is damaged or no checkpoint of tinygrad_cnn", _read
+    if torch_file.find_prefix(names) is not None:
+        return "is no file of weights by PyTorch that can be read", _read_torch
+    return "is no archive of NumPy's that can be read", _read_npz
+
+
+def _read_torch(file: IO[bytes]) -> Any:
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        _check_entries(archive, size)
+        return torch_file.read_torch(archive, size)
+
+
+def _read_npz(file: IO[bytes]) -> dict[str, Tensor]:
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        _check_entries(archive, size)
+        odd = [name for name in archive.namelist() if not name.endswith(".npy")]
+        if odd:
+            raise ValueError(f"its entry {odd[0]!r:.60} is no array")
+        arrays = {name[:-4]: _unpack(archive.read(name)) for name in archive.namelist()}
+    return {name: Tensor._wrap(array) for name, array in arrays.items()}
+
+
+def _write_npz(tensors: Any, file: IO[bytes]) -> None:
+    if not isinstance(tensors, Mapping):
+        raise DTypeError(f"an .npz file holds a dict, got {type(tensors).__name__}")
+    for name, value in tensors.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor | np.ndarray):
+            raise _unfit_error(value, (name,))
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in tensors.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            archive.writestr(entry, _pack(array_of(value)))
+
+
+WRITERS: dict[str, Callable[[Any, IO[bytes]], None]] = {
+    ".pth": torch_file.write_torch,
+    ".pt": torch_file.write_torch,
+    ".safetensors": safetensors.write_safetensors,
+    ".npz": _write_npz,
+}
+"""What writes a file whose name has this ending; any other is a checkpoint of ours."""
 
 
 def _write(obj: Any, file: IO[bytes]) -> None:
@@ -160,6 +264,8 @@ def _read(file: IO[bytes]) -> Any:
     arrays: dict[str, Array] = {}
     tree = None
     with zipfile.ZipFile(file) as archive:
+        if TREE not in archive.NameToInfo:
+            raise ValueError(f"it has no entry {TREE}")
         _check_entries(archive, size)
         for entry in archive.infolist():
             content = archive.read(entry)
@@ -180,8 +286,6 @@ def _read(file: IO[bytes]) -> Any:
 def _check_entries(archive: zipfile.ZipFile, size: int) -> None:
     entries = archive.infolist()
     names = {entry.filename for entry in entries}
-    if TREE not in names:
-        raise ValueError(f"it has no entry {TREE}")
     if len(names) < len(entries):
         raise ValueError("two of its entries have the same name")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):

@@ -30,6 +30,7 @@ COMMANDS = {
     "draw": "draw the graph of a model, forward, backward or both",
     "summary": "sum up a model: parameters, multiply-adds, memory and time",
     "diff": "compare two models, or two checkpoints of one",
+    "convert": "turn a file of weights into one of another format",
     "bench": "measure speed beside PyTorch and other libraries",
     "profile": "show where the time of a training step goes",
     "reproduce": "run the experiments of the documents on real data",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import load
+from ..checkpoint import load, weights_in
 from ..core.engine import Tensor
 from ..core.generator import manual_seed
 from ..data import load as load_data
@@ -51,31 +51,69 @@ def origin_of(spec: str, maker: Maker, checkpoint: Path) -> str:
     return f"{file.as_posix()}:{maker.__name__}"
 
 
-def read(path: Path) -> tuple[Saved, dict[str, Any]]:
-    """What a checkpoint of `train` says, and all that is in it; else CheckpointError."""
+def read(path: Path) -> tuple[Saved | None, Mapping[str, Any]]:
+    """What a checkpoint of `train` says (None: it is somebody else's), and its weights.
+
+    Raises CheckpointError for a file without weights.
+    """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}; `train` writes one")
     state = load(path)
     try:
-        return Saved(**state["metadata"][KEY]), state
-    except (KeyError, TypeError) as error:
+        return Saved(**state["metadata"][KEY]), state["model"]
+    except (KeyError, TypeError, IndexError):
+        pass
+    try:
+        return None, weights_in(state)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{path} was not written by `tinygrad-cnn train`, and has no weights: {error}"
+        ) from error
+
+
+def read_saved(path: Path) -> Saved:
+    """What a checkpoint of `train` says; CheckpointError if it is somebody else's."""
+    saved, _ = read(path)
+    if saved is None:
         raise CheckpointError(
             f"{path} was not written by `tinygrad-cnn train`: it does not say how its "
             "model was built"
-        ) from error
+        )
+    return saved
+
+
+def assumed(maker: Maker, changes: dict[str, Any]) -> Saved:
+    """What is taken for granted of weights that came from elsewhere.
+
+    That is, that the model was built with the defaults of its class and those `changes`,
+    for the data that `train` would take.
+    """
+    options = DEFAULTS | dict(says(maker, "defaults", {}))
+    options["data"] = options["data"] or default_data(maker, changes)
+    data = load_data(options["data"], train=False)
+    known = facts(open_data(options["data"], False, maker, options["dtype"], None))
+    return Saved(
+        build(maker, changes, known)[1],
+        options,
+        tuple(data.images.shape[1:]),
+        tuple(data.classes),
+    )
 
 
 def restore(spec: str, path: Path, changes: dict[str, Any]) -> tuple[Module, Saved]:
     """The trained model, of the class in the model file, with what the checkpoint says.
 
-    changes: keyword arguments of the model that take the place of those recorded.
+    Weights that came from elsewhere (.pth, .safetensors, .npz) say nothing but themselves:
+    see `assumed`. changes: keyword arguments of the model that take the place of those
+    recorded.
     """
-    saved, state = read(path)
+    found, weights = read(path)
     maker = load_class(spec)
+    saved = found or assumed(maker, changes)
     try:
         model, _ = build(maker, saved.settings | changes, {})
         model.to(np.dtype(saved.options["dtype"]))
-        model.load_state_dict(state["model"])
+        model.load_state_dict(weights)
     except (CheckpointError, ModelFileError) as error:
         trained = saved.origin.rpartition(":")[2]
         if trained in ("", maker.__name__):

@@ -22,7 +22,7 @@ from ..training import recipe
 from ..training.fitting import BatchRecord, EndRecord, EpochRecord, Record, fit
 from ..training.model_file import build, load_class, split_spec
 from .display import Display, figures, show
-from .models import KEY, Saved, default_data, origin_of, read
+from .models import KEY, Saved, default_data, origin_of, read_saved
 from .options import DATA, UsageError, add_json, add_model, note, number_from
 
 CHANGEABLE = {"epochs", "stop_at", "patience"}
@@ -125,13 +125,13 @@ def _begin(
     """What is trained on what, the number of epochs, and the records of `fit`."""
     kind = load_class(args.model)
     origin = origin_of(args.model, kind, out)
-    old = read(out)[0].origin if out.exists() else ""
+    old = read_saved(out).origin if out.exists() else ""
     if old and old != origin:
         raise CheckpointError(
             f"{out} is the checkpoint of another model, {old}: keep it, and give this one "
             "another place: --out OTHER.ckpt"
         )
-    before = read(resume)[0] if resume else None
+    before = read_saved(resume) if resume else None
     given = {k: v for k in recipe.DEFAULTS if (v := getattr(args, k)) is not None}
     if before:
         options, wanted = _resumed(args, before, given), before.settings

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...checkpoint import load
-from ...core.engine import Tensor
-from ...errors import ArgumentError
+from ...checkpoint import load, weights_in
+from ...errors import ArgumentError, CheckpointError
 from ...nn import Module
 from ...output.text import encode_json, format_shape
 from ..data import Edge, Graph, Node
@@ -311,18 +310,11 @@ def _given(
 
 
 def _state(given: Any) -> Mapping[str, Any]:
-    state: Any = given if isinstance(given, Mapping) else load(given)
-    inner = state.get("model") if isinstance(state, Mapping) else None
-    state = inner if isinstance(inner, Mapping) else state
-    kinds = Tensor | np.ndarray
-    if not isinstance(state, Mapping) or not all(
-        isinstance(value, kinds) for value in state.values()
-    ):
-        raise ArgumentError(
-            "expected a state dict, which has names and Tensors or arrays, or a checkpoint "
-            'that has one as "model"'
-        )
-    return state
+    tree = given if isinstance(given, Mapping) else load(given)
+    try:
+        return weights_in(tree) if tree != {} else {}
+    except CheckpointError as error:
+        raise ArgumentError(str(error)) from error
 
 
 # ---------------------------------------------------------------------- parameters

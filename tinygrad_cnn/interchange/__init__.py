@@ -1,0 +1,1 @@
+"""Files of other programs: PyTorch's weights, safetensors, NumPy's archives."""
