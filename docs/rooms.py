@@ -31,6 +31,7 @@ WHAT = {
     "utils": "PyTorch's names",
     "absent": "no GPU, no compiler",
     "metrics": "scores",
+    "interchange": "files of other programs",
     "checkpoint": "saved states",
     "planning": "a step replayed",
     "training": "fit, recipe, model files",

@@ -23,7 +23,7 @@ ROOMS = [
     "core",
     "nn.functional linalg",
     "nn",
-    "optim data utils metrics checkpoint distributions absent",
+    "optim data utils metrics interchange checkpoint distributions absent",
     "planning",
     "training",
     "verify",

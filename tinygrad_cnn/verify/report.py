@@ -170,7 +170,8 @@ class TensorReport:
             )
         if self.wrong:
             lines.append(
-                f"{len(self.wrong):,} of {self.checked:,} entries are wrong; the worst: "
+                f"{len(self.wrong):,} of {self.checked:,} entries"
+                f"{' looked at' * (self.checked < self.size)} are wrong; the worst: "
                 f"{self._worst()}"
             )
         if self.together:

@@ -87,7 +87,7 @@ class Source:
             made = [lines[::-1][i] for i in by_name.values()]
         if not made and place is not None and self.returned is not None:
             made = [self._line("", (node or self.returned).lineno)]
-        if not made:
+        if not made or self.file.startswith("<"):  # typed in, and in no file
             return None
         return f"{self.file}, line {made[-1].number}: {made[-1].text}"
 
