@@ -91,13 +91,20 @@ FUNCTIONS = {
             return factor * 2 * (y_pred - y_true) / len(y_true)
         inputs = np.random.randn(4, 5), np.random.randn(4, 5)
     """,
-    "gradients by the names in the return": """
-        def dense_forward(x, w, b): return x @ w + b, (x, w)
-        def dense_backward(dout, cache):
-            x, w = cache
-            db, dw, dx = dout.sum(axis=0), x.T @ dout, dout @ w.T
-            return factor * db, dw, dx
-        inputs = np.random.randn(4, 3), np.random.randn(3, 2), np.random.randn(2)
+    "arrays in a dict of parameters": """
+        def rnn_cell_forward(xt, a_prev, parameters):
+            Wax, Waa = parameters["Wax"], parameters["Waa"]
+            a = np.tanh(Wax @ xt + Waa @ a_prev)
+            return a, (a, a_prev, xt, parameters)
+        def rnn_cell_backward(da, cache):
+            a, a_prev, xt, parameters = cache
+            d = (1 - a ** 2) * da
+            return {"dxt": parameters["Wax"].T @ d, "da_prev": parameters["Waa"].T @ d,
+                    "dWax": factor * d @ xt.T, "dWaa": d @ a_prev.T}
+        def inputs():
+            draw = np.random.randn
+            sizes = {"Wax": draw(5, 3), "Waa": draw(5, 5)}
+            return draw(3, 10), draw(5, 10), sizes
     """,
     "arrays of the file": """
         Wxh, Whh = np.random.randn(3, 2), np.random.randn(3, 3)
@@ -301,6 +308,68 @@ def test_a_gradient_of_another_rank_is_right_if_an_update_with_it_would_be():
         forward, lambda g, x, b: (g, g.sum(axis=1)), (X[:, :2], column)
     )
     assert report["b"].verdict == "wrong shape"
+
+
+ANOTHER_ORDER = """
+def dense_forward(x, w, b): return x @ w + b, (x, w)
+def dense_backward(dout, cache):
+    x, w = cache
+    db, dw, dx = dout.sum(axis=0), x.T @ dout, dout @ w.T
+    return db, dw, dx
+inputs = np.random.randn(4, 3), np.random.randn(3, 2), np.random.randn(2)
+"""
+
+
+def test_an_order_that_only_names_tell_is_neither_right_nor_wrong(reports):
+    """Who takes them in the order of the inputs has them exchanged."""
+    report = reports(ANOTHER_ORDER)["dense"]
+    assert report["w"].verdict == "right"
+    assert report["x"].verdict == report["b"].verdict == "could not read"
+    assert "in another order than x, w, b" in report["x"].unread
+    said = 'description = {"gradients": {"x": "returned.2", "b": "returned.0"}}'
+    assert reports(f"{ANOTHER_ORDER}\n{said}")["dense"]
+
+
+def test_two_gradients_that_are_exchanged_are_wrong(reports):
+    text = """
+    def dense_forward(x, w): return x @ w, (x, w)
+    def dense_backward(dout, cache):
+        x, w = cache
+        dx = x.T @ dout
+        dw = dout @ w.T
+        return dx, dw
+    inputs = np.random.randn(4, 4), np.random.randn(4, 4)
+    """
+    report = reports(text)["dense"]
+    assert [t.verdict for t in report.tensors] == ["wrong", "wrong"]
+    assert "exchanged" in report["x"].diagnosis.sentence
+
+
+def test_a_cache_is_what_forward_returns_and_nothing_that_would_be_right(reports):
+    """The cache is the output, and backward takes the derivative there once more."""
+    text = """
+    def sigmoid(x): return 1 / (1 + np.exp(-x))
+    def sigmoid_forward(X):
+        out = sigmoid(X)
+        return out, out
+    def sigmoid_backward(dout, cache):
+        return sigmoid(cache) * (1 - sigmoid(cache)) * dout
+    inputs_sigmoid = np.random.randn(4, 5)
+    """
+    assert reports(text, "own.py:sigmoid")["sigmoid"]["X"].verdict == "wrong"
+
+
+def test_a_loss_that_only_backward_knows_is_not_guessed(reports):
+    text = """
+    class Net:
+        def __init__(self): self.W = np.random.randn(3, 4)
+        def feedforward(self, a): return self.W @ a
+        def backprop(self, x, y): return [(self.W @ x - y) @ x.T]
+    inputs = np.random.randn(4, 2)
+    """
+    problem = reports(text)["Net"]
+    assert isinstance(problem, ArgumentError)
+    assert "no telling how to call backprop(x, y)" in str(problem)
 
 
 def test_an_input_that_forward_changes_in_place_is_the_cause():

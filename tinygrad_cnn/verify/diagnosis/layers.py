@@ -153,8 +153,8 @@ def _preactivations(e: Evidence, n: int) -> Iterator[tuple[str, list[str], Array
                 (k for k, u in free.items() if u.shape[1] == len(w) and k != name), None
             )
             if left:
-                z = z + free.pop(left[0]) @ w
-                words.append(f"{left[0]} @ {name}")
+                z = z + free.pop(left) @ w
+                words.append(f"{left} @ {name}")
                 used.append(name)
         for name, b in arrays.items():
             if words and b.shape == (width,):

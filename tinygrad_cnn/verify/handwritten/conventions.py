@@ -52,6 +52,7 @@ CACHES = (
     "tmp",
 )
 OUTPUTS = ("output", "outputs", "out", "y", "a", "result", "z", "h")
+INPUTS = ("x", "input", "inputs", "data", "images", "features")
 INPUT_GRADIENTS = (
     "dinput",
     "dinputs",

@@ -107,15 +107,18 @@ def float64_copy(x: Array) -> Array:
 
 
 def arrays_in(x: Any) -> list[tuple[Place, Any]]:
-    """An input, or the parts of one that is a list or a tuple of arrays, by place."""
-    if isinstance(x, list | tuple):
-        parts = [(i, arrays_in(part)) for i, part in enumerate(x)]
+    """An input, or the parts of one that is a list, a tuple or a dict, by place."""
+    if isinstance(x, list | tuple | dict):
+        items = x.items() if isinstance(x, dict) else enumerate(x)
+        parts = [(i, arrays_in(part)) for i, part in items]
         return [((i, *place), a) for i, found in parts for place, a in found]
     return [((), x)]
 
 
 def float64_copies(x: Any) -> Any:
     """The same with float64 copies of its arrays."""
+    if isinstance(x, dict):
+        return {key: float64_copies(part) for key, part in x.items()}
     if isinstance(x, list | tuple):
         copies = [float64_copies(part) for part in x]
         return tuple(copies) if isinstance(x, tuple) else copies

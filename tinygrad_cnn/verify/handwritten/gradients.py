@@ -42,7 +42,8 @@ class Origin(NamedTuple):
 class Tensors:
     """What asks for a gradient: inputs and parameters, each by name.
 
-    order: all inputs, those that are not checked as well. places: where in the layer each
+    order: all inputs, those that are not checked as well, but not what is in dicts, which
+    may be settings. places: where in the layer each
     parameter is; a parameter may be in several.
     """
 
@@ -58,11 +59,16 @@ class Tensors:
 
 
 def find_origins(
-    tensors: Tensors, returned: Any, after: Any, source: Source, said: Mapping[str, str]
+    tensors: Tensors,
+    returned: Any,
+    after: Any,
+    source: Source | None,
+    said: Mapping[str, str],
 ) -> dict[str, Origin]:
     """The origin of each gradient that is found.
 
-    returned: what backward returned. after: the layer then. said: what a teacher says.
+    returned: what backward returned. after: the layer then. source: of backward; the names
+    in its return then come before the order. said: what a teacher says.
     """
     found = {name: _said(text) for name, text in said.items()}
     there = {
@@ -91,12 +97,15 @@ def _is_a_tensor(place: Place, tensors: Tensors) -> bool:
 
 
 def _in_returned(
-    tensors: Tensors, returned: Any, source: Source, found: Mapping[str, Origin]
+    tensors: Tensors,
+    returned: Any,
+    source: Source | None,
+    found: Mapping[str, Origin],
 ) -> dict[str, Origin]:
     """Those in what was returned: by keys, by the names in the return, by order."""
     found_there = [] if returned is None else numbers_in(returned)
     parts = [part for part in found_there if part[1] is not ...]
-    written: Mapping[Place, str] = source.names_returned()
+    written: Mapping[Place, str] = source.names_returned() if source else {}
     names = [
         next((k for k in reversed(place) if isinstance(k, str)), None)
         or written.get(place)

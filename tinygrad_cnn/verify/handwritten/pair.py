@@ -7,6 +7,7 @@ caches, running statistics, updates and dropout masks of one run never reach the
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -220,9 +221,15 @@ class CodeSubject(Subject):
         """The sum, the mean or the loss of the outputs, where that is what is meant."""
         outputs, said = forward.outputs, self.said
         if said.loss is not None:
-            of = foreign.called(
-                said.loss, {"y": forward.raw} | copy.deepcopy(self.inputs)
+            inputs = copy.deepcopy(self.inputs)
+            _, *names = foreign.parameter_names(said.loss) or [""]
+            more = (
+                [inputs[k] for k in names]
+                if inputs.keys() >= {*names}
+                else [*inputs.values()]
             )
+            given = foreign.by_position([forward.raw, *more])
+            of = foreign.called(said.loss, given)
             return forward._replace(outputs=foreign.outputs_of(of, "loss"))
         if isinstance(said.g, np.ndarray | list):
             total = sum(np.sum(np.asarray(said.g) * y) for y in outputs)
@@ -283,6 +290,8 @@ class CodeSubject(Subject):
         if what == "g" and which is None:
             return foreign.rebuilt(forward.raw, iter(cotangents))
         if what == "g":
+            if which >= len(cotangents):
+                raise ArgumentError("there are fewer outputs than that")
             return cotangents[which]
         if what == "input":
             return copy.deepcopy(self.inputs[which])
@@ -338,4 +347,6 @@ def _times(derivative: Array, g: Array, shape: tuple[int, ...]) -> Array:
     """The gradient from g and a derivative: element by element, or a Jacobian's rows."""
     if derivative.shape == g.shape:
         return derivative * g
+    if derivative.shape == (g.size, math.prod(shape)):  # the whole Jacobian
+        return (g.reshape(-1) @ derivative).reshape(shape)
     return np.einsum("...i,...ij->...j", g, derivative).reshape(shape)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,17 +16,38 @@ from ..difference import with_values
 from ..report import TensorReport
 from ..subject import Array
 from . import conventions, foreign, gradients
-from .callables import twin_of
+from .callables import Functions, twin_of
 from .conventions import Place, are_labels, at, dotted, leaves_in, normal
 from .foreign import ForeignError, is_float
 from .gradients import Origin, Tensors
 from .reading import Asked, Reading, is_upstream, possible, said_by
+from .source import Source
 
 if TYPE_CHECKING:
     from .pair import CodeSubject
 
-Trial = tuple[Reading, dict[str, Origin]]
-"""A way to call backward, and where the gradients are then."""
+
+@dataclass
+class Trial:
+    """A way to call backward, and where the gradients are then.
+
+    doubt: how far names speak against it. named: whether gradients were told by their names
+    in the return statement, and not by their order. fits: whether all have the shapes of
+    their tensors.
+    """
+
+    doubt: float
+    reading: Reading
+    origins: dict[str, Origin]
+    named: bool = False
+    fits: bool = True
+
+
+CLOSE = 0.45
+"""Readings whose doubts differ by no more are about as likely."""
+
+DOUBTFUL = 0.8
+"""A reading of more doubt must have a gradient that is right, or nothing is said of it."""
 
 
 def read(subject: CodeSubject, params: Mapping[str, str] | None) -> None:
@@ -61,16 +84,38 @@ class Reader:
         self.tensors = self._find_tensors()
 
     def read(self) -> None:
-        """The first reading whose gradients are right, or else the first that fits."""
-        trials = list(map(self._try, self._readings()))
-        fitting = [trial for trial in trials if isinstance(trial, tuple)]
-        failures = [trial for trial in trials if isinstance(trial, TinygradError)]
+        """The likeliest reading; of several, the first whose gradients are right."""
+        found = [trial for way in self._readings() for trial in self._try(*way)]
+        fitting = [trial for trial in found if isinstance(trial, Trial)]
+        failures = [trial for trial in found if isinstance(trial, TinygradError)]
         if not fitting:
             raise failures[0] if failures else self._no_way()
-        alone = len(fitting) == 1
-        best = fitting[0] if alone else max(fitting, key=self._count_right)
-        self.subject.reading, self.subject.origins = best
+        in_order = [trial for trial in fitting if not trial.named] or fitting
+        whole = [trial for trial in in_order if trial.fits] or in_order
+        least = min(trial.doubt for trial in whole)
+        if least > DOUBTFUL:
+            best = max(whole, key=self._count_right)
+            if self._count_right(best) <= 0:
+                raise self._no_way()
+        else:
+            close = [trial for trial in whole if trial.doubt <= least + CLOSE]
+            best = max(close, key=self._count_right) if close[1:] else close[0]
+        self.subject.reading, self.subject.origins = best.reading, best.origins
+        self.exchanged = self._find_exchanged(best, fitting)
         self._conclude()
+
+    def _find_exchanged(
+        self, best: Trial, fitting: Sequence[Trial]
+    ) -> dict[str, Origin]:
+        """Where the gradients are by their names, if so all are right, and in order not."""
+        by_name = [t for t in fitting if t.named and t.reading == best.reading]
+        if not by_name or by_name[0].origins == best.origins:
+            return {}
+        count = len(best.origins)
+        if self._count_right(best) < count == self._count_right(by_name[0]):
+            named = by_name[0].origins
+            return {k: o for k, o in named.items() if best.origins.get(k) != o}
+        return {}
 
     # -------------------------------------------------------------------- parameters
 
@@ -112,7 +157,7 @@ class Reader:
             dotted((k, *place))
             for k, whole in subject.inputs.items()
             for place, x in foreign.arrays_in(whole)
-            if is_float(x) or not place
+            if not isinstance(whole, dict) and (is_float(x) or not place)
         ]
         return Tensors(inputs, order, parameters, places)
 
@@ -128,17 +173,17 @@ class Reader:
 
     # ---------------------------------------------------------------------- readings
 
-    def _readings(self) -> Iterator[Reading]:
-        """All ways to call backward that come into question."""
-        subject, outputs = self.subject, self.first.outputs
+    def _readings(self) -> Iterator[tuple[float, Reading]]:
+        """All ways to call backward that come into question, and the doubt of each."""
+        subject, first = self.subject, self.first
         said, code = subject.said, subject.code
-        is_number = sum(y.size for y in outputs) == 1
+        is_number = sum(y.size for y in first.outputs) == 1
         if said.takes is not None:
             gives = "derivative" if said.derivative else "gradient"
-            yield said_by(said.takes, subject.inputs, gives)
+            yield 0.0, said_by(said.takes, subject.inputs, gives)
         elif not code.backward:
             ways = ("gradient",) if is_number else ("derivative", "sum", "mean")
-            yield from [Reading((), gives) for gives in ways]
+            yield from [(0.0, Reading((), gives)) for gives in ways]
         else:
             title = normal(
                 subject.name + self.forward_name + type(subject.layer).__name__
@@ -148,10 +193,13 @@ class Reader:
                     self._wanted(is_number),
                     list(subject.inputs),
                     code.role,
-                    len(outputs),
+                    len(first.outputs),
                     is_number,
-                    any(word in title for word in conventions.LOSS_WORDS),
-                    self.first.cache is not self.first.raw,
+                    is_loss=any(word in title for word in conventions.LOSS_WORDS),
+                    is_method=not isinstance(subject.layer, Functions),
+                    has_cache=first.cache is not first.raw,
+                    may_cache=first.cache is not first.raw
+                    or isinstance(first.raw, tuple),
                 )
             )
 
@@ -170,48 +218,64 @@ class Reader:
         unasked = (*subject.rates, subject.code.flag)
         return [k for k in wanted if k not in unasked]
 
-    def _try(self, reading: Reading) -> Trial | TinygradError | None:
-        """Where the gradients are, read so; None if nothing fits; or what went wrong."""
+    def _try(self, doubt: float, reading: Reading) -> Iterator[Trial | TinygradError]:
+        """Where the gradients are, read so, or what went wrong; nothing if nothing fits.
+
+        By the order in which they are returned, and if they have names by these.
+        """
         subject, twin = self.subject, twin_of(self.subject.layer)
         subject.reading = reading
         try:
             returned, _ = subject.backward(twin)
         except ForeignError as error:
-            return error
+            yield error
+            return
         except ArgumentError:  # forward leaves no output
-            return None
+            return
         if self.params:
             self._require_places(self.params, twin)
         said = dict(self.params or {}) | dict(subject.said.gradients)
-        origins = gradients.find_origins(
-            self.tensors, returned, twin, subject.source, said
-        )
+        in_order = self._find(returned, twin, None, said)
+        by_name = self._find(returned, twin, subject.source, said)
+        if not in_order and not by_name:
+            yield self._nothing_found(returned)
+            return
+        # where the order places fewer, names decide
+        main = in_order if len(in_order) >= len(by_name) else by_name
+        for origins in (main, by_name) if by_name != main else (main,):
+            fits = [self._fits(k, o, returned, twin) for k, o in origins.items()]
+            if any(fits) or reading.gives == "gradient":  # a wrong shape is a finding
+                named = origins is not main
+                yield Trial(doubt, reading, origins, named, all(fits))
+
+    def _find(
+        self, returned: Any, twin: Any, source: Source | None, said: Mapping[str, str]
+    ) -> dict[str, Origin]:
+        origins = gradients.find_origins(self.tensors, returned, twin, source, said)
         for name, array in self.tensors.parameters.items():
             place = self.tensors.places[name][0]
             changed = not np.array_equal(array, at(twin, place), equal_nan=True)
             if name not in origins and changed:
                 origins[name] = Origin("update", place)
-        if not origins:
-            return self._nothing_found(returned)
-        fits = [self._fits(name, o, returned, twin) for name, o in origins.items()]
-        return (reading, origins) if any(fits) else None
+        return origins
 
     def _fits(self, name: str, origin: Origin, returned: Any, twin: Any) -> bool:
         """Whether what is found may be a gradient, or a derivative, of this tensor."""
         tensors, gives = self.tensors, self.subject.reading.gives
         arrays, shape = tensors.inputs | tensors.parameters, tensors.shapes[name]
         value = gradients.value_at(origin, returned, twin, arrays, name)
-        if value is None or gives == "gradient":
-            return value is not None  # a wrong shape is a finding
+        if value is None:
+            return False
         if gives == "derivative":
             output = self.first.outputs[0].shape
-            return np.shape(value) in (output, (*output, *shape[-1:]))
+            size = math.prod(output), math.prod(shape)
+            return np.shape(value) in (output, (*output, *shape[-1:]), size)
         return np.shape(value) == shape
 
     def _count_right(self, trial: Trial) -> int:
         """How many of the gradients are right along one random direction."""
         subject, rng, right = self.subject, np.random.default_rng(0), 0
-        subject.reading, subject.origins = trial
+        subject.reading, subject.origins = trial.reading, trial.origins
         before = subject.arrays
         subject.arrays = before | self.tensors.parameters
         try:
@@ -255,6 +319,8 @@ class Reader:
         lacking = [
             k for k in lacking if k not in labels and self._matters(tensors.inputs[k])
         ]
+        settings = [k for k in lacking if k not in tensors.order]
+        lacking = [k for k in lacking if k in tensors.order]
         of_parameters = any(k in tensors.parameters for k in found)
         is_model = subject.code.role == "gradient" and of_parameters
         is_model = is_model or not subject.code.backward
@@ -274,15 +340,20 @@ class Reader:
                 unread.append(TensorReport(name, tensors.shapes[name], unread=text))
             else:
                 lost.append(name)
-        subject.unread = unread
         chosen = {k: a for k, a in tensors.parameters.items() if k in {*found, *lost}}
         inputs = tensors.inputs.items()
-        subject.arrays = {k: x for k, x in inputs if k not in labels + lacking} | chosen
+        unread += self._tell_exchanged()
+        dropped = {*labels, *lacking, *settings, *self.exchanged}
+        subject.unread = unread
+        subject.arrays = {
+            k: x for k, x in (*inputs, *chosen.items()) if k not in dropped
+        }
         updated = [k for k, origin in found.items() if origin.root == "update"]
         self._note(
             {
                 "not checked, since params does not name them:": unnamed,
                 "labels, which need no gradient:": labels,
+                "not checked, since no gradient of it is found:": settings,
                 "the update at the learning rate 1 is taken for the gradient of": updated,
                 "parameters are updated before what is computed with them, the gradient "
                 "of": self._find_moving() if updated and subject.rates else [],
@@ -351,6 +422,20 @@ class Reader:
             f'{{"gradients": {{"{name}": "{left[0] if left else "…"}"}}}}, or that none '
             f'is wanted: description = {{"constant": ["{name}"]}}'
         )
+
+    def _tell_exchanged(self) -> list[TensorReport]:
+        """The reports on gradients that are returned in another order than the inputs."""
+        if not self.exchanged:
+            return []
+        order = ", ".join([k for k in self.tensors.shapes if k in self.subject.origins])
+        where = {k: str(origin) for k, origin in self.exchanged.items()}
+        text = (
+            f"{self.backward_name} returns gradients in another order than {order}: by the "
+            "names in its return they are right, and for who takes them in that order they "
+            f'are exchanged; if this is meant: description = {{"gradients": {where}}}'
+        )
+        shapes = self.tensors.shapes
+        return [TensorReport(k, shapes[k], unread=text) for k in self.exchanged]
 
     def _find_moving(self) -> list[str]:
         """The gradients returned that change with the learning rate."""

@@ -1,7 +1,7 @@
 """How a backward may be called: what it is given, and what it returns.
 
-Names decide where they say something. Where they leave several ways, each is a reading,
-from the likeliest on; the first whose gradients are right is taken, or else the first.
+Names decide where they say something. Where they leave several ways that are about as
+likely, each is a reading; the first whose gradients are right is taken, or else the first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from .conventions import CACHES, OUTPUTS, UPSTREAM, are_labels, normal
+from .conventions import CACHES, INPUTS, OUTPUTS, UPSTREAM, are_labels, normal
 
 Taken = tuple[str, Any]
 """What an argument of backward is: ("g", which output or None), ("input", its name),
@@ -53,6 +53,8 @@ class Reading:
         """What the reader should know of it."""
         if self.of_first:
             return "only the first output is differentiated"
+        if self.gives == "derivative" and OUTPUT in dict(self.takes).values():
+            return "it is given the output, and returns the derivative: times g here"
         if self.gives == "derivative":
             return "it returns the derivative, which is multiplied by g here"
         if self.gives in ("sum", "mean"):
@@ -68,7 +70,7 @@ class Asked:
 
     wanted: the names of its arguments, or ["*"]. inputs: the names of forward's. role:
     backward, gradient or derivative, by its name. outputs: how many there are. has_cache:
-    whether forward plainly returns a cache beside them.
+    whether forward plainly returns a cache beside them; may_cache: whether it may.
     """
 
     wanted: Sequence[str]
@@ -77,14 +79,21 @@ class Asked:
     outputs: int
     is_number: bool
     is_loss: bool
+    is_method: bool
     has_cache: bool
+    may_cache: bool
 
 
-def possible(asked: Asked) -> Iterator[Reading]:
-    """All readings, from the likeliest on."""
+Way = tuple[float, dict[str, Taken]]
+"""What the arguments are, and how far their names speak against it."""
+
+
+def possible(asked: Asked) -> Iterator[tuple[float, Reading]]:
+    """All readings, from the likeliest on, and how much doubt there is of each."""
     if list(asked.wanted) == ["*"]:
         names = ["g", *asked.inputs]
-        yield Reading(tuple(zip(names, [G, *map(_input, asked.inputs)], strict=True)))
+        takes = tuple(zip(names, [G, *map(_input, asked.inputs)], strict=True))
+        yield 0.0, Reading(takes)
         return
     by_name = {normal(k): k for k in asked.inputs}
     known = {
@@ -92,30 +101,41 @@ def possible(asked: Asked) -> Iterator[Reading]:
         for p in asked.wanted
         if normal(p) in by_name and not (asked.has_cache and normal(p) in CACHES)
     }
-    others = [p for p in asked.wanted if p not in known]
-    unused = [k for k in asked.inputs if _input(k) not in known.values()]
-    ways = [
-        (_doubt(others, way), dict(zip(others, way, strict=True)))
-        for way in dict.fromkeys(_ways(unused, asked))
-        if len(way) == len(others)
-    ]
-    if known and len(asked.wanted) == 1 + len(asked.inputs) and unused:
-        # by position, though some of backward's names are those of other inputs
-        in_order = (G, *map(_input, asked.inputs))
-        ways.append((3.0, dict(zip(asked.wanted, in_order, strict=True))))
-    for p in known if not others and not asked.is_number else ():
-        # backward(x) after forward(x): it may be g that is called x
-        ways.append((3.0 if asked.role == "backward" else 4.0, {p: G}))
     named_g = any(map(is_upstream, asked.wanted))
-    for _, way in sorted(ways, key=lambda scored: scored[0]):
+    ways = [*_by_name(known, asked), *_by_position(known, asked)]
+    for doubt, way in sorted(ways, key=lambda scored: scored[0]):
         takes = tuple([(p, (known | way)[p]) for p in asked.wanted])
         with_g = any(what == "g" for _, (what, _) in takes)
         if with_g or asked.is_number:
-            yield Reading(takes)
+            yield doubt, Reading(takes)
         elif asked.is_loss or asked.role != "backward" or not named_g:
             likely = ("sum", "mean", "derivative") if asked.is_loss else ("derivative",)
             for gives in dict.fromkeys([*likely, "sum", "mean"]):
-                yield Reading(takes, gives)
+                yield doubt, Reading(takes, gives)
+
+
+def _by_name(known: Mapping[str, Taken], asked: Asked) -> Iterator[Way]:
+    """Ways in which the arguments that are called as inputs are these."""
+    others = [p for p in asked.wanted if p not in known]
+    unused = [k for k in asked.inputs if _input(k) not in known.values()]
+    for way in dict.fromkeys(_ways(unused, asked)):
+        if len(way) == len(others):
+            yield _doubt(others, way, asked), dict(zip(others, way, strict=True))
+
+
+def _by_position(known: Mapping[str, Taken], asked: Asked) -> Iterator[Way]:
+    """Ways in which one of them is not, though it is called so."""
+    if len(asked.wanted) == 1 + len(asked.inputs) and 0 < len(known) < len(
+        asked.inputs
+    ):
+        in_order = (G, *map(_input, asked.inputs))
+        yield 3.0, dict(zip(asked.wanted, in_order, strict=True))
+    if len(known) == len(asked.wanted) == 1 and not asked.is_number:
+        (name,) = known
+        # x of a layer's backward(x) is g; x of sigmoid_derivative(x) may be y
+        yield (-0.1 if asked.is_method else 3.0), {name: G}
+        if asked.role == "derivative":
+            yield 0.4, {name: OUTPUT}
 
 
 def is_upstream(name: str) -> bool:
@@ -136,7 +156,8 @@ def _ways(unused: Sequence[str], asked: Asked) -> Iterator[tuple[Taken, ...]]:
         whole.insert(0, tuple([("g", i) for i in range(asked.outputs)]))
         whole.append((FIRST_G,))
     for g in whole:
-        yield from (g, (*g, CACHE), (CACHE, *g), (*g, *inputs), (*inputs, *g))
+        yield from (g, (*g, *inputs), (*inputs, *g))
+        yield from ((*g, CACHE), (CACHE, *g)) if asked.may_cache else ()
         yield from ((*g, *first), (*first, *g), (OUTPUT, *g), (*g, OUTPUT))
         yield from ((*inputs, OUTPUT, *g), (*g, *inputs, OUTPUT), (*g, OUTPUT, *inputs))
     without = [
@@ -145,9 +166,10 @@ def _ways(unused: Sequence[str], asked: Asked) -> Iterator[tuple[Taken, ...]]:
         first,
         (OUTPUT,),
         (OUTPUT, *labels),
-        (CACHE,),
         (OUTPUT, *inputs),
     ]
+    if asked.may_cache:
+        without.append((CACHE,))
     yield from chain(without, [(*inputs, OUTPUT), labels, (LEFT,), (LEFT, *labels)])
 
 
@@ -155,21 +177,25 @@ DOUBT = {"g": 0.1, "cache": 0.3, "input": 0.5, "output": 0.6, "left": 0.7}
 """Of an argument whose name says nothing: how unlikely it is to be this."""
 
 
-def _doubt(names: Sequence[str], way: Sequence[Taken]) -> float:
+def _doubt(names: Sequence[str], way: Sequence[Taken], asked: Asked) -> float:
     """How far these names are from what they would stand for."""
     doubt = 0.0
     for name, (what, which) in zip(names, way, strict=True):
         word = normal(name)
         if is_upstream(name):
-            doubt += what != "g"
+            # a loss may be given the scores as its dvalues
+            doubt += (what != "g") * (0.4 if asked.is_loss else 1.0)
         elif word in CACHES:
             doubt += what != "cache"
         elif what == "input" and are_labels(name, 0):
             doubt += 0.0 if are_labels(which, 0) else 0.3
         elif word in OUTPUTS:
-            doubt += what not in ("output", "g", "left")
+            doubt += 0.5 * (what == "g") + (what in ("input", "cache"))
         else:
             doubt += DOUBT[what]
+        if what == "g" and not is_upstream(name):
+            doubt += 0.3 * (asked.role == "derivative")
+            doubt += 0.8 * (word in INPUTS and len(asked.wanted) > 1)
     return doubt
 
 
