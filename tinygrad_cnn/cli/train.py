@@ -128,15 +128,19 @@ def _run_under_torch(args: argparse.Namespace) -> int:
         if place.rank == 0:
             return _train(args, place)
         # One process speaks for all.
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            with redirect_stderr(nowhere), suppress(KeyboardInterrupt):
-                return _train(args, place)
+        with (
+            open(os.devnull, "w") as nowhere,
+            redirect_stdout(nowhere),
+            redirect_stderr(nowhere),
+            suppress(KeyboardInterrupt),
+        ):
+            return _train(args, place)
         return 130
 
 
 @contextmanager
 def _terminated_like_ctrl_c() -> Iterator[None]:
-    """In the block signal.SIGTERM, by which a cluster stops a run, does what Ctrl-C does."""
+    """In the block SIGTERM, by which a cluster stops a run, does what Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -426,7 +426,7 @@ class _Run:
         )
 
     def _check_finite(self) -> None:
-        """Have the parameters here, as they are now, and refuse some that are not finite."""
+        """Have the parameters here as they are now, and refuse any that is not finite."""
         if self.engine is not None:
             self.engine.pull()
         for name, parameter in self.model.named_parameters():

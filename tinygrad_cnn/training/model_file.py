@@ -116,7 +116,7 @@ def imports_of(path: Path) -> Any:
 
 
 def load_file(path: Path, name: str, block: Any = None) -> ModuleType:
-    """Run a file as the module `name`, which the block, if any, prepares for its imports."""
+    """Run a file as the module `name`, which a block prepares for its imports."""
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[name] = module

@@ -1,10 +1,10 @@
 """PyTorch as the engine of a run: `fit(…, engine=TorchEngine(…))`. Needs PyTorch.
 
-The model, optimizer and schedule of this package remain what is seeded, saved and read. A
-step is made by their twin under PyTorch: the same model file run there, and the optimizer of
-the same name, which begin with the same values. Batches come from the loader of this
-package, and the rates of each step from its schedule; so is a checkpoint one of this package,
-and either engine goes on from it.
+The model, optimizer and schedule of this package remain what is seeded, saved and read.
+Steps are made by their twins under PyTorch: the model that the same file makes there, and
+the optimizer of the same name, which begin with the same values. Batches come from the
+loader of this package, and the rates of each step from its schedule. So a checkpoint is one
+of this package, and either engine goes on from it.
 
 In several processes, as torchrun starts them, each takes its share of every batch, and
 PyTorch's DistributedDataParallel brings their gradients together.

@@ -1,8 +1,8 @@
 """Model files under PyTorch itself, whichever of the two libraries they name.
 
-`importing.in_place_of_torch` the other way round: a file that imports this package gets, for
-each name that PyTorch has as well, PyTorch's. What PyTorch has not stays ours, above all
-`tinygrad_cnn.data`: images are read and changed by this package under both.
+`importing.in_place_of_torch` the other way round: a file that imports this package gets
+PyTorch's part for each name that PyTorch has as well. What PyTorch has not stays ours, above
+all `tinygrad_cnn.data`: images are read and changed by this package under both.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _TheirCode(SourceFileLoader):
 
 
 class _UnderTorch:
-    """In the block the user's code finds PyTorch; it is loaded anew, and forgotten after."""
+    """In the block the user's code finds PyTorch; it is loaded anew, forgotten after."""
 
     def __init__(self, *beside: Path) -> None:
         self.beside = [str(folder) for folder in beside]
