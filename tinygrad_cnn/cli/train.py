@@ -171,12 +171,8 @@ def _train(args: argparse.Namespace, place: Place | None = None) -> int:
                     last = record
     except KeyboardInterrupt:
         if resume or _modified(out) != written:
-            command = ["tinygrad-cnn", "train", args.model, "--resume"]
-            command += [str(out)] if args.out or args.resume else []
-            command += ["--engine", args.engine] if place else []
-            command += ["--device", args.device] if args.device else []
             raise KeyboardInterrupt(
-                f"stopped; all is in {out}\nto go on: {shlex.join(command)}"
+                f"stopped; all is in {out}\nto go on: {_resuming(args, out, place)}"
             ) from None
         raise
     seconds = time.perf_counter() - start
@@ -197,6 +193,18 @@ def _train(args: argparse.Namespace, place: Place | None = None) -> int:
         }
         show((name, ""), list(rows.items()))
     return 0
+
+
+def _resuming(args: argparse.Namespace, out: Path, place: Place | None) -> str:
+    """The command that goes on with what was stopped."""
+    command = ["tinygrad-cnn"]
+    if place and place.processes > 1:
+        here = os.environ.get("LOCAL_WORLD_SIZE", str(place.processes))
+        command = ["torchrun", "--nproc-per-node", here, "-m", "--", "tinygrad_cnn"]
+    command += ["train", args.model, "--resume"]
+    command += [str(out)] if args.out or args.resume else []
+    command += ["--engine", "torch"] if place else []
+    return shlex.join(command + (["--device", args.device] if args.device else []))
 
 
 def _begin(

@@ -99,7 +99,8 @@ def placed(device: str | None) -> Iterator[Place]:
         if isinstance(error, TinygradError) or not _is_of_connection(error):
             raise
         raise UnavailableError(
-            "another process of this run has ended, and so does this one"
+            "another process of this run has ended, and so does this one; --resume goes "
+            "on from the last checkpoint, which is whole"
         ) from error
     finally:
         distributed.destroy_process_group()
@@ -205,18 +206,20 @@ class TorchEngine:
 
         Raises ArgumentError where there are no images.
         """
-        confusion, total = np.zeros((0, 0), np.int64), 0.0
+        confusion, total = np.zeros((), np.int64), 0.0
         self.run.eval()
-        with torch.no_grad():
-            for images, labels in batches:
-                x, y, count = self._share(images, labels)
-                output = self.run(x)
-                check_classes(output, y)
-                total += self.loss(output, y).item() * count
-                found, classes = output.argmax(1).cpu().numpy(), output.shape[1]
-                counts = confusion_matrix(y.cpu().numpy(), found, classes)
-                confusion = np.resize(confusion, counts.shape) + counts * (count > 0)
-        self.run.train()
+        try:
+            with torch.no_grad():
+                for images, labels in batches:
+                    x, y, count = self._share(images, labels)
+                    output = self.run(x)
+                    check_classes(output, y)
+                    total += self.loss(output, y).item() * count
+                    found, classes = output.argmax(1).cpu().numpy(), output.shape[1]
+                    counts = confusion_matrix(y.cpu().numpy(), found, classes)
+                    confusion = confusion + counts * (count > 0)
+        finally:
+            self.run.train()
         total, *rest = self.place.sum(total, *confusion.ravel().tolist())
         confusion = np.array(rest, np.int64).reshape(confusion.shape)
         if not confusion.any():

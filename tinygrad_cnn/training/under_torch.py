@@ -1,8 +1,8 @@
 """Model files under PyTorch itself, whichever of the two libraries they name.
 
 `importing.in_place_of_torch` the other way round: a file that imports this package gets
-PyTorch's part for each name that PyTorch has as well. What PyTorch has not stays ours, above
-all `tinygrad_cnn.data`: images are read and changed by this package under both.
+PyTorch's part for each name that PyTorch has as well. What PyTorch has not stays ours,
+above all `tinygrad_cnn.data`: images are read and changed by this package under both.
 """
 
 from __future__ import annotations
