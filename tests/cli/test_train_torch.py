@@ -173,6 +173,7 @@ def test_two_processes_have_the_losses_of_one(run, working_directory):
 @needs_torch
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
+@pytest.mark.filterwarnings("default:the run of")  # one process goes on
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_is_killed_leaves_a_whole_checkpoint(rank, run):
     words = ["--limit", "640", "--epochs", "1000", "--engine", "torch"]
@@ -184,9 +185,8 @@ def test_a_process_that_is_killed_leaves_a_whole_checkpoint(rank, run):
     finally:
         process.kill()
     assert process.returncode == 1
-    if rank == 0:
-        assert "error: another process of this run has ended" in messages
-    else:
+    assert "SIGKILL" in messages  # says torchrun
+    if rank == 1:  # the first process says what it noticed first
         assert re.search("another process of this run has ended|to go on: ", messages)
     epoch = load("runs/net.ckpt")["progress"]["epoch"]
     assert epoch >= 1
