@@ -118,9 +118,11 @@ def wait_for(condition, seconds=60):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM of this kind")
-def test_sigterm_stops_between_two_batches_as_ctrl_c_does():
+@pytest.mark.parametrize("first", [[], ["sh", "-c", "trap '' INT; exec \"$@\"", "-"]])
+def test_sigterm_stops_between_two_batches_as_ctrl_c_does(first):
+    """Also where Ctrl-C is ignored, as in the background of a shell."""
     words = ["--limit", "640", "--epochs", "1000", "--json"]
-    process = started([sys.executable, "-m", "tinygrad_cnn"], words=words)
+    process = started([*first, sys.executable, "-m", "tinygrad_cnn"], words=words)
     for _ in range(30):
         process.stdout.readline()
     process.send_signal(signal.SIGTERM)

@@ -144,13 +144,27 @@ def _terminated_like_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(
-        signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT)
-    )
+    asked: list[bool] = []
+
+    def terminate(*_: Any) -> None:
+        asked.append(True)
+        signal.raise_signal(signal.SIGINT)
+
+    def stop_if_asked(*_: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    # A shell lets what it starts in the background ignore Ctrl-C.
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, stop_if_asked)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _train(args: argparse.Namespace, place: Place | None = None) -> int:
