@@ -69,10 +69,20 @@ def test_ten_steps_have_the_losses_of_ten_steps_here(spec, more, dtype, within):
     np.testing.assert_allclose(there, here, rtol=0, atol=within)
 
 
-@pytest.mark.parametrize("name", ["mlp", "mnist_net", "numpy_cnn", "patches_cnn"])
-def test_every_model_file_runs_under_both(name):
+@pytest.mark.parametrize(
+    ("spec", "data"),
+    [
+        *(
+            (f"models/{name}.py", "digits")
+            for name in ("mlp", "mnist_net", "numpy_cnn")
+        ),
+        ("models/patches_cnn.py", "digits"),
+        ("tests/parity/nets.py:ResNet20", "colour-digits"),
+    ],
+)
+def test_model_files_of_either_library_run_under_both(spec, data):
     here, there = [
-        losses(f"models/{name}.py", "float64", engine, steps=3)
+        losses(spec, "float64", engine, data=data, steps=3)
         for engine in ("tinygrad_cnn", "torch")
     ]
     np.testing.assert_allclose(there, here, rtol=0, atol=1e-10)
