@@ -4,26 +4,49 @@ after which --resume goes on as if nothing had happened."""
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import os
 import shlex
+import signal
+import threading
 import time
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import (
+    closing,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+    suppress,
+)
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.generator import manual_seed
 from ..data import DataLoader
-from ..errors import ArgumentError, CheckpointError
+from ..errors import ArgumentError, CheckpointError, UnavailableError
+from ..importing import OWN
+from ..nn import Module
+from ..optim import Optimizer
 from ..training import recipe
-from ..training.fitting import BatchRecord, EndRecord, EpochRecord, Record, fit
-from ..training.model_file import build, load_class, split_spec
+from ..training.fitting import (
+    BatchRecord,
+    EndRecord,
+    Engine,
+    EpochRecord,
+    Record,
+    fit,
+)
+from ..training.model_file import Maker, build, load_class, split_spec
 from .display import Display, figures, show
 from .models import KEY, Saved, default_data, origin_of, read_saved
 from .options import DATA, UsageError, add_json, add_model, note, number_from
+
+if TYPE_CHECKING:
+    from ..training.torch_engine import Place
 
 CHANGEABLE = {"epochs", "stop_at", "patience"}
 """What may be given again with --resume."""
@@ -62,6 +85,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--planned", action="store_true", default=None, help=planned)
     usual = "record each step anew"
     add("--no-plan", dest="planned", action="store_false", default=None, help=usual)
+    library = "what computes: this package, or PyTorch, from the same file and seed"
+    add("--engine", choices=("tinygrad_cnn", "torch"), default=OWN, help=library)
+    on = "where PyTorch computes; default: on a GPU of CUDA, if there is one"
+    add("--device", choices=("cpu", "cuda", "mps"), help=on)
     add(
         "--out",
         type=Path,
@@ -76,11 +103,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, report on stderr, and print the summary on stdout."""
+    with _terminated_like_ctrl_c():
+        if args.engine == "torch":
+            return _run_under_torch(args)
+        if args.device:
+            raise UsageError("--device is for --engine torch")
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise UsageError(
+                "this package runs in one process; torchrun is for --engine torch"
+            )
+        return _train(args)
+
+
+def _run_under_torch(args: argparse.Namespace) -> int:
+    if args.planned:
+        raise UsageError(
+            "--planned replays steps of this package, not of --engine torch"
+        )
+    if importlib.util.find_spec("torch") is None:
+        raise UnavailableError("--engine torch needs PyTorch: pip install torch")
+    from ..training.torch_engine import placed
+
+    with placed(args.device) as place:
+        if place.rank == 0:
+            return _train(args, place)
+        # One process speaks for all.
+        with (
+            open(os.devnull, "w") as nowhere,
+            redirect_stdout(nowhere),
+            redirect_stderr(nowhere),
+            suppress(KeyboardInterrupt),
+        ):
+            return _train(args, place)
+        return 130
+
+
+@contextmanager
+def _terminated_like_ctrl_c() -> Iterator[None]:
+    """In the block SIGTERM, by which a cluster stops a run, does what Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[bool] = []
+
+    def terminate(*_: Any) -> None:
+        asked.append(True)
+        signal.raise_signal(signal.SIGINT)
+
+    def stop_if_asked(*_: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    # A shell lets what it starts in the background ignore Ctrl-C.
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, stop_if_asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _train(args: argparse.Namespace, place: Place | None = None) -> int:
     path, name = split_spec(args.model)
     usual = args.out or Path("runs", f"{path.stem}{f'.{name}' if name else ''}.ckpt")
     resume = None if args.resume is None else Path(args.resume or usual)
     out = args.out or resume or usual
-    name, epochs, records = _begin(args, out, resume)
+    name, epochs, records = _begin(args, out, resume, place)
     start, written, last = time.perf_counter(), _modified(out), None
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -93,10 +185,8 @@ def run(args: argparse.Namespace) -> int:
                     last = record
     except KeyboardInterrupt:
         if resume or _modified(out) != written:
-            command = ["tinygrad-cnn", "train", args.model, "--resume"]
-            command += [str(out)] if args.out or args.resume else []
             raise KeyboardInterrupt(
-                f"stopped; all is in {out}\nto go on: {shlex.join(command)}"
+                f"stopped; all is in {out}\nto go on: {_resuming(args, out, place)}"
             ) from None
         raise
     seconds = time.perf_counter() - start
@@ -119,8 +209,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _resuming(args: argparse.Namespace, out: Path, place: Place | None) -> str:
+    """The command that goes on with what was stopped."""
+    command = ["tinygrad-cnn"]
+    if place and place.processes > 1:
+        here = os.environ.get("LOCAL_WORLD_SIZE", str(place.processes))
+        command = ["torchrun", "--nproc-per-node", here, "-m", "--", "tinygrad_cnn"]
+    command += ["train", args.model, "--resume"]
+    command += [str(out)] if args.out or args.resume else []
+    command += ["--engine", "torch"] if place else []
+    return shlex.join(command + (["--device", args.device] if args.device else []))
+
+
 def _begin(
-    args: argparse.Namespace, out: Path, resume: Path | None
+    args: argparse.Namespace, out: Path, resume: Path | None, place: Place | None
 ) -> tuple[str, int, Generator[Record, None, None]]:
     """What is trained on what, the number of epochs, and the records of `fit`."""
     kind = load_class(args.model)
@@ -159,6 +261,10 @@ def _begin(
         f"{options['optimizer']}, {rate.removesuffix(' none')}, {dtype}, "
         f"seed {options['seed']}"
     )
+    engine, writes = None, True
+    if place is not None:
+        engine = _make_engine(args.model, kind, settings, model, optimizer, place)
+        writes = place.rank == 0
     records = fit(
         model,
         optimizer,
@@ -168,13 +274,39 @@ def _begin(
         test_loader=DataLoader(testing, recipe.TEST_BATCH),
         stop_at_accuracy=options["stop_at"],
         patience=options["patience"],
-        checkpoint=out,
-        log=args.log,
+        checkpoint=out if writes else None,
+        log=args.log if writes else None,
         resume=resume,
         metadata={KEY: asdict(Saved(settings, options, shape, classes, origin))},
-        planned=options["planned"],
+        planned=options["planned"] if engine is None else None,
+        engine=engine,
     )
     return f"{kind.__name__} on {data}", options["epochs"], records
+
+
+def _make_engine(
+    spec: str,
+    kind: Maker,
+    settings: dict[str, Any],
+    model: Module,
+    optimizer: Optimizer,
+    place: Place,
+) -> Engine:
+    """PyTorch with the same model, with what is to be said of it."""
+    from ..training.torch_engine import TorchEngine
+    from ..training.under_torch import build_under_torch
+
+    twin = build_under_torch(split_spec(spec)[0], kind.__name__, settings)
+    note(f"steps are made by {place}")
+    names = {type(layer).__name__ for layer in model.modules()}
+    if place.processes > 1 and any("BatchNorm" in name for name in names):
+        note(
+            "batch normalisation sees the share of each process: losses differ from those "
+            "of one process"
+        )
+    if any("Drop" in name for name in names):
+        note("dropout draws other numbers under PyTorch than here")
+    return TorchEngine(model, optimizer, twin, place)
 
 
 def _resumed(

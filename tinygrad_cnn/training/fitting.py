@@ -22,11 +22,11 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -130,6 +130,25 @@ class Progress:
                 raise TypeError(f"{known.name} cannot be {value!r}")
 
 
+class Engine(Protocol):
+    """What makes the steps of a run in the place of this package: see `torch_engine`.
+
+    It says what it is as a string. push, pull: between it and the model and optimizer of
+    `fit`. step: an update by the batch `at` (epoch, position), its loss, and how many
+    outputs were right.
+    """
+
+    def push(self) -> None: ...
+
+    def pull(self) -> None: ...
+
+    def step(
+        self, images: Tensor, labels: Tensor, at: tuple[int, int]
+    ) -> tuple[float, int]: ...
+
+    def evaluate(self, batches: Iterable[Any]) -> Scores: ...
+
+
 def fit(
     model: Module,
     optimizer: Optimizer,
@@ -148,6 +167,7 @@ def fit(
     resume: FilePath | None = None,
     metadata: Any = None,
     planned: bool | None = None,
+    engine: Engine | None = None,
 ) -> Generator[Record, None, None]:
     """Train a classifier; yields a BatchRecord per batch, an EpochRecord per epoch, and
     an EndRecord.
@@ -169,6 +189,8 @@ def fit(
     planned: None replays the steps on fixed memory, which is faster, where the code of the
     model shows that the result is the same to the bit. True replays in any case; see
     `planning.planned` for what the model must not do then. False records each step.
+    engine: makes the steps and evaluates, with its own loss, in place of this package;
+    loss, clip and planned are not for it.
 
     Raises ArgumentError for options that do not fit, DivergenceError where the loss or a
     parameter is not finite (nothing is saved then), CheckpointError as `load`.
@@ -179,13 +201,15 @@ def fit(
         raise ArgumentError(
             f"save_every={save_every} needs a checkpoint path, and at least 1"
         )
+    if engine is not None and (loss or clip or planned):
+        raise ArgumentError("loss, clip and planned are not for another engine")
     loss = default_loss(model) if loss is None else loss
     length = len(loader) if hasattr(loader, "__len__") else None
     plan = None
-    if planned is not False:
+    if planned is not False and engine is None:
         plan = Planned(model, loss) if planned else Guarded(model, loss)
     given = model, optimizer, scheduler, loss, clip, plan, length, checkpoint, metadata
-    run = _Run(*given)
+    run = _Run(*given, engine)
     if resume is not None:
         run.restore(resume)
     with _open_log(log, run.progress.logged) as run.log:
@@ -221,7 +245,7 @@ def evaluate(model: Module, loader: Any, loss: Loss | None = None) -> Scores:
             for images, labels in _batches(loader, 0):
                 output = model(images)
                 total += loss(output, labels).item() * len(labels)
-                _check_classes(output, labels)
+                check_classes(output, labels)
                 counts = confusion_matrix(labels, output.argmax(1), output.shape[1])
                 confusion = counts if confusion is None else confusion + counts
     finally:
@@ -234,12 +258,13 @@ def evaluate(model: Module, loader: Any, loss: Loss | None = None) -> Scores:
 
 def _count_right(output: Tensor, labels: Tensor) -> int:
     """How often output (N, classes, …) is largest at the label (N, …)."""
-    _check_classes(output, labels)
+    check_classes(output, labels)
     # On arrays, since operations on Tensors cost ten times as much at this size.
     return int(np.count_nonzero(output._array.argmax(1) == labels._array))
 
 
-def _check_classes(output: Tensor, labels: Tensor) -> None:
+def check_classes(output: Any, labels: Any) -> None:
+    """ShapeError for outputs and labels of either library that cannot be compared."""
     if output.ndim < 2 or output.shape[:1] + output.shape[2:] != labels.shape:
         raise ShapeError(
             f"accuracy is counted over outputs (N, classes, …) and labels (N, …), not "
@@ -267,6 +292,7 @@ class _Run:
     batches: int | None
     path: FilePath | None
     metadata: Any
+    engine: Engine | None
     log: IO[bytes] | None = None
     told: bool = False
     whole: bool = True
@@ -295,10 +321,10 @@ class _Run:
                 return None
             images, labels = batch
             lr = self.lr
-            loss, output = self._update(images, labels)
+            loss, right = self._update(images, labels)
             p.batch += 1
             p.images += len(labels)
-            p.correct += _count_right(output, labels)
+            p.correct += right
             p.loss += loss * len(labels)
             p.seconds += time.perf_counter() - start
             means = p.loss / p.images, p.correct / p.images, p.images / p.seconds
@@ -306,8 +332,24 @@ class _Run:
                 BatchRecord(p.epoch + 1, p.batch, self.batches, loss, *means, lr)
             )
 
-    def _update(self, images: Tensor, labels: Tensor) -> tuple[float, Tensor]:
-        """One step of the optimizer; the loss and the output before it."""
+    def _update(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
+        """One step of the optimizer; the loss before it, and how many were right."""
+        if self.engine is None:
+            value, right = self._step(images, labels)
+        else:
+            at = self.progress.epoch, self.progress.batch
+            value, right = self.engine.step(images, labels, at)
+            self._check_loss(value)
+        if isinstance(self.scheduler, OneCycleLR):
+            self.scheduler.step()
+        return value, right
+
+    def _check_loss(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise self._divergence_error(f"loss is {value}", self.progress.batch + 1)
+
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
+        """The same by this package."""
         self.optimizer.zero_grad()
         if self.planned is not None:
             loss, output = self.planned(images, labels)
@@ -319,16 +361,13 @@ class _Run:
             output = self.model(images)
             loss = self.loss(output, labels)
         value = loss.item()
-        if not math.isfinite(value):
-            raise self._divergence_error(f"loss is {value}", self.progress.batch + 1)
+        self._check_loss(value)
         if self.planned is None:
             loss.backward()
         if self.clip is not None:
             self.clip(self.model)
         self.optimizer.step()
-        if isinstance(self.scheduler, OneCycleLR):
-            self.scheduler.step()
-        return value, output
+        return value, _count_right(output, labels)
 
     def end_epoch(self, test_loader: Any) -> EpochRecord:
         """Evaluate, decide on the learning rate, save, and begin the next epoch."""
@@ -339,7 +378,9 @@ class _Run:
             )
         self._check_finite()
         test = None
-        if test_loader is not None:
+        if test_loader is not None and self.engine is not None:
+            test = self.engine.evaluate(_batches(test_loader, 0))
+        elif test_loader is not None:
             test = evaluate(self.model, test_loader, self.loss)
         loss, accuracy = p.loss / p.images, p.correct / p.images
         with self._at_once():
@@ -385,6 +426,9 @@ class _Run:
         )
 
     def _check_finite(self) -> None:
+        """Have the parameters here as they are now, and refuse any that is not finite."""
+        if self.engine is not None:
+            self.engine.pull()
         for name, parameter in self.model.named_parameters():
             if not np.isfinite(parameter._array).all():
                 raise self._divergence_error(
@@ -394,6 +438,7 @@ class _Run:
     def environment(self) -> dict[str, Any]:
         """What the last bits of a result depend on."""
         return {
+            "engine": "tinygrad_cnn" if self.engine is None else str(self.engine),
             "tinygrad_cnn": __version__,
             "numpy": np.__version__,
             "blas": _blas(),
@@ -431,6 +476,8 @@ class _Run:
             if self.scheduler is not None:
                 self.scheduler.load_state_dict(state["scheduler"])
             random.default_generator.set_state(state["random"])
+            if self.engine is not None:
+                self.engine.push()
             self.progress = Progress(**state["progress"])
             changed = [
                 f"{key} was {then}, is {now}"

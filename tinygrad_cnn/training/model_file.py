@@ -84,20 +84,26 @@ def run_file(path: Path, role: str, *, for_torch: bool = False) -> ModuleType:
         raise ModelFileError(f"{path} is not a Python file: its name must end in .py")
     imports = list(imports_of(path))
     in_place = for_torch and OWN not in imports
-    top, names = path.resolve().parent, [path.stem]
+    top, name = place_in_package(path)
     if "." not in imports:
         if not in_place:
-            return _load(path, f"{role}_{path.stem}")
-        with in_place_of_torch(top, Path.cwd()) as block:
-            return _load(path, f"{role}_{path.stem}", block)
+            return load_file(path, f"{role}_{path.stem}")
+        with in_place_of_torch(path.resolve().parent, Path.cwd()) as block:
+            return load_file(path, f"{role}_{path.stem}", block)
+    if not in_place:
+        sys.path.append(str(top))
+        return importlib.import_module(name)
+    with in_place_of_torch(top):
+        return importlib.import_module(name)
+
+
+def place_in_package(path: Path) -> tuple[Path, str]:
+    """The folder that a file's outermost package is in, and the file's name from there."""
+    top, names = path.resolve().parent, [path.stem]
     while (top / "__init__.py").is_file():
         names.insert(0, top.name)
         top = top.parent
-    if not in_place:
-        sys.path.append(str(top))
-        return importlib.import_module(".".join(names))
-    with in_place_of_torch(top):
-        return importlib.import_module(".".join(names))
+    return top, ".".join(names)
 
 
 def imports_of(path: Path) -> Any:
@@ -109,7 +115,8 @@ def imports_of(path: Path) -> Any:
             yield "." if node.level else (node.module or "").partition(".")[0]
 
 
-def _load(path: Path, name: str, block: in_place_of_torch | None = None) -> ModuleType:
+def load_file(path: Path, name: str, block: Any = None) -> ModuleType:
+    """Run a file as the module `name`, which a block prepares for its imports."""
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[name] = module
