@@ -49,7 +49,7 @@ ALIKE = 1e-7
 FEW = 8
 """Entries that are looked at one by one rather than in two sums."""
 
-TINY = 1e-4
+TINY = 1e-3
 """An error below this share of the largest entry is called tiny."""
 
 
