@@ -1,6 +1,6 @@
 """The graph of a computation: as data, drawn, summed up, compared, and over time.
 
-`draw` for a picture, `summary` for a table, `diff` for what two graphs or checkpoints
+`draw` for a picture, `explore` for a page that steps through the passes, `summary` for a table, `diff` for what two graphs or checkpoints
 differ in, `memory` for the bytes that a step holds, `walk` for the graph as plain data.
 """
 
@@ -10,6 +10,8 @@ from .costs.step_memory import memory as memory
 from .data import Graph as Graph
 from .drawing.drawing import Drawing as Drawing
 from .drawing.drawing import draw as draw
+from .exploring.page import Page as Page
+from .exploring.page import explore as explore
 from .walker import walk as walk
 
-__all__ = ["Drawing", "Graph", "diff", "draw", "memory", "summary", "walk"]
+__all__ = ["Drawing", "Graph", "Page", "diff", "draw", "explore", "memory", "summary", "walk"]

@@ -1,0 +1,335 @@
+"""Formulas that are executed: an operation's, read for the arrays that it was given.
+
+What is executed is what is shown. The text is the docstring's (`formulas`), or where that
+is prose, or says more than one number, the class's own in `index_formulas`:
+
+    y[n,o] = b[o] + Σ_i x[n,i] · w[o,i]
+    ∂L/∂x[n,c,q,r] = Σ_{o,i,j,u,v} g[n,o,i,j] · w[o,c,u,v]
+    where (q, r) = (s i + d u − p, s j + d v − p)
+
+with + − · /, products of neighbours, Σ and max over index letters, exp, ln and max of
+values, and [condition], which is 1 where it holds and else 0. An entry outside of its array
+is no term. A letter that is a pair (a stride) is its first number in the last but one of
+several indices, its second in the last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .base import Elementwise, Op, Value, shape_of
+from .formulas import LETTERS, formulas
+
+TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|(Σ|max)_(\{[\w,]+\}|\w)|([^\W\d]\w*|…)|(\S))")
+FUNCTIONS = "exp", "ln", "max"
+RELATIONS = "=", "≠", "<", ">", "≤", "≥"
+POSITIONS = {1: "k", 2: "nk", 3: "nti", 4: "ncij"}
+"""The index letters of element-wise operations, by the number of axes."""
+
+
+class Expression(NamedTuple):
+    """Part of a formula, and as JSON a list.
+
+    kind: "at" (an entry; text is the array, parts are the indices), "letter", "number"
+    (text: its letter, if it has one), "Σ" and "max" (text: letters, with commas), "call"
+    (text: the function), "[]" (text: the relation), "()", "+", "−", "·", "/" or "negative".
+    """
+
+    kind: str
+    text: str = ""
+    parts: tuple[Expression, ...] = ()
+    value: float = 0.0
+
+    def walk(self) -> Iterator[Expression]:
+        """This and all within it."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+    def change(self, f: Callable[[Expression], Expression]) -> Expression:
+        """With f of each part in its place, inner ones first."""
+        return f(self._replace(parts=tuple([part.change(f) for part in self.parts])))
+
+
+class Formula(NamedTuple):
+    """left = right where letter = …, for each of `where`."""
+
+    left: Expression
+    right: Expression
+    where: tuple[tuple[str, Expression], ...] = ()
+
+
+ZERO = Expression("number")
+
+
+def read(text: str) -> Formula:
+    """The formula of a text. Raises ArgumentError for what is not written as above."""
+    equation, _, condition = text.replace(", along one axis", "").partition("where ")
+    reader = _Reader(equation.strip().removeprefix("∂L/∂"))
+    left = reader.value()
+    reader.take("=")
+    right = reader.sum()
+    if reader.next not in ("", "="):  # a second equality says the same once more
+        raise ArgumentError(f"cannot read {reader.next!r} in {text!r}")
+    if not condition:
+        return Formula(left, right)
+    reader = _Reader(condition)
+    letters = reader.listed("(", ")")
+    reader.take("=")
+    values = reader.listed("(", ")")
+    if reader.next or len(letters) != len(values):
+        raise ArgumentError(f"cannot read the condition of {text!r}")
+    names = [letter.text for letter in letters]
+    return Formula(left, right, tuple(zip(names, values, strict=True)))
+
+
+class _Reader:
+    """Reads expressions from their tokens, by descent."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens = [match.groups("") for match in TOKEN.finditer(text.strip())]
+        self.at = 0
+
+    @property
+    def next(self) -> str:
+        """The token that comes, without the letters of a sum; "" at the end."""
+        return next(filter(None, self.tokens[self.at]), "") if self.more else ""
+
+    @property
+    def more(self) -> bool:
+        return self.at < len(self.tokens)
+
+    def take(self, mark: str) -> None:
+        if self.next != mark:
+            raise ArgumentError(f"expected {mark!r} in a formula, not {self.next!r}")
+        self.at += 1
+
+    def listed(self, opening: str, closing: str) -> tuple[Expression, ...]:
+        self.take(opening)
+        found = [self.sum()]
+        while self.next == ",":
+            self.take(",")
+            found.append(self.sum())
+        self.take(closing)
+        return tuple(found)
+
+    def sum(self) -> Expression:
+        left = self.product()
+        while (sign := self.next) in ("+", "−"):
+            self.take(sign)
+            left = Expression(sign, parts=(left, self.product()))
+        return left
+
+    def product(self) -> Expression:
+        if self.next == "−":
+            self.take("−")
+            return Expression("negative", parts=(self.product(),))
+        left = self.value()
+        while self.more and self.next not in ("+", "−", ",", ")", "]", *RELATIONS):
+            sign = self.next if self.next in ("·", "/") else ""
+            if sign:
+                self.take(sign)
+            left = Expression(sign or "·", parts=(left, self.value()))
+        return left
+
+    def value(self) -> Expression:
+        if not self.more:
+            raise ArgumentError("a formula ends too early")
+        number, over, letters, name, mark = self.tokens[self.at]
+        if mark == "(":
+            return Expression("()", parts=self.listed("(", ")"))
+        if mark == "[":
+            return self._condition()
+        self.at += 1
+        if number:
+            return Expression("number", value=float(number))
+        if over:
+            return Expression(over, letters.strip("{}"), (self.product(),))
+        if not name:
+            raise ArgumentError(f"cannot read {mark!r} in a formula")
+        if name in FUNCTIONS:
+            return Expression("call", name, self.listed("(", ")"))
+        if self.next == "[" and not self._is_condition():
+            return Expression("at", name, self.listed("[", "]"))
+        return Expression("letter", name)
+
+    def _condition(self) -> Expression:
+        self.take("[")
+        left, relation = self.sum(), self.next
+        if relation not in RELATIONS:
+            raise ArgumentError(f"{relation!r} compares nothing")
+        self.take(relation)
+        found = Expression("[]", relation, (left, self.sum()))
+        self.take("]")
+        return found
+
+    def _is_condition(self) -> bool:
+        """Whether the bracket that comes holds a relation, not indices."""
+        marks = [token[-1] for token in self.tokens[self.at :]]
+        end = marks.index("]") if "]" in marks else 0
+        return any(mark in RELATIONS for mark in marks[:end])
+
+
+def formula_for(
+    op: Op, name: str, inputs: Sequence[Value], y: Value, kept: Mapping[str, Value]
+) -> dict[str, Any] | None:
+    """The formula of y, or of ∂L/∂(the input of that name), for these arrays.
+
+    As plain data: `text`, `left` (an entry), `right`, `where`, `ranges` (how many values
+    each index letter takes), `arrays` (those on the right). None if the operation has no
+    such formula, or it cannot be read.
+    """
+    known = formulas(type(op))
+    text = op.index_formulas.get(name) or known.gradients.get(name, "")
+    text = text or (known.forward if name == "y" else "")
+    letters = [LETTERS.get(n, n) for n in op.inputs]
+    values = {**dict(zip(letters, inputs, strict=False)), **kept, "y": y, "g": y}
+    try:
+        if op.variadic or not text:
+            return None
+        return _Application(op, values).fill(text, LETTERS.get(name, name))
+    except ArgumentError:
+        return None
+
+
+class _Application:
+    """Puts the shapes and the numbers of one application into a formula."""
+
+    def __init__(self, op: Op, values: Mapping[str, Value]) -> None:
+        self.op = op
+        self.shapes = {
+            name: (int(np.size(x)),) if op.row_major else shape_of(x)
+            for name, x in values.items()
+            if isinstance(x, np.ndarray | np.generic)
+        }
+        self.missing = {name for name, x in values.items() if x is None}
+        numbers = [n for n in values if n not in {*self.shapes, *self.missing}]
+        self.letters = {n: values[n] for n in numbers} | op.letters()
+        self.ranges: dict[str, int] = {}
+
+    def fill(self, text: str, name: str) -> dict[str, Any]:
+        formula = read(text)
+        if formula.left.text != name or name not in self.shapes:
+            raise ArgumentError(f"{text!r} is no formula of an array {name}")
+        left, right = self._everywhere(formula.left, self._present(formula.right))
+        left, right = self._fill(left), self._fill(right)
+        count = len(formula.where)
+        where = [
+            (letter, self._fill(e, k - count))
+            for k, (letter, e) in enumerate(formula.where)
+        ]
+        self._find_ranges([left, right, *[e for _, e in where]])
+        arrays = [e.text for e in right.walk() if e.kind == "at"]
+        return {
+            "text": text,
+            "left": left,
+            "right": right,
+            "where": where,
+            "ranges": self.ranges,
+            "arrays": list(dict.fromkeys(arrays)),
+        }
+
+    def _present(self, e: Expression) -> Expression:
+        """Without the bias, where there is none."""
+        if e.kind == "+" and e.parts[0].text in self.missing:
+            return e.parts[1]
+        if any(part.text in self.missing for part in e.walk() if not part.parts):
+            raise ArgumentError("an input is missing")
+        return e
+
+    def _everywhere(
+        self, left: Expression, right: Expression
+    ) -> tuple[Expression, Expression]:
+        """With the indices that an element-wise formula, or one along an axis, leaves out.
+
+        What broadcasting repeats has the index 0, and its gradient a sum.
+        """
+        left, right = left.change(self._lead), right.change(self._lead)
+        axes, axis = len(self.shapes["y"]), getattr(self.op, "axis", None)
+        if isinstance(self.op, Elementwise) and left.kind == "letter":
+            names = POSITIONS.get(axes, "abcdef"[:axes])
+            left, right = (e.change(self._at(names)) for e in (left, right))
+            used = {index.text for index in left.parts}
+            if repeated := ",".join([i for i in names if i not in used]):
+                self.ranges |= dict(zip(names, self.shapes["y"], strict=True))
+                right = Expression("Σ", repeated, (right,))
+        elif isinstance(axis, int) and axes > 1:
+            others = [Expression("letter", letter) for letter in "nabdef"[: axes - 1]]
+            k = axis % axes
+
+            def complete(e: Expression) -> Expression:
+                if e.kind != "at" or len(e.parts) != 1:
+                    return e
+                return e._replace(parts=(*others[:k], *e.parts, *others[k:]))
+
+            left, right = left.change(complete), right.change(complete)
+        return left, right
+
+    def _lead(self, e: Expression) -> Expression:
+        """With a letter for each axis that a leading … stands for."""
+        if e.kind != "at" or e.parts[0].text != "…":
+            return e
+        lead, y = self.shapes[e.text][: 1 - len(e.parts)], self.shapes["y"]
+        if lead != y[: len(lead)] or len(y) != len(lead) + len(e.parts) - 1:
+            raise ArgumentError("leading axes that broadcast")
+        letters = [Expression("letter", letter) for letter in "nmh"[: len(lead)]]
+        return e._replace(parts=(*letters, *e.parts[1:]))
+
+    def _at(self, names: str) -> Callable[[Expression], Expression]:
+        """What gives arrays without indices those of their position in the result."""
+
+        def complete(e: Expression) -> Expression:
+            if e.kind != "letter" or e.text not in self.shapes:
+                return e
+            shape, y = self.shapes[e.text], self.shapes["y"]
+            axes = zip(names[::-1], shape[::-1], y[::-1], strict=False)
+            parts = [ZERO if n != all else Expression("letter", i) for i, n, all in axes]
+            return Expression("at", e.text, tuple(parts[::-1]))
+
+        return complete
+
+    def _fill(self, e: Expression, place: int = -1) -> Expression:
+        """With numbers in the place of the operation's letters.
+
+        place: which component of a pair is meant, counted from the end.
+        """
+        if e.kind == "letter" and e.text in self.shapes:
+            e = e._replace(kind="at")
+        if e.kind == "at":
+            if len(self.shapes.get(e.text, e.parts)) != len(e.parts):
+                raise ArgumentError(f"{e.text} has not {len(e.parts)} axes")
+            if e.text not in self.shapes:
+                raise ArgumentError(f"there is no array {e.text}")
+            places: Iterable[int] = range(-len(e.parts), 0)
+        else:
+            places = [place] * len(e.parts)
+        if e.kind == "letter":
+            number = self.letters.get(e.text)
+            number = number[place] if isinstance(number, tuple) else number
+            known = isinstance(number, int | float)
+            return Expression("number", e.text, value=float(number)) if known else e
+        parts = zip(e.parts, places, strict=True)
+        return e._replace(parts=tuple([self._fill(part, k) for part, k in parts]))
+
+    def _find_ranges(self, expressions: Sequence[Expression]) -> None:
+        """How many values each index letter takes: as many as the shortest axis has."""
+        every = [part for e in expressions for part in e.walk()]
+        for e in every:
+            if e.kind == "at":
+                for size, index in zip(self.shapes[e.text], e.parts, strict=True):
+                    if index.kind == "letter":
+                        known = self.ranges.get(index.text, size)
+                        self.ranges[index.text] = min(known, size)
+        for e in every:
+            bound = e.kind in ("Σ", "max")
+            for letter in e.text.split(",") if bound or e.kind == "letter" else []:
+                given = self.letters.get(letter)
+                if isinstance(given, range):
+                    self.ranges[letter] = len(given)
+                if letter not in self.ranges:
+                    raise ArgumentError(f"it is not known what {letter} runs over")
