@@ -52,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _given(args: argparse.Namespace, like: Tensor, model: Module) -> tuple[Tensor, Tensor]:
+def _given(
+    args: argparse.Namespace, like: Tensor, model: Module
+) -> tuple[Tensor, Tensor]:
     """The input of a file, and its labels: those given, or those the model finds."""
     array = np.load(args.input, allow_pickle=False)
     if array.dtype.kind not in "fiub":

@@ -1,7 +1,8 @@
 """The graph of a computation: as data, drawn, summed up, compared, and over time.
 
-`draw` for a picture, `explore` for a page that steps through the passes, `summary` for a table, `diff` for what two graphs or checkpoints
-differ in, `memory` for the bytes that a step holds, `walk` for the graph as plain data.
+`draw` for a picture, `summary` for a table, `diff` for what two graphs or checkpoints
+differ in, `memory` for the bytes that a step holds, `explore` for a page that steps through
+both passes, `walk` for the graph as plain data.
 """
 
 from .comparing.difference import diff as diff
@@ -14,4 +15,14 @@ from .exploring.page import Page as Page
 from .exploring.page import explore as explore
 from .walker import walk as walk
 
-__all__ = ["Drawing", "Graph", "Page", "diff", "draw", "explore", "memory", "summary", "walk"]
+__all__ = [
+    "Drawing",
+    "Graph",
+    "Page",
+    "diff",
+    "draw",
+    "explore",
+    "memory",
+    "summary",
+    "walk",
+]

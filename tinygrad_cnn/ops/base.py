@@ -56,7 +56,8 @@ For `explain` (an operation whose value at i comes from the inputs at i derives 
 For `explore`, which executes formulas (`ops/index_formulas.py`):
     index_formulas        of y and of gradients, by name, where the docstring's are prose
     letters               the numbers that letters of the formulas stand for, pairs of them
-                          (vertical, horizontal), and of index letters the range
+                          (vertical, horizontal), of index letters the range; None where
+                          the formulas do not hold as they stand
     row_major             the formulas count the values of an array in row-major order
 
 For `lint`:

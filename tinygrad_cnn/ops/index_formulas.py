@@ -25,7 +25,9 @@ from ..errors import ArgumentError
 from .base import Elementwise, Op, Value, shape_of
 from .formulas import LETTERS, formulas
 
-TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)|(Σ|max)_(\{[\w,]+\}|\w)|([^\W\d]\w*|…)|(\S))")
+TOKEN = re.compile(
+    r"\s*(?:(\d+(?:\.\d+)?)|(Σ|max)_(\{[\w,]+\}|\w)|([^\W\d]\w*|…)|(\S))"
+)
 FUNCTIONS = "exp", "ln", "max"
 RELATIONS = "=", "≠", "<", ">", "≤", "≥"
 POSITIONS = {1: "k", 2: "nk", 3: "nti", 4: "ncij"}
@@ -288,7 +290,9 @@ class _Application:
                 return e
             shape, y = self.shapes[e.text], self.shapes["y"]
             axes = zip(names[::-1], shape[::-1], y[::-1], strict=False)
-            parts = [ZERO if n != all else Expression("letter", i) for i, n, all in axes]
+            parts = [
+                ZERO if n != all else Expression("letter", i) for i, n, all in axes
+            ]
             return Expression("at", e.text, tuple(parts[::-1]))
 
         return complete
@@ -308,11 +312,13 @@ class _Application:
             places: Iterable[int] = range(-len(e.parts), 0)
         else:
             places = [place] * len(e.parts)
-        if e.kind == "letter":
-            number = self.letters.get(e.text)
+        if e.kind == "letter" and e.text in self.letters:
+            number = self.letters[e.text]
+            if number is None:
+                raise ArgumentError(f"{e.text} is not what the formula says")
             number = number[place] if isinstance(number, tuple) else number
-            known = isinstance(number, int | float)
-            return Expression("number", e.text, value=float(number)) if known else e
+            if not isinstance(number, range):
+                return Expression("number", e.text, value=float(number))
         parts = zip(e.parts, places, strict=True)
         return e._replace(parts=tuple([self._fill(part, k) for part, k in parts]))
 

@@ -25,8 +25,16 @@ from ...output.files import replacing
 from ...output.text import format_bytes
 from .run import Run
 
-MODULES = "data", "formula", "elements", "state", "matrix", "number", "operation"
-MODULES += "strip", "player", "quiz", "main"
+MODULES: tuple[str, ...] = (
+    "data",
+    "formula",
+    "elements",
+    "state",
+    "matrix",
+    "quiz",
+    "number",
+)
+MODULES += "operation", "strip", "player", "search", "main"
 """The page's code, each after those it imports."""
 
 LIMIT = 8 * 2**20
@@ -119,7 +127,9 @@ def _document(title: str, data: str) -> str:
     """The HTML. Nothing in it but the title comes from the user; the rest is in `data`."""
     folder = files(__package__) / "page"
     style = (folder / "page.css").read_text("utf-8")
-    script = "\n".join(_module((folder / f"{m}.js").read_text("utf-8")) for m in MODULES)
+    script = "\n".join(
+        _module((folder / f"{m}.js").read_text("utf-8")) for m in MODULES
+    )
     policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}"
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -1,4 +1,4 @@
-"""One run of a model as plain data: every value, every gradient, and how they came about."""
+"""One run of a model as plain data: each value, each gradient, and what made them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ...core.engine import BackwardObserver, Record, Tensor
+from ...core.engine import BackwardObserver, Record, Tensor, run_backward
 from ...core.engine import Node as Recorded
+from ...core.methods.gradient import cotangent_of
+from ...core.replaying import nodes_of, record_again
 from ...ops.base import Value
 from ...ops.formulas import LETTERS
 from ...ops.index_formulas import formula_for
-from ...verify.explaining.computation import Graph
 from ..data import Node
 from ..walker import Walk
 
@@ -33,69 +34,83 @@ class Run:
         self.arrays: list[Array] = []
         self._walk = Walk(loss, names)
         self._contributions = _Contributions()
-        self._graph = Graph(loss, None, None, {}, self._contributions)
-        self._place = {id: k for k, id in enumerate(self._walk.graph.nodes)}
-        self._place_of_new = {
-            self._graph.values[old]._node: self._place[id]
-            for old, id in self._walk.ids.items()
+        nodes = nodes_of([loss])
+        with np.errstate(all="ignore"):
+            self._values = record_again(nodes)
+        again = [self._values[node] for node in nodes]
+        start, watch = [cotangent_of(loss, None)], self._contributions
+        self._gradients = run_backward(
+            again[-1:], start, None, False, again, False, watch=watch
+        )
+        graph = self._walk.graph
+        self._place = {id: k for k, id in enumerate(graph.nodes)}
+        self._sources = {
+            id: {edge.input: self._place[edge.source] for edge in edges}
+            for id, edges in graph.edges_into().items()
         }
         recorded = {id: one for one, id in self._walk.ids.items()}
-        titles = _titles(list(self._walk.graph))
+        titles = zip(_titles(list(graph)), graph, strict=True)
         self.nodes = [
             {"name": title, **self._node(node, recorded.get(node.id))}
-            for title, node in zip(titles, self._walk.graph, strict=True)
+            for title, node in titles
         ]
 
     def _node(self, node: Node, recorded: Recorded | None) -> dict[str, Any]:
-        found: dict[str, Any] = {
-            "kind": node.kind,
-            "module": node.module,
-            "shape": node.shape,
-            "dtype": node.dtype,
-        }
+        names = ("kind", "module", "shape", "dtype")
+        found: dict[str, Any] = {name: getattr(node, name) for name in names}
         if recorded is None:
             return found | {"value": self._keep(self._walk.arrays[node.id])}
-        new = self._graph.values[recorded]
-        found["value"] = self._keep(new._array)
-        found["gradient"] = self._keep(self._graph.grads[recorded])
-        parts = self._contributions.found.get(new._node, [])
-        if len(parts) > 1:
-            found["contributions"] = [
-                {"by": self._place_of_new[by], "input": i, "value": self._keep(d)}
-                for by, i, d in parts
-            ]
-        return found | self._operation(node, recorded)
+        again = self._values[recorded]
+        found["value"] = self._keep(again._array)
+        found["gradient"] = self._keep(self._gradients[again._record or again])
+        if isinstance(recorded, Record):
+            found |= self._operation(node, recorded)
+        return found | self._parts(recorded)
 
-    def _operation(self, node: Node, recorded: Recorded) -> dict[str, Any]:
-        new = self._graph.values[recorded]._record
-        if not isinstance(recorded, Record) or new is None:
+    def _parts(self, recorded: Recorded) -> dict[str, Any]:
+        """The contributions to the gradient of what was used more than once."""
+        parts = self._contributions.found[self._values[recorded]._node]
+        if len(parts) < 2:
             return {}
-        op, pairs = new.op, zip(recorded.parents, new.constants, strict=True)
-        inputs = [c if p is None else self._graph.values[p]._array for p, c in pairs]
-        kept = dict(zip(op.keeps, op.forward(*inputs)[1:], strict=True)) if op.keeps else {}
-        y = self._graph.values[recorded]._array
-        asked = [n for n, p in zip(node.inputs, recorded.parents, strict=True) if p is not None]
-        read = {name: formula_for(op, name, inputs, y, kept) for name in ("y", *asked)}
-        read = {name: formula for name, formula in read.items() if formula}
+        places = {
+            self._values[old]._node: self._place[id]
+            for old, id in self._walk.ids.items()
+        }
+        found = [{"by": places[by], "value": self._keep(d)} for by, d in parts]
+        return {"contributions": found}
+
+    def _operation(self, node: Node, record: Record) -> dict[str, Any]:
+        read, kept = self._formulas(node, record)
         used = {name for formula in read.values() for name in formula["arrays"]}
-        edges = self._walk.graph.edges
-        sources = {e.input: self._place[e.source] for e in edges if e.target == node.id}
+        said = {"y": node.formula, **node.gradients}
+        sources = self._sources[node.id]
         return {
             "operation": node.label,
             "attributes": node.attributes,
             "inputs": [
-                {"name": LETTERS.get(n, n), "node": sources.get(n), "asked": n in asked}
+                {"name": _letter(n), "node": sources.get(n), "asked": n in said}
                 for n in node.inputs
             ],
-            "formulas": {LETTERS.get(n, n): formula for n, formula in read.items()},
-            "said": {
-                LETTERS.get(n, n): text
-                for n, text in {"y": node.formula, **node.gradients}.items()
-            },
+            "formulas": {_letter(n): formula for n, formula in read.items()},
+            "said": {_letter(n): text for n, text in said.items()},
             "kept": {n: self._keep(x) for n, x in kept.items() if n in used},
-            "row_major": op.row_major,
+            "row_major": record.op.row_major,
             "where": os.path.basename(node.where),
         }
+
+    def _formulas(self, node: Node, record: Record) -> tuple[dict[str, Any], Any]:
+        """Those that are executed, and what the forward pass kept."""
+        values = self._values
+        new = values[record]._record
+        assert new is not None
+        op, pairs = new.op, zip(record.parents, new.constants, strict=True)
+        inputs = [c if p is None else values[p]._array for p, c in pairs]
+        rest = op.forward(*inputs)[1:] if op.keeps else ()
+        kept = dict(zip(op.keeps, rest, strict=True))
+        y = values[record]._array
+        names = ("y", *node.gradients)
+        read = {name: formula_for(op, name, inputs, y, kept) for name in names}
+        return {name: formula for name, formula in read.items() if formula}, kept
 
     def _keep(self, array: Value) -> int:
         self.arrays.append(np.asarray(array))
@@ -106,27 +121,30 @@ class _Contributions(BackwardObserver):
     """What each use of a value contributes to its gradient, in the order of arrival."""
 
     def __init__(self) -> None:
-        self.found: defaultdict[Recorded, list[Any]] = defaultdict(list)
+        self.found: defaultdict[Recorded | None, list[Any]] = defaultdict(list)
 
     def see_contribution(
         self, record: Record, i: int, g: Value, d: Value, total: Value
     ) -> None:
-        parent = record.parents[i]
-        self.found[parent].append((record, record.op.input_name(i), np.array(d)))
+        self.found[record.parents[i]].append((record, np.array(d)))
+
+
+def _letter(name: str) -> str:
+    """What formulas call an input."""
+    return LETTERS.get(name, name)
 
 
 def _titles(nodes: list[Node]) -> list[str]:
     """A name for each node, as short as it can be, and no two alike; the last is L."""
-    within = Counter(n.module for n in nodes if n.kind == "operation")
+    within = Counter([n.module for n in nodes if n.kind == "operation"])
     names = []
     for node in nodes:
-        parts = [node.module, node.label]
         if node.kind != "operation":
             names.append(node.label)
-        elif within[node.module] == 1 and node.module:
+        elif node.module and within[node.module] == 1:
             names.append(node.module)
         else:
-            names.append(".".join(filter(None, parts)))
+            names.append(".".join(filter(None, [node.module, node.label])))
     names[-1] = "L"
     total, seen, titles = Counter(names), Counter[str](), []
     for name in names:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.engine import BackwardObserver, Node, Record, Tensor, run_backward
+from ...core.engine import Node, Record, Tensor, run_backward
 from ...core.methods.gradient import cotangent_of
 from ...core.replaying import as_dtype, nodes_of, record_again, require_unchanged
 from ...errors import AutogradError, DTypeError, IndexingError, ModuleError
@@ -61,16 +61,11 @@ def explain(
 class Graph:
     """A computation run again, with ∂L/∂(each of its results and leaves).
 
-    names: what to call leaves. watch: is told the steps of the walk back.
+    names: what to call leaves.
     """
 
     def __init__(
-        self,
-        loss: Tensor,
-        gradient: Any,
-        dtype: Any,
-        names: Mapping[Node, str],
-        watch: BackwardObserver | None = None,
+        self, loss: Tensor, gradient: Any, dtype: Any, names: Mapping[Node, str]
     ) -> None:
         cotangent = cotangent_of(loss, gradient)
         self.names, self.nodes = names, nodes_of([loss])
@@ -80,9 +75,7 @@ class Graph:
             if dtype is not None:
                 self.values = record_again(self.nodes, as_dtype(_floating(dtype)))
         tensors = [self.values[node] for node in self.nodes]
-        found = run_backward(
-            [tensors[-1]], [cotangent], None, False, tensors, False, watch=watch
-        )
+        found = run_backward([tensors[-1]], [cotangent], None, False, tensors, False)
         self.grads = {node: found[_node_of(self.values[node])] for node in self.nodes}
 
     def explanation(self, node: Node, index: Position) -> Explanation:

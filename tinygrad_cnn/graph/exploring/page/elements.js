@@ -42,7 +42,7 @@ export function expressionView([kind, text, parts, value], env = {}) {
   const listed = () => commas(parts.map(show));
   switch (kind) {
     case "number":
-      return text ? h("var.number", { title: `${text} = ${value}` }, text) : digits(value);
+      return text ? h("var.known", { title: `${text} = ${value}` }, text) : digits(value);
     case "letter": return letter(text);
     case "at": return h("span.entry", h("b", text), parts.length ? ["[", listed(), "]"] : []);
     case "()": return h("span", "(", listed(), ")");

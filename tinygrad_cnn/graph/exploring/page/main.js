@@ -1,10 +1,12 @@
 // The page, put together.
 import { unpack } from "./data.js";
 import { h } from "./elements.js";
+import { largestFirst, sumOf } from "./formula.js";
 import { forgetColours } from "./matrix.js";
-import { NumberPanel } from "./number.js";
+import { NumberPanel, partsOf } from "./number.js";
 import { OperationPanel } from "./operation.js";
 import { Player } from "./player.js";
+import { Search } from "./search.js";
 import { State } from "./state.js";
 import { Strip } from "./strip.js";
 
@@ -15,13 +17,19 @@ async function start() {
   const number = new NumberPanel(state), player = new Player(state);
   const scale = h("select", { onchange: () => state.update({ scale: scale.value }) },
     [["map", "each map"], ["layer", "each layer"], ["all", "all"]].map(([value, text]) => h("option", { value }, text)));
+  const quiz = h("button", { ariaPressed: "false", onclick: () => {
+    state.update({ quiz: !state.quiz });
+    quiz.setAttribute("aria-pressed", String(state.quiz));
+  } }, "Quiz");
   document.getElementById("page").replaceChildren(
-    h("header.top", h("h1", run.title), h("label", "colours by ", scale)),
+    h("header.top", h("h1", run.title), new Search(state).element, h("span", h("label", "colours by ", scale), " ",
+      quiz, " ", h("button.print", { onclick: () => print() }, "Print"))),
     h("p.key", h("span.swatch.negative"), " negative ", h("span.swatch.zero"), " 0 ", h("span.swatch.positive"), " positive ",
       h("span.swatch.unknown"), " not yet. Values above, gradients below, parameters at the foot."),
     strip.element, operation.element, number.element, player.element);
   const show = () => { strip.show(); operation.show(); number.show(); player.show(); };
   state.listeners.push(show);
+  state.listeners.push((changes) => changes.selected && number.element.querySelector("h2").focus());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     forgetColours();
     strip.forget();
@@ -34,7 +42,7 @@ async function start() {
     if (location.hash.slice(1) !== state.address()) state.restore(location.hash);
   });
   state.restore(location.hash);
-  globalThis.explored = { run, state };
+  globalThis.explored = { run, state, partsOf, largestFirst, sumOf };
 }
 
 /** An index letter that is pointed at lights up wherever it stands. */

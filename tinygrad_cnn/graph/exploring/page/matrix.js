@@ -105,9 +105,8 @@ export class Matrix {
     this.marks = [];
     this.most = most;
     const { rows, columns } = this.plan;
-    const room = Math.min(260, document.documentElement.clientWidth - 60);
-    this.cell = Math.max(3, Math.min(rows * columns <= 64 ? 46 : 22, Math.floor(room / columns)));
-    if (rows * columns <= 64) this.cell = Math.max(this.cell, Math.min(46, Math.floor(room / columns)));
+    const room = Math.min(270, document.documentElement.clientWidth - 60);
+    this.cell = Math.max(3, Math.min(rows * columns <= 64 ? 54 : 22, Math.floor(room / columns)));
     this.canvas = h("canvas", {
       tabIndex: 0, role: "application", ariaRoleDescription: "matrix",
       ariaLabel: `${label}, ${title}, ${shape.join(" by ") || "one number"}`,
@@ -221,7 +220,7 @@ export class Matrix {
       const inset = width / 2;
       context.strokeRect(column * cell + inset, row * cell + inset, cell - width, cell - width);
     };
-    for (const [, row, column] of this.marks) outline(row, column, "--mark", Math.min(2, cell / 3));
+    this.drawBorder(context, style.getPropertyValue("--mark"));
     if (this.cursor) outline(...this.cursor, "--cursor", Math.min(3, cell / 2));
     const shown = this.cursor ? plan.index(this.map, ...this.cursor) : plan.index(this.map, 0, 0).slice(0, plan.lead.length);
     const value = this.cursor && tensor ? ` = ${digits(tensor.at(shown))}` : "";
@@ -230,11 +229,34 @@ export class Matrix {
     (this.buttons || []).forEach((tile, map) => tile.classList.toggle("chosen", map === this.map));
   }
 
+  /** A line around what is marked: where one marked value meets one that is not. */
+  drawBorder(context, colour) {
+    const { cell } = this;
+    const marked = new Set(this.marks.map(([, row, column]) => `${row} ${column}`));
+    context.strokeStyle = colour;
+    context.lineWidth = Math.min(2.5, cell / 3);
+    context.beginPath();
+    for (const [, row, column] of this.marks) {
+      const [x, y] = [column * cell, row * cell];
+      const side = (dy, dx, ...line) => {
+        if (marked.has(`${row + dy} ${column + dx}`)) return;
+        context.moveTo(line[0], line[1]);
+        context.lineTo(line[2], line[3]);
+      };
+      const inset = context.lineWidth / 2, [a, b, c, d] = [x + inset, y + inset, x + cell - inset, y + cell - inset];
+      side(-1, 0, a, b, c, b);
+      side(1, 0, a, d, c, d);
+      side(0, -1, a, b, a, d);
+      side(0, 1, c, b, c, d);
+    }
+    context.stroke();
+  }
+
   drawValues(context) {
     const { plan, cell, tensor } = this;
     const values = mapOf(tensor, plan, this.map);
     const most = this.most ?? largest(values);
-    context.font = `${Math.max(11, Math.min(13, cell / 3.6))}px system-ui, sans-serif`;
+    context.font = `${cell < 50 ? 11 : 12}px system-ui, sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";
     for (let k = 0; k < plan.size; k++) {
@@ -242,10 +264,12 @@ export class Matrix {
       const colour = colourOf(values[k], most);
       context.fillStyle = `rgb(${colour})`;
       context.fillRect(column * cell, row * cell, cell, cell);
-      if (cell < 36) continue;
+      if (cell < 40) continue;
       const [r, g, b] = colour;
       context.fillStyle = 0.3 * r + 0.59 * g + 0.11 * b > 140 ? "#000" : "#fff";
-      context.fillText(digits(values[k], 2), (column + 0.5) * cell, (row + 0.5) * cell);
+      const fits = (text) => context.measureText(text).width < cell - 3;
+      const text = [3, 2, 1].map((count) => digits(values[k], count)).find(fits) ?? "·";
+      context.fillText(text, (column + 0.5) * cell, (row + 0.5) * cell);
     }
   }
 }

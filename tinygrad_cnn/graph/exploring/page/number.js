@@ -1,5 +1,6 @@
 // One number, taken apart: the terms that it is the sum of, and the way to it.
 import { digits, entryName, formulaView, h, plural } from "./elements.js";
+import { chooseRow, question } from "./quiz.js";
 import { bind, largestFirst, sumOf, termsOf } from "./formula.js";
 
 /** What a number is called. */
@@ -39,15 +40,20 @@ export class NumberPanel {
     this.element.hidden = !selected;
     if (!selected) return;
     const key = nameOf(selected);
-    if (key !== this.key) this.all = false;
+    if (key !== this.key) Object.assign(this, { all: false, asked: {}, told: false });
     this.key = key;
     const { node, kind, index } = selected;
     const known = run.known(node, kind, stop);
     const whole = kind === "value" || run.knownParts(node, stop).known === run.knownParts(node, stop).all;
     const title = h("h2", { tabIndex: -1 }, nameOf(selected), " = ",
-      known ? h("strong", digits(known.at(index), 5)) : h("span.unknown.word", "not yet"));
+      known && this.hides ? h("strong", "?") : known ? h("strong", digits(known.at(index), 5)) : h("span.unknown.word", "not yet"));
     this.element.replaceChildren(this.trail(), title, this.links(selected),
       ...(known && whole ? this.body(selected) : [this.wait(selected, known)]));
+  }
+
+  /** Whether results are not to be seen. */
+  get hides() {
+    return this.state.quiz && !this.told;
   }
 
   /** The way from the first number that was opened to this one. */
@@ -104,6 +110,7 @@ export class NumberPanel {
     const value = node[kind].at(index);
     const gap = total === null ? "" : `, which differs by ${digits(Math.abs(total - value), 1)}`;
     const sum = total === null ? "" : `Sum of all terms: ${digits(total, 7)}. `;
+    if (this.hides) return [...several, ...sections];
     return [...several, ...sections, h("p.total", sum, `The engine computed ${digits(value, 7)}${gap}.`)];
   }
 
@@ -120,10 +127,11 @@ export class NumberPanel {
     const rows = largestFirst(terms);
     const shown = this.all ? rows : rows.slice(0, SHOWN);
     const most = Math.max(...rows.map((term) => Math.abs(term.product)).filter(Number.isFinite), 0);
+    const asked = isGradient && this.hides ? (this.asked[operation.place] ??= chooseRow(shown)) : -1;
     let running = 0;
     const lines = shown.map((term, k) => {
       if (!term.chosen || term.won) running += term.product;
-      return this.row(term, k, operation, most, running, isGradient);
+      return this.row(term, k, operation, most, running, isGradient, k === asked);
     });
     const zero = terms.filter((term) => term.product === 0);
     const byG = zero.filter((term) => term.g && term.g.value === 0).length;
@@ -136,7 +144,8 @@ export class NumberPanel {
       this.legend(operation, formula),
       h("div.scroll", { tabIndex: 0, role: "region", ariaLabel: "terms" }, h("table.terms",
         h("thead", h("tr", heads.map((text) => h("th", { scope: "col" }, text)))), h("tbody", lines))),
-      h("p", `${plural(terms.length, terms.some((t) => t.chosen) ? "candidate" : "term")}${aside}. `, more));
+      h("p", `${plural(terms.length, terms.some((t) => t.chosen) ? "candidate" : "term")}${aside}. `, more),
+      asked >= 0 ? question(asked, rows[asked], () => { this.told = true; this.show(); }) : null);
   }
 
   /** What the letters of the arrays mean. */
@@ -150,7 +159,7 @@ export class NumberPanel {
     return h("p.quiet", words.join("; "), ".");
   }
 
-  row(term, k, operation, most, running, isGradient) {
+  row(term, k, operation, most, running, isGradient, asked) {
     const { run } = this.state;
     const ref = (one) => {
       const to = target(run, operation, one);
@@ -166,6 +175,7 @@ export class NumberPanel {
     const first = isGradient ? h("td", term.g ? ref(term.g) : "") : h("td", others[0] ? ref(others[0]) : "");
     const second = isGradient ? h("td", slope, factors) : h("td", others.slice(1, 4).flatMap((one, i) => [i ? h("br") : null, ref(one)]));
     return h("tr", { className: term.won ? "won" : "" }, h("th", { scope: "row" }, term.won ? `${k + 1} won` : String(k + 1)),
-      first, second, h("td.figure", digits(term.product, 4)), h("td", bar), h("td.figure", digits(running, 4)));
+      first, second, h("td.figure", asked ? "?" : digits(term.product, 4)), h("td", asked ? null : bar),
+      h("td.figure", this.hides ? "" : digits(running, 4)));
   }
 }

@@ -24,8 +24,8 @@ export class Player {
       h("option", { value: String(time), selected: time === 800 }, text)));
     this.text = h("output", { ariaLive: "polite" });
     this.element = h("footer.player", { ariaLabel: "player", role: "group" },
-      h("div.buttons", button("⏮", "to the start", to(() => 0)), button("◀", "a step back", to(() => state.stop - 1)), this.play,
-        button("▶|", "a step on", to(() => state.stop + 1)), button("⏭", "to the end", to(() => last)), this.speed), this.slider, this.text);
+      h("div.buttons", button("«", "to the start", to(() => 0)), button("‹", "a step back", to(() => state.stop - 1)), this.play,
+        button("›", "a step on", to(() => state.stop + 1)), button("»", "to the end", to(() => last)), this.speed), this.slider, this.text);
   }
 
   show() {
@@ -39,7 +39,7 @@ export class Player {
     if (this.timer) return this.pause();
     const { state } = this;
     if (state.stop === state.run.stops - 1) state.update({ stop: 0 });
-    this.play.textContent = "⏸";
+    this.play.textContent = "‖";
     this.play.setAttribute("aria-label", "pause");
     const tick = () => {
       state.update({ stop: state.stop + 1 });

@@ -3,7 +3,7 @@
 /**
  * stop: of the player. operation: the node that is opened. selected: {node, kind, index} of
  * the number taken apart, kind being "value" or "gradient". path: the numbers before it.
- * scale: "map", "layer" or "all": what the strongest colour is the largest of.
+ * quiz: whether a product is asked for. scale: "map", "layer" or "all": what the strongest colour is the largest of.
  */
 export class State {
   constructor(run) {
@@ -13,6 +13,7 @@ export class State {
     this.selected = null;
     this.path = [];
     this.scale = "map";
+    this.quiz = false;
     this.listeners = [];
   }
 

@@ -21,7 +21,7 @@ export class Strip {
     const { run, stop, scale } = this.state;
     if (scale !== this.scale) this.forget();
     this.scale = scale;
-    const inputs = run.nodes.filter((node) => !node.operation && node.kind === "input");
+    const inputs = run.nodes.filter((node) => node.kind === "input" && node.gradient);
     this.columns.replaceChildren(
       ...inputs.map((node) => this.column(node)), ...run.operations.map((node) => this.column(node)));
     const now = run.operations[stop <= run.operations.length ? stop - 1 : 2 * run.operations.length - stop];
@@ -41,7 +41,7 @@ export class Strip {
       : state.open(node, node.gradient ? "gradient" : "value", node.value.shape.map(() => 0)));
     const before = run.operations[node.step - 1];
     const from = (node.inputs || []).map((input) => run.nodes[input.node])
-      .filter((one) => one && one !== before && one.kind !== "parameter" && !(node.step === 0));
+      .filter((one) => one && one !== before && (one.operation || one.gradient) && one.kind !== "parameter" && node.step);
     const path = [...state.path, state.selected].filter(Boolean);
     const classes = ["column", busy ? "busy" : "", operation === node ? "open" : "",
       path.some((one) => one.node === node) ? "path" : ""];
@@ -56,7 +56,10 @@ export class Strip {
 
   parameters(node, open) {
     const { run } = this.state;
-    const all = (node.inputs || []).filter((input) => input.node !== null && run.nodes[input.node].kind === "parameter");
+    const all = (node.inputs || []).filter((input) => {
+      const one = input.node !== null && run.nodes[input.node];
+      return one && !one.operation && (one.kind === "parameter" || !one.gradient);
+    });
     return h("div.foot", all.map((input) => {
       const one = run.nodes[input.node];
       return h("div", h("span.quiet", input.name), this.maps(one, "value", open, 4), one.gradient ? this.maps(one, "gradient", open, 4) : null);
