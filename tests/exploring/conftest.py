@@ -30,6 +30,7 @@ class Opened:
 
     def __init__(self, browser, file, **options):
         self.view = browser.new_page(**options)
+        self.view.set_default_timeout(10_000)
         self.said = []
         self.view.on("console", lambda message: self.said.append(message.text))
         self.view.on("pageerror", lambda error: self.said.append(str(error)))

@@ -93,7 +93,7 @@ def test_a_page_is_small(name, limit):
 
 def test_a_page_above_the_limit_is_refused(monkeypatch):
     monkeypatch.setattr(page_module, "LIMIT", 10_000)
-    with pytest.raises(ArgumentError, match="more than 9.77 KiB"):
+    with pytest.raises(ArgumentError, match=r"more than 9\.77 KiB"):
         explored("windows")
 
 

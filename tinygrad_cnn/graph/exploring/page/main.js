@@ -21,13 +21,15 @@ async function start() {
     state.update({ quiz: !state.quiz });
     quiz.setAttribute("aria-pressed", String(state.quiz));
   } }, "Quiz");
+  const hint = h("p.hint", "Choose an operation above to look into it, then a number to take it apart. ",
+    "« and ▶ below play both passes from their beginning; ← and → step.");
   document.getElementById("page").replaceChildren(
     h("header.top", h("h1", run.title), new Search(state).element, h("span", h("label", "colours by ", scale), " ",
       quiz, " ", h("button.print", { onclick: () => print() }, "Print"))),
     h("p.key", h("span.swatch.negative"), " negative ", h("span.swatch.zero"), " 0 ", h("span.swatch.positive"), " positive ",
       h("span.swatch.unknown"), " not yet. Values above, gradients below, parameters at the foot."),
-    strip.element, operation.element, number.element, player.element);
-  const show = () => { strip.show(); operation.show(); number.show(); player.show(); };
+    strip.element, hint, operation.element, number.element, player.element);
+  const show = () => { hint.hidden = Boolean(state.operation || state.selected); strip.show(); operation.show(); number.show(); player.show(); };
   state.listeners.push(show);
   state.listeners.push((changes) => changes.selected && number.element.querySelector("h2").focus());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {

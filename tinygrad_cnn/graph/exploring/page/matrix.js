@@ -268,7 +268,8 @@ export class Matrix {
       const [r, g, b] = colour;
       context.fillStyle = 0.3 * r + 0.59 * g + 0.11 * b > 140 ? "#000" : "#fff";
       const fits = (text) => context.measureText(text).width < cell - 3;
-      const text = [3, 2, 1].map((count) => digits(values[k], count)).find(fits) ?? "·";
+      const texts = [3, 2, 1].map((count) => digits(values[k], count));
+      const text = [...texts, values[k].toExponential(0).replaceAll("-", "−")].find(fits) ?? "·";
       context.fillText(text, (column + 0.5) * cell, (row + 0.5) * cell);
     }
   }

@@ -156,6 +156,7 @@ export class NumberPanel {
       const meaning = run.meaning(operation, letter);
       return `${letter}: ${meaning ? meaning.node.name : "kept by the forward pass"}`;
     });
+    if (operation.row_major) words.push("k counts the values row by row");
     return h("p.quiet", words.join("; "), ".");
   }
 

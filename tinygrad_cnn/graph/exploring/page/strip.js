@@ -62,12 +62,12 @@ export class Strip {
     });
     return h("div.foot", all.map((input) => {
       const one = run.nodes[input.node];
-      return h("div", h("span.quiet", input.name), this.maps(one, "value", open, 4), one.gradient ? this.maps(one, "gradient", open, 4) : null);
+      return h("div", h("span.quiet", input.name), this.maps(one, "value", open, 4, node), one.gradient ? this.maps(one, "gradient", open, 4, node) : null);
     }));
   }
 
   /** Small pictures of the first maps; hatched where they are not known. */
-  maps(node, kind, open, count = CHANNELS) {
+  maps(node, kind, open, count = CHANNELS, of = node) {
     const { run, stop } = this.state;
     const tensor = run.known(node, kind, stop);
     const plan = planOf(node.value.shape);
@@ -77,7 +77,7 @@ export class Strip {
       return h("div.maps", h("span", { className: tensor ? "one" : "one unknown" }, tensor ? digits(tensor.values[0], 4) : "not yet"));
     }
     const pictures = [];
-    for (let map = 0; map < shown; map++) pictures.push(tensor ? this.picture(node, kind, tensor, plan, map) : h("span.unknown"));
+    for (let map = 0; map < shown; map++) pictures.push(tensor ? this.picture(node, kind, tensor, plan, map, of) : h("span.unknown"));
     const more = total > shown ? h("span.quiet", `+${total - shown}`) : null;
     const { known, all } = run.knownParts(node, stop);
     const some = kind === "gradient" && known && known < all ? h("span.quiet", `${known} of ${all}`) : null;
@@ -85,8 +85,9 @@ export class Strip {
     return h("div.maps", { role: "img", ariaLabel: `${word}, ${shapeText(node.value.shape)}${state}`, onclick: open }, pictures, more, some);
   }
 
-  picture(node, kind, tensor, plan, map) {
-    const key = `${node.place} ${kind} ${map}`;
+  /** A picture, made once for each column that has it. */
+  picture(node, kind, tensor, plan, map, of) {
+    const key = `${of.place} ${node.place} ${kind} ${map}`;
     const whole = tensor === node[kind];
     if (whole && this.pictures.has(key)) return this.pictures.get(key);
     const made = thumbnail(tensor, plan, map, this.most(node, kind, tensor, plan, map));
