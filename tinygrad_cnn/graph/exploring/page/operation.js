@@ -11,10 +11,13 @@ export class OperationPanel {
   }
 
   show() {
-    const { operation, stop, selected } = this.state;
+    const { run, operation, stop, selected } = this.state;
     this.element.hidden = !operation;
     if (!operation) return;
-    const key = `${operation.place} ${stop}`;
+    // Built anew only where another stop knows more of it, or less.
+    const nodes = operation.inputs.filter((input) => input.node !== null).map((input) => run.nodes[input.node]);
+    const known = (node) => [run.knowsValue(node, stop), run.knownParts(node, stop).known];
+    const key = String([operation.place, ...[operation, ...nodes].map(known)]);
     if (key !== this.key) this.build();
     this.key = key;
     if (selected) this.point(selected);
