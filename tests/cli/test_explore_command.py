@@ -39,8 +39,10 @@ def test_an_input_of_ones_own(run, working_directory, shape):
     line = "explore net.py --data digits --input x.npy --label 4"
     labels = ", ".join(["4"] * (len(shape) - 2))
     assert f"Net on x.npy, labelled {labels}, " in run(line).out
-    header = header_of(working_directory / "net.html")
-    assert header["labels"] == [4] * (len(shape) - 2)
+    nodes = header_of(working_directory / "net.html")["nodes"]
+    assert [n["shape"] for n in nodes if n["name"] == "input"] == [
+        [len(shape) - 2, 1, 28, 28]
+    ]
     assert run(line.replace(" --label 4", "")).status == 0
 
 

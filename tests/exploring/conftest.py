@@ -69,7 +69,7 @@ def opened(browser, runs, tmp_path):
     pages = []
 
     def open_page(name, **options):
-        page = Page(runs(name)[1], name, [])
+        page = Page(runs(name)[1], name)
         shown = Opened(browser, page.save(tmp_path / f"{name}.html"), **options)
         pages.append(shown)
         return shown

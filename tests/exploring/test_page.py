@@ -151,3 +151,24 @@ def test_the_modules_that_are_joined_share_no_name():
     names = re.findall(r"^(?:async )?(?:function|class|const|let) (\w+)", code, re.M)
     assert len(names) == len({*names})
     assert not re.search(r"^(import|export) ", code, re.M)
+
+
+@pytest.mark.parametrize(("width", "digits", "step"), [(3, 5, 2**-16), (2, 2, 2**-8)])
+def test_many_numbers_are_rounded_and_the_page_says_so(
+    monkeypatch, width, digits, step
+):
+    exact = unpacked(explored("mlp")[-1].html)[1]
+    count = sum([array.size for array in exact])
+    monkeypatch.setattr(page_module, "TARGET", count * width * 5 / 4)
+    html = explored("mlp")[-1].html
+    header, rounded = unpacked(html)
+    assert header["digits"] == digits
+    for own, right in zip(rounded, exact, strict=True):
+        np.testing.assert_allclose(own, right, step, 1e-40)
+
+
+def test_what_is_not_finite_stays():
+    numbers = np.array([np.inf, -np.inf, np.nan, 3.4e38, 1.0], np.float32)
+    page_module._round(numbers, 2)
+    assert np.isnan(numbers[2])
+    assert numbers[[0, 1, 4]].tolist() == [np.inf, -np.inf, 1]

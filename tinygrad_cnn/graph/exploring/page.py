@@ -40,6 +40,12 @@ MODULES += "operation", "strip", "player", "search", "main"
 LIMIT = 8 * 2**20
 """So many bytes a page may have: a phone opens it still."""
 
+TARGET = 5 * 2**20
+"""Above this many, as far as can be known before, numbers are rounded."""
+
+DIGITS = {4: 7, 3: 5, 2: 2}
+"""How many decimal digits of a number so many of its bytes hold."""
+
 
 class Page:
     """A run of a model, to be stepped through in a browser: one file that needs no other.
@@ -47,10 +53,12 @@ class Page:
     In a notebook it shows itself. html: the file's text.
     """
 
-    def __init__(self, run: Run, title: str, labels: list[Any]) -> None:
+    def __init__(self, run: Run, title: str) -> None:
         self.title = title
-        header = {"title": title, "labels": labels, "nodes": run.nodes}
-        self.html = _document(title, _pack(header, run.arrays))
+        count = sum([array.size for array in run.arrays])
+        width = next((k for k in DIGITS if count * k * 5 / 4 <= TARGET), 2)
+        header = {"title": title, "digits": DIGITS[width], "nodes": run.nodes}
+        self.html = _document(title, _pack(header, run.arrays, width))
         if len(self.html) > LIMIT:
             size = format_bytes(len(self.html))
             raise ArgumentError(
@@ -91,7 +99,8 @@ def explore(
     default: the model's class.
 
     The page has every value and every gradient in float32, of x as well, and takes each
-    number apart into the terms of its formula. The model is run as it is, and left so.
+    number apart into the terms of its formula. Of more than a million numbers it has about
+    five digits, then two, and says so. The model is run as it is, and left so.
     Raises ArgumentError if there would be no loss of one element, or a page above 8 MiB.
 
         explore(model, images[:1], labels[:1]).save("page.html")
@@ -104,23 +113,32 @@ def explore(
         if not isinstance(found, Tensor) or found.numel() != 1:
             raise ArgumentError("explore() needs a loss of one element: give labels")
         run = Run(found, {"": model, "input": asked, "labels": labels})
-    said = [] if labels is None else np.ravel(labels.numpy()).tolist()[:64]
-    return Page(run, title or type(model).__name__, said)
+    return Page(run, title or type(model).__name__)
 
 
-def _pack(header: dict[str, Any], arrays: list[Any]) -> str:
+def _pack(header: dict[str, Any], arrays: list[Any], width: int) -> str:
     """Lengths, JSON and float32 numbers: deflated, in base64.
 
-    The bytes of equal place in all numbers stand together, which deflates better.
+    The bytes of equal place in all numbers stand together, which deflates better; only
+    the first `width` of each are not 0.
     """
     shapes = [array.shape for array in arrays]
     text = json.dumps(header | {"arrays": shapes}, allow_nan=False).encode()
     flat = [np.ravel(array).astype("<f4") for array in arrays]
     numbers = np.concatenate(flat) if flat else np.zeros(0, "<f4")
+    _round(numbers, width)
     planes = numbers.view(np.uint8).reshape(-1, 4).T.tobytes()
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
     packed = deflate.compress(len(text).to_bytes(4, "little") + text + planes)
     return base64.b64encode(packed + deflate.flush()).decode()
+
+
+def _round(numbers: Any, width: int) -> None:
+    """Round float32 numbers, in place, to their first so many bytes."""
+    unit = np.uint32(1 << 8 * (4 - width))
+    bits = numbers.view(np.uint32)
+    finite = np.isfinite(numbers)
+    bits[finite] = (bits[finite] + unit // 2) // unit * unit
 
 
 def _document(title: str, data: str) -> str:

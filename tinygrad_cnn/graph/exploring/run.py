@@ -62,7 +62,8 @@ class Run:
             return found | {"value": self._keep(self._walk.arrays[node.id])}
         again = self._values[recorded]
         found["value"] = self._keep(again._array)
-        found["gradient"] = self._keep(self._gradients[again._record or again])
+        gradient = self._gradients.get(again._record or again)
+        found["gradient"] = None if gradient is None else self._keep(gradient)
         if isinstance(recorded, Record):
             found |= self._operation(node, recorded)
         return found | self._parts(recorded)
@@ -95,7 +96,7 @@ class Run:
             "said": {_letter(n): text for n, text in said.items()},
             "kept": {n: self._keep(x) for n, x in kept.items() if n in used},
             "row_major": record.op.row_major,
-            "where": os.path.basename(node.where),
+            "where": _shorten(node.where),
         }
 
     def _formulas(self, node: Node, record: Record) -> tuple[dict[str, Any], Any]:
@@ -127,6 +128,12 @@ class _Contributions(BackwardObserver):
         self, record: Record, i: int, g: Value, d: Value, total: Value
     ) -> None:
         self.found[record.parents[i]].append((record, np.array(d)))
+
+
+def _shorten(where: str) -> str:
+    """The file and the line of a user's code; no folder, for a page is passed on."""
+    name = os.path.basename(where)
+    return "" if name.startswith("<frozen ") else name
 
 
 def _letter(name: str) -> str:

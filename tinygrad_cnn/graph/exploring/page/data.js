@@ -63,7 +63,7 @@ export async function unpack(base64) {
 export class Run {
   constructor(header, arrays) {
     this.title = header.title;
-    this.labels = header.labels;
+    this.digits = header.digits;
     this.nodes = header.nodes.map((node, place) => ({
       ...node,
       place,

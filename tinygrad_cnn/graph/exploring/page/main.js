@@ -27,7 +27,8 @@ async function start() {
     h("header.top", h("h1", run.title), new Search(state).element, h("span", h("label", "colours by ", scale), " ",
       quiz, " ", h("button.print", { onclick: () => print() }, "Print"))),
     h("p.key", h("span.swatch.negative"), " negative ", h("span.swatch.zero"), " 0 ", h("span.swatch.positive"), " positive ",
-      h("span.swatch.unknown"), " not yet. Values above, gradients below, parameters at the foot."),
+      h("span.swatch.unknown"), " not yet. Values above, gradients below, parameters at the foot. ",
+      run.digits < 7 ? `All numbers are rounded to about ${run.digits} digits, to keep the page small.` : ""),
     strip.element, hint, operation.element, number.element, player.element);
   const show = () => { hint.hidden = Boolean(state.operation || state.selected); strip.show(); operation.show(); number.show(); player.show(); };
   state.listeners.push(show);

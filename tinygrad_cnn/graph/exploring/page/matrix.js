@@ -13,7 +13,7 @@ export function planOf(shape) {
     };
   }
   // A single row, or rows too long: each a map of its own, broken into lines.
-  const lead = shape.slice(0, -1), wrap = columns <= 16 ? columns : lineOf(columns);
+  const lead = shape.slice(0, -1), wrap = columns <= 6 ? columns : lineOf(columns);
   return {
     lead, rows: Math.ceil(columns / wrap), columns: wrap, size: columns, wrapped: wrap < columns,
     index: (map, row, column) => (shape.length ? [...unravel(map, lead), row * wrap + column] : []),
@@ -26,7 +26,7 @@ export function planOf(shape) {
 
 /** A length for the lines that divides all, if one is near the square root. */
 function lineOf(count) {
-  const root = Math.ceil(Math.sqrt(count));
+  const root = Math.max(3, Math.ceil(Math.sqrt(count)));
   for (let k = root; k <= 2 * root; k++) if (count % k === 0) return k;
   return root;
 }

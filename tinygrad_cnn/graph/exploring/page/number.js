@@ -108,7 +108,7 @@ export class NumberPanel {
     const sums = parts.map((part) => part.terms && sumOf(part.terms));
     const total = sums.some((sum) => sum === null) ? null : sums.reduce((a, b) => a + b, 0);
     const value = node[kind].at(index);
-    const gap = total === null ? "" : `, which differs by ${digits(Math.abs(total - value), 1)}`;
+    const gap = total === null ? "" : `, which differs by ${digits(Math.abs(total - value), 1)}${run.digits < 7 ? " (the page has rounded numbers)" : ""}`;
     const sum = total === null ? "" : `Sum of all terms: ${digits(total, 7)}. `;
     if (this.hides) return [...several, ...sections];
     return [...several, ...sections, h("p.total", sum, `The engine computed ${digits(value, 7)}${gap}.`)];
@@ -171,8 +171,8 @@ export class NumberPanel {
     const plain = others.length === 1 && others[0].value === term.slope;
     const slope = isGradient && !plain ? h("span", digits(term.slope ?? NaN, 4)) : null;
     const factors = others.slice(0, 4).flatMap((one, i) => [i || slope ? h("br") : null, ref(one)]);
-    const bar = h("span.bar", { className: `bar ${term.product < 0 ? "negative" : "positive"}` });
-    bar.style.width = `${most ? Math.round((60 * Math.abs(term.product)) / most) : 0}px`;
+    const bar = term.product !== 0 && h("span.bar", { className: `bar ${term.product < 0 ? "negative" : "positive"}` });
+    if (bar) bar.style.width = `${most ? Math.round((60 * Math.abs(term.product)) / most) : 0}px`;
     const first = isGradient ? h("td", term.g ? ref(term.g) : "") : h("td", others[0] ? ref(others[0]) : "");
     const second = isGradient ? h("td", slope, factors) : h("td", others.slice(1, 4).flatMap((one, i) => [i ? h("br") : null, ref(one)]));
     return h("tr", { className: term.won ? "won" : "" }, h("th", { scope: "row" }, term.won ? `${k + 1} won` : String(k + 1)),
