@@ -74,11 +74,28 @@ class Products(nn.Module):
         return F.log_softmax(self.dense(y.reshape(2, 15).reshape(1, 30)), dim=1)
 
 
+class Means(nn.Module):
+    """Sums, means, pooling by the mean, and a loss that is a mean of squares."""
+
+    loss = staticmethod(lambda y, labels: F.mse_loss(y, y.detach() * 0.5 + 1))
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.dense = nn.Linear(4, 3)
+
+    def forward(self, x):
+        y = F.avg_pool2d(self.conv(x), 2)
+        y = y - y.mean(dim=1, keepdim=True)
+        return self.dense(y.mean(dim=(2, 3)) + y.sum(dim=-1)[:, :, 0])
+
+
 NETS = {
     "mnist_net": lambda: from_file("mnist_net", 28),
     "lenet5": lambda: from_file("lenet5", 32),
     "mlp": lambda: from_file("mlp", 28),
     "windows": lambda: (Windows(), images(2, 2, 10, 8), tensor([1, 4])),
     "shared": lambda: (Shared(), images(2, 2, 6, 6), tensor([0, 3])),
+    "means": lambda: (Means(), images(2, 2, 8, 6), tensor([0, 1])),
     "products": lambda: (Products(), images(2, 6, 5), tensor([2])),
 }

@@ -15,6 +15,7 @@ several indices, its second in the last.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,10 +25,12 @@ import numpy as np
 from ..errors import ArgumentError
 from .base import Elementwise, Op, Value, shape_of
 from .formulas import LETTERS, formulas
+from .reduction import Reduction
 
 TOKEN = re.compile(
     r"\s*(?:(\d+(?:\.\d+)?)|(Σ|max)_(\{[\w,]+\}|\w)|([^\W\d]\w*|…)|(\S))"
 )
+REMARK = re.compile(r", (along one axis|the mean of n values)$")
 FUNCTIONS = "exp", "ln", "max"
 RELATIONS = "=", "≠", "<", ">", "≤", "≥"
 POSITIONS = {1: "k", 2: "nk", 3: "nti", 4: "ncij"}
@@ -71,7 +74,7 @@ ZERO = Expression("number")
 
 def read(text: str) -> Formula:
     """The formula of a text. Raises ArgumentError for what is not written as above."""
-    equation, _, condition = text.replace(", along one axis", "").partition("where ")
+    equation, _, condition = REMARK.sub("", text).partition("where ")
     reader = _Reader(equation.strip().removeprefix("∂L/∂"))
     left = reader.value()
     reader.take("=")
@@ -260,6 +263,9 @@ class _Application:
             if repeated := ",".join([i for i in names if i not in used]):
                 self.ranges |= dict(zip(names, self.shapes["y"], strict=True))
                 right = Expression("Σ", repeated, (right,))
+        elif isinstance(self.op, Reduction):
+            reduced = self._reduced(self.op)
+            left, right = left.change(reduced), right.change(reduced)
         elif isinstance(axis, int) and axes > 1:
             others = [Expression("letter", letter) for letter in "nabdef"[: axes - 1]]
             k = axis % axes
@@ -281,6 +287,27 @@ class _Application:
             raise ArgumentError("leading axes that broadcast")
         letters = [Expression("letter", letter) for letter in "nmh"[: len(lead)]]
         return e._replace(parts=(*letters, *e.parts[1:]))
+
+    def _reduced(self, op: Reduction) -> Callable[[Expression], Expression]:
+        """What gives x all its axes, a result those that stay, and k those that go."""
+        shape = self.shapes["x"]
+        letters = "abcdef"[: len(shape)]
+        axes = range(len(shape)) if op.axis is None else op.axis
+        gone = [letters[axis] for axis in axes]
+        sizes = dict(zip(letters, shape, strict=True))
+        self.letters["n"] = math.prod([sizes[letter] for letter in gone])
+        stay = [ZERO if i in gone else Expression("letter", i) for i in letters]
+        rest = stay if op.keepdims else [part for part in stay if part != ZERO]
+
+        def complete(e: Expression) -> Expression:
+            if e.kind == "at" and e.text == "x":
+                every = [Expression("letter", letter) for letter in letters]
+                return e._replace(parts=tuple(every))
+            if e.kind == "letter" and e.text in ("y", "g"):
+                return Expression("at", e.text, tuple(rest))
+            return e._replace(text=",".join(gone)) if e.kind in ("Σ", "max") else e
+
+        return complete
 
     def _at(self, names: str) -> Callable[[Expression], Expression]:
         """What gives arrays without indices those of their position in the result."""
