@@ -90,6 +90,18 @@ class Means(nn.Module):
         return self.dense(y.mean(dim=(2, 3)) + y.sum(dim=-1)[:, :, 0])
 
 
+class Recurrent(nn.Module):
+    """Three steps with the same weights, and what only moves values."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.RNN(4, 5, batch_first=True)
+        self.out = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.out(self.rnn(x)[0][:, -1])
+
+
 NETS = {
     "mnist_net": lambda: from_file("mnist_net", 28),
     "lenet5": lambda: from_file("lenet5", 32),
@@ -97,5 +109,6 @@ NETS = {
     "windows": lambda: (Windows(), images(2, 2, 10, 8), tensor([1, 4])),
     "shared": lambda: (Shared(), images(2, 2, 6, 6), tensor([0, 3])),
     "means": lambda: (Means(), images(2, 2, 8, 6), tensor([0, 1])),
+    "recurrent": lambda: (Recurrent(), images(2, 3, 4), tensor([0, 2])),
     "products": lambda: (Products(), images(2, 6, 5), tensor([2])),
 }

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from cases import CASES
+from each import for_each
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +13,9 @@ from tinygrad_cnn.errors import ArgumentError
 from tinygrad_cnn.kernels import Window
 from tinygrad_cnn.ops import registry
 from tinygrad_cnn.ops.convolution import Conv2d
-from tinygrad_cnn.ops.index_formulas import formula_for, read
+from tinygrad_cnn.ops.formula_grammar import read
+from tinygrad_cnn.ops.formulas import LETTERS
+from tinygrad_cnn.ops.index_formulas import formula_for, source_of
 from tinygrad_cnn.ops.linear import Linear, Matmul
 from tinygrad_cnn.ops.pooling import MaxPool2d
 
@@ -155,12 +159,67 @@ def value_of(e, env, arrays):
                 if all(value_of(c, inner, arrays) == inner[n] for n, c in env["where"]):
                     values.append(value_of(e.parts[0], inner, arrays))
             return np.nansum(values) if e.kind == "Σ" else np.nanmax(values)
+        case "call":
+            return CALLS[e.text](*[of(k) for k in range(len(e.parts))])
         case "[]":
-            return float(of(0) == of(1)) if e.text == "=" else float(of(0) > of(1))
+            return float(RELATIONS[e.text](of(0), of(1)))
         case "()":
             return of(0)
-    operation = {"+": np.add, "−": np.subtract, "·": np.multiply}[e.kind]
-    return operation(of(0), of(1))
+        case "negative":
+            return -of(0)
+        case "²":
+            return of(0) ** 2
+    return ARITHMETIC[e.kind](of(0), of(1))
+
+
+CALLS = {"exp": np.exp, "ln": np.log, "tanh": np.tanh, "max": np.maximum}
+CALLS["σ"] = lambda x: 1 / (1 + np.exp(-x))
+RELATIONS = {"=": np.equal, "≠": np.not_equal, "<": np.less, ">": np.greater}
+RELATIONS |= {"≤": np.less_equal, "≥": np.greater_equal}
+ARITHMETIC = {"+": np.add, "−": np.subtract, "·": np.multiply, "/": np.divide}
+
+
+def evaluated(formula, index, known):
+    """The entry of the left side of a formula."""
+    pairs = zip(formula["left"].parts, index, strict=True)
+    letters = {part.text: i for part, i in pairs if part.kind == "letter"}
+    env = {"ranges": formula["ranges"], "where": formula["where"], **letters}
+    return value_of(formula["right"], env, known)
+
+
+@for_each("case", CASES, ids=str)
+def test_what_can_be_read_is_what_is_computed(case, for_drawn):
+    """Of every operation: the result, and each gradient, at a random entry."""
+
+    @for_drawn(3)
+    def _(d):
+        example = case.draw(d)
+        op, y, g = example.op, example.result(), example.cotangent()
+        inputs = example.inputs
+        if op.variadic or not y.size or y.size > 500:
+            return
+        rest = op.forward(*inputs)[1:] if op.keeps else ()
+        kept = dict(zip(op.keeps, rest, strict=True))
+        if (source := source_of(op, inputs)) is not None:
+            kept["source"] = source
+        rights = {
+            example.name(i): x
+            for i, x in zip(example.wrt, example.gradients(g), strict=True)
+        }
+        for name, right in {"y": y, **rights}.items():
+            formula = formula_for(op, name, inputs, y, kept)
+            if formula is None or not right.size:
+                continue
+            letters = [LETTERS.get(n, n) for n in op.inputs]
+            known = {**dict(zip(letters, inputs, strict=True)), **kept, "y": y, "g": g}
+            index = tuple([int(d.rng.integers(n)) for n in right.shape])
+            expected = right[index]
+            if op.row_major or "source" in kept:
+                known = {n: np.ravel(x) for n, x in known.items()}
+                index = (int(np.ravel_multi_index(index, right.shape)),)
+            with np.errstate(all="ignore"):
+                found = evaluated(formula, index, known)
+            np.testing.assert_allclose(found, expected, 1e-6, 1e-9)
 
 
 @given(
@@ -188,8 +247,5 @@ def test_formulas_of_windows_give_what_the_rules_give(stride, padding, dilation,
         formula = formula_for(op, name, inputs, of_result, kept)
         known = {**dict(zip("xw", inputs, strict=False)), **kept, "g": of_result}
         index = tuple([int(rng.integers(n)) for n in right.shape])
-        letters = [part.text for part in formula["left"].parts]
-        env = {"ranges": formula["ranges"], "where": formula["where"]}
-        env |= dict(zip(letters, index, strict=True))
-        found = value_of(formula["right"], env, known)
+        found = evaluated(formula, index, known)
         np.testing.assert_allclose(found, right[index], 1e-9, 1e-12)

@@ -7,177 +7,31 @@ is prose, or says more than one number, the class's own in `index_formulas`:
     ∂L/∂x[n,c,q,r] = Σ_{o,i,j,u,v} g[n,o,i,j] · w[o,c,u,v]
     where (q, r) = (s i + d u − p, s j + d v − p)
 
-with + − · /, products of neighbours, Σ and max over index letters, exp, ln and max of
-values, and [condition], which is 1 where it holds and else 0. An entry outside of its array
-is no term. A letter that is a pair (a stride) is its first number in the last but one of
-several indices, its second in the last.
+with + − · / ², products of neighbours, Σ and max over index letters, exp, ln, tanh, σ and
+max of values, and [condition], which is 1 where it holds and else 0. An entry outside of
+its array is no term. A letter that is a pair (a stride) is its first number in the last but
+one of several indices, its second in the last.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError
 from .base import Elementwise, Op, Value, shape_of
+from .formula_grammar import ZERO, Expression, read
 from .formulas import LETTERS, formulas
 from .reduction import Reduction
 
-TOKEN = re.compile(
-    r"\s*(?:(\d+(?:\.\d+)?)|(Σ|max)_(\{[\w,]+\}|\w)|([^\W\d]\w*|…)|(\S))"
-)
-REMARK = re.compile(r", (along one axis|the mean of n values)$")
-FUNCTIONS = "exp", "ln", "max"
-RELATIONS = "=", "≠", "<", ">", "≤", "≥"
+MOVED = {"y": "y[k] = x[source[k]]", "x": "∂L/∂x[k] = Σ_i g[i] · [source[i] = k]"}
+"""Of an operation that puts each value of x in some places, all counted row by row."""
+
 POSITIONS = {1: "k", 2: "nk", 3: "nti", 4: "ncij"}
 """The index letters of element-wise operations, by the number of axes."""
-
-
-class Expression(NamedTuple):
-    """Part of a formula, and as JSON a list.
-
-    kind: "at" (an entry; text is the array, parts are the indices), "letter", "number"
-    (text: its letter, if it has one), "Σ" and "max" (text: letters, with commas), "call"
-    (text: the function), "[]" (text: the relation), "()", "+", "−", "·", "/" or "negative".
-    """
-
-    kind: str
-    text: str = ""
-    parts: tuple[Expression, ...] = ()
-    value: float = 0.0
-
-    def walk(self) -> Iterator[Expression]:
-        """This and all within it."""
-        yield self
-        for part in self.parts:
-            yield from part.walk()
-
-    def change(self, f: Callable[[Expression], Expression]) -> Expression:
-        """With f of each part in its place, inner ones first."""
-        return f(self._replace(parts=tuple([part.change(f) for part in self.parts])))
-
-
-class Formula(NamedTuple):
-    """left = right where letter = …, for each of `where`."""
-
-    left: Expression
-    right: Expression
-    where: tuple[tuple[str, Expression], ...] = ()
-
-
-ZERO = Expression("number")
-
-
-def read(text: str) -> Formula:
-    """The formula of a text. Raises ArgumentError for what is not written as above."""
-    equation, _, condition = REMARK.sub("", text).partition("where ")
-    reader = _Reader(equation.strip().removeprefix("∂L/∂"))
-    left = reader.value()
-    reader.take("=")
-    right = reader.sum()
-    if reader.next not in ("", "="):  # a second equality says the same once more
-        raise ArgumentError(f"cannot read {reader.next!r} in {text!r}")
-    if not condition:
-        return Formula(left, right)
-    reader = _Reader(condition)
-    letters = reader.listed("(", ")")
-    reader.take("=")
-    values = reader.listed("(", ")")
-    if reader.next or len(letters) != len(values):
-        raise ArgumentError(f"cannot read the condition of {text!r}")
-    names = [letter.text for letter in letters]
-    return Formula(left, right, tuple(zip(names, values, strict=True)))
-
-
-class _Reader:
-    """Reads expressions from their tokens, by descent."""
-
-    def __init__(self, text: str) -> None:
-        self.tokens = [match.groups("") for match in TOKEN.finditer(text.strip())]
-        self.at = 0
-
-    @property
-    def next(self) -> str:
-        """The token that comes, without the letters of a sum; "" at the end."""
-        return next(filter(None, self.tokens[self.at]), "") if self.more else ""
-
-    @property
-    def more(self) -> bool:
-        return self.at < len(self.tokens)
-
-    def take(self, mark: str) -> None:
-        if self.next != mark:
-            raise ArgumentError(f"expected {mark!r} in a formula, not {self.next!r}")
-        self.at += 1
-
-    def listed(self, opening: str, closing: str) -> tuple[Expression, ...]:
-        self.take(opening)
-        found = [self.sum()]
-        while self.next == ",":
-            self.take(",")
-            found.append(self.sum())
-        self.take(closing)
-        return tuple(found)
-
-    def sum(self) -> Expression:
-        left = self.product()
-        while (sign := self.next) in ("+", "−"):
-            self.take(sign)
-            left = Expression(sign, parts=(left, self.product()))
-        return left
-
-    def product(self) -> Expression:
-        if self.next == "−":
-            self.take("−")
-            return Expression("negative", parts=(self.product(),))
-        left = self.value()
-        while self.more and self.next not in ("+", "−", ",", ")", "]", *RELATIONS):
-            sign = self.next if self.next in ("·", "/") else ""
-            if sign:
-                self.take(sign)
-            left = Expression(sign or "·", parts=(left, self.value()))
-        return left
-
-    def value(self) -> Expression:
-        if not self.more:
-            raise ArgumentError("a formula ends too early")
-        number, over, letters, name, mark = self.tokens[self.at]
-        if mark == "(":
-            return Expression("()", parts=self.listed("(", ")"))
-        if mark == "[":
-            return self._condition()
-        self.at += 1
-        if number:
-            return Expression("number", value=float(number))
-        if over:
-            return Expression(over, letters.strip("{}"), (self.product(),))
-        if not name:
-            raise ArgumentError(f"cannot read {mark!r} in a formula")
-        if name in FUNCTIONS:
-            return Expression("call", name, self.listed("(", ")"))
-        if self.next == "[" and not self._is_condition():
-            return Expression("at", name, self.listed("[", "]"))
-        return Expression("letter", name)
-
-    def _condition(self) -> Expression:
-        self.take("[")
-        left, relation = self.sum(), self.next
-        if relation not in RELATIONS:
-            raise ArgumentError(f"{relation!r} compares nothing")
-        self.take(relation)
-        found = Expression("[]", relation, (left, self.sum()))
-        self.take("]")
-        return found
-
-    def _is_condition(self) -> bool:
-        """Whether the bracket that comes holds a relation, not indices."""
-        marks = [token[-1] for token in self.tokens[self.at :]]
-        end = marks.index("]") if "]" in marks else 0
-        return any(mark in RELATIONS for mark in marks[:end])
 
 
 def formula_for(
@@ -190,7 +44,8 @@ def formula_for(
     such formula, or it cannot be read.
     """
     known = formulas(type(op))
-    text = op.index_formulas.get(name) or known.gradients.get(name, "")
+    own = MOVED if "source" in kept else op.index_formulas
+    text = own.get(name) or known.gradients.get(name, "")
     text = text or (known.forward if name == "y" else "")
     letters = [LETTERS.get(n, n) for n in op.inputs]
     values = {**dict(zip(letters, inputs, strict=False)), **kept, "y": y, "g": y}
@@ -202,13 +57,26 @@ def formula_for(
         return None
 
 
+def source_of(op: Op, inputs: Sequence[Value]) -> Value | None:
+    """Which value of x each value of y is, for an operation that only moves them.
+
+    None for others, and for those that say more themselves.
+    """
+    if not op.moves or op.variadic or len(inputs) != 1 or op.index_formulas:
+        return None
+    (x,) = inputs
+    found = np.asarray(op.forward(np.arange(np.size(x)).reshape(shape_of(x))))
+    return found if found.dtype.kind == "i" else None
+
+
 class _Application:
     """Puts the shapes and the numbers of one application into a formula."""
 
     def __init__(self, op: Op, values: Mapping[str, Value]) -> None:
         self.op = op
+        row_major = op.row_major or "source" in values
         self.shapes = {
-            name: (int(np.size(x)),) if op.row_major else shape_of(x)
+            name: (int(np.size(x)),) if row_major else shape_of(x)
             for name, x in values.items()
             if isinstance(x, np.ndarray | np.generic)
         }
@@ -258,6 +126,8 @@ class _Application:
         axes, axis = len(self.shapes["y"]), getattr(self.op, "axis", None)
         if isinstance(self.op, Elementwise) and left.kind == "letter":
             names = POSITIONS.get(axes, "abcdef"[:axes])
+            if any(part.text in [*names] for part in right.walk()):
+                raise ArgumentError("a letter of the formula is that of a position")
             left, right = (e.change(self._at(names)) for e in (left, right))
             used = {index.text for index in left.parts}
             if repeated := ",".join([i for i in names if i not in used]):
@@ -280,8 +150,11 @@ class _Application:
 
     def _lead(self, e: Expression) -> Expression:
         """With a letter for each axis that a leading … stands for."""
-        if e.kind != "at" or e.parts[0].text != "…":
+        dots = [part.text for part in e.parts].count("…") if e.kind == "at" else 0
+        if not dots:
             return e
+        if dots > 1 or e.parts[0].text != "…":
+            raise ArgumentError("an axis that is not named")
         lead, y = self.shapes[e.text][: 1 - len(e.parts)], self.shapes["y"]
         if lead != y[: len(lead)] or len(y) != len(lead) + len(e.parts) - 1:
             raise ArgumentError("leading axes that broadcast")
@@ -366,3 +239,14 @@ class _Application:
                     self.ranges[letter] = len(given)
                 if letter not in self.ranges:
                     raise ArgumentError(f"it is not known what {letter} runs over")
+        self._require_bound(*expressions)
+
+    def _require_bound(self, left: Expression, *rest: Expression) -> None:
+        """Refuse an index letter that neither the left side nor a Σ gives values."""
+        every = [part for e in rest for part in e.walk()]
+        bound = {part.text for part in left.parts}
+        for e in every:
+            bound |= set(e.text.split(",")) if e.kind in ("Σ", "max") else set()
+        for e in every:
+            if e.kind == "letter" and e.text not in bound:
+                raise ArgumentError(f"it is not said what {e.text} is")

@@ -15,7 +15,7 @@ from ...core.methods.gradient import cotangent_of
 from ...core.replaying import nodes_of, record_again
 from ...ops.base import Value
 from ...ops.formulas import LETTERS
-from ...ops.index_formulas import formula_for
+from ...ops.index_formulas import formula_for, source_of
 from ..data import Node
 from ..walker import Walk
 
@@ -95,7 +95,7 @@ class Run:
             "formulas": {_letter(n): formula for n, formula in read.items()},
             "said": {_letter(n): text for n, text in said.items()},
             "kept": {n: self._keep(x) for n, x in kept.items() if n in used},
-            "row_major": record.op.row_major,
+            "row_major": record.op.row_major or "source" in kept,
             "where": _shorten(node.where),
         }
 
@@ -108,6 +108,8 @@ class Run:
         inputs = [c if p is None else values[p]._array for p, c in pairs]
         rest = op.forward(*inputs)[1:] if op.keeps else ()
         kept = dict(zip(op.keeps, rest, strict=True))
+        if (source := source_of(op, inputs)) is not None:
+            kept["source"] = source
         y = values[record]._array
         names = ("y", *node.gradients)
         read = {name: formula_for(op, name, inputs, y, kept) for name in names}

@@ -46,6 +46,7 @@ export function expressionView([kind, text, parts, value], env = {}) {
     case "letter": return letter(text);
     case "at": return h("span.entry", h("b", text), parts.length ? ["[", listed(), "]"] : []);
     case "()": return h("span", "(", listed(), ")");
+    case "²": return h("span", show(parts[0]), "²");
     case "negative": return h("span", "−", show(parts[0]));
     case "call": return h("span", text, "(", listed(), ")");
     case "[]": return h("span", "[", show(parts[0]), ` ${text} `, show(parts[1]), "]");

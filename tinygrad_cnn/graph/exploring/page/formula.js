@@ -9,6 +9,7 @@ export function evaluate([kind, text, parts, value], env, entry) {
     case "at": return entry(text, parts.map((part) => evaluate(part, env, entry)));
     case "()": return of(0);
     case "negative": return -of(0);
+    case "²": return of(0) ** 2;
     case "+": return of(0) + of(1);
     case "−": return of(0) - of(1);
     case "·": return times(of(0), of(1));
@@ -29,6 +30,8 @@ const times = (a, b) => (a === 0 || b === 0 ? 0 : a * b);
 const FUNCTIONS = {
   exp: Math.exp,
   ln: Math.log,
+  tanh: Math.tanh,
+  "σ": (x) => 1 / (1 + Math.exp(-x)),
   max: (...xs) => (xs.some(Number.isNaN) ? NaN : Math.max(...xs)),
 };
 const RELATIONS = {
