@@ -33,12 +33,14 @@ async function start() {
   const show = () => { hint.hidden = Boolean(state.operation || state.selected); strip.show(); operation.show(); number.show(); player.show(); };
   state.listeners.push(show);
   state.listeners.push((changes) => changes.selected && number.element.querySelector("h2").focus());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    forgetColours();
-    strip.forget();
-    operation.key = null;
-    show();
-  });
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) {
+    matchMedia(query).addEventListener("change", () => {
+      forgetColours();
+      strip.forget();
+      operation.key = null;
+      show();
+    });
+  }
   light();
   keys(state, player);
   addEventListener("hashchange", () => {
