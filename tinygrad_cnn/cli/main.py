@@ -35,6 +35,7 @@ COMMANDS = {
     "profile": "show where the time of a training step goes",
     "reproduce": "run the experiments of the documents on real data",
     "run": "run a PyTorch script as it is",
+    "explore": "write a page that steps through a model's backpropagation",
     "explain": "show the products that one number of a gradient is the sum of",
 }
 """Each command, which is the module of that name in this package, and its line of help.

@@ -53,6 +53,13 @@ For `explain` (an operation whose value at i comes from the inputs at i derives 
     reached               which values of y had to do with x[index]
     remark                what ∂L/∂x[index] comes to, for this g
 
+For `explore`, which executes formulas (`ops/index_formulas.py`):
+    index_formulas        of y and of gradients, by name, where the docstring's are prose
+    letters               the numbers that letters of the formulas stand for, pairs of them
+                          (vertical, horizontal), of index letters the range; None where
+                          the formulas do not hold as they stand
+    row_major             the formulas count the values of an array in row-major order
+
 For `lint`:
     takes, gives          what the first input should be, and what the result is: "scores"
                           (of the classes along `axis`), "logits" (each by itself),
@@ -83,7 +90,7 @@ when an operation is applied to it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import FrozenInstanceError, dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, dataclass_transform
 
@@ -168,6 +175,8 @@ class Op:
     compiled: ClassVar[str] = ""
     ufunc: ClassVar[Any] = None
     floor: ClassVar[float | None] = None
+    index_formulas: ClassVar[Mapping[str, str]] = {}
+    row_major: ClassVar[bool] = False
 
     inputs: ClassVar[tuple[str, ...]]
     variadic: ClassVar[bool]
@@ -284,6 +293,10 @@ class Op:
     def parts_images(self, x: Value) -> bool:
         """Whether a view of x keeps its first axis, and moves values only behind it."""
         return False
+
+    def letters(self) -> dict[str, Any]:
+        """What letters of the formulas stand for."""
+        return {}
 
     def factor(self, inputs: Inputs, i: int, index: Position, at: Position) -> str:
         """∂y[at]/∂(inputs[i][index]) in letters, where it has a name."""

@@ -5,7 +5,7 @@ Index letters: n image; c, j, k class; p = softmax(x).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -50,6 +50,7 @@ class LogSoftmax(Op):
     takes = "scores"
     gives = "log-probabilities"
     compiled = "log_softmax"
+    index_formulas: ClassVar = {"x": "∂L/∂x[k] = Σ_c g[c] · ([c = k] − exp(y[k]))"}
 
     def forward(self, x: Value) -> Value:
         return active.log_softmax(x, self.axis)
@@ -108,6 +109,10 @@ class NLLLoss(Op):
     keeps = ("scale", "label")
     takes = "log-probabilities"
     compiled = "nll_loss"
+    index_formulas: ClassVar = {
+        "y": "y = Σ_n scale[n] · x[n, label[n]]",
+        "x": "∂L/∂x[n,k] = g · scale[n] · [k = label[n]]",
+    }
 
     def forward(self, x: Value, target: Value, weight: Value) -> tuple[Value, ...]:
         if weight is None and self.plain(x, target):

@@ -58,6 +58,11 @@ class Convolution(Op):
         """The window of a kernel of this (k_y, k_x)."""
         return _window((kernel[0], kernel[1]), self.stride, self.padding, self.dilation)
 
+    def letters(self) -> dict[str, Any]:
+        if self.groups > 1:  # the formulas speak of the channels of one group
+            return {"c": None}
+        return {"s": self.stride, "d": self.dilation, "p": self.padding}
+
     _layout = property(attrgetter("stride", "padding", "dilation", "groups"))
 
 

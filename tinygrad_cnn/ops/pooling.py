@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,17 @@ def check_images(x: Value, name: str) -> None:
     """Refuse what is not (N, C, H, W)."""
     if x.ndim != 4:
         raise ShapeError(f"{name} takes images (N, C, H, W), got {list(x.shape)}")
+
+
+def letters_of(window: Window) -> dict[str, Any]:
+    """Those of the formulas of this file."""
+    (k_y, k_x), s, p, d = (
+        window.kernel,
+        window.stride,
+        window.padding,
+        window.dilation,
+    )
+    return {"s": s, "p": p, "d": d, "k": k_x, "u": range(k_y), "v": range(k_x)}
 
 
 class MaxPool2d(Op):
@@ -38,6 +49,13 @@ class MaxPool2d(Op):
     flat_slope = True
     compiled = "max_pool2d"
     keeps_channels = True
+    index_formulas: ClassVar = {
+        "x": "∂L/∂x[n,c,q,r] = Σ_{i,j,u,v} g[n,c,i,j] · [tap[n,c,i,j] = k u + v] "
+        "where (q, r) = (s i + d u − p, s j + d v − p)",
+    }
+
+    def letters(self) -> dict[str, Any]:
+        return letters_of(self.window)
 
     def forward(self, x: Value) -> tuple[Value, Value]:
         check_images(x, "max_pool2d")
@@ -136,6 +154,9 @@ class SumPool2d(Op):
     window: Window
     ceil_mode: bool = False
     flat_slope = True
+
+    def letters(self) -> dict[str, Any]:
+        return letters_of(self.window)
 
     def forward(self, x: Value) -> Value:
         check_images(x, "avg_pool2d")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class Reshape(Op):
     shape: tuple[int, ...]
     view = True
     moves = True
+    row_major = True
+    index_formulas: ClassVar = {"y": "y[k] = x[k]", "x": "∂L/∂x[k] = g[k]"}
 
     def forward(self, x: Value) -> Value:
         if math.prod(self.shape) == x.size and min(self.shape, default=0) >= 0:

@@ -1,0 +1,1 @@
+"""A page that steps through the forward and backward pass of a model, number by number."""
