@@ -56,8 +56,30 @@ def read(subject: CodeSubject, params: Mapping[str, str] | None) -> None:
     Sets the subject's rates, reading, origins, arrays, notes and unread. Raises
     ForeignError if the code raises whatever it is given, and ArgumentError if it cannot be
     read at all.
+
+    Some layers make their parameters in their first forward: then it is the layer after it
+    that is checked, if what was made there has a gradient. What has none is a state.
     """
-    Reader(subject, params).read()
+    cold = subject.layer
+    subject.layer = twin_of(cold)
+    subject.forward(subject.layer)
+    known = {place for place, _ in leaves_in(cold)}
+    try:
+        warm = Reader(subject, params)
+        made = [
+            name
+            for name in warm.tensors.parameters
+            if not known & {*warm.tensors.places[name]}
+        ]
+        if made and warm.find_reading() and {*made} & subject.origins.keys():
+            warm.conclude()
+            return
+    except TinygradError:  # it cannot run twice
+        pass
+    subject.layer, subject.reading = cold, Reading()
+    reader = Reader(subject, params)
+    reader.find_reading()
+    reader.conclude()
 
 
 class Reader:
@@ -83,8 +105,8 @@ class Reader:
         ]
         self.tensors = self._find_tensors()
 
-    def read(self) -> None:
-        """The likeliest reading; of several, the first whose gradients are right."""
+    def find_reading(self) -> bool:
+        """Take the likeliest reading; of several, the first whose gradients are right."""
         found = [trial for way in self._readings() for trial in self._try(*way)]
         fitting = [trial for trial in found if isinstance(trial, Trial)]
         failures = [trial for trial in found if isinstance(trial, TinygradError)]
@@ -100,9 +122,9 @@ class Reader:
         else:
             close = [trial for trial in whole if trial.doubt <= least + CLOSE]
             best = max(close, key=self._count_right) if close[1:] else close[0]
-        self.subject.reading, self.subject.origins = best.reading, best.origins
         self.exchanged = self._find_exchanged(best, fitting)
-        self._conclude()
+        self.subject.reading, self.subject.origins = best.reading, best.origins
+        return True
 
     def _find_exchanged(
         self, best: Trial, fitting: Sequence[Trial]
@@ -120,27 +142,11 @@ class Reader:
     # -------------------------------------------------------------------- parameters
 
     def _find_tensors(self) -> Tensors:
-        """The inputs, and the parameters that the outputs depend on.
-
-        Some layers make their parameters in their first forward: then it is the layer after
-        it that is checked.
-        """
+        """The inputs, and the parameters that the outputs depend on."""
         subject = self.subject
-        cold, warm = subject.layer, twin_of(subject.layer)
-        subject.forward(warm)
-        places = _lasting(cold, warm)
-        known = {place for found in places.values() for place in found}
-        again = subject.layer = twin_of(warm)
-        subject.forward(twin := twin_of(again))
-        made = _lasting(again, twin)
-        if any(
-            self._matters(at(again, found[0]))
-            for found in made.values()
-            if not known & set(found) and at(cold, found[0]) is None
-        ):
-            places = made
-        else:
-            subject.layer = cold
+        after = twin_of(subject.layer)
+        subject.forward(after)
+        places = _lasting(subject.layer, after)
         parameters = {
             name: array
             for name, found in places.items()
@@ -308,7 +314,7 @@ class Reader:
 
     # -------------------------------------------------------------------- conclusions
 
-    def _conclude(self) -> None:
+    def conclude(self) -> None:
         """Say what is checked, what is not, and what the reader should know."""
         subject, tensors, found = self.subject, self.tensors, self.subject.origins
         before, twin = twin_of(subject.layer), twin_of(subject.layer)
