@@ -33,7 +33,7 @@ def compiled_kernels():
     for name, module in list(sys.modules.items()):
         if name.startswith("tinygrad_cnn.kernels.fast"):
             for value in vars(module).values():
-                function = getattr(getattr(value, "one", value), "py_func", None)
+                function = getattr(getattr(value, "kernel", value), "py_func", None)
                 if function is not None:
                     yield function.__code__.co_filename, function.__code__.co_name
 

@@ -24,7 +24,9 @@ def cuts(e: Evidence) -> Iterator[Hypothesis]:
             each, claimed = true / base, e.claim / base
             c = float(np.nanmax(np.abs(each), initial=0))
             at_edge = e.wrong & e.close(np.abs(each), np.full(e.shape, c))
-            if at_edge.sum() > 1 and e.agree(np.clip(claimed, -c, c), each):
+            inside = ~np.isnan(each) & ~at_edge & ~e.close(each, np.zeros(e.shape))
+            shown = min(at_edge.sum(), inside.sum()) > 1
+            if shown and e.agree(np.clip(claimed, -c, c), each):
                 text = f"what has to be clipped to ±{c:.6g} as forward does, and is not"
                 yield Hypothesis("clip missing", text, e.claim)
     tidy = np.round(true, 9)  # 1.9999999999 is 2
