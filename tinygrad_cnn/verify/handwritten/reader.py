@@ -76,7 +76,7 @@ def read(subject: CodeSubject, params: Mapping[str, str] | None) -> None:
             return
     except TinygradError:  # it cannot run twice
         pass
-    subject.layer, subject.reading = cold, Reading()
+    subject.layer, subject.reading, subject.draws = cold, Reading(), True
     reader = Reader(subject, params)
     reader.find_reading()
     Conclusions(reader).conclude()
