@@ -133,14 +133,26 @@ class _OwnNames:
         return ModuleSpec(name, _ALIAS, is_package=True)
 
 
-class _TheirCode(SourceFileLoader):
-    """Loads a file of the user's so that its functions, too, import as in the block."""
+class TheirCode(SourceFileLoader):
+    """Loads a file of the user's so that its functions, too, import as in the block.
 
-    block: in_place_of_torch
+    block: has `prepare(module)`, called before the module is run.
+    """
+
+    block: Any
 
     def exec_module(self, module: ModuleType) -> None:
         self.block.prepare(module)
         super().exec_module(module)
+
+
+def find_file(name: str, path: Sequence[str] | None, block: Any) -> ModuleSpec | None:
+    """Where Python finds a module; the user's own code is loaded as in the block."""
+    spec = PathFinder.find_spec(name, path)
+    if spec and type(spec.loader) is SourceFileLoader and is_users(spec.origin):
+        spec.loader = TheirCode(spec.loader.name, spec.loader.path)
+        spec.loader.block = block
+    return spec
 
 
 class in_place_of_torch:  # a context manager is named like a function
@@ -189,11 +201,7 @@ class in_place_of_torch:  # a context manager is named like a function
             return ModuleSpec(name, _ALIAS, is_package=True)
         if name.partition(".")[0] == OWN:
             return None
-        spec = PathFinder.find_spec(name, path)
-        if spec and type(spec.loader) is SourceFileLoader and is_users(spec.origin):
-            spec.loader = _TheirCode(spec.loader.name, spec.loader.path)
-            spec.loader.block = self
-        return spec
+        return find_file(name, path, self)
 
     def prepare(self, module: ModuleType) -> None:
         """Let a module, before it is run, import as in the block at any later time."""
@@ -261,7 +269,7 @@ def _has_ours(module: ModuleType) -> bool:
     if module.__name__.partition(".")[0] == OWN:
         return False
     spec = getattr(module, "__spec__", None)
-    if spec is not None and isinstance(spec.loader, _TheirCode):
+    if spec is not None and isinstance(spec.loader, TheirCode):
         return True
     for value in list(vars(module).values()):
         of = value.__name__ if isinstance(value, ModuleType) else ""

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from students import SCALE, TEACHER
 
 from tinygrad_cnn.cli.main import main
 from tinygrad_cnn.verify.handwritten.file import subjects_of
@@ -422,25 +423,6 @@ def test_an_exception_is_one_line_and_in_the_junit_file(pair, working_directory)
 
 
 # --- a teacher's file ---------------------------------------------------------------------
-
-TEACHER = """
-import numpy as np
-inputs_Scale, inputs_Square = np.random.randn(2, 3), np.random.randn(4)
-arguments_Scale = 3
-"""
-SCALE = """
-class Scale:
-    def __init__(self, count):
-        self.w = np.random.randn(count)
-
-    def forward(self, x):
-        self.x = x
-        return x * self.w
-
-    def backward(self, g):
-        self.dw = (g * self.x).sum(axis=0)
-        return g * self.w
-"""
 
 
 def test_a_teacher_grades_each_class_of_a_students_file(pair):

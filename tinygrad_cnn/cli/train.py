@@ -8,13 +8,10 @@ import importlib.util
 import json
 import os
 import shlex
-import signal
-import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import (
     closing,
-    contextmanager,
     redirect_stderr,
     redirect_stdout,
     suppress,
@@ -32,15 +29,10 @@ from ..importing import OWN
 from ..nn import Module
 from ..optim import Optimizer
 from ..training import recipe
-from ..training.fitting import (
-    BatchRecord,
-    EndRecord,
-    Engine,
-    EpochRecord,
-    Record,
-    fit,
-)
+from ..training.fitting import Engine, fit
 from ..training.model_file import Maker, build, load_class, split_spec
+from ..training.records import BatchRecord, EndRecord, EpochRecord, Record
+from ..training.signals import terminated_like_ctrl_c
 from .display import Display, figures, show
 from .models import KEY, Saved, default_data, origin_of, read_saved
 from .options import DATA, UsageError, add_json, add_model, note, number_from
@@ -103,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, report on stderr, and print the summary on stdout."""
-    with _terminated_like_ctrl_c():
+    with terminated_like_ctrl_c():
         if args.engine == "torch":
             return _run_under_torch(args)
         if args.device:
@@ -136,35 +128,6 @@ def _run_under_torch(args: argparse.Namespace) -> int:
         ):
             return _train(args, place)
         return 130
-
-
-@contextmanager
-def _terminated_like_ctrl_c() -> Iterator[None]:
-    """In the block SIGTERM, by which a cluster stops a run, does what Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    asked: list[bool] = []
-
-    def terminate(*_: Any) -> None:
-        asked.append(True)
-        signal.raise_signal(signal.SIGINT)
-
-    def stop_if_asked(*_: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    # A shell lets what it starts in the background ignore Ctrl-C.
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    if ignored:
-        signal.signal(signal.SIGINT, stop_if_asked)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-        if ignored:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _train(args: argparse.Namespace, place: Place | None = None) -> int:

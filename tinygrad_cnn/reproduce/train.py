@@ -13,8 +13,9 @@ from ..core.generator import manual_seed
 from ..data import DataLoader, ImageDataset
 from ..nn import Module
 from ..training import recipe
-from ..training.fitting import BatchRecord, evaluate, fit
+from ..training.fitting import evaluate, fit
 from ..training.model_file import build, load_class
+from ..training.records import BatchRecord
 from .experiment import Setup, Work
 from .images import images_for
 

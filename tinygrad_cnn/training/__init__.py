@@ -4,13 +4,13 @@
 log. `recipe` is what a run is made of, `model_file` finds the model in the user's file.
 """
 
-from .fitting import BatchRecord as BatchRecord
-from .fitting import EndRecord as EndRecord
-from .fitting import EpochRecord as EpochRecord
-from .fitting import Progress as Progress
-from .fitting import Record as Record
 from .fitting import evaluate as evaluate
 from .fitting import fit as fit
+from .records import BatchRecord as BatchRecord
+from .records import EndRecord as EndRecord
+from .records import EpochRecord as EpochRecord
+from .records import Progress as Progress
+from .records import Record as Record
 
 __all__ = [
     "BatchRecord",

@@ -18,13 +18,11 @@ import json
 import math
 import os
 import platform
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import IO, Any, Protocol
 
@@ -48,86 +46,11 @@ from ..nn.loss import default_loss
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from ..planning import Guarded, Planned
+from .records import BatchRecord, EndRecord, EpochRecord, Progress, Record
+from .signals import ctrl_c_waits
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 FilePath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Record:
-    """What `fit` yields. epoch: its number, from 1; accuracies are shares, 0 to 1."""
-
-    epoch: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain JSON values, and "event": "batch", "epoch" or "end"."""
-        values = vars(self).copy()
-        if isinstance(test := values.get("test"), Scores):
-            values["test"] = test.to_dict()
-        return {"event": type(self).__name__.removesuffix("Record").lower(), **values}
-
-
-@dataclass(frozen=True)
-class BatchRecord(Record):
-    """One batch done: the `batch`-th, from 1, of `batches` (None: not known).
-
-    loss is this batch's; mean_loss, accuracy and images_per_second are the epoch's so far.
-    """
-
-    batch: int
-    batches: int | None
-    loss: float
-    mean_loss: float
-    accuracy: float
-    images_per_second: float
-    lr: float
-
-
-@dataclass(frozen=True)
-class EpochRecord(Record):
-    """One epoch done: loss and accuracy are means over it, while the weights changed.
-
-    seconds: those of its batches. test: the scores on the test set, if there is one.
-    """
-
-    loss: float
-    accuracy: float
-    test: Scores | None
-    seconds: float
-    lr: float
-
-
-@dataclass(frozen=True)
-class EndRecord(Record):
-    """Training has ended; reason: "accuracy", "patience" or "epochs"."""
-
-    reason: str
-
-
-@dataclass
-class Progress:
-    """Where training stands: epochs done, batches done of the next, and sums over these.
-
-    accuracy is that of the last whole epoch, best the best (test accuracy, −test loss),
-    stale the number of epochs since, logged the last line of the log.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    images: int = 0
-    correct: int = 0
-    loss: float = 0.0
-    seconds: float = 0.0
-    accuracy: float = 0.0
-    best: tuple[float, ...] = ()
-    stale: int = 0
-    logged: str = ""
-
-    def __post_init__(self) -> None:
-        for known in fields(self):
-            value = getattr(self, known.name)
-            if not isinstance(value, type(known.default)):
-                raise TypeError(f"{known.name} cannot be {value!r}")
 
 
 class Engine(Protocol):
@@ -415,7 +338,7 @@ class _Run:
     def _at_once(self) -> Iterator[None]:
         """Whole or not at all: Ctrl-C waits for the end of the block; a second does not."""
         self.whole = False
-        with _ctrl_c_waits():
+        with ctrl_c_waits():
             yield
             self.whole = True
 
@@ -528,25 +451,3 @@ def _blas() -> str | None:
     own = [info for info in found if "numpy" in info["filepath"]] or found
     rows = [[str(info.get(k)) for k in keys] for info in own]
     return ", ".join(sorted({" ".join(row) for row in rows}))
-
-
-@contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C in the block takes effect at its end; a second one at once."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is None:
-        yield
-        return
-    pending: list[Any] = []
-
-    def wait(*signal_and_frame: Any) -> None:
-        pending.append(signal_and_frame)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, wait)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pending and callable(before):
-        before(*pending[0])

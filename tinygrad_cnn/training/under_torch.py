@@ -11,13 +11,13 @@ import builtins
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ..errors import ModelFileError
-from ..importing import OWN, STANDS_FOR, home_of, is_users
+from ..importing import OWN, STANDS_FOR, TheirCode, find_file, home_of, is_users
 from .model_file import imports_of, load_file, place_in_package
 
 
@@ -51,16 +51,6 @@ def _run_file(path: Path) -> ModuleType:
         return importlib.import_module(name)
 
 
-class _TheirCode(SourceFileLoader):
-    """Loads a file of the user's so that it imports, at any time, as in the block."""
-
-    block: _UnderTorch
-
-    def exec_module(self, module: ModuleType) -> None:
-        self.block.prepare(module)
-        super().exec_module(module)
-
-
 class _UnderTorch:
     """In the block the user's code finds PyTorch; it is loaded anew, forgotten after."""
 
@@ -88,12 +78,8 @@ class _UnderTorch:
         self, name: str, path: Sequence[str] | None = None, target: Any = None
     ) -> ModuleSpec | None:
         """The user's code, so that it imports as in the block; all else as usual."""
-        spec = PathFinder.find_spec(name, path)
-        if spec and type(spec.loader) is SourceFileLoader and is_users(spec.origin):
-            spec.loader = _TheirCode(spec.loader.name, spec.loader.path)
-            spec.loader.block = self
-            return spec
-        return None
+        spec = find_file(name, path, self)
+        return spec if spec and isinstance(spec.loader, TheirCode) else None
 
     def prepare(self, module: ModuleType) -> None:
         """Let a module, before it is run, import as in the block at any later time."""

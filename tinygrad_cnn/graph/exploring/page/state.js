@@ -71,7 +71,7 @@ export class State {
 
   /** The number of a text like conv1.weight[1,0,2,2]; with = before it the value, else ∂L/∂. */
   find(text) {
-    const match = /^(=?)(?:∂L\/∂)?(.*?)(?:\[([\d,\s]*)\])?$/s.exec(text);
+    const match = text.match(/^(=?)(?:∂L\/∂)?(.*?)(?:\[([\d,\s]*)\])?$/s);
     const node = match && this.run.byName.get(match[2]);
     if (!node) return null;
     const index = (match[3] || "").split(",").filter((part) => part.trim()).map(Number);
